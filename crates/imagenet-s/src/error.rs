@@ -1,0 +1,331 @@
+//! What can be wrong with files: one variant per cause, each with the path, the numbers and what to do.
+
+use std::{fmt, io, path::PathBuf};
+
+/// Everything this crate refuses. The message names the cause and, where there is one, the remedy;
+/// an underlying error is the [`source`](std::error::Error::source).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused to read or write.
+    #[error("{}: cannot be read or written", .path.display())]
+    Io {
+        /// File or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+
+    /// A part of the dataset is not there.
+    #[error("{}: folder is missing; {remedy}", .path.display())]
+    MissingFolder {
+        /// The folder that was looked for.
+        path: PathBuf,
+        /// What would put it there.
+        remedy: &'static str,
+    },
+    /// A folder without a single picture.
+    #[error(
+        "{}: no JPEG, PNG or WebP picture in or below this folder ({ignored} other files were \
+         ignored); check the path and that the archives were unpacked",
+        .path.display()
+    )]
+    NoPictures {
+        /// The folder that was searched.
+        path: PathBuf,
+        /// Files of other kinds that were seen there.
+        ignored: u64,
+    },
+    /// A picture beside the class folders instead of in one.
+    #[error(
+        "{}: picture lies outside the class folders; move it into one, or open the folder with \
+         Dataset::open_pictures, which needs no classes",
+        .path.display()
+    )]
+    LoosePicture {
+        /// The picture.
+        path: PathBuf,
+    },
+    /// The root of a tree where a folder of pictures was asked for.
+    #[error(
+        "{}: this is the root of an ImageNet-S tree, whose masks would be taken for pictures; open \
+         it with Dataset::open, or open {}",
+        .path.display(),
+        .train.display()
+    )]
+    TreeNotFolder {
+        /// The root.
+        path: PathBuf,
+        /// Its training pictures.
+        train: PathBuf,
+    },
+    /// Two files that would share one key.
+    #[error(
+        "{} and {}: two files with one stem; keys and masks go by stem, so rename or remove one",
+        .first.display(),
+        .second.display()
+    )]
+    DuplicateStem {
+        /// The one that sorts first.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
+    /// A file name that cannot become a key.
+    #[error("{}: name is not valid UTF-8; rename the file", .path.display())]
+    NameNotUtf8 {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// A symbolic link to nothing.
+    #[error(
+        "{}: symbolic link leads nowhere (target {}); restore the target, or build the links again \
+         with an absolute path",
+        .path.display(),
+        .target.display()
+    )]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// Where it points.
+        target: PathBuf,
+    },
+    /// Pictures of a split that has masks lack theirs.
+    #[error(
+        "{}: {count} pictures have no mask there, the first is {}; unpack the mask archive again, \
+         or remove these pictures",
+        .folder.display(),
+        .first.display()
+    )]
+    MissingMasks {
+        /// The mask folder of the split.
+        folder: PathBuf,
+        /// Pictures without a mask.
+        count: u64,
+        /// The first such picture in sorted order.
+        first: PathBuf,
+    },
+    /// Masks of a split lack their pictures.
+    #[error(
+        "{}: {count} masks have no picture, the first is {}; restore the pictures, or remove these \
+         masks",
+        .folder.display(),
+        .first.display()
+    )]
+    MasksWithoutPicture {
+        /// The mask folder of the split.
+        folder: PathBuf,
+        /// Masks without a picture.
+        count: u64,
+        /// The first such mask in sorted order.
+        first: PathBuf,
+    },
+    /// A class list that is not sorted, so that ids would not follow the folder names.
+    #[error(
+        "{}: line {line} ({name:?}) does not sort after the line before it; list every folder name \
+         once, in ascending byte order, as the class id is 1 + its rank",
+        .path.display()
+    )]
+    ClassListOrder {
+        /// The class list.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// The text of the line.
+        name: String,
+    },
+    /// A class folder that the class list does not have.
+    #[error(
+        "{}: folder is not one of the {classes} classes of {}; add it to the list, remove the \
+         list, or remove the folder",
+        .path.display(),
+        .list.display()
+    )]
+    UnlistedClass {
+        /// The class folder.
+        path: PathBuf,
+        /// The class list.
+        list: PathBuf,
+        /// Number of classes listed.
+        classes: usize,
+    },
+    /// A number of classes whose ids would collide with the ignore label, or none.
+    #[error("{}: {classes} classes; a dataset has 1 to 999, as id 1000 means ignore", .path.display())]
+    ClassCount {
+        /// The dataset's root.
+        path: PathBuf,
+        /// The number found or asked for.
+        classes: usize,
+    },
+
+    /// A picture that does not decode.
+    #[error("{}: picture cannot be decoded; fetch it again, or remove it", .path.display())]
+    Picture {
+        /// The picture.
+        path: PathBuf,
+        /// The decoder's reason.
+        source: image::ImageError,
+    },
+    /// A JPEG that ends before its end-of-image marker.
+    #[error(
+        "{}: JPEG is truncated ({bytes} bytes, no end-of-image marker); fetch it again, or remove \
+         it",
+        .path.display()
+    )]
+    TruncatedPicture {
+        /// The picture.
+        path: PathBuf,
+        /// The file's size.
+        bytes: u64,
+    },
+    /// Content in none of the supported formats.
+    #[error(
+        "{}: content is neither JPEG, PNG nor WebP; convert it to one of them, or remove it",
+        .path.display()
+    )]
+    PictureFormat {
+        /// The picture.
+        path: PathBuf,
+    },
+    /// A picture of a kind that other tools read differently.
+    #[error(
+        "{}: {oddity}; convert it, or accept such pictures as the published code does: \
+         data.odd_pictures = \"decode\"",
+        .path.display()
+    )]
+    OddPicture {
+        /// The picture.
+        path: PathBuf,
+        /// What is odd about it.
+        oddity: Oddity,
+    },
+
+    /// A mask that is not a readable PNG.
+    #[error("{}: mask is not a readable PNG", .path.display())]
+    MaskDecode {
+        /// The mask.
+        path: PathBuf,
+        /// The decoder's reason.
+        source: png::DecodingError,
+    },
+    /// A mask that cannot be written.
+    #[error("{}: mask cannot be written", .path.display())]
+    MaskEncode {
+        /// The mask.
+        path: PathBuf,
+        /// The encoder's reason.
+        source: png::EncodingError,
+    },
+    /// A PNG that is not a label mask.
+    #[error(
+        "{}: mask is {found}; a label mask is an 8-bit RGB PNG with id = R + 256 G and B = 0: \
+         write the class id of each pixel that way (imagenet_s::write_mask)",
+        .path.display()
+    )]
+    MaskFormat {
+        /// The mask.
+        path: PathBuf,
+        /// What was found instead.
+        found: String,
+    },
+    /// A mask of another size than its picture.
+    #[error(
+        "{}: mask is {} x {} pixels and its picture {} x {}; resize the mask to the picture \
+         (nearest neighbour), or pair the right files",
+        .path.display(), .mask_px.0, .mask_px.1, .picture_px.0, .picture_px.1
+    )]
+    MaskSize {
+        /// The mask.
+        path: PathBuf,
+        /// Width and height of the mask.
+        mask_px: (usize, usize),
+        /// Width and height of the picture.
+        picture_px: (usize, usize),
+    },
+    /// A label that no class of the dataset has.
+    #[error(
+        "{}: mask has id {id}; allowed are 0 (other), 1 to {classes}, and 1000 (ignore): use the \
+         masks of this subset, or name all its classes",
+        .path.display()
+    )]
+    IdOutOfRange {
+        /// The mask.
+        path: PathBuf,
+        /// The first such id in row-major order.
+        id: u16,
+        /// Number of classes.
+        classes: u16,
+    },
+
+    /// A manifest that does not parse.
+    #[error("{}: manifest does not parse", .path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// The parser's reason, with line and column.
+        source: toml::de::Error,
+    },
+
+    /// A setting of the synthetic dataset that cannot be drawn.
+    #[error("synthetic dataset: {problem}; choose a value inside")]
+    SyntheticSetting {
+        /// Name and value of the setting, and its range.
+        problem: String,
+    },
+    /// A folder in the way of the synthetic dataset.
+    #[error(
+        "{}: exists and is not the synthetic dataset of these settings (compare its {marker}); \
+         remove the folder, choose another one, or ask for the settings it was written with",
+        .path.display()
+    )]
+    SyntheticExists {
+        /// The root that was asked for.
+        path: PathBuf,
+        /// The file that holds the settings of a synthetic dataset.
+        marker: &'static str,
+    },
+
+    /// The work of a loader thread panicked.
+    #[error(
+        "loader: item {item} panicked: {message}; this is a bug in the code that prepares items"
+    )]
+    WorkerPanicked {
+        /// Position of the item in the list given to the loader.
+        item: usize,
+        /// The panic's message.
+        message: String,
+    },
+}
+
+/// Why a picture is odd: decoders disagree about it, or its name lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oddity {
+    /// A JPEG with four components (CMYK or YCCK).
+    Cmyk,
+    /// Content of another format than the extension says.
+    Misnamed {
+        /// The format of the content, in capitals.
+        content: &'static str,
+        /// The format that the extension stands for, in capitals.
+        extension: &'static str,
+    },
+}
+
+impl fmt::Display for Oddity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Oddity::Cmyk => f.write_str("JPEG has four colour components (CMYK), not RGB"),
+            Oddity::Misnamed { content, extension } => {
+                write!(f, "content is {content} but the name says {extension}")
+            }
+        }
+    }
+}
+
+impl Error {
+    /// Wraps an operating system error with the path it concerns.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { path, source }
+    }
+}

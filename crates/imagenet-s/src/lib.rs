@@ -1,0 +1,81 @@
+//! Turns files into pixels and label masks: the ImageNet-S dataset, any folder of pictures, and
+//! the augmented views.
+//!
+//! This is the only crate of the workspace that spells a directory name. It knows no network; it
+//! knows tensors only behind the feature `burn`.
+//!
+//! ```
+//! use imagenet_s::{Dataset, Loader, OddPictures, Sample, Split, read_mask, read_picture};
+//!
+//! # fn main() -> Result<(), imagenet_s::Error> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let root = folder.path();
+//! # for split in [Split::Train, Split::Validation] {
+//! #     let class = split.pictures(root).join("lemon");
+//! #     std::fs::create_dir_all(&class).unwrap();
+//! #     image::RgbImage::new(3, 2).save(class.join("1.png")).unwrap();
+//! # }
+//! # let mask = imagenet_s::LabelMask::new(3, 2, vec![0, 1, 1, 0, 0, 1000]).unwrap();
+//! # let masks = Split::Validation.masks(root).unwrap();
+//! # imagenet_s::write_mask(&masks.join("lemon/1.png"), &mask)?;
+//! let dataset = Dataset::open(root)?;
+//! let samples = dataset.samples(Split::Validation).to_vec();
+//! let read = |sample: &Sample| {
+//!     let picture = read_picture(&sample.picture, OddPictures::Refuse)?;
+//!     let mask = sample.mask.as_deref().map(read_mask).transpose()?;
+//!     Ok((picture, mask))
+//! };
+//! for pair in Loader::new(samples, 2, 16, read) {
+//!     let (picture, mask) = pair?;
+//!     println!("{} x {} pixels, masks: {}", picture.width(), picture.height(), mask.is_some());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The tour
+//!
+//! | what | where |
+//! |---|---|
+//! | a dataset on disk, its splits and samples | [`Dataset`], [`Split`], [`Sample`] |
+//! | the names of its folders | [`layout`] |
+//! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
+//! | CMYK and misnamed pictures | [`OddPictures`] |
+//! | the subsets of ImageNet-S and their classes | [`Subset`], [`categories`], [`classes`](categories::classes) |
+//! | archives, sums, counts, terms of use | [`Manifest`] |
+//! | reading ahead on several threads, in order | [`Loader`] |
+//! | multi-crop, overlap grids, resizing | [`views`] |
+#![cfg_attr(
+    feature = "burn",
+    doc = "| a batch on a device | [`pictures_to_tensor`] |"
+)]
+//! | everything that can be wrong | [`Error`] |
+
+pub mod categories;
+mod error;
+mod jpeg_structure;
+pub mod layout;
+mod loader;
+pub mod manifest;
+mod mask_png;
+mod picture;
+mod samples;
+mod scan;
+mod subset;
+#[cfg(feature = "synthetic")]
+pub mod synthetic;
+#[cfg(feature = "burn")]
+mod tensor;
+pub mod views;
+
+pub use error::{Error, Oddity};
+pub use layout::Split;
+pub use loader::{Loader, LoaderStats};
+pub use luss_metrics::LabelMask;
+pub use manifest::Manifest;
+pub use mask_png::{read_mask, write_mask};
+pub use picture::{OddPictures, picture_size, read_picture};
+pub use samples::{Dataset, Sample};
+pub use subset::{Subset, UnknownSubset};
+#[cfg(feature = "burn")]
+pub use tensor::pictures_to_tensor;

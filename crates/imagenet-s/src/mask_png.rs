@@ -1,0 +1,248 @@
+//! Label masks on disk: 8-bit RGB PNG with `id = R + 256 G` and `B = 0`.
+
+use std::{
+    fs::{self, File},
+    io::{BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use luss_metrics::LabelMask;
+use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Info, Transformations};
+
+use crate::error::Error;
+
+/// Reads a label mask.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::MaskDecode`] for a file that is no whole PNG, and [`Error::MaskFormat`]
+/// for every other kind of PNG, as a palette or a 16-bit mask would give wrong ids in silence.
+pub fn read_mask(path: &Path) -> Result<LabelMask, Error> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let mut decoder = Decoder::new(BufReader::new(file));
+    decoder.set_transformations(Transformations::IDENTITY);
+    let unreadable = |source| Error::MaskDecode {
+        path: path.to_owned(),
+        source,
+    };
+    let mut reader = decoder.read_info().map_err(unreadable)?;
+    check_encoding(reader.info(), path)?;
+
+    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    let mut rgb = vec![0; 3 * width * height];
+    reader.next_frame(&mut rgb).map_err(unreadable)?;
+    let labels = labels_from_rgb(&rgb, width, path)?;
+    Ok(LabelMask::new(width, height, labels).expect("a PNG has a pixel for each label"))
+}
+
+/// Writes a label mask, creating the folders above it.
+///
+/// The file appears whole or not at all: it is written under a temporary hidden name in the same
+/// folder and then renamed over `path`.
+///
+/// # Errors
+///
+/// [`Error::Io`] or [`Error::MaskEncode`]; `path` is then as it was.
+pub fn write_mask(path: &Path, mask: &LabelMask) -> Result<(), Error> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    }
+    let temporary = temporary_name(path);
+    let written = write_png(&temporary, mask)
+        .and_then(|()| fs::rename(&temporary, path).map_err(Error::io(path)));
+    if written.is_err() {
+        // Best effort: the error worth telling is the one above.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+fn check_encoding(info: &Info<'_>, path: &Path) -> Result<(), Error> {
+    if (info.color_type, info.bit_depth) == (ColorType::Rgb, BitDepth::Eight) {
+        return Ok(());
+    }
+    let color = match info.color_type {
+        ColorType::Grayscale => "grey",
+        ColorType::Rgb => "RGB",
+        ColorType::Indexed => "palette",
+        ColorType::GrayscaleAlpha => "grey with alpha",
+        ColorType::Rgba => "RGB with alpha",
+    };
+    let found = format!("a {}-bit {color} PNG", info.bit_depth as u8);
+    Err(Error::MaskFormat {
+        path: path.to_owned(),
+        found,
+    })
+}
+
+fn labels_from_rgb(rgb: &[u8], width: usize, path: &Path) -> Result<Vec<u16>, Error> {
+    let (pixels, _) = rgb.as_chunks::<3>();
+    if let Some(at) = pixels.iter().position(|pixel| pixel[2] != 0) {
+        let ([r, g, b], x, y) = (pixels[at], at % width, at / width);
+        let found = format!("an RGB PNG with B = {b} at column {x}, row {y} (R = {r}, G = {g})");
+        return Err(Error::MaskFormat {
+            path: path.to_owned(),
+            found,
+        });
+    }
+    Ok(pixels
+        .iter()
+        .map(|&[low, high, _]| u16::from_le_bytes([low, high]))
+        .collect())
+}
+
+fn rgb_from_labels(labels: &[u16]) -> Vec<u8> {
+    let pixel = |label: &u16| {
+        let [low, high] = label.to_le_bytes();
+        [low, high, 0]
+    };
+    labels.iter().flat_map(pixel).collect()
+}
+
+fn write_png(path: &Path, mask: &LabelMask) -> Result<(), Error> {
+    let unwritable = |source| Error::MaskEncode {
+        path: path.to_owned(),
+        source,
+    };
+    let side = |pixels: usize| u32::try_from(pixels).expect("a mask side fits into a PNG");
+    let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
+    let mut encoder = Encoder::new(&mut file, side(mask.width()), side(mask.height()));
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    let mut writer = encoder.write_header().map_err(unwritable)?;
+    writer
+        .write_image_data(&rgb_from_labels(mask.labels()))
+        .map_err(unwritable)?;
+    writer.finish().map_err(unwritable)?;
+    file.flush().map_err(Error::io(path))
+}
+
+/// A name that no other writer of this machine uses at the same time, hidden from the readers.
+fn temporary_name(path: &Path) -> PathBuf {
+    static WRITTEN: AtomicU64 = AtomicU64::new(0);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (process, count) = (process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
+    path.with_file_name(format!(".{name}.{process}-{count}.tmp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{DynamicImage, ImageBuffer, Luma, Rgb, RgbImage, RgbaImage};
+
+    use super::*;
+
+    fn mask() -> LabelMask {
+        LabelMask::new(3, 2, vec![0, 1, 255, 256, 919, 1000]).unwrap()
+    }
+
+    fn in_temporary_folder(name: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        (folder, path)
+    }
+
+    #[track_caller]
+    fn check_is_refused(png: impl Into<DynamicImage>, found: &str) {
+        let (_folder, path) = in_temporary_folder("mask.png");
+        png.into().save(&path).unwrap();
+        let error = read_mask(&path).unwrap_err();
+        assert!(matches!(error, Error::MaskFormat { .. }), "{error}");
+        assert!(error.to_string().contains(found), "{error}");
+        assert!(error.to_string().contains("id = R + 256 G"), "{error}");
+    }
+
+    #[test]
+    fn a_written_mask_reads_back() {
+        let (_folder, path) = in_temporary_folder("new/folders/mask.png");
+        write_mask(&path, &mask()).unwrap();
+        assert_eq!(read_mask(&path).unwrap(), mask());
+    }
+
+    #[test]
+    fn the_low_byte_is_red_and_the_high_byte_green() {
+        let (_folder, path) = in_temporary_folder("mask.png");
+        write_mask(&path, &mask()).unwrap();
+        let png = image::open(&path).unwrap().into_rgb8();
+        assert_eq!(png.get_pixel(2, 0), &Rgb([255, 0, 0]));
+        assert_eq!(png.get_pixel(2, 1), &Rgb([232, 3, 0])); // ignore
+    }
+
+    #[test]
+    fn writing_replaces_the_file_and_leaves_no_other_behind() {
+        let (folder, path) = in_temporary_folder("mask.png");
+        fs::write(&path, "an older mask").unwrap();
+        write_mask(&path, &mask()).unwrap();
+        assert_eq!(read_mask(&path).unwrap(), mask());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_behind() {
+        let (folder, path) = in_temporary_folder("mask.png");
+        fs::create_dir(&path).unwrap(); // a folder cannot be replaced by a file
+        assert!(matches!(write_mask(&path, &mask()), Err(Error::Io { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_mask_names_its_path() {
+        let error = read_mask(Path::new("nowhere/mask.png")).unwrap_err();
+        assert!(error.to_string().contains("nowhere/mask.png"), "{error}");
+    }
+
+    #[test]
+    fn a_truncated_mask_is_refused() {
+        let (_folder, path) = in_temporary_folder("mask.png");
+        write_mask(&path, &mask()).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
+        assert!(matches!(read_mask(&path), Err(Error::MaskDecode { .. })));
+    }
+
+    #[test]
+    fn a_mask_with_blue_is_refused_and_the_pixel_named() {
+        let mut png = RgbImage::new(3, 2);
+        png.put_pixel(1, 1, Rgb([4, 5, 6]));
+        check_is_refused(png, "B = 6 at column 1, row 1 (R = 4, G = 5)");
+    }
+
+    #[test]
+    fn an_opaque_alpha_channel_is_refused() {
+        check_is_refused(
+            RgbaImage::from_pixel(3, 2, [1, 0, 0, 255].into()),
+            "8-bit RGB with alpha",
+        );
+    }
+
+    #[test]
+    fn a_grey_mask_is_refused() {
+        check_is_refused(ImageBuffer::from_pixel(3, 2, Luma([1_u8])), "8-bit grey");
+        check_is_refused(ImageBuffer::from_pixel(3, 2, Luma([1_u16])), "16-bit grey");
+    }
+
+    #[test]
+    fn a_16_bit_rgb_mask_is_refused() {
+        check_is_refused(
+            ImageBuffer::from_pixel(3, 2, Rgb([1_u16, 0, 0])),
+            "16-bit RGB",
+        );
+    }
+
+    #[test]
+    fn a_palette_mask_is_refused() {
+        let (_folder, path) = in_temporary_folder("mask.png");
+        let mut encoder = Encoder::new(File::create(&path).unwrap(), 3, 2);
+        encoder.set_color(ColorType::Indexed);
+        encoder.set_palette([0, 0, 0, 1, 0, 0].as_slice());
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&[0, 1, 1, 0, 0, 1])
+            .unwrap();
+        let error = read_mask(&path).unwrap_err().to_string();
+        assert!(error.contains("8-bit palette PNG"), "{error}");
+    }
+}

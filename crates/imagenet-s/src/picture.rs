@@ -1,0 +1,298 @@
+//! Reads pictures as 8-bit RGB, and refuses what it cannot read the way other tools do.
+
+use std::{fs, path::Path};
+
+use image::{ImageFormat, ImageReader, RgbImage};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Oddity},
+    jpeg_structure::JpegStructure,
+};
+
+/// What to do with odd pictures: CMYK JPEGs, and files whose content is not what the name says.
+/// ImageNet has a few dozen of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OddPictures {
+    /// Stop with an error that names the picture.
+    #[default]
+    Refuse,
+    /// Decode them by content. CMYK becomes RGB as in Pillow, which the published code uses:
+    /// stored inverted, without a colour profile.
+    Decode,
+}
+
+/// Reads a JPEG, PNG or WebP file as 8-bit RGB.
+///
+/// Grey becomes RGB, 16-bit samples are rounded to 8 bits, and transparency is dropped. The
+/// orientation of EXIF is ignored, as masks are drawn on the stored pixels.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::PictureFormat`], [`Error::TruncatedPicture`], [`Error::Picture`] when
+/// the decoder fails, and [`Error::OddPicture`] under [`OddPictures::Refuse`].
+pub fn read_picture(path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let format = content_format(&bytes, path)?;
+    if odd == OddPictures::Refuse {
+        check_name(path, format)?;
+    }
+    if format == ImageFormat::Jpeg {
+        check_jpeg(&bytes, path, odd)?;
+    }
+    let decoded = image::load_from_memory_with_format(&bytes, format);
+    let picture = decoded.map_err(|source| Error::Picture {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(picture.into_rgb8())
+}
+
+/// Width and height of a picture in pixels, from its header: nothing else is decoded or checked.
+///
+/// # Errors
+///
+/// [`Error::Io`] and [`Error::Picture`].
+pub fn picture_size(path: &Path) -> Result<(usize, usize), Error> {
+    let reader = ImageReader::open(path).map_err(Error::io(path))?;
+    let reader = reader.with_guessed_format().map_err(Error::io(path))?;
+    let (width, height) = reader.into_dimensions().map_err(|source| Error::Picture {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((width as usize, height as usize))
+}
+
+/// The format a file name stands for, if it is one of a picture.
+pub(crate) fn named_format(path: &Path) -> Option<ImageFormat> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    match extension.as_str() {
+        "jpg" | "jpeg" => Some(ImageFormat::Jpeg),
+        "png" => Some(ImageFormat::Png),
+        "webp" => Some(ImageFormat::WebP),
+        _ => None,
+    }
+}
+
+fn content_format(bytes: &[u8], path: &Path) -> Result<ImageFormat, Error> {
+    match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => Ok(format),
+        _ => Err(Error::PictureFormat {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+fn check_name(path: &Path, content: ImageFormat) -> Result<(), Error> {
+    match named_format(path) {
+        Some(named) if named != content => {
+            let oddity = Oddity::Misnamed {
+                content: format_name(content),
+                extension: format_name(named),
+            };
+            Err(Error::OddPicture {
+                path: path.to_owned(),
+                oddity,
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn format_name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Png => "PNG",
+        ImageFormat::WebP => "WebP",
+        _ => "another format",
+    }
+}
+
+/// The decoder paints what a truncated JPEG lacks in grey; the file's structure tells.
+fn check_jpeg(bytes: &[u8], path: &Path, odd: OddPictures) -> Result<(), Error> {
+    let structure = JpegStructure::of(bytes);
+    if !structure.complete {
+        return Err(Error::TruncatedPicture {
+            path: path.to_owned(),
+            bytes: bytes.len() as u64,
+        });
+    }
+    if odd == OddPictures::Refuse && structure.components == Some(4) {
+        return Err(Error::OddPicture {
+            path: path.to_owned(),
+            oddity: Oddity::Cmyk,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use image::{DynamicImage, ImageBuffer, Luma, Rgb, Rgba, RgbaImage};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(name)
+    }
+
+    /// 7 x 5 pixels, smooth enough for a JPEG.
+    fn gradient() -> RgbImage {
+        RgbImage::from_fn(7, 5, |x, y| Rgb([30 * x as u8, 40 * y as u8, 90]))
+    }
+
+    fn saved(
+        picture: impl Into<DynamicImage>,
+        name: &str,
+        format: ImageFormat,
+    ) -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        picture.into().save_with_format(&path, format).unwrap();
+        (folder, path)
+    }
+
+    /// The file cut short by `missing` bytes.
+    fn truncated(path: &Path, missing: usize) {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() - missing]).unwrap();
+    }
+
+    #[track_caller]
+    fn check_is_refused_or_decoded(path: &Path, mentioned: &str) -> RgbImage {
+        let message = read_picture(path, OddPictures::Refuse)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(mentioned), "{message}");
+        assert!(
+            message.contains("data.odd_pictures = \"decode\""),
+            "{message}"
+        );
+        read_picture(path, OddPictures::Decode).unwrap()
+    }
+
+    #[test]
+    fn a_lossless_picture_comes_back_as_it_was() {
+        for (name, format) in [("a.png", ImageFormat::Png), ("a.WEBP", ImageFormat::WebP)] {
+            let (_folder, path) = saved(gradient(), name, format);
+            assert_eq!(
+                read_picture(&path, OddPictures::Refuse).unwrap(),
+                gradient()
+            );
+        }
+    }
+
+    #[test]
+    fn the_size_is_known_without_decoding() {
+        let (_folder, path) = saved(gradient(), "misnamed.png", ImageFormat::Jpeg);
+        truncated(&path, 20);
+        assert_eq!(picture_size(&path).unwrap(), (7, 5));
+    }
+
+    #[test]
+    fn grey_becomes_rgb() {
+        let grey = ImageBuffer::from_fn(5, 3, |x, y| Luma([(40 * x + y) as u8]));
+        let (_folder, path) = saved(grey, "grey.png", ImageFormat::Png);
+        let picture = read_picture(&path, OddPictures::Refuse).unwrap();
+        assert_eq!(picture.get_pixel(3, 2), &Rgb([122; 3]));
+    }
+
+    #[test]
+    fn a_grey_jpeg_becomes_rgb() {
+        let grey = ImageBuffer::from_pixel(9, 5, Luma([77_u8]));
+        let (_folder, path) = saved(grey, "grey.JPEG", ImageFormat::Jpeg);
+        let picture = read_picture(&path, OddPictures::Refuse).unwrap();
+        assert!(
+            picture
+                .pixels()
+                .all(|Rgb([r, g, b])| r == g && g == b && r.abs_diff(77) <= 1)
+        );
+    }
+
+    #[test]
+    fn sixteen_bits_are_rounded_to_eight() {
+        let deep = ImageBuffer::from_pixel(3, 2, Rgb([0_u16, 257 * 100, 65535]));
+        let (_folder, path) = saved(deep, "deep.png", ImageFormat::Png);
+        let picture = read_picture(&path, OddPictures::Refuse).unwrap();
+        assert_eq!(picture.get_pixel(2, 1), &Rgb([0, 100, 255]));
+    }
+
+    #[test]
+    fn transparency_is_dropped_without_touching_the_colour() {
+        let clear = RgbaImage::from_pixel(3, 2, Rgba([10, 200, 30, 0]));
+        let (_folder, path) = saved(clear, "clear.png", ImageFormat::Png);
+        let picture = read_picture(&path, OddPictures::Refuse).unwrap();
+        assert_eq!(picture.get_pixel(0, 0), &Rgb([10, 200, 30]));
+    }
+
+    #[test]
+    fn a_truncated_jpeg_is_refused_wherever_it_ends() {
+        let (_folder, path) = saved(gradient(), "a.jpg", ImageFormat::Jpeg);
+        let whole = fs::read(&path).unwrap();
+        for length in 3..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let error = read_picture(&path, OddPictures::Decode).unwrap_err();
+            assert!(
+                matches!(error, Error::TruncatedPicture { .. }),
+                "{length}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_truncated_png_or_webp_is_refused() {
+        for (name, format) in [("a.png", ImageFormat::Png), ("a.webp", ImageFormat::WebP)] {
+            let (_folder, path) = saved(gradient(), name, format);
+            truncated(&path, 20);
+            let error = read_picture(&path, OddPictures::Refuse).unwrap_err();
+            assert!(matches!(error, Error::Picture { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn text_with_a_picture_name_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        fs::write(&path, "<html>404 not found</html>").unwrap();
+        let error = read_picture(&path, OddPictures::Decode).unwrap_err();
+        assert!(matches!(error, Error::PictureFormat { .. }), "{error}");
+    }
+
+    #[test]
+    fn content_that_is_not_what_the_name_says_is_refused_unless_asked_for() {
+        let (_folder, path) = saved(gradient(), "a.JPEG", ImageFormat::Png);
+        let picture = check_is_refused_or_decoded(&path, "content is PNG but the name says JPEG");
+        assert_eq!(picture, gradient());
+    }
+
+    #[test]
+    fn a_cmyk_jpeg_is_refused_unless_asked_for() {
+        check_is_refused_or_decoded(&fixture("cmyk.jpg"), "CMYK");
+        check_is_refused_or_decoded(&fixture("ycck.jpg"), "CMYK");
+    }
+
+    /// Oracle: Pillow's `convert("RGB")`, written by `tests/fixtures/cmyk_pictures.py`.
+    /// The decoders round their inverse DCT and colour conversion differently, by up to 3 levels.
+    #[test]
+    fn a_cmyk_jpeg_has_the_colours_that_pillow_sees() {
+        for name in ["cmyk", "ycck"] {
+            let odd = read_picture(&fixture(&format!("{name}.jpg")), OddPictures::Decode).unwrap();
+            let pillow = fixture(&format!("{name}_in_pillow.png"));
+            let expected = read_picture(&pillow, OddPictures::Refuse).unwrap();
+            assert_eq!(odd.dimensions(), expected.dimensions());
+            let levels = odd.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b));
+            assert!(levels.max() <= Some(3), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_file_names_the_choice_in_lower_case() {
+        assert_eq!(serde_json::to_value(OddPictures::Decode).unwrap(), "decode");
+    }
+}

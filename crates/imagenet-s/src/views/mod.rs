@@ -1,0 +1,37 @@
+//! Views: what the networks see of a picture.
+//!
+//! | paper | here |
+//! |---|---|
+//! | multi-crop augmentation of the pre-training | [`multi_crop`](multi_crop()) |
+//! | overlap of two views, for pixel-to-pixel alignment (P2P) | [`overlap_grids`] |
+//! | picture and mask under one crop, for the fine-tuning | [`paired_crop`] |
+//! | whole pictures, for clustering, labels and prediction | [`resize_shorter`], [`center_crop`] |
+//!
+//! The published method was trained with Pillow's 8-bit arithmetic (through torchvision). Resizing,
+//! colour and blur repeat that arithmetic exactly, because a network trained on one rounding rule
+//! scores differently under another. Every random choice comes from a [`Stream`] keyed by seed,
+//! epoch, picture and purpose, so that loading order, thread count and resuming change nothing.
+
+pub mod blur;
+pub mod color;
+pub mod crop;
+pub mod evaluation;
+pub mod multi_crop;
+pub mod normalize;
+pub mod overlap_grid;
+pub mod paired;
+pub mod resize;
+pub mod stream;
+
+#[cfg(test)]
+mod golden;
+
+pub use color::ColorJitterConfig;
+pub use crop::{CropFrame, resized_crop};
+pub use evaluation::{center_crop, resize_shorter};
+pub use multi_crop::{Crop, CropGroup, InvalidMultiCrop, MultiCropConfig, multi_crop, recolor};
+pub use normalize::{MULTI_CROP, Normalization, PLAIN};
+pub use overlap_grid::{OVERLAP_GRID, overlap_grids};
+pub use paired::paired_crop;
+pub use resize::{Region, resize_bilinear, resize_mask};
+pub use stream::{Purpose, Stream, permutation};

@@ -1,0 +1,385 @@
+//! Resizing as Pillow does it, bit for bit: bilinear for pictures, nearest for masks.
+//!
+//! Pillow's bilinear filter is a triangle that widens when the picture shrinks, so it averages
+//! instead of skipping pixels. Weights are integers of 22 fractional bits; columns are resized
+//! first, and what lies between the two passes is rounded to 8 bit. (Pillow 13 resizes rows first
+//! for some shapes, which moves a sample by at most one gray level; the published networks were
+//! trained with earlier versions.)
+
+use image::RgbImage;
+use luss_metrics::LabelMask;
+
+/// Fractional bits of a weight: 8-bit samples leave 22 of 30 bits.
+const FRACTION_BITS: u32 = 22;
+/// One half in the weights' fixed point, which turns the final shift into rounding.
+const HALF: i32 = 1 << (FRACTION_BITS - 1);
+/// Samples of an RGB pixel.
+const CHANNELS: usize = 3;
+
+/// A rectangle of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Region {
+    /// First column.
+    pub left: u32,
+    /// First row.
+    pub top: u32,
+    /// Columns, at least 1.
+    pub width: u32,
+    /// Rows, at least 1.
+    pub height: u32,
+}
+
+impl Region {
+    /// All of a picture of this size.
+    pub fn whole(width: u32, height: u32) -> Self {
+        Self {
+            left: 0,
+            top: 0,
+            width,
+            height,
+        }
+    }
+
+    /// Checks that the region is neither empty nor leaves a picture of this size.
+    #[track_caller]
+    fn assert_inside(&self, width: u32, height: u32) {
+        let right = u64::from(self.left) + u64::from(self.width);
+        let bottom = u64::from(self.top) + u64::from(self.height);
+        assert!(
+            self.width > 0 && self.height > 0 && right <= width.into() && bottom <= height.into(),
+            "{self:?} is empty or leaves the picture of {width} x {height} pixels"
+        );
+    }
+}
+
+/// Resizes a region of the picture to `width` by `height` with Pillow's bilinear filter.
+///
+/// The result equals cutting the region first: no pixel outside contributes. A pass that would
+/// change nothing is skipped.
+///
+/// # Panics
+///
+/// If the region is empty or leaves the picture, or a side of the result is 0.
+pub fn resize_bilinear(picture: &RgbImage, region: Region, width: u32, height: u32) -> RgbImage {
+    region.assert_inside(picture.width(), picture.height());
+    assert!(
+        width > 0 && height > 0,
+        "cannot resize to {width} x {height} pixels"
+    );
+    let wide = resize_columns(picture, region, width as usize);
+    let pixels = if region.height == height {
+        wide
+    } else {
+        let taps = Taps::new(region.height as usize, height as usize);
+        resize_rows(&wide, width as usize * CHANNELS, &taps)
+    };
+    RgbImage::from_raw(width, height, pixels).expect("width x height x 3 samples")
+}
+
+/// Resizes a region of the mask to `width` by `height`; every label is one of the source.
+///
+/// The label of a pixel is that under its centre (Pillow's "nearest"), unlike torch's, which is
+/// that under its corner.
+///
+/// # Panics
+///
+/// If the region is empty or leaves the mask, or a side of the result is 0.
+pub fn resize_mask(mask: &LabelMask, region: Region, width: u32, height: u32) -> LabelMask {
+    region.assert_inside(mask.width() as u32, mask.height() as u32);
+    assert!(
+        width > 0 && height > 0,
+        "cannot resize to {width} x {height} pixels"
+    );
+    let labels = resize_nearest(mask.labels(), mask.width(), region, width, height);
+    LabelMask::new(width as usize, height as usize, labels).expect("width x height labels")
+}
+
+/// The weighted inputs of every output position along one axis.
+struct Taps {
+    /// First input and number of inputs of each output.
+    ranges: Vec<(usize, usize)>,
+    /// `per_output` places for each output, of which the first `count` are used.
+    weights: Vec<i32>,
+    per_output: usize,
+}
+
+impl Taps {
+    fn new(inputs: usize, outputs: usize) -> Self {
+        let scale = inputs as f64 / outputs as f64;
+        let reach = scale.max(1.0);
+        let per_output = reach.ceil() as usize * 2 + 1;
+        let mut taps = Self {
+            ranges: vec![],
+            weights: vec![0; outputs * per_output],
+            per_output,
+        };
+        for (output, weights) in taps.weights.chunks_exact_mut(per_output).enumerate() {
+            let centre = (output as f64 + 0.5) * scale;
+            let first = (centre - reach + 0.5).max(0.0) as usize;
+            let end = ((centre + reach + 0.5) as usize).min(inputs);
+            triangle(&mut weights[..end - first], first, centre, reach);
+            taps.ranges.push((first, end - first));
+        }
+        taps
+    }
+
+    /// First input of each output, with the weights of that and the following inputs.
+    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        let weights = self.weights.chunks_exact(self.per_output);
+        self.ranges
+            .iter()
+            .zip(weights)
+            .map(|(&(first, count), w)| (first, &w[..count]))
+    }
+}
+
+/// The triangle of half-width `reach` around `centre`, sampled from input `first` on.
+fn triangle(weights: &mut [i32], first: usize, centre: f64, reach: f64) {
+    let inverse = 1.0 / reach;
+    let height = |tap: usize| {
+        let distance = ((tap + first) as f64 - centre + 0.5) * inverse;
+        (1.0 - distance.abs()).max(0.0)
+    };
+    let sum = (0..weights.len()).map(height).sum::<f64>();
+    for (tap, weight) in weights.iter_mut().enumerate() {
+        *weight = (0.5 + height(tap) / sum * f64::from(1 << FRACTION_BITS)) as i32;
+    }
+}
+
+/// Cuts the region and resizes its columns to `width`: samples of `region.height` rows.
+fn resize_columns(picture: &RgbImage, region: Region, width: usize) -> Vec<u8> {
+    let row_samples = picture.width() as usize * CHANNELS;
+    let columns = region.left as usize * CHANNELS..(region.left + region.width) as usize * CHANNELS;
+    let rows = picture.as_raw().chunks_exact(row_samples);
+    let rows = rows.skip(region.top as usize).take(region.height as usize);
+    let rows = rows.map(|row| &row[columns.clone()]);
+    if region.width as usize == width {
+        return rows.flatten().copied().collect();
+    }
+    let taps = Taps::new(region.width as usize, width);
+    let mut wide = vec![0; region.height as usize * width * CHANNELS];
+    for (output, row) in wide.chunks_exact_mut(width * CHANNELS).zip(rows) {
+        resize_row(row, output, &taps);
+    }
+    wide
+}
+
+/// One row of the first pass.
+fn resize_row(row: &[u8], output: &mut [u8], taps: &Taps) {
+    let (pixels, _) = row.as_chunks::<CHANNELS>();
+    let (outputs, _) = output.as_chunks_mut::<CHANNELS>();
+    for (output, (first, weights)) in outputs.iter_mut().zip(taps.iter()) {
+        let mut sums = [HALF; CHANNELS];
+        for (pixel, &weight) in pixels[first..first + weights.len()].iter().zip(weights) {
+            for (sum, &sample) in sums.iter_mut().zip(pixel) {
+                *sum += i32::from(sample) * weight;
+            }
+        }
+        *output = sums.map(rounded);
+    }
+}
+
+/// The second pass: rows of `row_samples` samples, added up whole rows at a time.
+fn resize_rows(wide: &[u8], row_samples: usize, taps: &Taps) -> Vec<u8> {
+    let mut output = Vec::with_capacity(taps.ranges.len() * row_samples);
+    let mut sums = vec![0; row_samples];
+    for (first, weights) in taps.iter() {
+        sums.fill(HALF);
+        let rows = wide[first * row_samples..].chunks_exact(row_samples);
+        for (row, &weight) in rows.zip(weights) {
+            for (sum, &sample) in sums.iter_mut().zip(row) {
+                *sum += i32::from(sample) * weight;
+            }
+        }
+        output.extend(sums.iter().map(|&sum| rounded(sum)));
+    }
+    output
+}
+
+/// The sample of a weighted sum that already holds the half.
+fn rounded(sum: i32) -> u8 {
+    (sum >> FRACTION_BITS).clamp(0, 255) as u8
+}
+
+/// Nearest-neighbour resizing of pixels of any kind, in rows of `row_pixels`.
+fn resize_nearest<T: Copy>(
+    pixels: &[T],
+    row_pixels: usize,
+    region: Region,
+    width: u32,
+    height: u32,
+) -> Vec<T> {
+    let columns = nearest_inputs(region.left, region.width, width);
+    let rows = nearest_inputs(region.top, region.height, height);
+    let rows = rows
+        .iter()
+        .map(|row| &pixels[row * row_pixels..][..row_pixels]);
+    rows.flat_map(|row| columns.iter().map(|&column| row[column]))
+        .collect()
+}
+
+/// The input under the centre of every output along one axis.
+fn nearest_inputs(first: u32, inputs: u32, outputs: u32) -> Vec<usize> {
+    let scale = f64::from(inputs) / f64::from(outputs);
+    // Pillow adds the step up instead of multiplying, which decides ties.
+    let centres = std::iter::successors(Some(scale * 0.5), |centre| Some(centre + scale));
+    let inside = centres.map(|centre| (centre as u32).min(inputs - 1));
+    inside
+        .take(outputs as usize)
+        .map(|input| (first + input) as usize)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden::{Golden, pattern};
+    use super::*;
+
+    /// The five crops of the golden file: region and side. Results are kept up to 48 pixels.
+    fn golden_crops(golden: &mut Golden) -> Vec<(Region, u32)> {
+        let crops =
+            (0..5).map(|i| golden.array::<i64, ndarray::Ix1>(&format!("crop{i}_tlhw_size")));
+        let crops = crops.map(|crop| crop.mapv(|number| number as u32));
+        crops
+            .map(|c| {
+                (
+                    Region {
+                        top: c[0],
+                        left: c[1],
+                        height: c[2],
+                        width: c[3],
+                    },
+                    c[4],
+                )
+            })
+            .collect()
+    }
+
+    fn upper_left(picture: &RgbImage, like: &RgbImage) -> RgbImage {
+        image::imageops::crop_imm(picture, 0, 0, like.width(), like.height()).to_image()
+    }
+
+    #[test]
+    fn bilinear_crops_equal_the_reference() {
+        let Some(mut golden) = Golden::open("transforms.npz") else {
+            return;
+        };
+        let picture = golden.picture("image");
+        for (index, (region, side)) in golden_crops(&mut golden).into_iter().enumerate() {
+            let expected = golden.picture(&format!("crop{index}"));
+            let actual = upper_left(&resize_bilinear(&picture, region, side, side), &expected);
+            // Crop 2 grows in width and shrinks in height: Pillow 13, which made the golden file,
+            // then resizes rows first. Pillow 10 resizes columns first always, as we do.
+            let tolerance = if index == 2 { 1 } else { 0 };
+            let differences = actual
+                .iter()
+                .zip(expected.iter())
+                .map(|(a, b)| a.abs_diff(*b));
+            assert!(
+                differences.max() <= Some(tolerance),
+                "crop {index}: {region:?}"
+            );
+        }
+    }
+
+    /// Oracle: Pillow 10.4, `Image.resize((5, 4), Image.BILINEAR)` of the same pattern. Two
+    /// samples would differ if rows came first.
+    #[test]
+    fn columns_come_first_even_where_rows_shrink() {
+        let resized = resize_bilinear(&pattern(3, 13), Region::whole(3, 13), 5, 4);
+        let rows: [[u8; 15]; 4] = [
+            [16, 7, 10, 31, 7, 13, 53, 8, 17, 75, 10, 21, 90, 11, 24],
+            [48, 22, 63, 63, 22, 66, 85, 23, 70, 107, 25, 74, 122, 26, 77],
+            [
+                84, 38, 158, 99, 38, 161, 121, 39, 165, 143, 41, 141, 158, 42, 126,
+            ],
+            [
+                116, 53, 130, 131, 53, 133, 153, 54, 137, 175, 56, 119, 190, 57, 106,
+            ],
+        ];
+        assert_eq!(resized.into_raw(), rows.concat());
+    }
+
+    #[test]
+    fn nearest_crops_equal_the_reference() {
+        let Some(mut golden) = Golden::open("transforms.npz") else {
+            return;
+        };
+        let picture = golden.picture("image");
+        let (pixels, _) = picture.as_raw().as_chunks::<3>();
+        for (index, (region, side)) in golden_crops(&mut golden).into_iter().enumerate() {
+            let expected = golden.picture(&format!("crop{index}_nearest"));
+            let actual = resize_nearest(pixels, picture.width() as usize, region, side, side);
+            let actual = RgbImage::from_raw(side, side, actual.concat()).unwrap();
+            assert_eq!(
+                upper_left(&actual, &expected),
+                expected,
+                "crop {index}: {region:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unchanged_size_is_a_plain_cut() {
+        let picture = pattern(13, 9);
+        let region = Region {
+            left: 2,
+            top: 1,
+            width: 7,
+            height: 5,
+        };
+        let cut = image::imageops::crop_imm(&picture, 2, 1, 7, 5).to_image();
+        assert_eq!(resize_bilinear(&picture, region, 7, 5), cut);
+        assert_eq!(
+            resize_bilinear(&picture, Region::whole(13, 9), 13, 9),
+            picture
+        );
+    }
+
+    #[test]
+    fn a_flat_picture_stays_flat_at_every_size() {
+        let picture = RgbImage::from_pixel(17, 11, image::Rgb([255, 128, 1]));
+        for (width, height) in [(1, 1), (5, 23), (40, 3), (17, 12)] {
+            let resized = resize_bilinear(&picture, Region::whole(17, 11), width, height);
+            assert!(
+                resized.pixels().all(|p| p.0 == [255, 128, 1]),
+                "{width} x {height}"
+            );
+        }
+    }
+
+    #[test]
+    fn halving_averages_four_columns_with_a_triangle() {
+        let picture = RgbImage::from_raw(4, 1, vec![0, 8, 80, 0, 16, 80, 0, 24, 80, 8, 32, 80]);
+        let halved = resize_bilinear(&picture.unwrap(), Region::whole(4, 1), 2, 1);
+        // Weights 3/7 3/7 1/7 at the left border: (3*8 + 3*16 + 24) / 7 = 13.7; mirrored right.
+        assert_eq!(halved.into_raw(), [0, 14, 80, 3, 26, 80]);
+    }
+
+    #[test]
+    fn a_mask_takes_the_label_under_the_centre_of_the_pixel() {
+        let mask = LabelMask::new(5, 1, vec![10, 11, 12, 13, 14]).unwrap();
+        let half = resize_mask(&mask, Region::whole(5, 1), 2, 1);
+        assert_eq!(half.labels(), [11, 13]);
+        let region = Region {
+            left: 1,
+            top: 0,
+            width: 2,
+            height: 1,
+        };
+        let doubled = resize_mask(&mask, region, 4, 2);
+        assert_eq!(doubled.labels(), [11, 11, 12, 12, 11, 11, 12, 12]);
+    }
+
+    #[test]
+    #[should_panic(expected = "leaves the picture of 13 x 9")]
+    fn a_region_outside_the_picture_is_a_bug() {
+        let region = Region {
+            left: 8,
+            top: 0,
+            width: 6,
+            height: 5,
+        };
+        resize_bilinear(&pattern(13, 9), region, 4, 4);
+    }
+}

@@ -1,0 +1,107 @@
+//! Turns label masks into numbers: the metrics and protocols of large-scale unsupervised semantic
+//! segmentation.
+//!
+//! The benchmark (Gao et al. 2022, *Large-scale Unsupervised Semantic Segmentation*,
+//! <https://arxiv.org/abs/2106.03149>) asks a model to name the pixels of ImageNet-S pictures
+//! without ever having seen a label. Its predictions hold *clusters*; this crate finds the class
+//! that each cluster stands for and scores the result: mIoU, boundary mIoU, image accuracy,
+//! F-measure, each also by class or object size. It knows no tensors, no models and no files:
+//! masks go in, numbers come out.
+//!
+//! ```
+//! use luss_metrics::{CoOccurrence, Evaluator, IGNORE, LabelMask, Matching, Protocol};
+//!
+//! // A picture of 4 by 2 pixels: the truth has class 2, the model calls it cluster 3.
+//! let truth = LabelMask::new(4, 2, vec![0, 2, 2, IGNORE, 0, 2, 2, 2])?;
+//! let predicted = LabelMask::new(4, 2, vec![0, 3, 3, 3, 0, 0, 3, 3])?;
+//!
+//! let mut table = CoOccurrence::new(3, 3); // over all pictures of the validation set
+//! table.add(&predicted, &truth)?;
+//! let matching = Matching::image_level(&table)?;
+//!
+//! let mut evaluator = Evaluator::new(Protocol::new(3));
+//! evaluator.add(&matching.apply(&predicted)?, &truth)?;
+//! let report = evaluator.report();
+//! assert_eq!(report.per_class[2].iou, Some(4.0 / 5.0));
+//! println!("{report}"); // a table in percent
+//! # Ok::<(), luss_metrics::Error>(())
+//! ```
+//!
+//! # Should I be using this crate?
+//!
+//! * You have masks and want the numbers of the paper's tables: [`Evaluator`] with
+//!   [`Protocol::new`]. Its integers equal those of the published toolbox; the percentages agree
+//!   to the toolbox's single precision.
+//! * Your predictions hold class ids already (semi-supervised training, distance matching): leave
+//!   the matching out. Matching them again would only inflate the scores.
+//! * You look for a score that does not punish classes which no picture shows, or for boundaries
+//!   that a perfect prediction can reproduce: see [`AbsentClass::Skip`] and
+//!   [`BoundaryIgnore::Transparent`]. Both leave the published protocol.
+//!
+//! # What a mask is
+//!
+//! A [`LabelMask`] holds one `u16` for each pixel, row by row: 0 is "other" ([`OTHER`], scored like
+//! a class), 1 to C are classes, 1000 is ignore ([`IGNORE`]). Ignored pixels count nowhere.
+//! Predictions have the size of the truth and never hold 1000.
+//!
+//! # The items, by the paper's terms
+//!
+//! | term | item | definition |
+//! |---|---|---|
+//! | mIoU | [`Report::miou`], [`class_iou`] | mean over labels 0 to C of intersection over union, each summed over all pictures |
+//! | boundary mIoU (b-mIoU) | [`Report::boundary_miou`], [`boundary_map`] | the same, of the pixels within 3 % of the diagonal of a contour |
+//! | image-level accuracy (Img-Acc) | [`Report::image_accuracy`] | is the largest predicted class one of the picture's classes? |
+//! | F-measure (F_β) | [`Report::f_beta`] | foreground against "other", β² = 0.3, mean over pictures |
+//! | object sizes S, MS, ML, L | [`Report::sizes`], [`SizeGroup`] | both IoUs for objects of up to 5, 25, 50 and 100 % of a picture |
+//! | image-level matching, matching matrix | [`Matching`], [`CoOccurrence`] | which cluster is which class |
+//! | threshold t of the pixel attention | [`ThresholdCurve`] | matched mIoU at 81 thresholds from one pass |
+//! | clustering quality | [`normalized_mutual_information`], [`cluster_accuracy`] | clusters of pictures against class folders |
+//! | best and worst pictures | [`ImageScore`], [`image_miou`] | the scores of one picture |
+//! | evaluation protocol | [`Protocol`] | the choices in which published evaluations differ |
+//!
+//! # Exact, mergeable, strict
+//!
+//! * Pixels are counted in `u64` and divided once, at the end. An [`Evaluator`], a [`CoOccurrence`]
+//!   table and a [`ThresholdCurve`] give the same bits in whatever order pictures are added and
+//!   however partial results are merged, so they can be spread over threads freely.
+//! * Ratios are `f64` in `0..=1`; percent appear in print only.
+//! * A stray id, two sizes or a NaN are an [`Error`] that names the value, the place and a remedy,
+//!   and leave the receiver unchanged. The published toolbox drops stray ids silently, which
+//!   hides false positives.
+//! * Each picture is read a constant number of times, whatever the number of classes and the
+//!   thickness of the boundary.
+
+mod assignment;
+mod boundary;
+mod co_occurrence;
+mod counts;
+mod error;
+mod evaluator;
+mod f_measure;
+mod image_accuracy;
+mod image_score;
+mod iou;
+mod mask;
+mod matching;
+mod nmi;
+mod object_size;
+mod protocol;
+mod report;
+#[cfg(test)]
+mod testing;
+mod threshold;
+
+pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};
+pub use co_occurrence::CoOccurrence;
+pub use counts::{Areas, ClassAreas};
+pub use error::Error;
+pub use evaluator::Evaluator;
+pub use image_score::{ImageScore, image_miou};
+pub use iou::class_iou;
+pub use mask::{IGNORE, LabelMask, OTHER};
+pub use matching::Matching;
+pub use nmi::{cluster_accuracy, normalized_mutual_information};
+pub use object_size::SizeGroup;
+pub use protocol::{AbsentClass, BoundaryIgnore, Protocol};
+pub use report::{ClassScore, Report, SizeScore};
+pub use threshold::{ThresholdCurve, ThresholdPoint};

@@ -1,0 +1,217 @@
+//! Label masks: one id per pixel.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The id of pixels that belong to none of the classes; it is scored like a class.
+pub const OTHER: u16 = 0;
+
+/// The id of pixels without a trustworthy annotation; they are left out of every count.
+pub const IGNORE: u16 = 1000;
+
+/// The ids of one picture's pixels: 0 is "other" ([`OTHER`]), 1 to C the classes (or the
+/// generated clusters), 1000 ignore ([`IGNORE`], in true masks only).
+///
+/// Never empty. Row-major: the pixel in column `x` of row `y` is `labels()[y * width() + x]`.
+///
+/// ```
+/// use luss_metrics::LabelMask;
+///
+/// let mask = LabelMask::new(3, 2, vec![0, 0, 7, 0, 7, 7])?;
+/// assert_eq!((mask.width(), mask.height(), mask.at(2, 0)), (3, 2, 7));
+/// # Ok::<(), luss_metrics::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedMask")]
+pub struct LabelMask {
+    width: usize,
+    height: usize,
+    labels: Vec<u16>,
+}
+
+impl LabelMask {
+    /// A mask of `width` times `height` pixels from its row-major labels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::EmptyMask`] for a side of 0 pixels, [`Error::LabelCount`] when `labels` does not
+    /// hold one label per pixel.
+    pub fn new(width: usize, height: usize, labels: Vec<u16>) -> Result<Self, Error> {
+        if width == 0 || height == 0 {
+            return Err(Error::EmptyMask { width, height });
+        }
+        if width.checked_mul(height) != Some(labels.len()) {
+            return Err(Error::LabelCount {
+                width,
+                height,
+                labels: labels.len(),
+            });
+        }
+        Ok(Self {
+            width,
+            height,
+            labels,
+        })
+    }
+
+    /// Width in pixels, at least 1.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels, at least 1.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Width and height in pixels.
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// All labels, row-major.
+    pub fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+
+    /// All labels, row-major, to be changed in place.
+    pub fn labels_mut(&mut self) -> &mut [u16] {
+        &mut self.labels
+    }
+
+    /// The labels themselves, row-major, giving up the mask.
+    pub fn into_labels(self) -> Vec<u16> {
+        self.labels
+    }
+
+    /// The label in column `x` of row `y`.
+    ///
+    /// # Panics
+    ///
+    /// If the pixel lies outside of the mask.
+    pub fn at(&self, x: usize, y: usize) -> u16 {
+        assert!(
+            x < self.width,
+            "column {x} of a mask of width {}",
+            self.width
+        );
+        self.labels[y * self.width + x]
+    }
+
+    /// Column and row of the `index`-th pixel in reading order.
+    pub(crate) fn position(&self, index: usize) -> (usize, usize) {
+        (index % self.width, index / self.width)
+    }
+
+    /// Refuses masks of two sizes; `self` is the prediction.
+    pub(crate) fn check_same_size(&self, truth: &LabelMask) -> Result<(), Error> {
+        if self.size() == truth.size() {
+            return Ok(());
+        }
+        Err(Error::SizeMismatch {
+            prediction: self.size(),
+            truth: truth.size(),
+        })
+    }
+
+    /// Refuses ids of a prediction that are neither "other" nor one of `classes`.
+    pub(crate) fn check_prediction(&self, classes: u16) -> Result<(), Error> {
+        let Some(index) = self.labels.iter().position(|&id| id > classes) else {
+            return Ok(());
+        };
+        let (x, y) = self.position(index);
+        Err(Error::PredictionOutOfRange {
+            id: self.labels[index],
+            x,
+            y,
+            classes,
+        })
+    }
+
+    /// Refuses ids of a truth that are neither "other", nor one of `classes`, nor ignore.
+    pub(crate) fn check_truth(&self, classes: u16) -> Result<(), Error> {
+        let stray = |&id: &u16| id > classes && id != IGNORE;
+        let Some(index) = self.labels.iter().position(stray) else {
+            return Ok(());
+        };
+        let (x, y) = self.position(index);
+        Err(Error::TruthOutOfRange {
+            id: self.labels[index],
+            x,
+            y,
+            classes,
+        })
+    }
+}
+
+/// Refuses a pair that cannot be scored: two sizes, or ids beyond `classes`.
+pub(crate) fn check_pair(
+    prediction: &LabelMask,
+    truth: &LabelMask,
+    classes: u16,
+) -> Result<(), Error> {
+    prediction.check_same_size(truth)?;
+    prediction.check_prediction(classes)?;
+    truth.check_truth(classes)
+}
+
+/// The stored form of a mask, before its invariants are checked.
+#[derive(Deserialize)]
+struct UncheckedMask {
+    width: usize,
+    height: usize,
+    labels: Vec<u16>,
+}
+
+impl TryFrom<UncheckedMask> for LabelMask {
+    type Error = Error;
+
+    fn try_from(mask: UncheckedMask) -> Result<Self, Error> {
+        Self::new(mask.width, mask.height, mask.labels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_holds_one_label_per_pixel() {
+        let error = LabelMask::new(3, 5, vec![0; 14]).unwrap_err();
+        assert_eq!(
+            error,
+            Error::LabelCount {
+                width: 3,
+                height: 5,
+                labels: 14
+            }
+        );
+    }
+
+    #[test]
+    fn a_mask_without_pixels_is_refused() {
+        assert!(matches!(
+            LabelMask::new(0, 5, vec![]),
+            Err(Error::EmptyMask { .. })
+        ));
+    }
+
+    #[test]
+    fn sides_whose_product_overflows_are_refused() {
+        assert!(LabelMask::new(usize::MAX, 2, vec![0; 2]).is_err());
+    }
+
+    #[test]
+    fn pixels_are_in_reading_order() {
+        let mask = LabelMask::new(3, 2, vec![0, 1, 2, 3, 4, 5]).unwrap();
+        assert_eq!(mask.at(1, 1), 4);
+        assert_eq!(mask.position(5), (2, 1));
+    }
+
+    #[test]
+    fn a_stored_mask_is_checked_when_it_is_read() {
+        let text = r#"{"width": 3, "height": 2, "labels": [1, 2]}"#;
+        assert!(serde_json::from_str::<LabelMask>(text).is_err());
+    }
+}

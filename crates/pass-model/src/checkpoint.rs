@@ -1,0 +1,287 @@
+//! Weights of a module as a `.safetensors` file, exact to the bit.
+//!
+//! Keys are the paths of the parameters in the module (`backbone.layer1.0.conv1.weight`), values
+//! are as they lie in memory, and the moving statistics of the norms are among them. Loading is
+//! strict. For weights of other programs see [`crate::import`].
+
+use std::{collections::BTreeMap, path::Path};
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    store::{
+        FloatCastAdapter, ModuleAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore,
+        burn_pack::Tensor as StoredTensor,
+    },
+    tensor::{DType, Tensor},
+};
+
+use crate::error::{Error, KeyMismatch, MisshapedKey};
+
+/// Writes all parameters and buffers of a module, replacing the file in one step.
+pub fn save_module<M: Module>(module: &M, path: &Path) -> Result<(), Error> {
+    // burn writes its metadata in random order; without them, equal weights give equal files.
+    let mut store = SafetensorsStore::from_file(path)
+        .overwrite(true)
+        .clear_metadata();
+    module.save_into(&mut store).map_err(|error| Error::Write {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Reads all parameters and buffers of a module.
+///
+/// The file must hold exactly the module's tensors; otherwise the error lists every difference and
+/// the module stays as it was. Identities of the parameters and whether they train are kept.
+pub fn load_module<M: Module>(module: &mut M, path: &Path) -> Result<(), Error> {
+    let stored = read_safetensors(path)?;
+    let expected = parameters_of(module);
+    let mut mismatch = KeyMismatch::default();
+    for parameter in &expected {
+        match stored.get(&parameter.path) {
+            None => mismatch.missing.push(parameter.path.clone()),
+            Some(found) => check_shape(&mut mismatch, &parameter.path, found, &parameter.shape),
+        }
+    }
+    let known = |key: &&String| expected.iter().any(|parameter| parameter.path == **key);
+    mismatch.unexpected = stored.keys().filter(|key| !known(key)).cloned().collect();
+    refuse(mismatch, path)?;
+    let cast = FloatCastAdapter::to(DType::F32);
+    apply(module, stored.into_values().collect(), Box::new(cast), path)
+}
+
+/// All tensors of a `.safetensors` file by key, not yet read.
+pub(crate) fn read_safetensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
+    let mut store = SafetensorsStore::from_file(path);
+    store
+        .get_all_tensors()
+        .cloned()
+        .map_err(|error| Error::Read {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+/// A float parameter of a module, without its values: those may not even be drawn yet.
+pub(crate) struct Parameter {
+    /// Names of the fields that lead to it, with dots between them.
+    pub(crate) path: String,
+    /// The same with PyTorch's name for the last field.
+    pub(crate) torch_path: String,
+    pub(crate) shape: Vec<usize>,
+    /// The shape in PyTorch's layout.
+    pub(crate) torch_shape: Vec<usize>,
+}
+
+/// All float parameters of a module in the order of its fields.
+pub(crate) fn parameters_of<M: Module>(module: &M) -> Vec<Parameter> {
+    let mut list = ParameterList::default();
+    module.visit(&mut list);
+    list.parameters
+}
+
+#[derive(Default)]
+struct ParameterList {
+    /// Name of each field on the way, and the type that declares it.
+    way: Vec<(String, String)>,
+    parameters: Vec<Parameter>,
+}
+
+impl ModuleVisitor for ParameterList {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.way.push((name.to_owned(), container_type.to_owned()));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.way.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.lazy_shape().to_vec();
+        let mut names: Vec<_> = self.way.iter().map(|(name, _)| name.as_str()).collect();
+        let path = names.join(".");
+        let mut torch_shape = shape.clone();
+        if let Some((name, container)) = self.way.last() {
+            let last = names.len() - 1;
+            match (container.as_str(), name.as_str()) {
+                ("Struct:BatchNorm", "gamma") => names[last] = "weight",
+                ("Struct:BatchNorm", "beta") => names[last] = "bias",
+                ("Struct:Linear", "weight") => torch_shape.reverse(),
+                _ => {}
+            }
+        }
+        let torch_path = names.join(".");
+        self.parameters.push(Parameter {
+            path,
+            torch_path,
+            shape,
+            torch_shape,
+        });
+    }
+}
+
+/// Notes a tensor that has not the shape `expected`, or no float type.
+pub(crate) fn check_shape(
+    mismatch: &mut KeyMismatch,
+    key: &str,
+    found: &StoredTensor,
+    expected: &[usize],
+) {
+    if found.shape.as_slice() != expected || !found.dtype.is_float() {
+        mismatch.misshaped.push(MisshapedKey {
+            key: key.to_owned(),
+            found: found.shape.to_vec(),
+            expected: expected.to_vec(),
+        });
+    }
+}
+
+/// An error unless nothing is wrong.
+pub(crate) fn refuse(mismatch: KeyMismatch, path: &Path) -> Result<(), Error> {
+    if mismatch.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Mismatch {
+        path: path.to_owned(),
+        mismatch,
+    })
+}
+
+/// Replaces the parameters named by `tensors`, all or none.
+pub(crate) fn apply<M: Module>(
+    module: &mut M,
+    tensors: Vec<StoredTensor>,
+    adapter: Box<dyn ModuleAdapter>,
+    path: &Path,
+) -> Result<(), Error> {
+    let mut loaded = module.clone();
+    let result = loaded.apply(tensors, None, Some(adapter), false);
+    if let Some(error) = result.errors.first() {
+        return Err(Error::Read {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        });
+    }
+    *module = loaded;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{backbone::ResNetConfig, norm::NormMode, pretrain_net::PretrainNetConfig};
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    fn config() -> PretrainNetConfig {
+        PretrainNetConfig {
+            backbone: ResNetConfig {
+                width: 2,
+                ..ResNetConfig::small()
+            },
+            hidden: 5,
+            feature_dim: 3,
+            prototypes: 7,
+            ..Default::default()
+        }
+    }
+
+    fn ids(module: &impl Module) -> Vec<u64> {
+        module
+            .collect(None, None, false)
+            .iter()
+            .map(|t| t.param_id.unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_loaded_module_is_the_saved_one_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (
+            folder.path().join("a.safetensors"),
+            folder.path().join("b.safetensors"),
+        );
+        let device = Device::default().autodiff();
+        let mut net = config().init(1, &device);
+        let pictures = Tensor::random([4, 3, 32, 32], Distribution::Default, &device);
+        net.forward(vec![pictures], None, NormMode::Batch); // moves the buffers
+        save_module(&net, &first).unwrap();
+
+        let mut other = config().init(2, &device);
+        load_module(&mut other, &first).unwrap();
+        save_module(&other, &second).unwrap();
+        assert!(std::fs::read(first).unwrap() == std::fs::read(second).unwrap());
+        let buffer = |net: &crate::pretrain_net::PretrainNet| net.backbone.bn1.running_var.val();
+        assert_eq!(buffer(&net).into_data(), buffer(&other).into_data());
+        assert_ne!(
+            buffer(&net).into_data(),
+            buffer(&config().init(2, &device)).into_data()
+        );
+    }
+
+    #[test]
+    fn loading_keeps_identities_and_what_trains() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let plain = config().init(1, &Device::default());
+        save_module(&plain, &path).unwrap();
+        let mut net = config().init(2, &Device::default().autodiff());
+        net.prototypes = net.prototypes.no_grad();
+        load_module(&mut net, &path).unwrap();
+        assert_eq!(ids(&net), ids(&plain));
+        assert!(net.backbone.conv1.weight.is_require_grad());
+        assert!(!net.prototypes.weight.is_require_grad());
+        assert!(!net.backbone.bn1.running_mean.is_require_grad());
+    }
+
+    #[test]
+    fn identities_differ_within_a_network() {
+        let mut ids = ids(&config().init(1, &Device::default()));
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn another_network_s_file_is_refused_with_every_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let device = Device::default();
+        save_module(&config().init(1, &device), &path).unwrap();
+        let other = PretrainNetConfig {
+            p2p: false,
+            shallow: vec![2],
+            prototypes: 8,
+            ..config()
+        };
+        let mut net = other.init(3, &device);
+        let before = net.backbone.conv1.weight.val().into_data();
+        let Err(Error::Mismatch { mismatch, .. }) = load_module(&mut net, &path) else {
+            panic!("a file of another network was accepted");
+        };
+        assert!(
+            mismatch
+                .unexpected
+                .contains(&"pixel.predictor.conv2.bias".to_owned())
+        );
+        assert!(
+            mismatch
+                .misshaped
+                .iter()
+                .any(|m| m.key == "prototypes.weight"
+                    && (m.found.as_slice(), m.expected.as_slice()) == (&[7, 3], &[8, 3]))
+        );
+        assert_eq!(before, net.backbone.conv1.weight.val().into_data());
+    }
+
+    #[test]
+    fn a_missing_file_and_a_missing_folder_are_errors() {
+        let mut net = config().init(1, &Device::default());
+        let path = Path::new("/no/such/folder/net.safetensors");
+        assert!(matches!(
+            load_module(&mut net, path),
+            Err(Error::Read { .. })
+        ));
+        assert!(matches!(save_module(&net, path), Err(Error::Write { .. })));
+    }
+}

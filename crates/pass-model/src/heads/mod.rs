@@ -1,0 +1,11 @@
+//! The heads on top of the backbone: what turns feature maps into embeddings.
+
+mod pixel_projection;
+mod predictor;
+mod projection;
+mod shallow;
+
+pub use pixel_projection::{PixelProjection, PixelProjectionConfig};
+pub use predictor::{Predictor, PredictorConfig};
+pub use projection::{ProjectionHead, ProjectionHeadConfig};
+pub use shallow::{ShallowHead, ShallowHeadConfig};

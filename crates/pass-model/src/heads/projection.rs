@@ -1,0 +1,63 @@
+//! Image-level projection head `P`: pooled features to embedding.
+
+use burn::{
+    module::Module,
+    nn::{Linear, LinearConfig},
+    tensor::{Device, Tensor, activation::relu},
+};
+
+use crate::{
+    init::WeightStream,
+    norm::{BatchNorm, BatchNormConfig, NormMode},
+};
+
+/// Settings of a [`ProjectionHead`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProjectionHeadConfig {
+    /// Features of the input.
+    pub features: usize,
+    /// Width between the two linear layers.
+    pub hidden: usize,
+    /// Length of the embedding.
+    pub embedding: usize,
+}
+
+/// Linear, norm, ReLU, linear, norm without affine parameters.
+///
+/// The last norm is not in SwAV; the reference code has it.
+#[derive(Module, Debug)]
+pub struct ProjectionHead {
+    /// `[features, hidden]`
+    pub linear1: Linear,
+    /// Norm of `linear1`.
+    pub bn1: BatchNorm,
+    /// `[hidden, embedding]`
+    pub linear2: Linear,
+    /// Norm of `linear2`, without affine parameters.
+    pub bn2: BatchNorm,
+}
+
+impl ProjectionHeadConfig {
+    /// Draws the weights.
+    pub fn init(&self, stream: &mut WeightStream, device: &Device) -> ProjectionHead {
+        ProjectionHead {
+            linear1: stream.linear(&LinearConfig::new(self.features, self.hidden), device),
+            bn1: BatchNormConfig::new(self.hidden).init(device),
+            linear2: stream.linear(&LinearConfig::new(self.hidden, self.embedding), device),
+            bn2: BatchNormConfig::new(self.embedding)
+                .without_affine()
+                .init(device),
+        }
+    }
+}
+
+impl ProjectionHead {
+    /// # Shapes
+    ///
+    /// - `features`: `[batch, features]`
+    /// - output: `[batch, embedding]`, not of unit length
+    pub fn forward(&mut self, features: Tensor<2>, mode: NormMode) -> Tensor<2> {
+        let x = relu(self.bn1.forward(self.linear1.forward(features), mode));
+        self.bn2.forward(self.linear2.forward(x), mode)
+    }
+}

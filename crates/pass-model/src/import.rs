@@ -1,0 +1,279 @@
+//! Weights of PyTorch programs: torchvision's ResNets and the published checkpoints of PASS.
+//!
+//! Reads `.pth`, `.pth.tar` and `.pt` (the zip format and the older one) and `.safetensors`. A
+//! top-level `state_dict` and a `module.` before every key are optional, as in files of
+//! `DistributedDataParallel`. Loading is strict: a key that is missing, unexpected or of another
+//! shape is an error, and all of them are listed. Only keys known to be of no use are passed over,
+//! and they are returned.
+
+use std::{collections::BTreeMap, path::Path};
+
+use burn::{
+    module::Module,
+    store::{
+        FloatCastAdapter, ModuleAdapter, ModuleStore, PyTorchToBurnAdapter, PytorchStore,
+        burn_pack::Tensor as StoredTensor,
+    },
+    tensor::DType,
+};
+
+use crate::{
+    backbone::ResNet,
+    checkpoint::{apply, check_shape, parameters_of, read_safetensors, refuse},
+    error::{Error, KeyMismatch},
+    pretrain_net::PretrainNet,
+    segmentation_net::SegmentationNet,
+};
+
+/// Keys of the heads that PASS puts on its backbone.
+const PASS_HEADS: [&str; 5] = [
+    "projection_head",
+    "predictor_head",
+    "prototypes.",
+    "fbg.",
+    "last_layer.",
+];
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// Number of tensors taken over.
+    pub loaded: usize,
+    /// Keys of the file that the module has no use for.
+    pub ignored: Vec<String>,
+}
+
+/// Loads a backbone from a file of torchvision or from any checkpoint of PASS.
+///
+/// Ignored are torchvision's classifier (`fc`), the heads of PASS and counters of batches.
+pub fn import_backbone(backbone: &mut ResNet, path: &Path) -> Result<Imported, Error> {
+    let is_head = |key: &str| PASS_HEADS.iter().any(|head| key.starts_with(head));
+    let is_extra = |key: &str| key.starts_with("fc.") || is_head(key) || is_counter(key);
+    import_module(backbone, path, &backbone_key, &is_extra)
+}
+
+/// Loads the network of step 1 from a pre-training checkpoint of PASS.
+pub fn import_pretrain_net(net: &mut PretrainNet, path: &Path) -> Result<Imported, Error> {
+    let stages: Vec<_> = net.shallow.iter().map(|head| head.stage).collect();
+    import_module(
+        net,
+        path,
+        &|parameter| pass_key(parameter, &stages),
+        &is_counter,
+    )
+}
+
+/// Loads the network of step 3 from a fine-tuning checkpoint of PASS.
+pub fn import_segmentation_net(net: &mut SegmentationNet, path: &Path) -> Result<Imported, Error> {
+    import_module(
+        net,
+        path,
+        &|parameter| pass_key(parameter, &[]),
+        &is_counter,
+    )
+}
+
+/// Loads any module from a PyTorch file.
+///
+/// - `key_of`: the file's key (without `module.`) of a parameter of the module, given its path with
+///   PyTorch's last word (`weight`, `bias`, `running_mean`, `running_var`)
+/// - `is_extra`: whether a key of the file may be passed over
+///
+/// On an error the module stays as it was. Values become 32-bit floats, linear weights are
+/// transposed.
+pub fn import_module<M: Module>(
+    module: &mut M,
+    path: &Path,
+    key_of: &dyn Fn(&str) -> String,
+    is_extra: &dyn Fn(&str) -> bool,
+) -> Result<Imported, Error> {
+    let mut stored = without_prefixes(read_weights(path)?);
+    let mut mismatch = KeyMismatch::default();
+    let mut tensors = Vec::new();
+    for parameter in parameters_of(module) {
+        let key = key_of(&parameter.torch_path);
+        let Some(mut found) = stored.remove(&key) else {
+            mismatch.missing.push(key);
+            continue;
+        };
+        check_shape(&mut mismatch, &key, &found, &parameter.torch_shape);
+        found.name = parameter.path;
+        tensors.push(found);
+    }
+    let (ignored, unexpected) = stored.into_keys().partition(|key| is_extra(key));
+    mismatch.unexpected = unexpected;
+    refuse(mismatch, path)?;
+    let loaded = tensors.len();
+    let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
+    apply(module, tensors, Box::new(adapter), path)?;
+    Ok(Imported { loaded, ignored })
+}
+
+/// The key of a parameter in the checkpoints of PASS.
+///
+/// `parameter` is its path in [`PretrainNet`] or [`SegmentationNet`] with PyTorch's last word, and
+/// `shallow` the stages of the shallow heads in their order. Other paths are returned as they are.
+pub fn pass_key(parameter: &str, shallow: &[usize]) -> String {
+    let words: Vec<_> = parameter.split('.').collect();
+    match words.as_slice() {
+        ["backbone", ..] => backbone_key(&parameter["backbone.".len()..]),
+        ["projection", layer, last] => format!("projection_head.{}.{last}", index_of(layer)),
+        ["pixel", "projection", layer, last] => {
+            format!("projection_head_pixel.{}.{last}", index_of(layer))
+        }
+        ["pixel", "predictor", layer, last] => {
+            format!("predictor_head_pixel.{}.{last}", index_of(layer))
+        }
+        ["shallow", index, part, layer, last] => {
+            let stage = shallow_stage(shallow, index);
+            let (list, entry) = match *part {
+                "pixel_mlp" => ("projection_head_pixel_shallow", "projection_head_pixel"),
+                _ => ("projection_head_shallow", "projection_head_shallow"),
+            };
+            format!("{list}.{entry}{stage}.{}.{last}", index_of(layer))
+        }
+        ["head", last] => format!("last_layer.{last}"),
+        _ => parameter.to_owned(),
+    }
+}
+
+/// The key of a backbone's parameter in torchvision and PASS, given its path in [`ResNet`] with
+/// PyTorch's last word.
+pub fn backbone_key(parameter: &str) -> String {
+    parameter
+        .replace("downsample.conv.", "downsample.0.")
+        .replace("downsample.bn.", "downsample.1.")
+}
+
+/// Place of a layer of a head in PyTorch's `Sequential`, where each ReLU takes a number too.
+fn index_of(layer: &str) -> &str {
+    match layer {
+        "linear1" | "conv1" => "0",
+        "bn1" => "1",
+        "linear2" | "conv2" => "3",
+        "bn2" => "4",
+        "conv3" => "6",
+        "bn3" => "7",
+        other => other,
+    }
+}
+
+fn shallow_stage(shallow: &[usize], index: &str) -> usize {
+    let stage = index
+        .parse::<usize>()
+        .ok()
+        .and_then(|index| shallow.get(index).copied());
+    stage.unwrap_or_else(|| panic!("no shallow head {index} among stages {shallow:?}"))
+}
+
+/// Counters of batches, which PyTorch keeps in each norm.
+fn is_counter(key: &str) -> bool {
+    key.ends_with("num_batches_tracked")
+}
+
+fn read_weights(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors") => read_safetensors(path),
+        Some("pth" | "pt" | "tar") => read_pytorch(path),
+        _ => Err(Error::UnknownFormat {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+fn read_pytorch(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
+    let mut store = PytorchStore::from_file(path);
+    store
+        .get_all_tensors()
+        .cloned()
+        .map_err(|error| Error::Read {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+/// Keeps the `state_dict` of a file that has one, beside which lies the optimiser's state.
+fn without_prefixes(stored: BTreeMap<String, StoredTensor>) -> BTreeMap<String, StoredTensor> {
+    let nested = stored.keys().any(|key| key.starts_with("state_dict."));
+    let bare = |key: String| {
+        let key = if nested {
+            key.strip_prefix("state_dict.")?.to_owned()
+        } else {
+            key
+        };
+        Some(
+            key.strip_prefix("module.")
+                .map(str::to_owned)
+                .unwrap_or(key),
+        )
+    };
+    stored
+        .into_iter()
+        .filter_map(|(key, tensor)| Some((bare(key)?, tensor)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::ResNetConfig;
+    use burn::tensor::Device;
+
+    #[test]
+    fn parameters_have_the_key_names_of_the_published_checkpoints() {
+        let keys = [
+            (
+                "backbone.layer2.0.downsample.bn.running_var",
+                "layer2.0.downsample.1.running_var",
+            ),
+            ("backbone.layer4.2.conv3.weight", "layer4.2.conv3.weight"),
+            ("projection.linear2.bias", "projection_head.3.bias"),
+            (
+                "projection.bn2.running_mean",
+                "projection_head.4.running_mean",
+            ),
+            ("prototypes.weight", "prototypes.weight"),
+            (
+                "pixel.projection.bn3.running_mean",
+                "projection_head_pixel.7.running_mean",
+            ),
+            ("pixel.predictor.conv2.bias", "predictor_head_pixel.3.bias"),
+            (
+                "shallow.1.pixel_mlp.conv3.weight",
+                "projection_head_pixel_shallow.projection_head_pixel2.6.weight",
+            ),
+            (
+                "shallow.0.projection.linear1.weight",
+                "projection_head_shallow.projection_head_shallow3.0.weight",
+            ),
+            ("head.weight", "last_layer.weight"),
+        ];
+        for (parameter, key) in keys {
+            assert_eq!(pass_key(parameter, &[3, 2]), key);
+        }
+    }
+
+    #[test]
+    fn an_unknown_extension_is_named() {
+        let config = ResNetConfig {
+            width: 1,
+            ..ResNetConfig::small()
+        };
+        let mut net = config.init(0, &Device::default());
+        let error = import_backbone(&mut net, Path::new("weights.onnx")).unwrap_err();
+        assert!(matches!(&error, Error::UnknownFormat { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_an_error_and_no_panic() {
+        let config = ResNetConfig {
+            width: 1,
+            ..ResNetConfig::small()
+        };
+        let mut net = config.init(0, &Device::default());
+        for name in ["/none/w.pth", "/none/w.pth.tar", "/none/w.safetensors"] {
+            let error = import_backbone(&mut net, Path::new(name)).unwrap_err();
+            assert!(matches!(&error, Error::Read { .. }), "{error}");
+        }
+    }
+}

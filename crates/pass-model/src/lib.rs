@@ -1,0 +1,58 @@
+//! Turns tensors into embeddings and losses: the networks, heads, losses and optimiser of PASS.
+//!
+//! The crate works on any device of burn and names no backend; it opens no picture. What happens to
+//! a module is always said by the caller: [`norm::NormMode`] decides which statistics a pass uses,
+//! `no_grad` which parameters learn, and `&mut self` shows that moving statistics may change.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use pass_model::{backbone::ResNetConfig, norm::NormMode, pretrain_net::PretrainNetConfig};
+//!
+//! let device = Device::default();
+//! let backbone = ResNetConfig { width: 4, ..ResNetConfig::small() };
+//! let config = PretrainNetConfig { backbone, hidden: 8, ..Default::default() };
+//! let mut net = config.init(31, &device);
+//!
+//! let crops = Tensor::ones([2 * 3, 3, 32, 32], &device); // two global crops of three pictures
+//! let output = net.forward(vec![crops], None, NormMode::Batch);
+//! assert_eq!(output.scores.dims(), [6, 500]);
+//! ```
+//!
+//! | in the paper | here |
+//! |---|---|
+//! | ResNet-18, ResNet-50 | [`backbone`] |
+//! | projections `P`, pixel MLP `H_s`, predictor `q` | [`heads`] |
+//! | prototypes | [`prototypes`] |
+//! | step 1, pre-training | [`pretrain_net`] |
+//! | swapped prediction, P2P, D2S and their sum | [`loss`] |
+//! | Sinkhorn-Knopp, queue | [`sinkhorn`], [`queue`] |
+//! | pixels that two views share | [`overlap`] |
+//! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
+//! | LARS, cosine schedule | [`optim`] |
+//! | published weights | [`import`] |
+//!
+//! Below these lie batch normalisation ([`norm`]), initial weights that are the same on every device
+//! ([`init`]), unit vectors and pooling ([`normalize`]) and weights files ([`checkpoint`]).
+
+pub mod backbone;
+pub mod checkpoint;
+pub mod error;
+pub mod heads;
+pub mod import;
+pub mod init;
+pub mod loss;
+pub mod norm;
+pub mod normalize;
+pub mod optim;
+pub mod overlap;
+pub mod pretrain_net;
+pub mod prototypes;
+pub mod queue;
+pub mod resize;
+pub mod segmentation_net;
+pub mod sinkhorn;
+
+pub use error::Error;
+
+#[cfg(test)]
+mod golden;

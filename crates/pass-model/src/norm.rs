@@ -1,0 +1,309 @@
+//! Batch normalisation with explicit statistics.
+//!
+//! PASS needs three things that `burn::nn::BatchNorm` does not offer: norms without affine
+//! parameters (the end of every projector), batch statistics on parameters that take no gradient
+//! (pixel attention), and the unbiased running variance of the reference. Above all, the caller
+//! says which statistics to use ([`NormMode`]); no device property and no hidden flag decides it.
+
+use burn::{
+    module::{Module, Param, ParamId},
+    tensor::{
+        DType, Device, Tensor,
+        module::{batch_norm, batch_norm_train},
+    },
+};
+
+/// Which statistics a forward pass normalises with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormMode {
+    /// Mean and variance of the batch; the moving ones are updated.
+    Batch,
+    /// The moving mean and variance; nothing is updated.
+    Moving,
+}
+
+/// Settings of [`BatchNorm`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNormConfig {
+    /// Size of the input's second axis.
+    pub channels: usize,
+    /// Whether a learned scale and shift follow.
+    pub affine: bool,
+    /// Weight of the new batch in the moving statistics, in `0..=1`.
+    pub momentum: f64,
+    /// Added to the variance before the square root.
+    pub epsilon: f64,
+}
+
+/// Batch normalisation over all axes but the second.
+///
+/// The moving statistics are parameters without gradient, so that they are saved, mapped and
+/// moved with the module; a clone has its own copy.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// Learned scale `[channels]`.
+    pub gamma: Option<Param<Tensor<1>>>,
+    /// Learned shift `[channels]`.
+    pub beta: Option<Param<Tensor<1>>>,
+    /// Moving mean `[channels]`.
+    pub running_mean: Param<Tensor<1>>,
+    /// Moving unbiased variance `[channels]`.
+    pub running_var: Param<Tensor<1>>,
+    /// See [`BatchNormConfig::momentum`].
+    pub momentum: f64,
+    /// See [`BatchNormConfig::epsilon`].
+    pub epsilon: f64,
+}
+
+impl BatchNormConfig {
+    /// Affine, momentum 0.1, epsilon 1e-5.
+    pub fn new(channels: usize) -> Self {
+        Self {
+            channels,
+            affine: true,
+            momentum: 0.1,
+            epsilon: 1e-5,
+        }
+    }
+
+    /// The same without scale and shift.
+    pub fn without_affine(self) -> Self {
+        Self {
+            affine: false,
+            ..self
+        }
+    }
+
+    /// Scale 1, shift 0, moving mean 0, moving variance 1.
+    ///
+    /// # Panics
+    ///
+    /// If there is no channel, or momentum or epsilon is out of range.
+    pub fn init(&self, device: &Device) -> BatchNorm {
+        assert!(self.channels > 0, "a norm needs at least one channel");
+        assert!(
+            (0.0..=1.0).contains(&self.momentum),
+            "momentum {} not in 0..=1",
+            self.momentum
+        );
+        assert!(self.epsilon > 0.0, "epsilon {} not positive", self.epsilon);
+        let zeros = || Tensor::zeros([self.channels], (device, DType::F32));
+        let ones = || Tensor::ones([self.channels], (device, DType::F32));
+        BatchNorm {
+            gamma: self.affine.then(|| Param::from_tensor(ones())),
+            beta: self.affine.then(|| Param::from_tensor(zeros())),
+            running_mean: Param::initialized(ParamId::new(), zeros()),
+            running_var: Param::initialized(ParamId::new(), ones()),
+            momentum: self.momentum,
+            epsilon: self.epsilon,
+        }
+    }
+}
+
+impl BatchNorm {
+    /// Normalises each channel.
+    ///
+    /// # Shapes
+    ///
+    /// - `input` and output: `[batch, channels, ..]`, rank 2 or more
+    ///
+    /// # Panics
+    ///
+    /// If the channels differ, or if [`NormMode::Batch`] meets a single value per channel, whose
+    /// variance does not exist.
+    pub fn forward<const D: usize>(&mut self, input: Tensor<D>, mode: NormMode) -> Tensor<D> {
+        let channels = self.running_mean.dims()[0];
+        assert_eq!(
+            input.dims()[1],
+            channels,
+            "channels of the input and of the norm"
+        );
+        let (gamma, beta) = self.scale_and_shift();
+        match mode {
+            NormMode::Moving => {
+                let mean = self.running_mean.val().detach();
+                let variance = self.running_var.val().detach();
+                batch_norm(input, gamma, beta, mean, variance, self.epsilon)
+            }
+            NormMode::Batch => {
+                let samples = input.shape().num_elements() / channels;
+                assert!(
+                    samples > 1,
+                    "batch statistics need more than one value per channel"
+                );
+                let result = batch_norm_train(input, gamma, beta, self.epsilon);
+                self.update(result.mean, result.variance, samples);
+                result.output
+            }
+        }
+    }
+
+    /// Without affine parameters: ones and zeros.
+    fn scale_and_shift(&self) -> (Tensor<1>, Tensor<1>) {
+        let like = self.running_mean.val().detach();
+        let gamma = self.gamma.as_ref().map(Param::val);
+        let beta = self.beta.as_ref().map(Param::val);
+        (
+            gamma.unwrap_or_else(|| like.ones_like()),
+            beta.unwrap_or_else(|| like.zeros_like()),
+        )
+    }
+
+    /// Moves the statistics towards those of a batch of `samples` values per channel.
+    fn update(&mut self, mean: Tensor<1>, biased_variance: Tensor<1>, samples: usize) {
+        let unbiased = samples as f64 / (samples - 1) as f64;
+        blend(&mut self.running_mean, mean, self.momentum);
+        blend(
+            &mut self.running_var,
+            biased_variance * unbiased,
+            self.momentum,
+        );
+    }
+}
+
+/// `buffer ← (1 - momentum)·buffer + momentum·new`, outside of any graph.
+fn blend(buffer: &mut Param<Tensor<1>>, new: Tensor<1>, momentum: f64) {
+    let old = buffer.val().detach();
+    let blended = old * (1.0 - momentum) + new.detach() * momentum;
+    *buffer = Param::initialized(buffer.id, blended.detach());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, TensorData, Tolerance};
+
+    const SHAPE: [usize; 4] = [3, 5, 2, 7];
+
+    #[track_caller]
+    fn assert_close<const D: usize>(actual: Tensor<D>, expected: impl Into<TensorData>) {
+        let expected = expected.into();
+        actual
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-4));
+    }
+
+    fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Uniform(-2.0, 3.0), device)
+    }
+
+    fn devices() -> [Device; 2] {
+        [Device::default(), Device::default().autodiff()]
+    }
+
+    #[test]
+    fn the_moving_variance_is_unbiased() {
+        for device in devices() {
+            let mut norm = BatchNormConfig::new(1).init(&device);
+            norm.forward(
+                Tensor::<2>::from_floats([[1.0], [3.0]], &device),
+                NormMode::Batch,
+            );
+            assert_close(norm.running_mean.val(), [0.2f32]);
+            assert_close(norm.running_var.val(), [1.1f32]); // .9·1 + .1·2; biased would give 1.0
+        }
+    }
+
+    #[test]
+    fn a_batch_normalised_by_itself_has_mean_zero_and_variance_one() {
+        for device in devices() {
+            let mut norm = BatchNormConfig::new(5).without_affine().init(&device);
+            let y = norm.forward(random(SHAPE, &device), NormMode::Batch);
+            let rows = y.swap_dims(0, 1).reshape([5, -1]);
+            assert_close(rows.clone().mean_dim(1), [[0.0f32]; 5]);
+            assert_close((rows.clone() * rows).mean_dim(1), [[1.0f32]; 5]);
+        }
+    }
+
+    #[test]
+    fn moving_mode_applies_and_keeps_the_moving_statistics() {
+        for device in devices() {
+            let mut norm = BatchNormConfig::new(2).without_affine().init(&device);
+            norm.running_mean = norm
+                .running_mean
+                .map(|_| Tensor::from_floats([1.0, -1.0], &device));
+            norm.running_var = norm
+                .running_var
+                .map(|_| Tensor::from_floats([4.0, 0.25], &device));
+            let y = norm.forward(
+                Tensor::<2>::from_floats([[3.0, 0.0], [1.0, -2.0], [0.0, -1.0]], &device),
+                NormMode::Moving,
+            );
+            assert_close(y, [[1.0f32, 2.0], [0.0, -2.0], [-0.5, 0.0]]);
+            assert_close(norm.running_mean.val(), [1.0f32, -1.0]);
+        }
+    }
+
+    #[test]
+    fn rank_two_and_rank_four_agree() {
+        let device = Device::default();
+        let x = random([6, 3], &device);
+        let mut norm = BatchNormConfig::new(3).init(&device);
+        let mut twin = norm.clone();
+        let y = norm.forward(x.clone(), NormMode::Batch);
+        let y4 = twin.forward(x.reshape([6, 3, 1, 1]), NormMode::Batch);
+        assert_close(y4.reshape([6, 3]), y.into_data());
+        assert_close(twin.running_var.val(), norm.running_var.val().into_data());
+    }
+
+    #[test]
+    fn a_clone_keeps_its_statistics_when_the_original_trains() {
+        let device = Device::default().autodiff();
+        let mut norm = BatchNormConfig::new(5).init(&device);
+        let clone = norm.clone();
+        norm.forward(random(SHAPE, &device), NormMode::Batch);
+        assert_close(clone.running_mean.val(), [0.0f32; 5]);
+    }
+
+    #[test]
+    fn gradients_reach_input_and_affine_parameters_but_no_buffer() {
+        let device = Device::default().autodiff();
+        for mode in [NormMode::Batch, NormMode::Moving] {
+            let mut norm = BatchNormConfig::new(5).init(&device);
+            let x = random(SHAPE, &device).require_grad();
+            let y = norm.forward(x.clone(), mode);
+            let gradients = (y.clone() * y * x.clone().detach()).sum().backward();
+            assert!(x.grad(&gradients).is_some());
+            assert!(
+                norm.gamma
+                    .as_ref()
+                    .unwrap()
+                    .val()
+                    .grad(&gradients)
+                    .is_some()
+            );
+            assert!(norm.running_mean.val().grad(&gradients).is_none());
+            assert!(!norm.running_var.is_require_grad());
+        }
+    }
+
+    #[test]
+    fn frozen_parameters_still_move_the_statistics() {
+        let device = Device::default().autodiff();
+        let mut norm = BatchNormConfig::new(5).init(&device).no_grad();
+        let x = random(SHAPE, &device).require_grad();
+        let gradients = norm
+            .forward(x.clone(), NormMode::Batch)
+            .powi_scalar(3)
+            .sum()
+            .backward();
+        assert!(x.grad(&gradients).is_some());
+        assert!(
+            norm.gamma
+                .as_ref()
+                .unwrap()
+                .val()
+                .grad(&gradients)
+                .is_none()
+        );
+        assert!(norm.running_mean.val().abs().sum().into_scalar::<f32>() > 0.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "more than one value per channel")]
+    fn one_sample_has_no_batch_statistics() {
+        let device = Device::default();
+        let mut norm = BatchNormConfig::new(4).init(&device);
+        norm.forward(Tensor::<2>::zeros([1, 4], &device), NormMode::Batch);
+    }
+}

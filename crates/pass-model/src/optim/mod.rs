@@ -1,0 +1,161 @@
+//! The optimisers of PASS and the learning-rate schedule.
+//!
+//! ```
+//! use pass_model::optim::{CosineSchedule, LarsConfig, LarsExclusion, OptimizerConfig};
+//!
+//! let config = LarsConfig { exclude: LarsExclusion::BiasAndNorm, ..Default::default() };
+//! let optimizer = OptimizerConfig::Lars(config).init();
+//! let schedule = CosineSchedule::new(0.6, 6e-4, 1000);
+//! // each iteration: module = optimizer.step(schedule.rate(iteration), module, gradients);
+//! # let _ = (optimizer, schedule);
+//! ```
+//!
+//! To treat other tensors apart, give them a group of their own:
+//! `config.init().with_group(ParamGroup::from_any_regexes([r"prototypes"]), other.build(), None)`.
+//! To freeze a tensor, remove its gradient before the step; LARS and SGD then leave it and its
+//! momentum alone.
+
+pub mod lars;
+pub mod resume;
+pub mod schedule;
+pub mod sgd;
+
+pub use lars::{Lars, LarsConfig, LarsExclusion, LarsState};
+pub use resume::{OptimizerError, load_optimizer};
+pub use schedule::CosineSchedule;
+pub use sgd::SgdConfig;
+
+use burn::optim::ModuleOptimizer;
+use serde::{Deserialize, Serialize};
+
+/// The optimiser of a run.
+///
+/// In a run file: `kind = "lars"` or `kind = "sgd"`, and the settings beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OptimizerConfig {
+    /// LARS with momentum.
+    Lars(LarsConfig),
+    /// Plain SGD with momentum.
+    Sgd(SgdConfig),
+}
+
+impl Default for OptimizerConfig {
+    /// LARS, as in the reference.
+    fn default() -> Self {
+        Self::Lars(LarsConfig::default())
+    }
+}
+
+impl OptimizerConfig {
+    /// The optimiser: `step(rate, module, gradients) -> module`, `save(path)`, and
+    /// [`load_optimizer`].
+    pub fn init(&self) -> ModuleOptimizer {
+        match self {
+            Self::Lars(config) => config.init(),
+            Self::Sgd(config) => config.init(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::{
+        module::Module,
+        nn::{Linear, LinearConfig},
+        optim::GradientsParams,
+        tensor::{Device, Tensor, TensorData},
+    };
+
+    pub(super) fn both() -> [OptimizerConfig; 2] {
+        [
+            OptimizerConfig::default(),
+            OptimizerConfig::Sgd(SgdConfig::default()),
+        ]
+    }
+
+    pub(super) fn model() -> Linear {
+        let device = Device::default().autodiff();
+        LinearConfig::new(5, 3).init(&device)
+    }
+
+    /// Batches that depend on nothing but the iteration.
+    pub(super) fn steps(
+        optimizer: &mut ModuleOptimizer,
+        mut model: Linear,
+        iterations: std::ops::Range<u64>,
+    ) -> Linear {
+        let device = Device::default().autodiff();
+        for iteration in iterations {
+            let x = (0..35).map(|i| ((i * 7 + iteration * 3) % 11) as f32 / 11.0 - 0.4);
+            let x = TensorData::new(x.collect::<Vec<f32>>(), [7, 5]);
+            let x = Tensor::<2>::from_data(x, &device);
+            let loss = model.forward(x).square().sum();
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(0.01 * (iteration + 1) as f64, model, gradients);
+        }
+        model
+    }
+
+    pub(super) fn weights(model: &Linear) -> [TensorData; 2] {
+        [
+            model.weight.val().into_data(),
+            model.bias.as_ref().unwrap().val().into_data(),
+        ]
+    }
+
+    /// Two steps by hand: w = 1, gradients ½ and ½, λ = 0.1, μ = 0.9, rate 1.
+    #[test]
+    fn sgd_has_no_dampening() {
+        let device = Device::default().autodiff();
+        let mut optimizer = SgdConfig {
+            weight_decay: 0.1,
+            momentum: 0.9,
+        }
+        .init();
+        let linear = LinearConfig::new(1, 1).with_bias(false).init(&device);
+        let weight = linear
+            .weight
+            .clone()
+            .map(|w| w.inner().ones_like().autodiff().require_grad());
+        let mut linear = Linear { weight, bias: None };
+        for _ in 0..2 {
+            let x = Tensor::<2>::from_floats([[0.5]], &device);
+            let gradients =
+                GradientsParams::from_grads(linear.forward(x).sum().backward(), &linear);
+            linear = optimizer.step(1.0, linear, gradients);
+        }
+        // m = 0.6, w = 0.4; m = 0.54 + 0.54, w = -0.68
+        let w = linear.weight.val().into_scalar::<f32>();
+        assert!((w + 0.68).abs() < 1e-6, "{w}");
+    }
+
+    #[test]
+    fn a_parameter_without_gradient_is_left_alone() {
+        for config in both() {
+            let mut frozen = model();
+            frozen.weight = frozen.weight.no_grad();
+            let after = steps(&mut config.init(), frozen.clone(), 0..2);
+            assert_eq!(weights(&after)[0], weights(&frozen)[0]);
+            assert_ne!(weights(&after)[1], weights(&frozen)[1]);
+        }
+    }
+
+    #[test]
+    fn a_typo_in_the_settings_is_refused() {
+        let read = |json: &str| -> Result<OptimizerConfig, String> {
+            serde::Deserialize::deserialize(&mut serde_json::Deserializer::from_str(json))
+                .map_err(|e: serde_json::Error| e.to_string())
+        };
+        let sgd = SgdConfig {
+            momentum: 0.5,
+            ..Default::default()
+        };
+        assert_eq!(
+            read(r#"{"kind": "sgd", "momentum": 0.5}"#),
+            Ok(OptimizerConfig::Sgd(sgd))
+        );
+        assert!(read(r#"{"kind": "lars", "momentun": 0.5}"#).is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! A ResNet with torchvision's weights computes what torchvision computes.
+
+mod common;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use burn::tensor::Device;
+use common::{Arrays, assert_close};
+use pass_model::{
+    Error,
+    backbone::{ResNet, ResNetConfig},
+    import::import_backbone,
+    norm::NormMode,
+    pretrain_net::PretrainNetConfig,
+    segmentation_net::SegmentationNetConfig,
+};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+fn resnet18_w5() -> ResNetConfig {
+    ResNetConfig {
+        width: 5,
+        ..ResNetConfig::resnet18()
+    }
+}
+
+fn resnet50_w3() -> ResNetConfig {
+    ResNetConfig {
+        width: 3,
+        ..ResNetConfig::resnet50()
+    }
+}
+
+/// 1e-4 of the largest value: the rounding of float32 through 53 layers of another order of sums.
+#[track_caller]
+fn assert_stages_agree(mut net: ResNet, arrays: &Path) {
+    let device = Device::default();
+    let mut arrays = Arrays::open(arrays);
+    let stages = net.forward(arrays.get("x", &device), NormMode::Moving);
+    for stage in 1..=4 {
+        assert_close(
+            stages.stage(stage),
+            arrays.get(&format!("stage{stage}"), &device),
+            1e-4,
+        );
+    }
+}
+
+#[track_caller]
+fn check(config: &ResNetConfig, weights: &Path, arrays: &Path) {
+    let mut net = config.init(0, &Device::default());
+    let imported = import_backbone(&mut net, weights).unwrap();
+    assert!(imported.ignored.contains(&"fc.weight".to_owned()));
+    assert!(
+        imported
+            .ignored
+            .contains(&"bn1.num_batches_tracked".to_owned())
+    );
+    assert_stages_agree(net, arrays);
+}
+
+#[test]
+fn a_reduced_resnet18_agrees_stage_by_stage() {
+    check(
+        &resnet18_w5(),
+        &fixture("resnet18_w5.pth"),
+        &fixture("resnet18_w5.npz"),
+    );
+}
+
+#[test]
+fn a_reduced_resnet50_in_a_distributed_checkpoint_agrees_stage_by_stage() {
+    check(
+        &resnet50_w3(),
+        &fixture("resnet50_w3.pth.tar"),
+        &fixture("resnet50_w3.npz"),
+    );
+}
+
+#[test]
+fn a_backbone_inside_another_network_can_be_imported() {
+    let config = SegmentationNetConfig {
+        backbone: resnet18_w5(),
+        classes: 3,
+    };
+    let mut net = config.init(0, &Device::default());
+    import_backbone(&mut net.backbone, &fixture("resnet18_w5.pth")).unwrap();
+    assert_stages_agree(net.backbone, &fixture("resnet18_w5.npz"));
+}
+
+#[test]
+fn every_key_of_another_network_is_listed_and_nothing_is_loaded() {
+    let config = ResNetConfig {
+        depths: [2, 2, 1, 2],
+        width: 5,
+        ..ResNetConfig::resnet18()
+    };
+    let mut net = ResNetConfig { width: 6, ..config }.init(0, &Device::default());
+    let before = net.bn1.running_mean.val().into_data();
+    let error = import_backbone(&mut net, &fixture("resnet18_w5.pth")).unwrap_err();
+    let text = error.to_string();
+    let Error::Mismatch { mismatch, .. } = error else {
+        panic!("{text}")
+    };
+    assert!(mismatch.missing.is_empty());
+    assert!(
+        mismatch
+            .unexpected
+            .contains(&"layer3.1.conv2.weight".to_owned())
+    );
+    assert_eq!(mismatch.unexpected.len(), 10);
+    let stem = mismatch
+        .misshaped
+        .iter()
+        .find(|m| m.key == "conv1.weight")
+        .unwrap();
+    assert_eq!(
+        (&stem.found[..], &stem.expected[..]),
+        (&[5, 3, 7, 7][..], &[6, 3, 7, 7][..])
+    );
+    assert!(
+        text.contains("layer3.1.conv2.weight") && text.contains("[5, 3, 7, 7]"),
+        "{text}"
+    );
+    assert_eq!(before, net.bn1.running_mean.val().into_data());
+}
+
+#[test]
+fn missing_keys_are_listed() {
+    let config = ResNetConfig {
+        depths: [2, 2, 2, 3],
+        ..resnet18_w5()
+    };
+    let mut net = config.init(0, &Device::default());
+    let error = import_backbone(&mut net, &fixture("resnet18_w5.pth")).unwrap_err();
+    let Error::Mismatch { mismatch, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(mismatch.missing.len(), 10);
+    assert!(
+        mismatch
+            .missing
+            .contains(&"layer4.2.bn1.running_var".to_owned())
+    );
+}
+
+#[test]
+fn a_torchvision_file_is_no_checkpoint_of_pre_training() {
+    let config = PretrainNetConfig {
+        backbone: resnet18_w5(),
+        ..Default::default()
+    };
+    let mut net = config.init(0, &Device::default());
+    let path = fixture("resnet18_w5.pth");
+    let error = pass_model::import::import_pretrain_net(&mut net, &path).unwrap_err();
+    let Error::Mismatch { mismatch, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(mismatch.missing.contains(&"prototypes.weight".to_owned()));
+    assert!(mismatch.unexpected.contains(&"fc.weight".to_owned()));
+}
+
+/// Runs where a Python with torchvision is at hand: `$PYTHON`, else `python3`.
+#[test]
+fn the_full_networks_agree_stage_by_stage() {
+    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let has_torch = Command::new(&python)
+        .args(["-c", "import torch, torchvision"])
+        .output();
+    if !has_torch.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: {python} has no torchvision; name one that has in PYTHON");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = fixture("make_resnet.py");
+    let made = Command::new(&python)
+        .arg(script)
+        .arg(folder.path())
+        .arg("full")
+        .status()
+        .unwrap();
+    assert!(made.success());
+    for (config, name) in [
+        (ResNetConfig::resnet18(), "resnet18"),
+        (ResNetConfig::resnet50(), "resnet50"),
+    ] {
+        let file = |extension: &str| folder.path().join(format!("{name}.{extension}"));
+        check(&config, &file("pth"), &file("npz"));
+    }
+}

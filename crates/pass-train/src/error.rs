@@ -1,0 +1,134 @@
+//! What can go wrong in a run: each message names the path or key, the cause and the remedy.
+
+use std::path::PathBuf;
+
+/// An error of a run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The run file is not TOML, has an unknown key or a value of the wrong type.
+    #[error("run file {path}: {cause}")]
+    RunFile {
+        /// The run file, or the name of the embedded one.
+        path: String,
+        /// The parser's message, with line and key.
+        cause: String,
+    },
+    /// A value of the run file is impossible.
+    #[error("run file {path}: `{key}` = {value}: {rule}")]
+    Value {
+        /// The run file, or the name of the embedded one.
+        path: String,
+        /// The key, dotted.
+        key: &'static str,
+        /// The value that was given.
+        value: String,
+        /// What is allowed.
+        rule: &'static str,
+    },
+    /// A file of the run could not be read or written.
+    #[error("{path}: cannot {action}: {source}; check that the disk has room and that you may write there")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The run directory was started with other settings.
+    #[error(
+        "{path} belongs to another run: `{key}` is {theirs} there and {ours} here; \
+         name another folder with --run, or delete this one"
+    )]
+    AnotherRun {
+        /// The run directory.
+        path: PathBuf,
+        /// The first key that differs, dotted.
+        key: String,
+        /// Its value in the run directory.
+        theirs: String,
+        /// Its value in this start.
+        ours: String,
+    },
+    /// A file that a step leaves behind is missing or cannot be understood.
+    #[error("{path}: {cause}; delete the folder of this step and start again to make it anew")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A step was started before the one it needs.
+    #[error("step `{step}` needs the result of `{needs}`: run `{needs}` on the same --run folder first")]
+    StepMissing {
+        /// The step that was started.
+        step: &'static str,
+        /// The step that has not finished.
+        needs: &'static str,
+    },
+    /// There are fewer pictures than a batch or than clusters.
+    #[error("{step}: {pictures} pictures are too few for {what} {needed}: {remedy}")]
+    TooFewPictures {
+        /// The step.
+        step: &'static str,
+        /// Pictures found.
+        pictures: usize,
+        /// What needs more.
+        what: &'static str,
+        /// How many are needed.
+        needed: usize,
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// A protocol needs masks which the data does not have.
+    #[error("{what} needs masks of the {split} pictures, which {data} does not have: {remedy}")]
+    NoMasks {
+        /// What was asked for.
+        what: &'static str,
+        /// The split.
+        split: &'static str,
+        /// The data.
+        data: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A loss is not a finite number.
+    #[error(
+        "{step}, iteration {iteration}: the loss term `{term}` is {value}; training has diverged: \
+         lower the learning rate (`{step}.base_lr`), or raise the batch"
+    )]
+    NotFinite {
+        /// The step.
+        step: &'static str,
+        /// Iteration, from 0.
+        iteration: usize,
+        /// The loss term.
+        term: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// From the data.
+    #[error(transparent)]
+    Data(#[from] imagenet_s::Error),
+    /// From the networks.
+    #[error(transparent)]
+    Model(#[from] pass_model::Error),
+    /// From clustering and label generation.
+    #[error(transparent)]
+    Attention(#[from] pixel_attention::Error),
+    /// From the optimiser's stored state.
+    #[error(transparent)]
+    Optimizer(#[from] pass_model::optim::OptimizerError),
+    /// From the metrics.
+    #[error(transparent)]
+    Metrics(#[from] luss_metrics::Error),
+}
+
+impl Error {
+    /// An [`Error::Io`] of `path`.
+    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, action, source }
+    }
+}

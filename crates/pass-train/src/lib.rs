@@ -1,0 +1,43 @@
+//! Turns a run file into checkpoints: the steps of PASS as resumable runs.
+//!
+//! | Step | Function | Leaves behind |
+//! |---|---|---|
+//! | 1 representation learning | [`step::pretrain::pretrain`] | `pretrain/weights.safetensors` |
+//! | 2.1 pixel attention | [`step::attention::tune_attention`] | `tune_attention/weights.safetensors` |
+//! | 2.2 clustering | [`step::cluster::cluster`] | `cluster/centroids.npy` |
+//! | 2.3 threshold | [`step::threshold::sweep_threshold`] | `threshold.json` |
+//! | 2.4 pseudo labels | [`step::labels::generate_labels`] | `labels/`, `pseudo_labels/` |
+//! | 3 fine-tuning | [`step::finetune::finetune`] | `finetune/weights.safetensors` |
+//! | 4 inference | [`step::predict::predict`] | `fine_tuned/` |
+//! | k-NN protocol | [`step::distance::distance_matching`] | `distance_matching/` |
+//! | the numbers | [`step::evaluate::evaluate`] | `metrics.json`, `match.json` |
+//! | all of it | [`pipeline::run`] | and `report.html` |
+//!
+//! A [`RunFile`] decides the result, a [`RunDir`] holds it, a [`Context`] joins both with the
+//! pictures and a device. This is the only crate that times, saves or resumes a step.
+
+pub mod atomic;
+mod checkpoints;
+mod context;
+pub mod controls;
+mod error;
+mod inference;
+pub mod log;
+pub mod pipeline;
+mod progress;
+pub mod report;
+mod report_data;
+mod run_check;
+mod run_dir;
+pub mod run_file;
+pub mod step;
+mod training;
+mod training_state;
+mod upsampled_argmax;
+mod view_batch;
+
+pub use context::Context;
+pub use error::Error;
+pub use progress::{Progress, Verbosity};
+pub use run_dir::{RunDir, Step};
+pub use run_file::RunFile;

@@ -1,0 +1,159 @@
+//! Every step in its order, each skipped when an earlier start has finished it.
+
+use std::fmt;
+
+use imagenet_s::Split;
+
+use crate::{
+    Context, Error, RunFile, Step,
+    controls::{self, EllipseControl},
+    report_data::write_run_report,
+    run_file::Source,
+    step::{
+        attention::tune_attention, cluster::cluster, distance::distance_matching,
+        evaluate::{Metrics, evaluate, store}, finetune::finetune, labels::generate_labels,
+        predict::predict, pretrain::pretrain, threshold::sweep_threshold,
+    },
+};
+
+/// What a result is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// No learning: a centred ellipse as foreground.
+    Ellipse(EllipseControl),
+    /// The same pipeline on a backbone with its initial weights.
+    Untrained,
+    /// The same pipeline without P2P and D2S.
+    SwavOnly,
+}
+
+impl Control {
+    /// Every control, the cheap ones first.
+    pub const ALL: [Self; 5] = [
+        Self::Ellipse(EllipseControl::SingleCluster),
+        Self::Ellipse(EllipseControl::RandomCluster),
+        Self::Ellipse(EllipseControl::ColourClusters),
+        Self::Untrained,
+        Self::SwavOnly,
+    ];
+
+    /// The name on the command line and in `metrics.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ellipse(control) => control.name(),
+            Self::Untrained => "untrained",
+            Self::SwavOnly => "swav_only",
+        }
+    }
+
+    /// The control of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|control| control.name() == name)
+    }
+
+    /// The run file of a control that is a pipeline of its own.
+    fn run_file(self, file: &RunFile) -> Option<RunFile> {
+        let mut file = file.clone();
+        match self {
+            Self::Ellipse(_) => return None,
+            Self::Untrained => file.pretrain.epochs = 0,
+            Self::SwavOnly => {
+                file.pretrain.p2p = false;
+                file.pretrain.shallow.clear();
+                file.pretrain.shallow_weights.clear();
+            }
+        }
+        Some(file)
+    }
+}
+
+impl fmt::Display for Control {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Runs what has not finished of all steps, then the controls, then writes `report.html`.
+///
+/// # Errors
+///
+/// From the first step that fails; what finished before it stays finished.
+pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
+    let mut metrics = run_steps(context)?;
+    for &control in controls {
+        add_control(context, control, &mut metrics)?;
+    }
+    write_run_report(context, &metrics)?;
+    Ok(metrics)
+}
+
+fn run_steps(context: &Context) -> Result<Metrics, Error> {
+    once(context, Step::Pretrain, pretrain)?;
+    once(context, Step::TuneAttention, tune_attention)?;
+    once(context, Step::Cluster, |context| cluster(context).map(drop))?;
+    once(context, Step::SweepThreshold, |context| sweep_threshold(context).map(drop))?;
+    once(context, Step::GenerateLabels, |context| generate_labels(context).map(drop))?;
+    once(context, Step::Finetune, finetune)?;
+    once(context, Step::Predict, predict)?;
+    let data = &context.data;
+    if data.has_masks(Split::TrainSemi) && data.has_masks(Split::Validation) {
+        once(context, Step::DistanceMatching, distance_matching)?;
+    } else {
+        context.say("distance_matching: left out, it needs train-semi and validation masks");
+    }
+    if context.run.is_done(Step::Evaluate) {
+        return context.run.read_json(&context.run.file("metrics.json"));
+    }
+    evaluate(context)
+}
+
+fn once(
+    context: &Context,
+    step: Step,
+    run: impl FnOnce(&Context) -> Result<(), Error>,
+) -> Result<(), Error> {
+    if context.run.is_done(step) {
+        context.say(&format!("{}: finished before, skipped", step.name()));
+        return Ok(());
+    }
+    run(context)
+}
+
+/// Scores one control into `metrics.json`, unless it is there already.
+fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Result<(), Error> {
+    if !context.data.has_masks(Split::Validation) {
+        return Err(Error::NoMasks {
+            what: "a control",
+            split: "validation",
+            data: context.data.root().display().to_string(),
+            remedy: "leave --controls out for pictures without masks",
+        });
+    }
+    if metrics.keys().any(|name| name.starts_with(control.name())) {
+        return Ok(());
+    }
+    match control {
+        Control::Ellipse(ellipse) => {
+            let report = controls::score(context, ellipse)?;
+            store(context, control.name(), &report, metrics)?;
+        }
+        Control::Untrained | Control::SwavOnly => {
+            for (name, scores) in run_control(context, control)? {
+                metrics.insert(format!("{control}_{name}"), scores);
+            }
+        }
+    }
+    context.run.write_json(&context.run.file("metrics.json"), metrics)
+}
+
+/// Runs a control that is a pipeline of its own, in `controls/NAME`, on the same pictures.
+fn run_control(context: &Context, control: Control) -> Result<Metrics, Error> {
+    let mut file = control.run_file(&context.file).expect("asked only for controls with a run file");
+    if let Source::Synthetic(_) = file.data.source {
+        file.data.source = Source::Layout { path: context.data.root().into() };
+    }
+    context.say(&format!("control {control}"));
+    let root = context.run.file("controls").join(control.name());
+    let inner = Context::open(&root, file, context.device.clone(), context.verbosity)?;
+    run(&inner, &[])
+}

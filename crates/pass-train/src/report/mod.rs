@@ -1,0 +1,193 @@
+//! The report of a run: one HTML file with everything in it, readable without a network.
+//!
+//! It holds no time and no random number of its own: equal data make an equal file.
+
+mod axis;
+mod chart;
+mod html;
+mod palette;
+mod sheet;
+
+use std::path::Path;
+
+use crate::{Error, atomic::write_bytes_atomically};
+use axis::Axis;
+use chart::LineChart;
+
+pub use chart::Series;
+pub use sheet::SheetRow;
+
+/// All that a report shows; parts that are empty are left out.
+#[derive(Debug, Clone, Default)]
+pub struct ReportData {
+    /// Title of the page.
+    pub title: String,
+    /// Facts about the run: data, seed, sizes, commit.
+    pub summary: Vec<(String, String)>,
+    /// Rows of the metric table, in this order.
+    pub metrics: Vec<MetricRow>,
+    /// Loss curves, one chart for each step.
+    pub curves: Vec<Curve>,
+    /// How the attention threshold was chosen.
+    pub threshold: Option<ThresholdChart>,
+    /// Pictures of the contact sheet: as many of the best as of the worst. Those with a score are
+    /// shown from best to worst.
+    pub sheet: Vec<SheetRow>,
+    /// Names of the classes; that of class `id` at `id - 1`. Empty for clusters without a name.
+    pub class_names: Vec<String>,
+}
+
+/// One row of the metric table. All values are ratios in `0..=1`, shown in percent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricRow {
+    /// What was evaluated, such as `"fine_tuned"`.
+    pub name: String,
+    /// Result of the method, or a control.
+    pub kind: RowKind,
+    /// Mean IoU.
+    pub miou: Option<f64>,
+    /// Mean boundary IoU.
+    pub boundary_miou: Option<f64>,
+    /// Image-level accuracy.
+    pub image_accuracy: Option<f64>,
+    /// F measure of foreground against other.
+    pub f_beta: Option<f64>,
+}
+
+/// Whether a row has learned anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowKind {
+    /// A result of the method.
+    Method,
+    /// A floor without learning, see [`crate::controls`].
+    Control,
+}
+
+impl MetricRow {
+    fn values(&self) -> [Option<f64>; 4] {
+        [
+            self.miou,
+            self.boundary_miou,
+            self.image_accuracy,
+            self.f_beta,
+        ]
+    }
+}
+
+/// The loss terms of one step over its iterations, on a logarithmic axis when all are above 0 and
+/// the largest is over 20 times the smallest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// The step.
+    pub step: String,
+    /// One series for each term.
+    pub series: Vec<Series>,
+}
+
+/// Validation mIoU over the attention threshold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThresholdChart {
+    /// Thresholds in `0..=1` and the mIoU (`0..=1`) of the pseudo labels each would give.
+    pub points: Vec<(f32, f64)>,
+    /// The threshold that was used.
+    pub chosen: f32,
+    /// How it was chosen and from which masks.
+    pub note: String,
+}
+
+/// Writes the report as one HTML file.
+///
+/// # Errors
+///
+/// [`Error::Io`].
+///
+/// # Panics
+///
+/// When a picture of the sheet has no pixels.
+pub fn write_report(path: &Path, data: &ReportData) -> Result<(), Error> {
+    let page = render(data);
+    write_bytes_atomically(path, page.as_bytes()).map_err(Error::io(path, "write the report"))
+}
+
+fn render(data: &ReportData) -> String {
+    let curves: String = data.curves.iter().map(loss_chart).collect();
+    let curves = if curves.is_empty() {
+        curves
+    } else {
+        format!("<div class=\"charts\">\n{curves}</div>\n")
+    };
+    let threshold = data
+        .threshold
+        .as_ref()
+        .map(threshold_chart)
+        .unwrap_or_default();
+    let sections = [
+        html::summary(&data.summary),
+        html::section("Metrics", &html::metric_table(&data.metrics)),
+        html::section("Losses", &curves),
+        html::section("Attention threshold", &threshold),
+        html::section(
+            "Pictures",
+            &sheet::contact_sheet(&data.sheet, &data.class_names),
+        ),
+    ];
+    html::page(&data.title, &sections)
+}
+
+fn loss_chart(curve: &Curve) -> String {
+    let y_axis = axis_for(&curve.series);
+    let y_label = match y_axis {
+        Axis::Linear => "loss",
+        Axis::Logarithmic => "loss, logarithmic",
+    };
+    chart::figure(&LineChart {
+        title: &curve.step,
+        x_label: "iteration",
+        y_label,
+        y_axis,
+        series: &curve.series,
+        mark: None,
+    })
+}
+
+fn threshold_chart(threshold: &ThresholdChart) -> String {
+    let point = |&(threshold, miou): &(f32, f64)| (f64::from(threshold), 100.0 * miou);
+    let points = threshold.points.iter().map(point).collect();
+    let series = [Series {
+        name: "mIoU".to_owned(),
+        points,
+    }];
+    let figure = chart::figure(&LineChart {
+        title: "mIoU of the pseudo labels by threshold",
+        x_label: "attention threshold",
+        y_label: "mIoU, percent",
+        y_axis: Axis::Linear,
+        series: &series,
+        mark: Some((
+            f64::from(threshold.chosen),
+            format!("chosen {:.2}", threshold.chosen),
+        )),
+    });
+    let note = html::escape(&threshold.note);
+    format!("<p class=\"note\">{note}</p>\n<div class=\"charts\">\n{figure}</div>\n")
+}
+
+fn axis_for(series: &[Series]) -> Axis {
+    let values = || {
+        series
+            .iter()
+            .flat_map(|series| &series.points)
+            .map(|point| point.1)
+    };
+    let finite = || values().filter(|value| value.is_finite());
+    let low = finite().fold(f64::INFINITY, f64::min);
+    let high = finite().fold(f64::NEG_INFINITY, f64::max);
+    if low > 0.0 && high > 20.0 * low {
+        Axis::Logarithmic
+    } else {
+        Axis::Linear
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,319 @@
+//! The run directory: where every file of a run lies, and which steps have finished.
+//!
+//! ```text
+//! run.toml              the resolved run file; another one is refused
+//! log.jsonl             one line per logged iteration
+//! done/STEP.json        a finished step
+//! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-EPOCH/ on the way
+//! cluster/              centroids.npy, assignments.json
+//! threshold.json        the curve and the chosen threshold
+//! labels/               pseudo labels at feature resolution, one file a split
+//! pseudo_labels/ fine_tuned/ distance_matching/   SPLIT/FOLDER/PICTURE.png
+//! match.json            generated id -> class, of the fine-tuned predictions
+//! metrics.json report.html
+//! ```
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, RunFile, atomic::write_atomically};
+
+/// A step of the pipeline, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Step 1: representation learning.
+    Pretrain,
+    /// Step 2.1: pixel attention.
+    TuneAttention,
+    /// Step 2.2: clustering.
+    Cluster,
+    /// Step 2.3: the attention threshold.
+    SweepThreshold,
+    /// Step 2.4: pseudo labels.
+    GenerateLabels,
+    /// Step 3: fine-tuning.
+    Finetune,
+    /// Step 4: inference.
+    Predict,
+    /// The k-NN protocol, from the weights of step 1.
+    DistanceMatching,
+    /// The numbers.
+    Evaluate,
+}
+
+impl Step {
+    /// The name on the terminal, in the log and on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrain => "pretrain",
+            Self::TuneAttention => "tune_attention",
+            Self::Cluster => "cluster",
+            Self::SweepThreshold => "sweep_threshold",
+            Self::GenerateLabels => "generate_labels",
+            Self::Finetune => "finetune",
+            Self::Predict => "predict",
+            Self::DistanceMatching => "distance_matching",
+            Self::Evaluate => "evaluate",
+        }
+    }
+}
+
+/// A folder that holds one run.
+#[derive(Clone, Debug)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// Starts the run `file` in `root`, or goes on with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] if the folder cannot be written, [`Error::AnotherRun`] if it holds a run with
+    /// other settings.
+    pub fn open(root: &Path, file: &RunFile) -> Result<Self, Error> {
+        fs::create_dir_all(root).map_err(Error::io(root, "create the run directory"))?;
+        let run = Self { root: root.into() };
+        let resolved = file.resolved();
+        match run.stored_run_file()? {
+            Some(stored) => run.refuse_another(&stored, &resolved)?,
+            None => run.write_text(&run.run_file(), &resolved)?,
+        }
+        Ok(run)
+    }
+
+    /// The run file that was stored in `root` by an earlier start, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunFile::read`].
+    pub fn stored(root: &Path) -> Result<Option<RunFile>, Error> {
+        let path = root.join("run.toml");
+        if path.exists() { RunFile::read(&path, &[]).map(Some) } else { Ok(None) }
+    }
+
+    fn run_file(&self) -> PathBuf {
+        self.root.join("run.toml")
+    }
+
+    fn stored_run_file(&self) -> Result<Option<String>, Error> {
+        let path = self.run_file();
+        if !path.exists() {
+            return Ok(None);
+        }
+        fs::read_to_string(&path).map(Some).map_err(Error::io(path, "read the run file"))
+    }
+
+    fn refuse_another(&self, stored: &str, resolved: &str) -> Result<(), Error> {
+        let path = || self.run_file().display().to_string();
+        let theirs = settings(stored)
+            .map_err(|cause| Error::RunFile { path: path(), cause: cause.to_string() })?;
+        let ours = settings(resolved).expect("just written");
+        match first_difference(&theirs, &ours, "") {
+            None => Ok(()),
+            Some((key, theirs, ours)) => {
+                Err(Error::AnotherRun { path: self.root.clone(), key, theirs, ours })
+            }
+        }
+    }
+
+    /// Makes the folder that `path` is to lie in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn make_room_for(&self, path: &Path) -> Result<(), Error> {
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(Error::io(folder, "create the folder"))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of a step's own files.
+    pub fn step_dir(&self, step: Step) -> PathBuf {
+        self.root.join(step.name())
+    }
+
+    /// The weights that a training step leaves behind.
+    pub fn weights(&self, step: Step) -> PathBuf {
+        self.step_dir(step).join("weights.safetensors")
+    }
+
+    /// `centroids.npy`.
+    pub fn centroids(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("centroids.npy")
+    }
+
+    /// The pseudo labels of a split, at feature resolution.
+    pub fn labels(&self, split: &str) -> PathBuf {
+        self.root.join("labels").join(format!("{split}.labels"))
+    }
+
+    /// The masks of a result: `RESULT/SPLIT/KEY.png`.
+    pub fn mask(&self, result: &str, split: &str, key: &str) -> PathBuf {
+        self.root.join(result).join(split).join(format!("{key}.png"))
+    }
+
+    /// A file at the top of the run.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn done_mark(&self, step: Step) -> PathBuf {
+        self.root.join("done").join(format!("{}.json", step.name()))
+    }
+
+    /// Whether a step has finished.
+    pub fn is_done(&self, step: Step) -> bool {
+        self.done_mark(step).exists()
+    }
+
+    /// Marks a step as finished; last of all that it writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn finish(&self, step: Step, summary: &impl Serialize) -> Result<(), Error> {
+        self.write_json(&self.done_mark(step), summary)
+    }
+
+    /// Refuses to go on before `needs` has finished.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StepMissing`].
+    pub fn require(&self, step: Step, needs: Step) -> Result<(), Error> {
+        if self.is_done(needs) {
+            return Ok(());
+        }
+        Err(Error::StepMissing { step: step.name(), needs: needs.name() })
+    }
+
+    /// Writes a text under a temporary name, then renames it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn write_text(&self, path: &Path, text: &str) -> Result<(), Error> {
+        use std::io::Write;
+        write_atomically(path, |file| file.write_all(text.as_bytes()))
+            .map_err(Error::io(path, "write"))
+    }
+
+    /// Writes a value as indented JSON under a temporary name, then renames it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn write_json(&self, path: &Path, value: &impl Serialize) -> Result<(), Error> {
+        let text = serde_json::to_string_pretty(value).expect("run results are plain data");
+        self.write_text(path, &(text + "\n"))
+    }
+
+    /// Reads what [`RunDir::write_json`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], or [`Error::Damaged`] with the parser's reason.
+    pub fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Error> {
+        let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
+        serde_json::from_str(&text)
+            .map_err(|cause| Error::Damaged { path: path.into(), cause: cause.to_string() })
+    }
+}
+
+/// The settings that decide a result: all but the number of threads.
+fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
+    let mut table: toml::Table = toml::from_str(run_file)?;
+    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
+        data.remove("workers");
+    }
+    Ok(table)
+}
+
+/// The first key, dotted, whose value differs, with both values as text.
+fn first_difference(
+    theirs: &toml::Table,
+    ours: &toml::Table,
+    prefix: &str,
+) -> Option<(String, String, String)> {
+    let absent = || "absent".to_string();
+    let keys = theirs.keys().chain(ours.keys().filter(|key| !theirs.contains_key(*key)));
+    for key in keys {
+        let dotted = format!("{prefix}{key}");
+        match (theirs.get(key), ours.get(key)) {
+            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
+                if let Some(found) = first_difference(a, b, &format!("{dotted}.")) {
+                    return Some(found);
+                }
+            }
+            (a, b) if a != b => {
+                let text = |v: Option<&toml::Value>| v.map_or_else(absent, ToString::to_string);
+                return Some((dotted, text(a), text(b)));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_file(text: &str) -> RunFile {
+        RunFile::parse(text, "test", &[]).unwrap()
+    }
+
+    #[test]
+    fn a_run_directory_of_another_run_file_is_refused_by_key() {
+        let dir = tempfile::tempdir().unwrap();
+        RunDir::open(dir.path(), &run_file("seed = 1")).unwrap();
+        let error = RunDir::open(dir.path(), &run_file("seed = 2")).unwrap_err().to_string();
+        for fragment in ["seed", "1 there", "2 here", "--run"] {
+            assert!(error.contains(fragment), "no {fragment:?} in {error:?}");
+        }
+    }
+
+    #[test]
+    fn another_number_of_threads_is_the_same_run() {
+        let dir = tempfile::tempdir().unwrap();
+        RunDir::open(dir.path(), &run_file("[data]\nworkers = 1")).unwrap();
+        RunDir::open(dir.path(), &run_file("[data]\nworkers = 2")).unwrap();
+    }
+
+    #[test]
+    fn the_same_run_file_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = run_file("[pretrain]\nepochs = 3");
+        RunDir::open(dir.path(), &file).unwrap();
+        let run = RunDir::open(dir.path(), &file).unwrap();
+        assert!(!run.is_done(Step::Pretrain));
+        run.finish(Step::Pretrain, &"fine").unwrap();
+        assert!(run.is_done(Step::Pretrain));
+    }
+
+    #[test]
+    fn an_unwritable_run_directory_is_an_error_with_its_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let blocked = dir.path().join("file");
+        fs::write(&blocked, "not a folder").unwrap();
+        let error = RunDir::open(&blocked.join("run"), &run_file("")).unwrap_err().to_string();
+        assert!(error.contains("file/run") && error.contains("may write"), "{error}");
+    }
+
+    #[test]
+    fn a_step_before_its_time_names_what_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::open(dir.path(), &run_file("")).unwrap();
+        let error = run.require(Step::Cluster, Step::TuneAttention).unwrap_err().to_string();
+        assert!(error.contains("`cluster`") && error.contains("`tune_attention`"), "{error}");
+    }
+}

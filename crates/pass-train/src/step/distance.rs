@@ -1,0 +1,85 @@
+//! Distance matching: every pixel takes the class of its nearest labelled training embeddings.
+//!
+//! Needs only the weights of step 1 and the masks of train-semi; its labels are classes already, so
+//! nothing is matched afterwards.
+
+use std::time::Instant;
+
+use imagenet_s::{Split, write_mask};
+use pass_model::{norm::NormMode, pretrain_net::PretrainNet, resize::upsample_bilinear};
+use pixel_attention::distance_matching::{DistanceMatchingConfig, SupportSet, resize_labels};
+
+use crate::{
+    Context, Error, Step,
+    inference::{Shape, for_each_batch},
+    step::pretrain::pretrained_net,
+};
+
+/// Factor by which the feature map is upsampled before pixels are compared.
+const UPSAMPLING: usize = 4;
+
+/// Runs the protocol and leaves `distance_matching/validation/FOLDER/PICTURE.png`, class ids.
+///
+/// # Errors
+///
+/// [`Error::StepMissing`] before step 1, [`Error::NoMasks`] without train-semi masks; else from
+/// data or disk.
+pub fn distance_matching(context: &Context) -> Result<(), Error> {
+    let started = Instant::now();
+    context.run.require(Step::DistanceMatching, Step::Pretrain)?;
+    if !context.data.has_masks(Split::TrainSemi) {
+        return Err(Error::NoMasks {
+            what: "distance matching",
+            split: "train-semi",
+            data: context.data.root().display().to_string(),
+            remedy: "add train-semi and train-semi-segmentation, or leave this protocol out",
+        });
+    }
+    let mut net = pretrained_net(context, &context.device)?;
+    let support = support(context, &mut net)?;
+    classify(context, &mut net, &support)?;
+    context.run.finish(Step::DistanceMatching, &started.elapsed().as_secs_f64())
+}
+
+/// Features of whole pictures at four times the resolution of stage 4.
+fn features(net: &mut PretrainNet, pictures: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+    let map = net.backbone.forward(pictures, NormMode::Moving).stage(4);
+    let [_, _, height, width] = map.dims();
+    upsample_bilinear(map, [UPSAMPLING * height, UPSAMPLING * width])
+}
+
+fn support(context: &Context, net: &mut PretrainNet) -> Result<SupportSet, Error> {
+    let samples = context.data.samples(Split::TrainSemi);
+    let section = &context.file.predict;
+    let mut support = SupportSet::new(context.data.classes(), context.file.network.backbone.channels(4));
+    let shape = Shape::Whole(section.resize);
+    for_each_batch(context, "support", Split::TrainSemi, shape, section.batch, |pictures, tensor| {
+        let masks = pictures
+            .iter()
+            .map(|picture| context.truth(&samples[picture.index]))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(support.add(features(net, tensor), &masks)?)
+    })?;
+    Ok(support)
+}
+
+fn classify(context: &Context, net: &mut PretrainNet, support: &SupportSet) -> Result<(), Error> {
+    let samples = context.data.samples(Split::Validation);
+    let section = &context.file.predict;
+    let config = DistanceMatchingConfig {
+        neighbours: context.file.distance_matching.neighbours,
+        temperature: context.file.distance_matching.temperature,
+    };
+    let shape = Shape::Whole(section.resize);
+    let name = Step::DistanceMatching.name();
+    for_each_batch(context, name, Split::Validation, shape, section.batch, |pictures, tensor| {
+        let maps = support.classify(features(net, tensor), &config)?;
+        for (picture, map) in pictures.iter().zip(&maps) {
+            let [width, height] = picture.original;
+            let key = &samples[picture.index].key;
+            let place = context.run.mask(name, Split::Validation.name(), key);
+            write_mask(&place, &resize_labels(map, width, height))?;
+        }
+        Ok(())
+    })
+}

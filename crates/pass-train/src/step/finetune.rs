@@ -1,0 +1,185 @@
+//! Step 3, fine-tuning: the weights of step 1 and a 1×1 head learn the pseudo labels.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use burn::{
+    optim::{GradientsParams, ModuleOptimizer},
+    tensor::{Device, Int, Tensor, TensorData},
+};
+use imagenet_s::{
+    OddPictures, Sample, Split, pictures_to_tensor, read_picture,
+    views::{PLAIN, Purpose, Stream, paired_crop},
+};
+use luss_metrics::LabelMask;
+use pass_model::{
+    checkpoint::load_module,
+    loss::pixel_cross_entropy,
+    norm::NormMode,
+    resize::upsample_bilinear,
+    segmentation_net::{SegmentationNet, SegmentationNetConfig},
+};
+use pixel_attention::label_store::LabelStore;
+use serde::Serialize;
+
+use crate::{
+    Context, Error, Step,
+    run_file::FinetuneSection,
+    step::{labels::ensure_store, pretrain::pretrained_net, threshold::chosen_threshold},
+    training::{Place, Plan, Position, Terms, Trainee, optimizer, save_weights, train},
+    training_state::{restore_training, save_training},
+};
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    epochs: usize,
+    seconds: f64,
+}
+
+/// Runs step 3 on the weights of step 1 and the labels of step 2.4, and leaves
+/// `finetune/weights.safetensors`.
+///
+/// # Errors
+///
+/// [`Error::StepMissing`] before step 2.4; else as [`super::pretrain::pretrain`].
+pub fn finetune(context: &Context) -> Result<(), Error> {
+    let started = Instant::now();
+    context.run.require(Step::Finetune, Step::GenerateLabels)?;
+    let section = &context.file.finetune;
+    let mut trainee = Finetuning::new(context)?;
+    let crops = LabelledCrops::new(context)?;
+    let plan = Plan {
+        step: Step::Finetune,
+        pictures: context.data.samples(Split::Train).len(),
+        epochs: section.epochs,
+        batch: section.batch,
+        optim: &section.optim,
+        checkpoint_epochs: section.checkpoint_epochs,
+    };
+    train(context, &plan, &mut trainee, move |place| crops.make(place))?;
+    save_weights(context, &trainee.net, Step::Finetune)?;
+    let seconds = started.elapsed().as_secs_f64();
+    context.run.finish(Step::Finetune, &Summary { epochs: section.epochs, seconds })
+}
+
+/// The segmentation network with fresh weights of the run's seed.
+fn fresh_net(context: &Context, device: &Device) -> SegmentationNet {
+    let classes = usize::from(context.data.classes());
+    SegmentationNetConfig { backbone: context.file.network.backbone.clone(), classes }
+        .init(context.file.seed, device)
+}
+
+/// The segmentation network as step 3 left it.
+pub(crate) fn finetuned_net(context: &Context, step: Step) -> Result<SegmentationNet, Error> {
+    context.run.require(step, Step::Finetune)?;
+    let mut net = fresh_net(context, &context.device);
+    load_module(&mut net, &context.run.weights(Step::Finetune))?;
+    Ok(net)
+}
+
+/// A training picture and its pseudo label, cut alike.
+pub(crate) struct LabelledCrop {
+    pixels: Vec<u8>,
+    labels: LabelMask,
+}
+
+/// What turns a place in the training into a labelled crop.
+#[derive(Clone)]
+struct LabelledCrops {
+    samples: Arc<[Sample]>,
+    store: Arc<LabelStore>,
+    threshold: f32,
+    odd: OddPictures,
+    seed: u64,
+    section: FinetuneSection,
+}
+
+impl LabelledCrops {
+    fn new(context: &Context) -> Result<Self, Error> {
+        Ok(Self {
+            samples: context.data.samples(Split::Train).into(),
+            store: Arc::new(ensure_store(context, Step::Finetune, Split::Train)?),
+            threshold: chosen_threshold(context)?,
+            odd: context.file.data.odd_pictures,
+            seed: context.file.seed,
+            section: context.file.finetune.clone(),
+        })
+    }
+
+    fn make(&self, place: Place) -> Result<LabelledCrop, Error> {
+        let sample = &self.samples[place.index];
+        let picture = read_picture(&sample.picture, self.odd)?;
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let labels = self.store.get(&sample.key)?.to_mask(width, height, self.threshold);
+        let mut stream = Stream::new(self.seed, place.epoch, place.index as u64, Purpose::Pair);
+        let FinetuneSection { crop, min_scale, max_scale, .. } = self.section;
+        let (pixels, labels) = paired_crop(&picture, &labels, crop, min_scale, max_scale, &mut stream);
+        Ok(LabelledCrop { pixels: pixels.into_raw(), labels })
+    }
+}
+
+struct Finetuning {
+    net: SegmentationNet,
+    optimizer: ModuleOptimizer,
+    section: FinetuneSection,
+    device: Device,
+}
+
+impl Finetuning {
+    fn new(context: &Context) -> Result<Self, Error> {
+        let device = context.device.clone().autodiff();
+        let pretrained = pretrained_net(context, &device)?;
+        Ok(Self {
+            net: fresh_net(context, &device).with_pretrained(pretrained),
+            optimizer: optimizer(&context.file.finetune.optim),
+            section: context.file.finetune.clone(),
+            device,
+        })
+    }
+
+    fn loss(&mut self, crops: &[LabelledCrop]) -> Tensor<1> {
+        let side = self.section.crop;
+        let pixels: Vec<&[u8]> = crops.iter().map(|crop| crop.pixels.as_slice()).collect();
+        let pictures = pictures_to_tensor(&pixels, side, side, &PLAIN, &self.device);
+        let labels = label_tensor(crops, self.section.label_stride, &self.device.clone().inner());
+        let [_, height, width] = labels.dims();
+        let logits = self.net.forward(pictures, NormMode::Batch);
+        pixel_cross_entropy(upsample_bilinear(logits, [height, width]), labels)
+    }
+}
+
+/// Labels at every `stride`-th row and column, from the first: torch's "nearest" of 1/stride.
+///
+/// # Shapes
+///
+/// - output: `[batch, floor(side / stride), floor(side / stride)]`
+fn label_tensor(crops: &[LabelledCrop], stride: usize, device: &Device) -> Tensor<3, Int> {
+    let [width, height] = [crops[0].labels.width(), crops[0].labels.height()];
+    let [columns, rows] = [width / stride, height / stride];
+    let mut values: Vec<i32> = Vec::with_capacity(crops.len() * rows * columns);
+    for crop in crops {
+        for row in crop.labels.labels().chunks(width).step_by(stride).take(rows) {
+            values.extend(row.iter().step_by(stride).take(columns).map(|&id| i32::from(id)));
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [crops.len(), rows, columns]), device)
+}
+
+impl Trainee for Finetuning {
+    type Item = LabelledCrop;
+
+    fn step(&mut self, crops: Vec<LabelledCrop>, at: Position) -> Terms {
+        let loss = self.loss(&crops);
+        let value = loss.clone().into_scalar::<f32>();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
+        self.net = self.optimizer.step(at.lr, self.net.clone(), gradients);
+        vec![("cross_entropy", f64::from(value))]
+    }
+
+    fn save(&self, dir: &Path) -> Result<(), Error> {
+        save_training(dir, &self.net, &self.optimizer, None)
+    }
+
+    fn restore(&mut self, dir: &Path) -> Result<(), Error> {
+        restore_training(dir, &mut self.net, &mut self.optimizer)
+    }
+}

@@ -1,0 +1,108 @@
+//! Step 2.4, pseudo labels: the nearest centroid of every pixel, OTHER where the attention is low.
+//!
+//! Labels are stored at the resolution of the ×4 feature map together with the attention, whatever
+//! the threshold; a mask at picture resolution is made from them when it is needed.
+
+use std::time::Instant;
+
+use imagenet_s::{Split, picture_size, write_mask};
+use pixel_attention::{
+    attention_net::AttentionNet,
+    centroids::read_centroids,
+    label_generation,
+    label_store::{LabelStore, LabelStoreWriter},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Context, Error, Progress, Step,
+    inference::{Shape, for_each_batch},
+    step::{attention::tuned_net, threshold::chosen_threshold},
+};
+
+/// What the step leaves in `done/generate_labels.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LabelsSummary {
+    /// Training pictures labelled.
+    pub pictures: usize,
+    /// Share of their feature-map cells whose attention reaches the threshold.
+    pub foreground: f64,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// Runs step 2.4: labels of the training pictures, and of those that are evaluated as PNGs.
+///
+/// # Errors
+///
+/// [`Error::StepMissing`] before step 2.3; else from data or disk.
+pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
+    let started = Instant::now();
+    context.run.require(Step::GenerateLabels, Step::SweepThreshold)?;
+    let threshold = chosen_threshold(context)?;
+    let store = ensure_store(context, Step::GenerateLabels, Split::Train)?;
+    let pictures = context.data.samples(Split::Train).len();
+    let foreground = foreground_share(context, &store, threshold)?;
+    for split in context.shown_splits() {
+        write_pseudo_masks(context, split, threshold)?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let summary = LabelsSummary { pictures, foreground, seconds };
+    context.run.finish(Step::GenerateLabels, &summary)?;
+    Ok(summary)
+}
+
+/// The stored labels of a split, generated now if they are not there.
+pub(crate) fn ensure_store(context: &Context, step: Step, split: Split) -> Result<LabelStore, Error> {
+    let path = context.run.labels(split.name());
+    if !path.exists() {
+        context.run.require(step, Step::Cluster)?;
+        let mut net = tuned_net(context, step)?;
+        write_store(context, &mut net, split)?;
+    }
+    Ok(LabelStore::open(&path)?)
+}
+
+fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Result<(), Error> {
+    let centroids = read_centroids(&context.run.centroids())?;
+    let samples = context.data.samples(split);
+    let section = &context.file.predict;
+    let place = context.run.labels(split.name());
+    context.run.make_room_for(&place)?;
+    let mut writer = LabelStoreWriter::create(&place, context.data.classes())?;
+    let name = format!("label {}", split.name());
+    let shape = Shape::Whole(section.resize);
+    for_each_batch(context, &name, split, shape, section.batch, |pictures, tensor| {
+        let (features, attention) = net.label_features(tensor);
+        let labels = label_generation::generate(features, attention, centroids.view())?;
+        for (picture, labels) in pictures.iter().zip(labels) {
+            writer.push(&samples[picture.index].key, &labels)?;
+        }
+        Ok(())
+    })?;
+    Ok(writer.finish()?)
+}
+
+fn foreground_share(context: &Context, store: &LabelStore, threshold: f32) -> Result<f64, Error> {
+    let (mut foreground, mut all) = (0u64, 0u64);
+    for sample in context.data.samples(Split::Train) {
+        let labels = store.get(&sample.key)?;
+        all += labels.attention.len() as u64;
+        foreground += labels.attention.iter().filter(|&&a| a >= threshold).count() as u64;
+    }
+    Ok(foreground as f64 / all as f64)
+}
+
+fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {
+    let store = ensure_store(context, Step::GenerateLabels, split)?;
+    let samples = context.data.samples(split);
+    let mut progress = Progress::new(context.verbosity, "write pseudo labels", samples.len() as u64, "masks");
+    for sample in samples {
+        let (width, height) = picture_size(&sample.picture)?;
+        let mask = store.get(&sample.key)?.to_mask(width, height, threshold);
+        write_mask(&context.run.mask("pseudo_labels", split.name(), &sample.key), &mask)?;
+        progress.advance(1);
+    }
+    progress.finish();
+    Ok(())
+}

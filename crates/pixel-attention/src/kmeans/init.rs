@@ -1,0 +1,154 @@
+//! The first centroids of a k-means run.
+
+use ndarray::{Array2, ArrayView2, Axis};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::KMeansConfig;
+use crate::products::squared_distance;
+
+/// How the first centroids are chosen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// Distinct points, all equally likely; what PASS does.
+    #[default]
+    Random,
+    /// k-means++ (Arthur and Vassilvitskii 2007): each next point with probability proportional
+    /// to its squared distance from the ones chosen before. As costly as one more iteration, and
+    /// worth it where few restarts must do.
+    PlusPlus,
+}
+
+/// Rows of `points` chosen by the stream of this restart.
+pub(super) fn initial_centroids(
+    points: ArrayView2<f32>,
+    config: &KMeansConfig,
+    restart: usize,
+) -> Array2<f32> {
+    let mut stream = stream(config.seed, restart);
+    let chosen = match config.init {
+        Init::Random => distinct_rows(points.nrows(), config.clusters, &mut stream),
+        Init::PlusPlus => spread_rows(points, config.clusters, &mut stream),
+    };
+    points.select(Axis(0), &chosen)
+}
+
+/// Restarts draw from separate streams of one key, so each can be repeated on its own.
+fn stream(seed: u64, restart: usize) -> ChaCha8Rng {
+    let mut stream = ChaCha8Rng::seed_from_u64(seed);
+    stream.set_stream(restart as u64);
+    stream
+}
+
+/// The first `count` places of a Fisher-Yates shuffle of `0..rows`.
+fn distinct_rows(rows: usize, count: usize, stream: &mut impl RngCore) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..rows).collect();
+    for place in 0..count {
+        order.swap(place, place + below(rows - place, stream));
+    }
+    order.truncate(count);
+    order
+}
+
+fn spread_rows(points: ArrayView2<f32>, count: usize, stream: &mut impl RngCore) -> Vec<usize> {
+    let mut chosen = vec![below(points.nrows(), stream)];
+    let mut distances = vec![f32::INFINITY; points.nrows()];
+    while chosen.len() < count {
+        lower_distances(points, chosen[chosen.len() - 1], &mut distances);
+        chosen.push(weighted_row(&distances, stream));
+    }
+    chosen
+}
+
+/// Keeps for each point the squared distance to the nearest chosen row.
+fn lower_distances(points: ArrayView2<f32>, newest: usize, distances: &mut [f32]) {
+    let (data, dim) = (points.as_slice().expect("standard layout"), points.ncols());
+    let newest = &data[newest * dim..(newest + 1) * dim];
+    let rows = data.par_chunks(dim).with_min_len(64);
+    distances
+        .par_iter_mut()
+        .zip(rows)
+        .for_each(|(nearest, row)| {
+            *nearest = nearest.min(squared_distance(row, newest));
+        });
+}
+
+/// A row with probability proportional to its weight; any row when all weights are zero, which
+/// happens when there are fewer different points than clusters.
+fn weighted_row(weights: &[f32], stream: &mut impl RngCore) -> usize {
+    let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+    if total == 0.0 {
+        return below(weights.len(), stream);
+    }
+    let target = unit(stream) * total;
+    let mut passed = 0.0;
+    let reached = weights.iter().position(|&weight| {
+        passed += f64::from(weight);
+        weight > 0.0 && passed > target
+    });
+    reached.unwrap_or_else(|| {
+        weights
+            .iter()
+            .rposition(|&w| w > 0.0)
+            .expect("total is positive")
+    })
+}
+
+/// Uniform in `0..n`, up to a bias below `n / 2^64`.
+pub(super) fn below(n: usize, stream: &mut impl RngCore) -> usize {
+    ((u128::from(stream.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// Uniform in `[0, 1)` with 53 bits.
+pub(super) fn unit(stream: &mut impl RngCore) -> f64 {
+    (stream.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn random_rows_are_distinct_and_depend_on_seed_and_restart() {
+        let draw = |seed, restart| distinct_rows(40, 17, &mut stream(seed, restart));
+        let mut rows = draw(3, 5);
+        assert_eq!(rows, draw(3, 5));
+        assert_ne!(rows, draw(3, 6));
+        assert_ne!(rows, draw(4, 5));
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), 17);
+    }
+
+    #[test]
+    fn every_row_can_be_drawn() {
+        let mut all = distinct_rows(9, 9, &mut stream(0, 0));
+        all.sort_unstable();
+        assert_eq!(all, (0..9).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn spread_rows_take_one_point_from_each_far_group() {
+        let points = array![[0.0f32], [0.0], [100.0], [100.0], [-100.0], [-100.0]];
+        for restart in 0..8 {
+            let mut groups: Vec<usize> = spread_rows(points.view(), 3, &mut stream(1, restart))
+                .iter()
+                .map(|r| r / 2)
+                .collect();
+            groups.sort_unstable();
+            assert_eq!(groups, [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn spread_rows_end_although_all_points_are_equal() {
+        let points = Array2::from_elem((5, 3), 0.5f32);
+        assert_eq!(spread_rows(points.view(), 4, &mut stream(0, 0)).len(), 4);
+    }
+}

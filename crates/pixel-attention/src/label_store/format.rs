@@ -1,0 +1,190 @@
+//! The bytes of a label store; the layout is described in [`super`].
+
+use std::{fs::File, path::Path};
+
+use crate::{
+    error::{Error, Result},
+    label_generation::FeatureLabels,
+};
+
+const MAGIC: [u8; 8] = *b"LUSSLBLS";
+const END_MAGIC: [u8; 8] = *b"LUSSLBLE";
+const VERSION: u32 = 1;
+/// Magic, version, classes, two bytes of zero.
+pub(super) const HEADER_BYTES: u64 = 16;
+/// Offset of the index, its length, number of pictures, magic.
+const FOOTER_BYTES: u64 = 32;
+pub(super) const BYTES_PER_PIXEL: u64 = 6;
+
+/// Where a picture's labels lie in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) offset: u64,
+}
+
+impl Entry {
+    pub(super) fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// First byte behind the record, unless the numbers are absurd.
+    fn end(&self) -> Option<u64> {
+        self.pixels()
+            .checked_mul(BYTES_PER_PIXEL)?
+            .checked_add(self.offset)
+    }
+}
+
+pub(super) fn header(classes: u16) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(classes.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+/// Offset of the index, its length in bytes, number of pictures, end mark.
+pub(super) fn footer(offset: u64, index_bytes: usize, pictures: usize) -> Vec<u8> {
+    let counts = [offset, index_bytes as u64, pictures as u64];
+    counts
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .chain(END_MAGIC)
+        .collect()
+}
+
+pub(super) fn index_bytes(index: &[(String, Entry)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, entry) in index {
+        bytes.extend((key.len() as u32).to_le_bytes());
+        bytes.extend(key.as_bytes());
+        bytes.extend(entry.width.to_le_bytes());
+        bytes.extend(entry.height.to_le_bytes());
+        bytes.extend(entry.offset.to_le_bytes());
+    }
+    bytes
+}
+
+/// The class count.
+pub(super) fn read_header(file: &File, path: &Path, length: u64) -> Result<u16> {
+    let mut bytes = [0; HEADER_BYTES as usize];
+    if length < HEADER_BYTES {
+        return Err(Error::NotALabelStore {
+            path: path.to_owned(),
+        });
+    }
+    read_at(file, path, 0, &mut bytes)?;
+    if bytes[..8] != MAGIC {
+        return Err(Error::NotALabelStore {
+            path: path.to_owned(),
+        });
+    }
+    let mut fields = Fields(&bytes[8..]);
+    let found = u32::from_le_bytes(fields.take().expect("16 bytes"));
+    if found != VERSION {
+        return Err(Error::LabelStoreVersion {
+            path: path.to_owned(),
+            found,
+            supported: VERSION,
+        });
+    }
+    Ok(u16::from_le_bytes(fields.take().expect("16 bytes")))
+}
+
+pub(super) fn read_index(file: &File, path: &Path, length: u64) -> Result<Vec<(String, Entry)>> {
+    let cut = || Error::damaged(path, format!("no end mark in its {length} bytes"));
+    let footer_at = length.checked_sub(FOOTER_BYTES).ok_or_else(cut)?;
+    let mut footer = [0; FOOTER_BYTES as usize];
+    read_at(file, path, footer_at, &mut footer)?;
+    if footer[24..] != END_MAGIC {
+        return Err(cut());
+    }
+    let mut fields = Fields(&footer);
+    let [offset, bytes, pictures] =
+        std::array::from_fn(|_| u64::from_le_bytes(fields.take().expect("32 bytes")));
+    if offset.checked_add(bytes) != Some(footer_at) {
+        let reason = format!("index of {bytes} bytes at {offset} does not end at {footer_at}");
+        return Err(Error::damaged(path, reason));
+    }
+    let mut index = vec![0; bytes as usize];
+    read_at(file, path, offset, &mut index)?;
+    parse_index(&index, pictures, offset)
+        .ok_or_else(|| Error::damaged(path, format!("index of {pictures} pictures is garbled")))
+}
+
+/// `None` unless the index holds exactly `pictures` entries within the first `end` bytes.
+fn parse_index(bytes: &[u8], pictures: u64, end: u64) -> Option<Vec<(String, Entry)>> {
+    let mut fields = Fields(bytes);
+    let mut index = Vec::new();
+    for _ in 0..pictures {
+        let key_bytes = u32::from_le_bytes(fields.take()?) as usize;
+        let key = String::from_utf8(fields.take_slice(key_bytes)?.to_vec()).ok()?;
+        let width = u32::from_le_bytes(fields.take()?);
+        let height = u32::from_le_bytes(fields.take()?);
+        let entry = Entry {
+            width,
+            height,
+            offset: u64::from_le_bytes(fields.take()?),
+        };
+        if entry.pixels() == 0 || entry.end()? > end {
+            return None;
+        }
+        index.push((key, entry));
+    }
+    fields.0.is_empty().then_some(index)
+}
+
+/// The bytes that were not taken yet.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take_slice(N)?.try_into().ok()
+    }
+
+    fn take_slice(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+pub(super) fn labels_from_bytes(entry: &Entry, bytes: &[u8]) -> FeatureLabels {
+    let (ids, attention) = bytes.split_at(entry.pixels() as usize * 2);
+    FeatureLabels {
+        width: entry.width as usize,
+        height: entry.height as usize,
+        ids: ids
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&pair| u16::from_le_bytes(pair))
+            .collect(),
+        attention: attention
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&four| f32::from_le_bytes(four))
+            .collect(),
+    }
+}
+
+/// Reads without moving a shared position, so that threads do not disturb each other.
+pub(super) fn read_at(file: &File, path: &Path, offset: u64, bytes: &mut [u8]) -> Result<()> {
+    read_exact_at(file, path, offset, bytes).map_err(|e| Error::io("read", path, e))
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, _: &Path, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(not(unix))]
+fn read_exact_at(_: &File, path: &Path, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
+    use std::io::{Read, Seek, SeekFrom};
+    let mut own = File::open(path)?;
+    own.seek(SeekFrom::Start(offset))?;
+    own.read_exact(bytes)
+}

@@ -1,0 +1,51 @@
+//! Turns feature maps into clusters and labels: pixel attention, k-means, pseudo labels, distance
+//! matching.
+//!
+//! These are the steps 2.1 to 2.4 of PASS (*Large-scale Unsupervised Semantic Segmentation*) and
+//! the evaluation protocol that needs no fine-tuning.
+//!
+//! | term of the paper | item |
+//! |---|---|
+//! | pixel attention `A`, threshold `τ` | [`attention::PixelAttention`] |
+//! | attended image embedding | [`pooling`] |
+//! | fine-tuning with pixel attention (step 2.1) | [`attention_net::AttentionNet`] |
+//! | clustering, cluster centres (2.2) | [`kmeans::fit`], [`centroids`] |
+//! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
+//! | distance matching | [`distance_matching::SupportSet`] |
+//!
+//! The first two work on tensors of any burn device; clustering and distance matching work on the
+//! host's arrays. From a feature map to a mask:
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use ndarray::array;
+//! use pixel_attention::label_generation::generate;
+//!
+//! let device = Device::default();
+//! // One picture, two channels, a map of 1 x 2 pixels.
+//! let features = Tensor::<4>::from_floats([[[[0.9, 0.1]], [[0.0, 0.7]]]], &device);
+//! let attention = Tensor::<4>::from_floats([[[[0.8, 0.3]]]], &device);
+//! let centroids = array![[0.0f32, 0.5], [0.5, 0.0]];
+//!
+//! let labels = generate(features, attention, centroids.view())?;
+//! assert_eq!(labels[0].ids, [2, 1]);
+//! let mask = labels[0].to_mask(4, 2, 0.5);
+//! assert_eq!(mask.labels(), [2, 2, 0, 0, 2, 2, 0, 0]);
+//! # Ok::<(), pixel_attention::Error>(())
+//! ```
+
+pub mod attention;
+pub mod attention_net;
+pub mod centroids;
+pub mod distance_matching;
+pub mod error;
+pub mod kmeans;
+pub mod label_generation;
+pub mod label_store;
+pub mod pooling;
+
+mod partial_file;
+mod products;
+mod resample;
+
+pub use error::Error;

@@ -1,0 +1,104 @@
+//! Inner products of many rows with many rows: the one hot loop of k-means and distance matching.
+
+use gemm::{Parallelism, gemm};
+
+/// Writes the inner products of all rows of `a` with all rows of `b`.
+///
+/// The product runs in the calling thread, so its bits do not depend on the number of threads.
+///
+/// # Shapes
+///
+/// - `a`: `[m, dim]`, `b`: `[n, dim]`, both row-major
+/// - `out`: `[n, m]`, `out[j * m + i] = a_i · b_j`
+///
+/// # Panics
+///
+/// If the lengths of the slices contradict each other.
+pub(crate) fn row_products(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
+    assert!(dim > 0, "rows have at least one column");
+    let (m, n) = (a.len() / dim, b.len() / dim);
+    assert_eq!(
+        (a.len(), b.len(), out.len()),
+        (m * dim, n * dim, m * n),
+        "lengths fit the rows"
+    );
+    let (pitch, column_pitch) = (dim as isize, m as isize);
+    // SAFETY: the strides below address a[i * dim + k], b[j * dim + k] and out[j * m + i] for
+    // i < m, j < n, k < dim, all within the lengths asserted above; `out` is borrowed exclusively.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm(
+            m,
+            n,
+            dim,
+            out.as_mut_ptr(),
+            column_pitch,
+            1,
+            false,
+            a.as_ptr(),
+            1,
+            pitch,
+            b.as_ptr(),
+            pitch,
+            1,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+/// Squared Euclidean distance, summed in eight lanes.
+pub(crate) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    sum_in_lanes(a, b, |x, y| (x - y) * (x - y))
+}
+
+/// Squared Euclidean length, summed in eight lanes.
+pub(crate) fn squared_norm(a: &[f32]) -> f32 {
+    sum_in_lanes(a, a, |x, y| x * y)
+}
+
+/// Eight independent sums let the compiler use vector registers without reordering additions.
+fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let (a_blocks, b_blocks) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest = a_blocks.remainder().iter().zip(b_blocks.remainder());
+    let tail: f32 = rest.map(|(&x, &y)| term(x, y)).sum();
+    for (x, y) in a_blocks.zip(b_blocks) {
+        for lane in 0..8 {
+            lanes[lane] += term(x[lane], y[lane]);
+        }
+    }
+    lanes.iter().sum::<f32>() + tail
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_agree_with_the_plain_double_loop() {
+        for (m, n, dim) in [(3, 5, 7), (1, 1, 1), (17, 2, 33), (2, 31, 9)] {
+            let a: Vec<f32> = (0..m * dim).map(|i| (i % 13) as f32 - 6.0).collect();
+            let b: Vec<f32> = (0..n * dim).map(|i| (i % 7) as f32 - 3.0).collect();
+            let mut out = vec![f32::NAN; m * n];
+            row_products(&a, &b, dim, &mut out);
+            for (j, b_row) in b.chunks(dim).enumerate() {
+                for (i, a_row) in a.chunks(dim).enumerate() {
+                    let plain: f32 = a_row.iter().zip(b_row).map(|(x, y)| x * y).sum();
+                    assert_eq!(out[j * m + i], plain, "small integers are exact");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn distances_count_the_columns_behind_the_last_full_block() {
+        let a: Vec<f32> = (0..11).map(|i| i as f32).collect();
+        assert_eq!(squared_distance(&a, &[0.0; 11]), 385.0);
+        assert_eq!(squared_norm(&a), 385.0);
+    }
+}

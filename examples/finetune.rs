@@ -1,0 +1,21 @@
+//! Step 3: fine-tuning on the pseudo labels.
+
+use clap::Parser;
+use luss_examples::Arguments;
+use pass_train::step::finetune::finetune;
+
+/// Step 3, the weights of step 1 and a 1x1 head learn the pseudo labels.
+///
+/// Needs step 2.4 in the same --run directory. Leaves finetune/weights.safetensors.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+fn main() -> anyhow::Result<()> {
+    let context = Cli::parse().arguments.open()?;
+    finetune(&context)?;
+    println!("weights: {}", context.run.weights(pass_train::Step::Finetune).display());
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! Step 1: representation learning.
+
+use clap::Parser;
+use luss_examples::Arguments;
+use pass_train::step::pretrain::pretrain;
+
+/// Step 1, representation learning: SwAV with P2P and D2S.
+///
+/// Needs pictures. The longest step: about 2 minutes on two cores with the embedded data, days on a
+/// GPU for ImageNet-S. Leaves pretrain/weights.safetensors; the loss starts near ln K of the
+/// prototypes and must fall clearly below it.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+fn main() -> anyhow::Result<()> {
+    let context = Cli::parse().arguments.open()?;
+    pretrain(&context)?;
+    println!("weights: {}", context.run.weights(pass_train::Step::Pretrain).display());
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The command line that every step understands.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use pass_train::{Context, RunDir, RunFile, Verbosity, run_file::Source};
+
+use crate::pick_device;
+
+/// The run file of the embedded dataset.
+const SYNTHETIC: &str = include_str!("../configs/synthetic.toml");
+
+/// The run file for a folder of pictures on a CPU.
+const SMALL: &str = include_str!("../configs/small.toml");
+
+/// What to run on, where, and with which settings.
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    /// Run file (TOML). Left out: the one stored in the run directory, else the embedded
+    /// `small.toml` with --data or --images, else the embedded `synthetic.toml`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// A tree in the ImageNet-S layout: train/CLASS/*.JPEG, validation/…, validation-segmentation/…
+    #[arg(long, value_name = "DIR", conflicts_with = "images")]
+    data: Option<PathBuf>,
+
+    /// Any folder of pictures without labels, flat or nested (JPEG, PNG, WebP).
+    #[arg(long, value_name = "DIR", requires = "classes")]
+    images: Option<PathBuf>,
+
+    /// How many categories to discover in --images.
+    #[arg(long, value_name = "K", requires = "images")]
+    classes: Option<u16>,
+
+    /// The run directory [default: runs/ and the name of the data].
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+
+    /// Seed of every random stream of the run.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// cpu, cuda, cuda:1, wgpu: where tensors live (the binary must have been built with it).
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+
+    /// Threads of the arithmetic and of the loader; the result does not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+
+    /// One setting of the run file, e.g. --set pretrain.epochs=40; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+
+    /// Say only what starts, what ends and what fails.
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Arguments {
+    /// Opens the run: reads the run file, picks the device, checks the data.
+    ///
+    /// # Errors
+    ///
+    /// Whatever stops the run before it starts, with path or key, cause and remedy.
+    pub fn open(&self) -> anyhow::Result<Context> {
+        if let Some(threads) = self.threads {
+            anyhow::ensure!(threads > 0, "--threads 0: at least one thread is needed");
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        }
+        let device = pick_device(&self.device)?;
+        let root = self.run_dir();
+        let file = self.run_file(&root)?;
+        let verbosity = if self.quiet { Verbosity::Quiet } else { Verbosity::Auto };
+        Context::open(&root, file, device, verbosity)
+            .with_context(|| format!("the run in {} cannot start", root.display()))
+    }
+
+    fn run_dir(&self) -> PathBuf {
+        if let Some(run) = &self.run {
+            return run.clone();
+        }
+        let data = self.data.as_deref().or(self.images.as_deref());
+        let name = data.and_then(Path::file_name).map_or("synthetic".into(), |name| name.to_owned());
+        Path::new("runs").join(name)
+    }
+
+    fn run_file(&self, root: &Path) -> anyhow::Result<RunFile> {
+        let mut file = match &self.config {
+            Some(path) => RunFile::read(path, &self.settings)?,
+            None => self.implied_run_file(root)?,
+        };
+        if let Some(path) = &self.data {
+            file.data.source = Source::Layout { path: absolute(path)? };
+        }
+        if let (Some(path), Some(classes)) = (&self.images, self.classes) {
+            file.data.source = Source::Pictures { path: absolute(path)?, classes };
+        }
+        if let Some(seed) = self.seed {
+            file.seed = seed;
+        }
+        if let Some(threads) = self.threads {
+            file.data.workers = threads;
+        }
+        Ok(file)
+    }
+
+    fn implied_run_file(&self, root: &Path) -> anyhow::Result<RunFile> {
+        let stored = root.join("run.toml");
+        let named = self.data.is_some() || self.images.is_some();
+        Ok(if !named && self.run.is_some() && stored.exists() {
+            match self.settings.as_slice() {
+                [] => RunDir::stored(root)?.expect("just seen"),
+                settings => RunFile::read(&stored, settings)?,
+            }
+        } else if named {
+            RunFile::parse(SMALL, "small.toml (embedded)", &self.settings)?
+        } else {
+            RunFile::parse(SYNTHETIC, "synthetic.toml (embedded)", &self.settings)?
+        })
+    }
+}
+
+/// Run files keep absolute paths: a run may be continued from another folder.
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    path.canonicalize().with_context(|| format!("{}: no such folder", path.display()))
+}

@@ -1,0 +1,17 @@
+//! What the training binaries share: the command line, the device, the table of results.
+//!
+//! Each binary is one step of the method, on a run directory:
+//!
+//! ```text
+//! cargo run --release --example pipeline                      # everything, embedded data
+//! cargo run --release --example pipeline -- --data DIR        # an ImageNet-S tree
+//! cargo run --release --example pretrain -- --run runs/mine   # one step of a run
+//! ```
+
+mod arguments;
+mod device;
+mod table;
+
+pub use arguments::Arguments;
+pub use device::pick_device;
+pub use table::metrics_table;

@@ -1,0 +1,22 @@
+//! Step 2.1: pixel attention.
+
+use clap::Parser;
+use luss_examples::Arguments;
+use pass_train::step::attention::tune_attention;
+
+/// Step 2.1, pixel attention on the frozen backbone.
+///
+/// Needs step 1 in the same --run directory. Takes a fraction of its time. Leaves
+/// tune_attention/weights.safetensors.
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+fn main() -> anyhow::Result<()> {
+    let context = Cli::parse().arguments.open()?;
+    tune_attention(&context)?;
+    println!("weights: {}", context.run.weights(pass_train::Step::TuneAttention).display());
+    Ok(())
+}
