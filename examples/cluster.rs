@@ -17,7 +17,10 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     let summary = cluster(&context)?;
-    println!("inertia {:.3}, cluster sizes {:?}", summary.inertia, summary.sizes);
+    println!(
+        "inertia {:.3}, cluster sizes {:?}",
+        summary.inertia, summary.sizes
+    );
     if let (Some(nmi), Some(accuracy)) = (summary.nmi, summary.accuracy) {
         println!("against the folders: NMI {nmi:.4}, accuracy {accuracy:.4}");
     }

@@ -17,6 +17,9 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     distance_matching(&context)?;
-    println!("predictions: {}", context.run.file("distance_matching").display());
+    println!(
+        "predictions: {}",
+        context.run.file("distance_matching").display()
+    );
     Ok(())
 }

@@ -16,6 +16,9 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     finetune(&context)?;
-    println!("weights: {}", context.run.weights(pass_train::Step::Finetune).display());
+    println!(
+        "weights: {}",
+        context.run.weights(pass_train::Step::Finetune).display()
+    );
     Ok(())
 }

@@ -17,6 +17,10 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     let summary = generate_labels(&context)?;
-    println!("{} pictures, {:.1} % foreground", summary.pictures, 100.0 * summary.foreground);
+    println!(
+        "{} pictures, {:.1} % foreground",
+        summary.pictures,
+        100.0 * summary.foreground
+    );
     Ok(())
 }

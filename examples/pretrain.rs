@@ -18,6 +18,9 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     pretrain(&context)?;
-    println!("weights: {}", context.run.weights(pass_train::Step::Pretrain).display());
+    println!(
+        "weights: {}",
+        context.run.weights(pass_train::Step::Pretrain).display()
+    );
     Ok(())
 }

@@ -18,6 +18,9 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     let chosen = sweep_threshold(&context)?;
-    println!("threshold {}, labels used: {}", chosen.threshold, chosen.labels_used);
+    println!(
+        "threshold {}, labels used: {}",
+        chosen.threshold, chosen.labels_used
+    );
     Ok(())
 }

@@ -17,6 +17,12 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     tune_attention(&context)?;
-    println!("weights: {}", context.run.weights(pass_train::Step::TuneAttention).display());
+    println!(
+        "weights: {}",
+        context
+            .run
+            .weights(pass_train::Step::TuneAttention)
+            .display()
+    );
     Ok(())
 }

@@ -68,12 +68,18 @@ impl Arguments {
     pub fn open(&self) -> anyhow::Result<Context> {
         if let Some(threads) = self.threads {
             anyhow::ensure!(threads > 0, "--threads 0: at least one thread is needed");
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build_global()?;
         }
         let device = pick_device(&self.device)?;
         let root = self.run_dir();
         let file = self.run_file(&root)?;
-        let verbosity = if self.quiet { Verbosity::Quiet } else { Verbosity::Auto };
+        let verbosity = if self.quiet {
+            Verbosity::Quiet
+        } else {
+            Verbosity::Auto
+        };
         Context::open(&root, file, device, verbosity)
             .with_context(|| format!("the run in {} cannot start", root.display()))
     }
@@ -83,7 +89,9 @@ impl Arguments {
             return run.clone();
         }
         let data = self.data.as_deref().or(self.images.as_deref());
-        let name = data.and_then(Path::file_name).map_or("synthetic".into(), |name| name.to_owned());
+        let name = data
+            .and_then(Path::file_name)
+            .map_or("synthetic".into(), |name| name.to_owned());
         Path::new("runs").join(name)
     }
 
@@ -93,10 +101,15 @@ impl Arguments {
             None => self.implied_run_file(root)?,
         };
         if let Some(path) = &self.data {
-            file.data.source = Source::Layout { path: absolute(path)? };
+            file.data.source = Source::Layout {
+                path: absolute(path)?,
+            };
         }
         if let (Some(path), Some(classes)) = (&self.images, self.classes) {
-            file.data.source = Source::Pictures { path: absolute(path)?, classes };
+            file.data.source = Source::Pictures {
+                path: absolute(path)?,
+                classes,
+            };
         }
         if let Some(seed) = self.seed {
             file.seed = seed;
@@ -125,5 +138,13 @@ impl Arguments {
 
 /// Run files keep absolute paths: a run may be continued from another folder.
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    path.canonicalize().with_context(|| format!("{}: no such folder", path.display()))
+    let shown = path.display();
+    let found = path
+        .canonicalize()
+        .with_context(|| format!("{shown}: no such folder; check the path of the pictures"))?;
+    anyhow::ensure!(
+        found.is_dir(),
+        "{shown}: this is a file; give the folder that holds the pictures"
+    );
+    Ok(found)
 }

@@ -11,9 +11,12 @@ use burn::tensor::{Device, Tensor};
 /// such device. There is no fallback.
 pub fn pick_device(name: &str) -> anyhow::Result<Device> {
     let (kind, index) = match name.split_once(':') {
-        Some((kind, index)) => {
-            (kind, index.parse().with_context(|| format!("--device {name}: `{index}` is no index"))?)
-        }
+        Some((kind, index)) => (
+            kind,
+            index
+                .parse()
+                .with_context(|| format!("--device {name}: `{index}` is no index"))?,
+        ),
         None => (name, 0),
     };
     let device = match kind {

@@ -26,7 +26,9 @@ impl Checkpoints {
     /// The newest complete checkpoint: finished epochs and folder.
     pub(crate) fn newest(&self) -> Option<(usize, PathBuf)> {
         let entries = fs::read_dir(&self.dir).ok()?;
-        entries.filter_map(|entry| epoch_of(&entry.ok()?.path())).max_by_key(|(epoch, _)| *epoch)
+        entries
+            .filter_map(|entry| epoch_of(&entry.ok()?.path()))
+            .max_by_key(|(epoch, _)| *epoch)
     }
 
     /// Writes the checkpoint after `epoch` finished epochs; `write` fills a temporary folder, which
@@ -41,7 +43,6 @@ impl Checkpoints {
         fs::create_dir_all(&temporary).map_err(Error::io(&temporary, "create the folder"))?;
         write(&temporary)?;
         let place = self.place(epoch);
-        remove(&place)?;
         fs::rename(&temporary, &place).map_err(Error::io(&place, "rename the checkpoint to"))?;
         self.forget_before(epoch)
     }
@@ -52,20 +53,37 @@ impl Checkpoints {
             if let Some((older, path)) = epoch_of(&entry.path())
                 && older < epoch
             {
-                remove(&path)?;
+                self.forget(&path)?;
             }
         }
         Ok(())
     }
 
+    /// Takes the name away first: half a deleted checkpoint must not pass for a whole one.
+    fn forget(&self, path: &Path) -> Result<(), Error> {
+        let nameless = self.dir.join("checkpoint.part");
+        remove(&nameless)?;
+        fs::rename(path, &nameless).map_err(Error::io(path, "rename the old checkpoint"))?;
+        remove(&nameless)
+    }
+
     /// Removes every checkpoint, once the step has finished.
     pub(crate) fn forget_all(&self) -> Result<(), Error> {
-        if self.dir.exists() { self.forget_before(usize::MAX) } else { Ok(()) }
+        if self.dir.exists() {
+            self.forget_before(usize::MAX)
+        } else {
+            Ok(())
+        }
     }
 }
 
 fn epoch_of(path: &Path) -> Option<(usize, PathBuf)> {
-    let epoch = path.file_name()?.to_str()?.strip_prefix("checkpoint-")?.parse().ok()?;
+    let epoch = path
+        .file_name()?
+        .to_str()?
+        .strip_prefix("checkpoint-")?
+        .parse()
+        .ok()?;
     Some((epoch, path.to_path_buf()))
 }
 
@@ -86,10 +104,17 @@ mod tests {
     fn a_checkpoint_cut_short_is_never_the_newest() {
         let dir = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(dir.path().into());
-        checkpoints.save(3, |place| Ok(fs::write(place.join("a"), "3").unwrap())).unwrap();
+        checkpoints
+            .save(3, |place| {
+                fs::write(place.join("a"), "3").unwrap();
+                Ok(())
+            })
+            .unwrap();
         let cut = checkpoints.save(4, |place| {
             fs::write(place.join("a"), "half").unwrap();
-            Err(Error::io(place, "write")(std::io::Error::other("disk full")))
+            Err(Error::io(place, "write")(std::io::Error::other(
+                "disk full",
+            )))
         });
         assert!(cut.is_err());
         assert_eq!(checkpoints.newest().unwrap().0, 3);

@@ -1,6 +1,8 @@
 //! What can go wrong in a run: each message names the path or key, the cause and the remedy.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
+
+use crate::check_data::Faults;
 
 /// An error of a run.
 #[derive(Debug, thiserror::Error)]
@@ -27,14 +29,14 @@ pub enum Error {
         rule: &'static str,
     },
     /// A file of the run could not be read or written.
-    #[error("{path}: cannot {action}: {source}; check that the disk has room and that you may write there")]
+    #[error("{path}: cannot {action}: {source}; {}", remedy(source))]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// What was tried.
         action: &'static str,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The run directory was started with other settings.
     #[error(
@@ -52,7 +54,9 @@ pub enum Error {
         ours: String,
     },
     /// A file that a step leaves behind is missing or cannot be understood.
-    #[error("{path}: {cause}; delete the folder of this step and start again to make it anew")]
+    #[error(
+        "{path}: {cause}; delete it, and done/STEP.json of the step that made it, then start again"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -60,7 +64,9 @@ pub enum Error {
         cause: String,
     },
     /// A step was started before the one it needs.
-    #[error("step `{step}` needs the result of `{needs}`: run `{needs}` on the same --run folder first")]
+    #[error(
+        "step `{step}` needs the result of `{needs}`: run `{needs}` on the same --run folder first"
+    )]
     StepMissing {
         /// The step that was started.
         step: &'static str,
@@ -81,6 +87,9 @@ pub enum Error {
         /// What to change.
         remedy: &'static str,
     },
+    /// Pictures or masks are bad.
+    #[error("{0}")]
+    Faults(Faults),
     /// A protocol needs masks which the data does not have.
     #[error("{what} needs masks of the {split} pictures, which {data} does not have: {remedy}")]
     NoMasks {
@@ -96,7 +105,7 @@ pub enum Error {
     /// A loss is not a finite number.
     #[error(
         "{step}, iteration {iteration}: the loss term `{term}` is {value}; training has diverged: \
-         lower the learning rate (`{step}.base_lr`), or raise the batch"
+         lower the learning rate (`optim.base_lr` of this step in the run file), or raise the batch"
     )]
     NotFinite {
         /// The step.
@@ -125,10 +134,28 @@ pub enum Error {
     Metrics(#[from] luss_metrics::Error),
 }
 
+/// What to do about an error of the file system.
+fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::NotFound => "check the path",
+        io::ErrorKind::NotADirectory => {
+            "a part of the path is a file: name another folder, where you may write"
+        }
+        _ => "check that the disk has room and that you may read and write there",
+    }
+}
+
 impl Error {
     /// An [`Error::Io`] of `path`.
-    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(
+        path: impl Into<PathBuf>,
+        action: &'static str,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, action, source }
+        move |source| Self::Io {
+            path,
+            action,
+            source,
+        }
     }
 }

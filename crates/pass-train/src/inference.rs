@@ -42,10 +42,15 @@ pub(crate) fn for_each_batch(
     let odd = context.file.data.odd_pictures;
     let mut progress = Progress::new(context.verbosity, name, samples.len() as u64, "pictures");
     let indices: Vec<usize> = (0..samples.len()).collect();
-    let loader = Loader::new(indices, context.file.data.workers, 2 * batch, move |&index: &usize| {
-        let picture = read_picture(&samples[index].picture, odd)?;
-        Ok(prepare(index, &picture, shape))
-    });
+    let loader = Loader::new(
+        indices,
+        context.file.data.workers,
+        2 * batch,
+        move |&index: &usize| {
+            let picture = read_picture(&samples[index].picture, odd)?;
+            Ok(prepare(index, &picture, shape))
+        },
+    );
     let mut run_one = |waiting: &mut Vec<Prepared>| -> Result<(), Error> {
         let together = std::mem::take(waiting);
         forward(&together, to_tensor(&together, &context.device))?;
@@ -56,7 +61,9 @@ pub(crate) fn for_each_batch(
     for prepared in loader {
         let prepared = prepared?;
         let fits = waiting.len() < batch
-            && waiting.first().is_none_or(|first| first.pixels.dimensions() == prepared.pixels.dimensions());
+            && waiting
+                .first()
+                .is_none_or(|first| first.pixels.dimensions() == prepared.pixels.dimensions());
         if !fits {
             run_one(&mut waiting)?;
         }
@@ -75,11 +82,18 @@ fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepared {
         Shape::Center(side, crop) => center_crop(&resize_shorter(picture, side), crop),
     };
     let original = [picture.width() as usize, picture.height() as usize];
-    Prepared { index, original, pixels }
+    Prepared {
+        index,
+        original,
+        pixels,
+    }
 }
 
 fn to_tensor(pictures: &[Prepared], device: &Device) -> Tensor<4> {
     let (width, height) = pictures[0].pixels.dimensions();
-    let pixels: Vec<&[u8]> = pictures.iter().map(|picture| picture.pixels.as_raw().as_slice()).collect();
+    let pixels: Vec<&[u8]> = pictures
+        .iter()
+        .map(|picture| picture.pixels.as_raw().as_slice())
+        .collect();
     pictures_to_tensor(&pixels, height as usize, width as usize, &PLAIN, device)
 }

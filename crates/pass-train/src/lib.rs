@@ -2,6 +2,7 @@
 //!
 //! | Step | Function | Leaves behind |
 //! |---|---|---|
+//! | before all: the data | [`Context::open`] | `done/check_data.json` |
 //! | 1 representation learning | [`step::pretrain::pretrain`] | `pretrain/weights.safetensors` |
 //! | 2.1 pixel attention | [`step::attention::tune_attention`] | `tune_attention/weights.safetensors` |
 //! | 2.2 clustering | [`step::cluster::cluster`] | `cluster/centroids.npy` |
@@ -17,6 +18,7 @@
 //! pictures and a device. This is the only crate that times, saves or resumes a step.
 
 pub mod atomic;
+mod check_data;
 mod checkpoints;
 mod context;
 pub mod controls;
@@ -27,7 +29,6 @@ pub mod pipeline;
 mod progress;
 pub mod report;
 mod report_data;
-mod run_check;
 mod run_dir;
 pub mod run_file;
 pub mod step;
@@ -36,6 +37,7 @@ mod training_state;
 mod upsampled_argmax;
 mod view_batch;
 
+pub use check_data::Faults;
 pub use context::Context;
 pub use error::Error;
 pub use progress::{Progress, Verbosity};

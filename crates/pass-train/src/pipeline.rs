@@ -10,9 +10,15 @@ use crate::{
     report_data::write_run_report,
     run_file::Source,
     step::{
-        attention::tune_attention, cluster::cluster, distance::distance_matching,
-        evaluate::{Metrics, evaluate, store}, finetune::finetune, labels::generate_labels,
-        predict::predict, pretrain::pretrain, threshold::sweep_threshold,
+        attention::tune_attention,
+        cluster::cluster,
+        distance::distance_matching,
+        evaluate::{Metrics, evaluate, store},
+        finetune::finetune,
+        labels::generate_labels,
+        predict::predict,
+        pretrain::pretrain,
+        threshold::sweep_threshold,
     },
 };
 
@@ -91,8 +97,12 @@ fn run_steps(context: &Context) -> Result<Metrics, Error> {
     once(context, Step::Pretrain, pretrain)?;
     once(context, Step::TuneAttention, tune_attention)?;
     once(context, Step::Cluster, |context| cluster(context).map(drop))?;
-    once(context, Step::SweepThreshold, |context| sweep_threshold(context).map(drop))?;
-    once(context, Step::GenerateLabels, |context| generate_labels(context).map(drop))?;
+    once(context, Step::SweepThreshold, |context| {
+        sweep_threshold(context).map(drop)
+    })?;
+    once(context, Step::GenerateLabels, |context| {
+        generate_labels(context).map(drop)
+    })?;
     once(context, Step::Finetune, finetune)?;
     once(context, Step::Predict, predict)?;
     let data = &context.data;
@@ -124,7 +134,7 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
     if !context.data.has_masks(Split::Validation) {
         return Err(Error::NoMasks {
             what: "a control",
-            split: "validation",
+            split: Split::Validation.name(),
             data: context.data.root().display().to_string(),
             remedy: "leave --controls out for pictures without masks",
         });
@@ -143,17 +153,23 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
             }
         }
     }
-    context.run.write_json(&context.run.file("metrics.json"), metrics)
+    context
+        .run
+        .write_json(&context.run.file("metrics.json"), metrics)
 }
 
 /// Runs a control that is a pipeline of its own, in `controls/NAME`, on the same pictures.
 fn run_control(context: &Context, control: Control) -> Result<Metrics, Error> {
-    let mut file = control.run_file(&context.file).expect("asked only for controls with a run file");
+    let mut file = control
+        .run_file(&context.file)
+        .expect("asked only for controls with a run file");
     if let Source::Synthetic(_) = file.data.source {
-        file.data.source = Source::Layout { path: context.data.root().into() };
+        file.data.source = Source::Layout {
+            path: context.data.root().into(),
+        };
     }
     context.say(&format!("control {control}"));
     let root = context.run.file("controls").join(control.name());
-    let inner = Context::open(&root, file, context.device.clone(), context.verbosity)?;
+    let inner = context.sibling(&root, file)?;
     run(&inner, &[])
 }

@@ -6,8 +6,10 @@ use luss_metrics::{LabelMask, Matching, image_miou};
 use crate::{
     Context, Error, Step,
     log::{LogRecord, read_log},
-    report::{Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart, write_report},
-    step::{evaluate::Metrics, threshold::ChosenThreshold},
+    report::{
+        Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart, write_report,
+    },
+    step::{evaluate::{Metrics, Scores}, threshold::ChosenThreshold},
 };
 
 /// Pictures on the contact sheet: this many of the best and of the worst.
@@ -25,10 +27,19 @@ pub(crate) fn write_run_report(context: &Context, metrics: &Metrics) -> Result<(
         curves: curves(&read_log(&context.run.file("log.jsonl"))?),
         threshold: threshold_chart(context)?,
         sheet: sheet(context)?,
-        class_names: context.data.class_names().to_vec(),
+        class_names: class_names(context),
     };
     write_report(&context.run.file("report.html"), &data)?;
     Ok(())
+}
+
+/// Names for the legend; none where nobody matched the generated categories to classes.
+fn class_names(context: &Context) -> Vec<String> {
+    if context.data.has_masks(Split::Validation) {
+        context.data.class_names().to_vec()
+    } else {
+        Vec::new()
+    }
 }
 
 fn summary(context: &Context) -> Vec<(String, String)> {
@@ -49,7 +60,13 @@ fn summary(context: &Context) -> Vec<(String, String)> {
             ),
         ),
         ("seed", file.seed.to_string()),
-        ("backbone", format!("{:?} {:?}, width {}", backbone.block, backbone.depths, backbone.width)),
+        (
+            "backbone",
+            format!(
+                "{:?} {:?}, width {}",
+                backbone.block, backbone.depths, backbone.width
+            ),
+        ),
         ("prototypes", file.network.prototypes.to_string()),
         (
             "epochs",
@@ -63,17 +80,21 @@ fn summary(context: &Context) -> Vec<(String, String)> {
 }
 
 fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
-    metrics
-        .iter()
-        .map(|(name, scores)| MetricRow {
+    let is_method = |name: &String| METHOD.contains(&name.as_str());
+    let row = |kind| {
+        move |(name, scores): (&String, &Scores)| MetricRow {
             name: name.clone(),
-            kind: if METHOD.contains(&name.as_str()) { RowKind::Method } else { RowKind::Control },
+            kind,
             miou: Some(scores.miou),
             boundary_miou: Some(scores.boundary_miou),
             image_accuracy: Some(scores.image_accuracy),
             f_beta: Some(scores.f_beta),
-        })
-        .collect()
+        }
+    };
+    let methods = metrics.iter().filter(|(name, _)| is_method(name));
+    let controls = metrics.iter().filter(|(name, _)| !is_method(name));
+    let methods = methods.map(row(RowKind::Method));
+    methods.chain(controls.map(row(RowKind::Control))).collect()
 }
 
 /// One chart a step, one series a loss term; the learning rate is no loss.
@@ -83,7 +104,12 @@ fn curves(log: &[LogRecord]) -> Vec<Curve> {
     steps
         .into_iter()
         .filter_map(|step| {
-            let names: Vec<&String> = of(step).next()?.values.keys().filter(|n| *n != "lr").collect();
+            let names: Vec<&String> = of(step)
+                .next()?
+                .values
+                .keys()
+                .filter(|n| *n != "lr")
+                .collect();
             let series = names
                 .into_iter()
                 .map(|name| Series {
@@ -93,7 +119,10 @@ fn curves(log: &[LogRecord]) -> Vec<Curve> {
                         .collect(),
                 })
                 .collect();
-            Some(Curve { step: step.name().into(), series })
+            Some(Curve {
+                step: step.name().into(),
+                series,
+            })
         })
         .collect()
 }
@@ -101,7 +130,11 @@ fn curves(log: &[LogRecord]) -> Vec<Curve> {
 fn threshold_chart(context: &Context) -> Result<Option<ThresholdChart>, Error> {
     let chosen: ChosenThreshold = context.run.read_json(&context.run.file("threshold.json"))?;
     let note = format!("Labels used for the choice: {}.", chosen.labels_used);
-    Ok(Some(ThresholdChart { points: chosen.curve, chosen: chosen.threshold, note }))
+    Ok(Some(ThresholdChart {
+        points: chosen.curve,
+        chosen: chosen.threshold,
+        note,
+    }))
 }
 
 /// The best and then the worst pictures by their own mIoU; without masks the first ones.
@@ -136,7 +169,10 @@ impl Matchings {
                 Ok(Matching::identity(context.data.classes()))
             }
         };
-        Ok(Self { pseudo: fit("pseudo_labels")?, prediction: fit("fine_tuned")? })
+        Ok(Self {
+            pseudo: fit("pseudo_labels")?,
+            prediction: fit("fine_tuned")?,
+        })
     }
 }
 
@@ -161,7 +197,11 @@ fn score(
         return Ok(None);
     }
     let prediction = mask_of(context, "fine_tuned", split, sample, &matchings.prediction)?;
-    Ok(image_miou(&prediction, &context.truth(sample)?, context.data.classes())?)
+    Ok(image_miou(
+        &prediction,
+        &context.truth(sample)?,
+        context.data.classes(),
+    )?)
 }
 
 fn sheet_row(
@@ -174,9 +214,25 @@ fn sheet_row(
     Ok(SheetRow {
         key: sample.key.clone(),
         picture: read_picture(&sample.picture, context.file.data.odd_pictures)?,
-        truth: sample.mask.is_some().then(|| context.truth(sample)).transpose()?,
-        pseudo: Some(mask_of(context, "pseudo_labels", split, sample, &matchings.pseudo)?),
-        prediction: Some(mask_of(context, "fine_tuned", split, sample, &matchings.prediction)?),
+        truth: sample
+            .mask
+            .is_some()
+            .then(|| context.truth(sample))
+            .transpose()?,
+        pseudo: Some(mask_of(
+            context,
+            "pseudo_labels",
+            split,
+            sample,
+            &matchings.pseudo,
+        )?),
+        prediction: Some(mask_of(
+            context,
+            "fine_tuned",
+            split,
+            sample,
+            &matchings.prediction,
+        )?),
         score,
     })
 }

@@ -1,6 +1,7 @@
 //! The run directory: where every file of a run lies, and which steps have finished.
 //!
 //! ```text
+//! data/                 the embedded dataset, for a run that has no other
 //! run.toml              the resolved run file; another one is refused
 //! log.jsonl             one line per logged iteration
 //! done/STEP.json        a finished step
@@ -10,6 +11,8 @@
 //! labels/               pseudo labels at feature resolution, one file a split
 //! pseudo_labels/ fine_tuned/ distance_matching/   SPLIT/FOLDER/PICTURE.png
 //! match.json            generated id -> class, of the fine-tuned predictions
+//! evaluation/           RESULT.json: the scores of every class
+//! controls/             runs of their own that this one is compared with
 //! metrics.json report.html
 //! ```
 
@@ -25,6 +28,8 @@ use crate::{Error, RunFile, atomic::write_atomically};
 /// A step of the pipeline, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Before all others: every picture and mask is read once.
+    CheckData,
     /// Step 1: representation learning.
     Pretrain,
     /// Step 2.1: pixel attention.
@@ -49,6 +54,7 @@ impl Step {
     /// The name on the terminal, in the log and on disk.
     pub fn name(self) -> &'static str {
         match self {
+            Self::CheckData => "check_data",
             Self::Pretrain => "pretrain",
             Self::TuneAttention => "tune_attention",
             Self::Cluster => "cluster",
@@ -59,6 +65,30 @@ impl Step {
             Self::DistanceMatching => "distance_matching",
             Self::Evaluate => "evaluate",
         }
+    }
+}
+
+impl Step {
+    /// All steps, each after those it needs.
+    const ALL: [Self; 9] = [
+        Self::Pretrain,
+        Self::DistanceMatching,
+        Self::TuneAttention,
+        Self::Cluster,
+        Self::SweepThreshold,
+        Self::GenerateLabels,
+        Self::Finetune,
+        Self::Predict,
+        Self::Evaluate,
+    ];
+
+    /// This step and those whose result follows from its own.
+    fn and_dependents(self) -> Vec<Self> {
+        if self == Self::DistanceMatching {
+            return vec![Self::DistanceMatching, Self::Evaluate];
+        }
+        let own = Self::ALL.into_iter().position(|step| step == self).expect("all are listed");
+        Self::ALL[own..].to_vec()
     }
 }
 
@@ -76,14 +106,35 @@ impl RunDir {
     /// [`Error::Io`] if the folder cannot be written, [`Error::AnotherRun`] if it holds a run with
     /// other settings.
     pub fn open(root: &Path, file: &RunFile) -> Result<Self, Error> {
-        fs::create_dir_all(root).map_err(Error::io(root, "create the run directory"))?;
+        let run = Self::find(root, file)?;
+        run.start(file)?;
+        Ok(run)
+    }
+
+    /// The run `file` in `root`, started or not: a run that cannot start leaves no `run.toml`, so
+    /// that it may start with other settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::open`].
+    pub(crate) fn find(root: &Path, file: &RunFile) -> Result<Self, Error> {
         let run = Self { root: root.into() };
-        let resolved = file.resolved();
-        match run.stored_run_file()? {
-            Some(stored) => run.refuse_another(&stored, &resolved)?,
-            None => run.write_text(&run.run_file(), &resolved)?,
+        // Made already now, so that an unwritable place shows before anything else takes time.
+        fs::create_dir_all(run.done_marks())
+            .map_err(Error::io(root, "create the run directory"))?;
+        if let Some(stored) = run.stored_run_file()? {
+            run.refuse_another(&stored, &file.resolved())?;
         }
         Ok(run)
+    }
+
+    /// Stores the run file, unless an earlier start has.
+    pub(crate) fn start(&self, file: &RunFile) -> Result<(), Error> {
+        let path = self.run_file();
+        if path.exists() {
+            return Ok(());
+        }
+        self.write_text(&path, &file.resolved())
     }
 
     /// The run file that was stored in `root` by an earlier start, if there is one.
@@ -93,7 +144,11 @@ impl RunDir {
     /// As [`RunFile::read`].
     pub fn stored(root: &Path) -> Result<Option<RunFile>, Error> {
         let path = root.join("run.toml");
-        if path.exists() { RunFile::read(&path, &[]).map(Some) } else { Ok(None) }
+        if path.exists() {
+            RunFile::read(&path, &[]).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     fn run_file(&self) -> PathBuf {
@@ -105,19 +160,26 @@ impl RunDir {
         if !path.exists() {
             return Ok(None);
         }
-        fs::read_to_string(&path).map(Some).map_err(Error::io(path, "read the run file"))
+        fs::read_to_string(&path)
+            .map(Some)
+            .map_err(Error::io(path, "read the run file"))
     }
 
     fn refuse_another(&self, stored: &str, resolved: &str) -> Result<(), Error> {
         let path = || self.run_file().display().to_string();
-        let theirs = settings(stored)
-            .map_err(|cause| Error::RunFile { path: path(), cause: cause.to_string() })?;
+        let theirs = settings(stored).map_err(|cause| Error::RunFile {
+            path: path(),
+            cause: cause.to_string(),
+        })?;
         let ours = settings(resolved).expect("just written");
         match first_difference(&theirs, &ours, "") {
             None => Ok(()),
-            Some((key, theirs, ours)) => {
-                Err(Error::AnotherRun { path: self.root.clone(), key, theirs, ours })
-            }
+            Some((key, theirs, ours)) => Err(Error::AnotherRun {
+                path: self.root.clone(),
+                key,
+                theirs,
+                ours,
+            }),
         }
     }
 
@@ -158,7 +220,10 @@ impl RunDir {
 
     /// The masks of a result: `RESULT/SPLIT/KEY.png`.
     pub fn mask(&self, result: &str, split: &str, key: &str) -> PathBuf {
-        self.root.join(result).join(split).join(format!("{key}.png"))
+        self.root
+            .join(result)
+            .join(split)
+            .join(format!("{key}.png"))
     }
 
     /// A file at the top of the run.
@@ -166,13 +231,32 @@ impl RunDir {
         self.root.join(name)
     }
 
+    fn done_marks(&self) -> PathBuf {
+        self.root.join("done")
+    }
+
     fn done_mark(&self, step: Step) -> PathBuf {
-        self.root.join("done").join(format!("{}.json", step.name()))
+        self.done_marks().join(format!("{}.json", step.name()))
     }
 
     /// Whether a step has finished.
     pub fn is_done(&self, step: Step) -> bool {
         self.done_mark(step).exists()
+    }
+
+    /// Begins a step anew: what later steps made of its former result no longer counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn begin(&self, step: Step) -> Result<(), Error> {
+        for stale in step.and_dependents() {
+            remove_if_there(&self.done_mark(stale), fs::remove_file)?;
+        }
+        if step.and_dependents().contains(&Step::Cluster) {
+            remove_if_there(&self.root.join("labels"), fs::remove_dir_all)?;
+        }
+        Ok(())
     }
 
     /// Marks a step as finished; last of all that it writes.
@@ -193,7 +277,10 @@ impl RunDir {
         if self.is_done(needs) {
             return Ok(());
         }
-        Err(Error::StepMissing { step: step.name(), needs: needs.name() })
+        Err(Error::StepMissing {
+            step: step.name(),
+            needs: needs.name(),
+        })
     }
 
     /// Writes a text under a temporary name, then renames it.
@@ -224,8 +311,22 @@ impl RunDir {
     /// [`Error::Io`], or [`Error::Damaged`] with the parser's reason.
     pub fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Error> {
         let text = fs::read_to_string(path).map_err(Error::io(path, "read"))?;
-        serde_json::from_str(&text)
-            .map_err(|cause| Error::Damaged { path: path.into(), cause: cause.to_string() })
+        serde_json::from_str(&text).map_err(|cause| Error::Damaged {
+            path: path.into(),
+            cause: cause.to_string(),
+        })
+    }
+}
+
+fn remove_if_there(
+    path: &Path,
+    remove: impl FnOnce(PathBuf) -> std::io::Result<()>,
+) -> Result<(), Error> {
+    match remove(path.to_path_buf()) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(path, "remove what an earlier start left")(cause))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -245,7 +346,9 @@ fn first_difference(
     prefix: &str,
 ) -> Option<(String, String, String)> {
     let absent = || "absent".to_string();
-    let keys = theirs.keys().chain(ours.keys().filter(|key| !theirs.contains_key(*key)));
+    let keys = theirs
+        .keys()
+        .chain(ours.keys().filter(|key| !theirs.contains_key(*key)));
     for key in keys {
         let dotted = format!("{prefix}{key}");
         match (theirs.get(key), ours.get(key)) {
@@ -276,7 +379,9 @@ mod tests {
     fn a_run_directory_of_another_run_file_is_refused_by_key() {
         let dir = tempfile::tempdir().unwrap();
         RunDir::open(dir.path(), &run_file("seed = 1")).unwrap();
-        let error = RunDir::open(dir.path(), &run_file("seed = 2")).unwrap_err().to_string();
+        let error = RunDir::open(dir.path(), &run_file("seed = 2"))
+            .unwrap_err()
+            .to_string();
         for fragment in ["seed", "1 there", "2 here", "--run"] {
             assert!(error.contains(fragment), "no {fragment:?} in {error:?}");
         }
@@ -305,15 +410,40 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blocked = dir.path().join("file");
         fs::write(&blocked, "not a folder").unwrap();
-        let error = RunDir::open(&blocked.join("run"), &run_file("")).unwrap_err().to_string();
-        assert!(error.contains("file/run") && error.contains("may write"), "{error}");
+        let error = RunDir::open(&blocked.join("run"), &run_file(""))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("file/run") && error.contains("may write"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_step_that_begins_anew_unmakes_what_followed_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::open(dir.path(), &run_file("")).unwrap();
+        for step in Step::ALL {
+            run.finish(step, &"fine").unwrap();
+        }
+        fs::create_dir_all(run.root().join("labels")).unwrap();
+        run.begin(Step::Cluster).unwrap();
+        let done: Vec<Step> = Step::ALL.into_iter().filter(|&step| run.is_done(step)).collect();
+        assert_eq!(done, [Step::Pretrain, Step::DistanceMatching, Step::TuneAttention]);
+        assert!(!run.root().join("labels").exists());
     }
 
     #[test]
     fn a_step_before_its_time_names_what_is_missing() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::open(dir.path(), &run_file("")).unwrap();
-        let error = run.require(Step::Cluster, Step::TuneAttention).unwrap_err().to_string();
-        assert!(error.contains("`cluster`") && error.contains("`tune_attention`"), "{error}");
+        let error = run
+            .require(Step::Cluster, Step::TuneAttention)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("`cluster`") && error.contains("`tune_attention`"),
+            "{error}"
+        );
     }
 }

@@ -6,12 +6,13 @@
 
 use std::{path::Path, time::Instant};
 
-use imagenet_s::{Loader, views::permutation};
 use burn::{module::Module, optim::ModuleOptimizer};
+use imagenet_s::{Loader, views::permutation};
 use pass_model::{
     checkpoint::save_module,
     optim::{CosineSchedule, LarsConfig, LarsExclusion, SgdConfig},
 };
+use serde::Serialize;
 
 use crate::{
     Context, Error, Progress, Step,
@@ -82,14 +83,28 @@ pub(crate) trait Trainee {
 
 /// The optimiser that a run file asks for.
 pub(crate) fn optimizer(section: &OptimSection) -> ModuleOptimizer {
-    let OptimSection { weight_decay, momentum, .. } = *section;
-    let lars = LarsConfig { weight_decay, momentum, ..LarsConfig::default() };
+    let OptimSection {
+        weight_decay,
+        momentum,
+        ..
+    } = *section;
+    let lars = LarsConfig {
+        weight_decay,
+        momentum,
+        ..LarsConfig::default()
+    };
     match section.algorithm {
         Algorithm::Lars => lars.init(),
-        Algorithm::LarsExcludingNorms => {
-            LarsConfig { exclude: LarsExclusion::BiasAndNorm, ..lars }.init()
+        Algorithm::LarsExcludingNorms => LarsConfig {
+            exclude: LarsExclusion::BiasAndNorm,
+            ..lars
         }
-        Algorithm::Sgd => SgdConfig { weight_decay, momentum }.init(),
+        .init(),
+        Algorithm::Sgd => SgdConfig {
+            weight_decay,
+            momentum,
+        }
+        .init(),
     }
 }
 
@@ -114,12 +129,19 @@ pub(crate) fn train<T: Trainee>(
         let order = permutation(plan.pictures, context.file.seed, epoch as u64);
         let places = order[..iterations * plan.batch]
             .iter()
-            .map(|&index| Place { epoch: epoch as u64, index })
+            .map(|&index| Place {
+                epoch: epoch as u64,
+                index,
+            })
             .collect();
         let make = make.clone();
         let ahead = BATCHES_AHEAD * plan.batch;
-        let mut loader =
-            Loader::new(places, context.file.data.workers, ahead, move |place: &Place| Ok(make(*place)));
+        let mut loader = Loader::new(
+            places,
+            context.file.data.workers,
+            ahead,
+            move |place: &Place| Ok(make(*place)),
+        );
         for _ in 0..iterations {
             let items = loader
                 .by_ref()
@@ -138,11 +160,21 @@ pub(crate) fn train<T: Trainee>(
     Ok(())
 }
 
-/// Leaves the weights of a trained network behind and removes the checkpoints on the way to them.
+/// Leaves the weights of a trained network behind.
 pub(crate) fn save_weights<M: Module>(context: &Context, net: &M, step: Step) -> Result<(), Error> {
     let place = context.run.weights(step);
     context.run.make_room_for(&place)?;
-    save_module(&net.valid(), &place)?;
+    Ok(save_module(&net.valid(), &place)?)
+}
+
+/// Marks a training step as finished, then removes its checkpoints: a kill in between costs room on
+/// the disk and no work.
+pub(crate) fn finish_training(
+    context: &Context,
+    step: Step,
+    summary: &impl Serialize,
+) -> Result<(), Error> {
+    context.run.finish(step, summary)?;
     Checkpoints::new(context.run.step_dir(step)).forget_all()
 }
 
@@ -175,7 +207,12 @@ struct Session {
 }
 
 impl Session {
-    fn open(context: &Context, plan: &Plan, iterations: usize, first_epoch: usize) -> Result<Self, Error> {
+    fn open(
+        context: &Context,
+        plan: &Plan,
+        iterations: usize,
+        first_epoch: usize,
+    ) -> Result<Self, Error> {
         let total = iterations * plan.epochs;
         let done = iterations * first_epoch;
         let step = plan.step;
@@ -200,18 +237,27 @@ impl Session {
     }
 
     fn position(&self, epoch: usize) -> Position {
-        Position { epoch, iteration: self.iteration, lr: self.schedule.rate(self.iteration as u64) }
+        Position {
+            epoch,
+            iteration: self.iteration,
+            lr: self.schedule.rate(self.iteration as u64),
+        }
     }
 
     fn record(&mut self, at: Position, terms: &Terms) -> Result<(), Error> {
         if let Some(&(term, value)) = terms.iter().find(|(_, value)| !value.is_finite()) {
             let step = self.step.name();
-            return Err(Error::NotFinite { step, iteration: at.iteration, term, value });
+            return Err(Error::NotFinite {
+                step,
+                iteration: at.iteration,
+                term,
+                value,
+            });
         }
         self.iteration += 1;
         self.progress.advance(self.batch as u64);
         self.pending.push(terms.clone());
-        if self.iteration % self.stride == 0 {
+        if self.iteration.is_multiple_of(self.stride) {
             let means = means(&std::mem::take(&mut self.pending));
             self.progress.message(message(&means));
             self.log.append(&LogRecord {
@@ -239,12 +285,19 @@ fn means(iterations: &[Terms]) -> Terms {
     let count = iterations.len() as f64;
     let names = iterations[0].iter().map(|(name, _)| *name).enumerate();
     names
-        .map(|(i, name)| (name, iterations.iter().map(|terms| terms[i].1).sum::<f64>() / count))
+        .map(|(i, name)| {
+            (
+                name,
+                iterations.iter().map(|terms| terms[i].1).sum::<f64>() / count,
+            )
+        })
         .collect()
 }
 
 fn message(terms: &Terms) -> String {
-    let parts: Vec<String> =
-        terms.iter().map(|(name, value)| format!("{name} {value:.3}")).collect();
+    let parts: Vec<String> = terms
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.3}"))
+        .collect();
     parts.join("  ")
 }

@@ -25,7 +25,9 @@ pub(crate) fn save_training<M: Module>(
 ) -> Result<(), Error> {
     save_module(net, &dir.join("net.safetensors"))?;
     let place = dir.join("optimizer.bpk");
-    optimizer.save(&place).map_err(|cause| damaged(&place, cause))?;
+    optimizer
+        .save(&place)
+        .map_err(|cause| damaged(&place, cause))?;
     match queue {
         Some(queue) => write_tensors(&dir.join("queue.safetensors"), &queue.to_tensors()),
         None => Ok(()),
@@ -50,7 +52,9 @@ pub(crate) fn restore_queue(dir: &Path, fresh: Option<Queue>) -> Result<Option<Q
     let place = dir.join("queue.safetensors");
     match fresh {
         Some(mut queue) if place.exists() => {
-            queue.restore(&read_tensors(&place)?).map_err(|cause| damaged(&place, cause))?;
+            queue
+                .restore(&read_tensors(&place)?)
+                .map_err(|cause| damaged(&place, cause))?;
             Ok(Some(queue))
         }
         _ => Ok(None),
@@ -77,7 +81,10 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorData>, Error> {
                 other => return Err(damaged(path, format!("`{name}` is of type {other:?}"))),
             };
             let bytes = Bytes::from_bytes_vec(view.data().to_vec());
-            Ok((name.to_string(), TensorData::from_bytes(bytes, view.shape().to_vec(), kind)))
+            Ok((
+                name.to_string(),
+                TensorData::from_bytes(bytes, view.shape().to_vec(), kind),
+            ))
         })
         .collect()
 }
@@ -92,5 +99,8 @@ fn dtype(kind: DType) -> Dtype {
 }
 
 fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
-    Error::Damaged { path: path.into(), cause: cause.to_string() }
+    Error::Damaged {
+        path: path.into(),
+        cause: cause.to_string(),
+    }
 }

@@ -4,6 +4,7 @@
 //! picture of 500×375. Each output row blends two rows of the map, each pixel two columns of that.
 
 use luss_metrics::LabelMask;
+use pixel_attention::distance_matching::resize_labels;
 use rayon::prelude::*;
 
 /// Pictures of more pixels than this fall under the cap.
@@ -31,20 +32,30 @@ pub(crate) fn upsampled_argmax(
     if longer_side_cap == 0 || width * height <= CAPPED_ABOVE || longer <= longer_side_cap {
         return labels_at(logits, [width, height]);
     }
-    let small = [width * longer_side_cap / longer, height * longer_side_cap / longer];
-    nearest(&labels_at(logits, small.map(|side| side.max(1))), [width, height])
+    let small = [
+        width * longer_side_cap / longer,
+        height * longer_side_cap / longer,
+    ];
+    resize_labels(
+        &labels_at(logits, small.map(|side| side.max(1))),
+        width,
+        height,
+    )
 }
 
 fn labels_at(logits: &Logits, [width, height]: [usize; 2]) -> LabelMask {
     let columns = taps(width, logits.width);
     let rows = taps(height, logits.height);
     let mut labels = vec![0u16; width * height];
-    labels.par_chunks_mut(width).zip(rows).for_each(|(out, row)| {
-        let blended = blend_rows(logits, row);
-        for (label, tap) in out.iter_mut().zip(&columns) {
-            *label = largest(&blended, logits.channels, *tap);
-        }
-    });
+    labels
+        .par_chunks_mut(width)
+        .zip(rows)
+        .for_each(|(out, row)| {
+            let blended = blend_rows(logits, row);
+            for (label, tap) in out.iter_mut().zip(&columns) {
+                *label = largest(&blended, logits.channels, *tap);
+            }
+        });
     LabelMask::new(width, height, labels).expect("one label a pixel")
 }
 
@@ -64,8 +75,14 @@ fn taps(target: usize, source: usize) -> Vec<Tap> {
 }
 
 fn blend_rows(logits: &Logits, (top, bottom, weight): Tap) -> Vec<f32> {
-    let row = |y: usize| &logits.values[y * logits.width * logits.channels..][..logits.width * logits.channels];
-    row(top).iter().zip(row(bottom)).map(|(a, b)| a + weight * (b - a)).collect()
+    let row = |y: usize| {
+        &logits.values[y * logits.width * logits.channels..][..logits.width * logits.channels]
+    };
+    row(top)
+        .iter()
+        .zip(row(bottom))
+        .map(|(a, b)| a + weight * (b - a))
+        .collect()
 }
 
 fn largest(row: &[f32], channels: usize, (left, right, weight): Tap) -> u16 {
@@ -80,18 +97,6 @@ fn largest(row: &[f32], channels: usize, (left, right, weight): Tap) -> u16 {
     u16::try_from(best.1).expect("class ids fit u16")
 }
 
-/// torch's nearest rule: the floor of the scaled position.
-fn nearest(mask: &LabelMask, [width, height]: [usize; 2]) -> LabelMask {
-    let source = |i: usize, out: usize, from: usize| (i * from / out).min(from - 1);
-    let labels = (0..width * height)
-        .map(|i| {
-            let (x, y) = (source(i % width, width, mask.width()), source(i / width, height, mask.height()));
-            mask.labels()[y * mask.width() + x]
-        })
-        .collect();
-    LabelMask::new(width, height, labels).expect("one label a pixel")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,9 +105,15 @@ mod tests {
 
     fn logits() -> Logits {
         let [height, width, channels] = [3, 5, 4];
-        let values =
-            (0..height * width * channels).map(|i| ((i * 7919 + 13) % 101) as f32 / 10.0).collect();
-        Logits { values, height, width, channels }
+        let values = (0..height * width * channels)
+            .map(|i| ((i * 7919 + 13) % 101) as f32 / 10.0)
+            .collect();
+        Logits {
+            values,
+            height,
+            width,
+            channels,
+        }
     }
 
     #[test]
@@ -114,8 +125,12 @@ mod tests {
             &Device::default(),
         );
         let large = upsample_bilinear(tensor.permute([0, 3, 1, 2]), [11, 17]);
-        let expected: Vec<u16> =
-            large.argmax(1).into_data().iter::<i64>().map(|id| id as u16).collect();
+        let expected: Vec<u16> = large
+            .argmax(1)
+            .into_data()
+            .iter::<i64>()
+            .map(|id| id as u16)
+            .collect();
         assert_eq!(upsampled_argmax(&logits, [17, 11], 0).labels(), expected);
     }
 
@@ -123,6 +138,10 @@ mod tests {
     fn a_picture_above_a_megapixel_is_labelled_at_the_cap() {
         let mask = upsampled_argmax(&logits(), [2000, 600], 100);
         assert_eq!([mask.width(), mask.height()], [2000, 600]);
-        assert!(mask.labels().chunks(20).all(|run| run.iter().all(|&id| id == run[0])));
+        assert!(
+            mask.labels()
+                .chunks(20)
+                .all(|run| run.iter().all(|&id| id == run[0]))
+        );
     }
 }

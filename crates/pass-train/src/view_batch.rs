@@ -48,9 +48,19 @@ pub(crate) fn crop_groups(
     for group in &config.groups {
         let crops = first..first + group.count;
         let pixels: Vec<&[u8]> = crops
-            .flat_map(|crop| views.iter().map(move |view| view.crops[crop].rgb.as_slice()))
+            .flat_map(|crop| {
+                views
+                    .iter()
+                    .map(move |view| view.crops[crop].rgb.as_slice())
+            })
             .collect();
-        groups.push(pictures_to_tensor(&pixels, group.size, group.size, normalization, device));
+        groups.push(pictures_to_tensor(
+            &pixels,
+            group.size,
+            group.size,
+            normalization,
+            device,
+        ));
         first += group.count;
     }
     groups
@@ -64,8 +74,15 @@ pub(crate) fn crop_groups(
 pub(crate) fn grid_batch(views: &[Views], device: &Device) -> Tensor<3> {
     let points = OVERLAP_GRID * OVERLAP_GRID;
     let values: Vec<f32> = (0..2)
-        .flat_map(|crop| views.iter().flat_map(move |view| view.grids[crop].iter().flatten()))
+        .flat_map(|crop| {
+            views
+                .iter()
+                .flat_map(move |view| view.grids[crop].iter().flatten())
+        })
         .copied()
         .collect();
-    Tensor::from_data(TensorData::new(values, [2 * views.len(), points, 2]), device)
+    Tensor::from_data(
+        TensorData::new(values, [2 * views.len(), points, 2]),
+        device,
+    )
 }

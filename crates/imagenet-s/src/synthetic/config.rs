@@ -9,21 +9,42 @@ use super::{shape::Shape, texture::Pattern};
 /// Categories the generator can draw: each has a shape and a texture of its own.
 pub const MAX_SYNTHETIC_CLASSES: u16 = CATEGORIES.len() as u16;
 
-/// Shape, texture and name of every category, in the order of the class ids.
-const CATEGORIES: [(&str, Shape, Pattern); 12] = [
-    ("striped_egg", Shape::Ellipse, Pattern::Stripes),
-    ("dotted_star", Shape::Star, Pattern::Dots),
-    ("netted_gear", Shape::Gear, Pattern::Net),
-    ("chequered_kite", Shape::Triangle, Pattern::Checker),
-    ("mottled_cross", Shape::Cross, Pattern::Mottle),
-    ("brick_moon", Shape::Crescent, Pattern::Bricks),
-    ("ringed_heart", Shape::Heart, Pattern::Rings),
-    ("zigzag_block", Shape::Square, Pattern::Zigzag),
-    ("scaly_bow", Shape::Bow, Pattern::Scales),
-    ("crossed_pill", Shape::Capsule, Pattern::Pluses),
-    ("jagged_elbow", Shape::Elbow, Pattern::Triangles),
-    ("dashed_wheel", Shape::Annulus, Pattern::Dashes),
+/// Every category, in the order of the class ids. The finer of two similar textures is much finer.
+const CATEGORIES: [Category; 12] = [
+    Category::new("striped_egg", Shape::Ellipse, Pattern::Stripes, 1.0),
+    Category::new("dotted_star", Shape::Star, Pattern::Dots, 1.0),
+    Category::new("layered_moon", Shape::Crescent, Pattern::Layers, 1.0),
+    Category::new("chequered_kite", Shape::Triangle, Pattern::Checker, 0.75),
+    Category::new("mottled_cross", Shape::Cross, Pattern::Mottle, 0.8),
+    Category::new("netted_gear", Shape::Gear, Pattern::Net, 1.5),
+    Category::new("ringed_heart", Shape::Heart, Pattern::Rings, 0.7),
+    Category::new("zigzag_block", Shape::Square, Pattern::Zigzag, 1.25),
+    Category::new("scaly_bow", Shape::Bow, Pattern::Scales, 1.1),
+    Category::new("crossed_pill", Shape::Capsule, Pattern::Pluses, 1.4),
+    Category::new("jagged_elbow", Shape::Elbow, Pattern::Triangles, 0.8),
+    Category::new("brick_wheel", Shape::Annulus, Pattern::Bricks, 1.0),
 ];
+
+/// What all objects of a category have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Category {
+    name: &'static str,
+    pub(super) shape: Shape,
+    pub(super) pattern: Pattern,
+    /// Texture periods in the radius of a middling object, in units of 2.2.
+    pub(super) fineness: f64,
+}
+
+impl Category {
+    const fn new(name: &'static str, shape: Shape, pattern: Pattern, fineness: f64) -> Self {
+        Self {
+            name,
+            shape,
+            pattern,
+            fineness,
+        }
+    }
+}
 
 /// Settings of [`write_synthetic`](super::write_synthetic).
 ///
@@ -58,11 +79,11 @@ pub struct SyntheticConfig {
 impl Default for SyntheticConfig {
     fn default() -> Self {
         Self {
-            classes: 8,
-            train: 800,
+            classes: 6,
+            train: 900,
             train_semi_per_class: 10,
-            validation: 160,
-            test: 160,
+            validation: 150,
+            test: 60,
             side_px: 112,
             jpeg_quality: 90,
             second_category_ratio: 0.1,
@@ -106,19 +127,18 @@ impl SyntheticConfig {
             .take(usize::from(self.classes))
             .enumerate();
         names
-            .map(|(rank, (name, ..))| format!("s{:08}_{name}", rank + 1))
+            .map(|(rank, category)| format!("s{:08}_{}", rank + 1, category.name))
             .collect()
     }
 }
 
-/// Shape and texture of the category with this zero-based rank.
+/// The category with this zero-based rank.
 ///
 /// # Panics
 ///
 /// If the rank is not below [`MAX_SYNTHETIC_CLASSES`].
-pub(super) fn category(rank: usize) -> (Shape, Pattern) {
-    let (_, shape, pattern) = CATEGORIES[rank];
-    (shape, pattern)
+pub(super) fn category(rank: usize) -> Category {
+    CATEGORIES[rank]
 }
 
 #[cfg(test)]
@@ -167,7 +187,10 @@ mod tests {
     fn no_two_categories_share_a_shape_or_a_texture() {
         for a in 0..CATEGORIES.len() {
             for b in 0..a {
-                assert!(category(a).0 != category(b).0 && category(a).1 != category(b).1);
+                assert!(
+                    category(a).shape != category(b).shape
+                        && category(a).pattern != category(b).pattern
+                );
             }
         }
     }

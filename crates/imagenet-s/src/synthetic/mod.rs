@@ -11,10 +11,14 @@
 //! | [`SyntheticConfig`] | `config.rs` |
 //! | outlines of the objects | `shape.rs` |
 //! | surfaces of objects and background | `texture.rs` |
+//! | objects with their ignored parts | `object.rs` |
+//! | light and noise | `light.rs` |
 //! | one picture with its mask | `scene.rs` |
 //! | [`write_synthetic`] | `write.rs` |
 
 mod config;
+mod light;
+mod object;
 mod scene;
 mod shape;
 mod texture;

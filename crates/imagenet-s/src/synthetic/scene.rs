@@ -10,13 +10,19 @@ use luss_metrics::{IGNORE, LabelMask, OTHER};
 
 use super::{
     config::{SyntheticConfig, category},
+    light::Light,
+    object::{Frame, Object},
     shape::Shape,
-    texture::{Backdrop, Noise, Pattern, Tint},
+    texture::{Backdrop, Noise},
 };
 use crate::views::Stream;
 
 /// Sub-samples of a pixel along each axis.
 const SUBSAMPLES: u32 = 2;
+
+/// Largest rotation of an object to either side, in radians. Two crops of a picture share its
+/// rotation, so nothing could teach a network that a category looks the same in all directions.
+const MAX_TURN: f64 = 0.45;
 
 /// A picture in vector form. Lengths are in units of the shorter side, the origin is top left.
 pub(super) struct Scene {
@@ -156,36 +162,6 @@ impl Patch {
     }
 }
 
-/// An outline placed into the picture.
-#[derive(Clone, Copy)]
-struct Frame {
-    shape: Shape,
-    centre: (f64, f64),
-    radius: f64,
-    turn: (f64, f64),
-    stretch: f64,
-}
-
-impl Frame {
-    fn contains(&self, x: f64, y: f64) -> bool {
-        let (u, v) = self.local(x, y);
-        u * u + v * v < 1.0 && self.shape.contains(u, v)
-    }
-
-    /// A point of the picture in the frame of the outline (the unit disc).
-    fn local(&self, x: f64, y: f64) -> (f64, f64) {
-        let (dx, dy) = (
-            (x - self.centre.0) / self.radius,
-            (y - self.centre.1) / self.radius,
-        );
-        let (cos, sin) = self.turn;
-        (
-            (dx * cos + dy * sin) / self.stretch,
-            (dy * cos - dx * sin) * self.stretch,
-        )
-    }
-}
-
 /// A small thing in the background, of any shape and without an object's texture.
 struct Scrap {
     frame: Frame,
@@ -205,105 +181,6 @@ impl Scrap {
         Self {
             frame,
             surface: Backdrop::draw(stream),
-        }
-    }
-}
-
-/// An object of a category.
-struct Object {
-    frame: Frame,
-    pattern: Pattern,
-    /// Texture periods in a radius.
-    frequency: f64,
-    phase: (f64, f64),
-    wobble: Noise,
-    tints: [Tint; 4],
-    /// Brightness of the two tones.
-    tones: [f64; 2],
-    ignored: Ignored,
-}
-
-/// The part of an object that the mask leaves out.
-#[derive(Clone, Copy)]
-enum Ignored {
-    Nothing,
-    /// A band along the outline.
-    Rim,
-    /// A disc, in the frame of the object.
-    Disc {
-        x: f64,
-        y: f64,
-        radius: f64,
-    },
-}
-
-impl Object {
-    fn draw(rank: usize, frame: Frame, ignore_ratio: f64, stream: &mut Stream) -> Self {
-        let (_, pattern) = category(rank);
-        let middle = stream.uniform(0.3, 0.7);
-        let contrast = stream.uniform(0.2, 0.32) * if stream.chance(0.5) { 1.0 } else { -1.0 };
-        Self {
-            frame,
-            pattern,
-            // The object's own scale, so that near and far objects of a category look alike.
-            frequency: stream.uniform(2.6, 3.4) * (frame.radius / 0.36).sqrt(),
-            phase: (stream.uniform(0.0, 1.0), stream.uniform(0.0, 1.0)),
-            wobble: Noise::draw(stream),
-            tints: std::array::from_fn(|_| Tint::draw(stream)),
-            tones: [middle - contrast, middle + contrast],
-            ignored: Ignored::draw(ignore_ratio, stream),
-        }
-    }
-
-    fn contains(&self, x: f64, y: f64) -> bool {
-        self.frame.contains(x, y)
-    }
-
-    fn ignores(&self, x: f64, y: f64) -> bool {
-        let (u, v) = self.frame.local(x, y);
-        match self.ignored {
-            Ignored::Nothing => false,
-            Ignored::Rim => {
-                let inside = |scale: f64| self.frame.shape.contains(u * scale, v * scale);
-                inside(0.94) != inside(1.06)
-            }
-            Ignored::Disc { x, y, radius } => (u - x).hypot(v - y) < radius,
-        }
-    }
-
-    fn colour_at(&self, x: f64, y: f64) -> [f64; 3] {
-        let (u, v) = self.frame.local(x, y);
-        let bend = 0.12 * (self.wobble.at(2.0 * u + 9.0, 2.0 * v) - 0.5);
-        let (s, t) = ((u + bend) * self.frequency, (v - bend) * self.frequency);
-        let tone = self
-            .pattern
-            .tone(s + self.phase.0, t + self.phase.1, &self.wobble);
-        let shade = 0.2 * (self.wobble.at(1.3 * u + 5.0, 1.3 * v + 5.0) - 0.5);
-        let brightness = self.tones[0] + (self.tones[1] - self.tones[0]) * tone + shade;
-        // Both tones change their tint across the object.
-        let across = 0.5 + 0.5 * u.clamp(-1.0, 1.0);
-        let pair = if tone > 0.5 {
-            [self.tints[0], self.tints[1]]
-        } else {
-            [self.tints[2], self.tints[3]]
-        };
-        let (a, b) = (pair[0].at(brightness), pair[1].at(brightness));
-        std::array::from_fn(|channel| a[channel] + (b[channel] - a[channel]) * across)
-    }
-}
-
-impl Ignored {
-    fn draw(ratio: f64, stream: &mut Stream) -> Self {
-        let angle = stream.uniform(0.0, TAU);
-        let radius = stream.uniform(0.2, 0.4);
-        match (stream.chance(ratio), stream.chance(0.5)) {
-            (false, _) => Self::Nothing,
-            (true, true) => Self::Rim,
-            (true, false) => Self::Disc {
-                x: 0.7 * angle.cos(),
-                y: 0.7 * angle.sin(),
-                radius,
-            },
         }
     }
 }
@@ -343,10 +220,10 @@ fn draw_frame(
     share: f64,
     stream: &mut Stream,
 ) -> Frame {
-    let (shape, _) = category(rank);
+    let shape = category(rank).shape;
     let (smallest, largest) = config.object_ratio;
     let area = stream.uniform(smallest, largest) * share * width * height;
-    let angle = stream.uniform(0.0, TAU);
+    let angle = stream.uniform(-MAX_TURN, MAX_TURN);
     let mut near_middle = |length: f64| length * stream.uniform(0.42, 0.58);
     Frame {
         shape,
@@ -357,40 +234,5 @@ fn draw_frame(
         radius: (area / shape.area()).sqrt().min(0.62),
         turn: (angle.cos(), angle.sin()),
         stretch: stream.uniform(0.87, 1.15),
-    }
-}
-
-/// Gain and noise, both with a gradient over the picture.
-struct Light {
-    gain: [f64; 2],
-    noise: [f64; 2],
-    direction: (f64, f64),
-    size: (f64, f64),
-}
-
-impl Light {
-    fn draw(size: (f64, f64), stream: &mut Stream) -> Self {
-        let angle = stream.uniform(0.0, TAU);
-        Self {
-            gain: [stream.uniform(0.65, 1.3), stream.uniform(0.65, 1.3)],
-            noise: [stream.uniform(0.0, 0.05), stream.uniform(0.0, 0.05)],
-            direction: (angle.cos(), angle.sin()),
-            size,
-        }
-    }
-
-    fn gain_at(&self, x: f64, y: f64) -> f64 {
-        self.between(self.gain, x, y)
-    }
-
-    /// Standard deviation of the pixel noise.
-    fn noise_at(&self, x: f64, y: f64) -> f64 {
-        self.between(self.noise, y, x)
-    }
-
-    fn between(&self, ends: [f64; 2], x: f64, y: f64) -> f64 {
-        let (x, y) = (x / self.size.0 - 0.5, y / self.size.1 - 0.5);
-        let along = (0.5 + x * self.direction.0 + y * self.direction.1).clamp(0.0, 1.0);
-        ends[0] + (ends[1] - ends[0]) * along
     }
 }

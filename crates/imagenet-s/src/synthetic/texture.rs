@@ -16,7 +16,7 @@ pub(super) enum Pattern {
     Scales,
     Pluses,
     Triangles,
-    Dashes,
+    Layers,
 }
 
 impl Pattern {
@@ -28,16 +28,25 @@ impl Pattern {
             Self::Dots => x.hypot(y) < 0.34,
             Self::Net => x.abs() < 0.15 || y.abs() < 0.15,
             Self::Checker => (x < 0.0) == (y < 0.0),
-            Self::Mottle => noise.at(1.7 * u, 1.7 * v) > 0.5,
+            Self::Mottle => noise.at(2.6 * u, 2.6 * v) > 0.5,
             Self::Bricks => return bricks(u, v),
             Self::Rings => (0.18..0.44).contains(&x.hypot(y)),
             Self::Zigzag => ((v + (x.abs() * 2.0)).rem_euclid(1.0)) < 0.5,
             Self::Scales => return scales(u, v),
             Self::Pluses => x.abs().min(y.abs()) < 0.13 && x.abs().max(y.abs()) < 0.42,
             Self::Triangles => y + 0.5 > 2.0 * x.abs(),
-            Self::Dashes => return dashes(u, v),
+            Self::Layers => y.abs() < 0.25,
         };
         f64::from(u8::from(inside))
+    }
+
+    /// Mean tone over the texture. Objects subtract it, so that brightness knows no category.
+    pub(super) fn mean_tone(self, noise: &Noise) -> f64 {
+        const CELLS: u32 = 64;
+        let at = |i: u32| (f64::from(i) + 0.5) * 4.0 / f64::from(CELLS);
+        let lattice = (0..CELLS).flat_map(|j| (0..CELLS).map(move |i| (at(i), at(j))));
+        let sum: f64 = lattice.map(|(u, v)| self.tone(u, v, noise)).sum();
+        sum / f64::from(CELLS * CELLS)
     }
 }
 
@@ -55,17 +64,6 @@ fn scales(u: f64, v: f64) -> f64 {
     let x = (u + 0.5 * row).rem_euclid(1.0) - 0.5;
     let y = (2.0 * v).rem_euclid(1.0) * 0.5;
     f64::from(u8::from((0.36..0.52).contains(&x.hypot(y))))
-}
-
-/// Short slanting strokes in alternating directions.
-fn dashes(u: f64, v: f64) -> f64 {
-    let slope = if (u.floor() + v.floor()).rem_euclid(2.0) < 1.0 {
-        1.0
-    } else {
-        -1.0
-    };
-    let (x, y) = (u.rem_euclid(1.0) - 0.5, v.rem_euclid(1.0) - 0.5);
-    f64::from(u8::from((x - slope * y).abs() < 0.17 && x.hypot(y) < 0.46))
 }
 
 /// Smooth value noise on an integer lattice, keyed by one number.

@@ -8,12 +8,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use imagenet_s::{Split, views::MULTI_CROP};
-use pass_model::{
-    checkpoint::load_module,
-    loss::swapped_prediction,
-    norm::NormMode,
-    queue::Queue,
-};
+use pass_model::{checkpoint::load_module, loss::swapped_prediction, norm::NormMode, queue::Queue};
 use pixel_attention::attention_net::AttentionNet;
 use serde::Serialize;
 
@@ -21,7 +16,7 @@ use crate::{
     Context, Error, Step,
     run_file::{AttentionSection, FrozenNorms},
     step::pretrain::{fresh_queue, pretrain_net, pretrained_net, swapped_config},
-    training::{Plan, Position, Terms, Trainee, optimizer, save_weights, train},
+    training::{Plan, Position, Terms, Trainee, finish_training, optimizer, save_weights, train},
     training_state::{restore_queue, restore_training, save_training},
     view_batch::{Views, crop_groups, make_views},
 };
@@ -40,6 +35,7 @@ struct Summary {
 pub fn tune_attention(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::TuneAttention, Step::Pretrain)?;
+    context.run.begin(Step::TuneAttention)?;
     let file = &context.file;
     let section = &file.attention;
     let mut trainee = Tuning::new(context)?;
@@ -58,7 +54,14 @@ pub fn tune_attention(context: &Context) -> Result<(), Error> {
     train(context, &plan, &mut trainee, make)?;
     save_weights(context, &trainee.net, Step::TuneAttention)?;
     let seconds = started.elapsed().as_secs_f64();
-    context.run.finish(Step::TuneAttention, &Summary { epochs: section.epochs, seconds })
+    finish_training(
+        context,
+        Step::TuneAttention,
+        &Summary {
+            epochs: section.epochs,
+            seconds,
+        },
+    )
 }
 
 /// Sets the views of step 2.1 apart from those of step 1.
@@ -89,7 +92,11 @@ impl Tuning {
         let net = AttentionNet::from_pretrained(pretrained_net(context, &device)?, file.seed);
         let train_prototypes = file.attention.train_prototypes;
         Ok(Self {
-            net: if train_prototypes { net } else { net.with_frozen_prototypes() },
+            net: if train_prototypes {
+                net
+            } else {
+                net.with_frozen_prototypes()
+            },
             optimizer: optimizer(&file.attention.optim),
             queue: None,
             section: file.attention.clone(),

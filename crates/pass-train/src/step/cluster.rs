@@ -43,6 +43,7 @@ pub struct ClusterSummary {
 /// classes; else from data, k-means or the disk.
 pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let started = Instant::now();
+    context.run.begin(Step::Cluster)?;
     let mut net = tuned_net(context, Step::Cluster)?;
     let clusters = usize::from(context.data.classes());
     let pictures = context.data.samples(Split::Train).len();
@@ -78,12 +79,19 @@ fn embeddings(context: &Context, net: &mut AttentionNet) -> Result<Array2<f32>, 
     let shape = Shape::Center(section.resize, section.crop);
     let mut values: Vec<f32> = Vec::new();
     let mut width = 0;
-    for_each_batch(context, "embed", Split::Train, shape, section.batch, |_, pictures| {
-        let pooled = net.cluster_embedding(pictures);
-        width = pooled.dims()[1];
-        values.extend(pooled.into_data().iter::<f32>());
-        Ok(())
-    })?;
+    for_each_batch(
+        context,
+        "embed",
+        Split::Train,
+        shape,
+        section.batch,
+        |_, pictures| {
+            let pooled = net.cluster_embedding(pictures);
+            width = pooled.dims()[1];
+            values.extend(pooled.into_data().iter::<f32>());
+            Ok(())
+        },
+    )?;
     let shape = (values.len() / width, width);
     let mut points = Array2::from_shape_vec(shape, values).expect("whole rows were pushed");
     normalize_rows(&mut points);
@@ -92,8 +100,11 @@ fn embeddings(context: &Context, net: &mut AttentionNet) -> Result<Array2<f32>, 
 
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {
     let samples = context.data.samples(Split::Train);
-    let table: std::collections::BTreeMap<&str, u32> =
-        samples.iter().map(|sample| sample.key.as_str()).zip(assignments.iter().copied()).collect();
+    let table: std::collections::BTreeMap<&str, u32> = samples
+        .iter()
+        .map(|sample| sample.key.as_str())
+        .zip(assignments.iter().copied())
+        .collect();
     let path = context.run.step_dir(Step::Cluster).join("assignments.json");
     context.run.write_json(&path, &table)
 }
@@ -103,8 +114,12 @@ fn summarize(context: &Context, run: &kmeans::Run, seconds: f64) -> ClusterSumma
     for &cluster in &run.assignments {
         sizes[cluster as usize] += 1;
     }
-    let folders: Option<Vec<u32>> =
-        context.data.samples(Split::Train).iter().map(|sample| sample.folder).collect();
+    let folders: Option<Vec<u32>> = context
+        .data
+        .samples(Split::Train)
+        .iter()
+        .map(|sample| sample.folder)
+        .collect();
     let folders = folders.as_deref();
     ClusterSummary {
         inertia: run.inertia,

@@ -26,11 +26,14 @@ const UPSAMPLING: usize = 4;
 /// data or disk.
 pub fn distance_matching(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
-    context.run.require(Step::DistanceMatching, Step::Pretrain)?;
+    context
+        .run
+        .require(Step::DistanceMatching, Step::Pretrain)?;
+    context.run.begin(Step::DistanceMatching)?;
     if !context.data.has_masks(Split::TrainSemi) {
         return Err(Error::NoMasks {
             what: "distance matching",
-            split: "train-semi",
+            split: Split::TrainSemi.name(),
             data: context.data.root().display().to_string(),
             remedy: "add train-semi and train-semi-segmentation, or leave this protocol out",
         });
@@ -38,7 +41,9 @@ pub fn distance_matching(context: &Context) -> Result<(), Error> {
     let mut net = pretrained_net(context, &context.device)?;
     let support = support(context, &mut net)?;
     classify(context, &mut net, &support)?;
-    context.run.finish(Step::DistanceMatching, &started.elapsed().as_secs_f64())
+    context
+        .run
+        .finish(Step::DistanceMatching, &started.elapsed().as_secs_f64())
 }
 
 /// Features of whole pictures at four times the resolution of stage 4.
@@ -51,15 +56,25 @@ fn features(net: &mut PretrainNet, pictures: burn::tensor::Tensor<4>) -> burn::t
 fn support(context: &Context, net: &mut PretrainNet) -> Result<SupportSet, Error> {
     let samples = context.data.samples(Split::TrainSemi);
     let section = &context.file.predict;
-    let mut support = SupportSet::new(context.data.classes(), context.file.network.backbone.channels(4));
+    let mut support = SupportSet::new(
+        context.data.classes(),
+        context.file.network.backbone.channels(4),
+    );
     let shape = Shape::Whole(section.resize);
-    for_each_batch(context, "support", Split::TrainSemi, shape, section.batch, |pictures, tensor| {
-        let masks = pictures
-            .iter()
-            .map(|picture| context.truth(&samples[picture.index]))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(support.add(features(net, tensor), &masks)?)
-    })?;
+    for_each_batch(
+        context,
+        "support",
+        Split::TrainSemi,
+        shape,
+        section.batch,
+        |pictures, tensor| {
+            let masks = pictures
+                .iter()
+                .map(|picture| context.truth(&samples[picture.index]))
+                .collect::<Result<Vec<_>, _>>()?;
+            Ok(support.add(features(net, tensor), &masks)?)
+        },
+    )?;
     Ok(support)
 }
 
@@ -72,14 +87,21 @@ fn classify(context: &Context, net: &mut PretrainNet, support: &SupportSet) -> R
     };
     let shape = Shape::Whole(section.resize);
     let name = Step::DistanceMatching.name();
-    for_each_batch(context, name, Split::Validation, shape, section.batch, |pictures, tensor| {
-        let maps = support.classify(features(net, tensor), &config)?;
-        for (picture, map) in pictures.iter().zip(&maps) {
-            let [width, height] = picture.original;
-            let key = &samples[picture.index].key;
-            let place = context.run.mask(name, Split::Validation.name(), key);
-            write_mask(&place, &resize_labels(map, width, height))?;
-        }
-        Ok(())
-    })
+    for_each_batch(
+        context,
+        name,
+        Split::Validation,
+        shape,
+        section.batch,
+        |pictures, tensor| {
+            let maps = support.classify(features(net, tensor), &config)?;
+            for (picture, map) in pictures.iter().zip(&maps) {
+                let [width, height] = picture.original;
+                let key = &samples[picture.index].key;
+                let place = context.run.mask(name, Split::Validation.name(), key);
+                write_mask(&place, &resize_labels(map, width, height))?;
+            }
+            Ok(())
+        },
+    )
 }

@@ -57,13 +57,19 @@ pub enum Match {
 /// [`Error::StepMissing`] before step 4; else from data or disk.
 pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
     context.run.require(Step::Evaluate, Step::Predict)?;
+    context.run.begin(Step::Evaluate)?;
     let mut metrics = Metrics::new();
     if context.data.has_masks(Split::Validation) {
-        for (name, how) in [("pseudo_labels", Match::ImageLevel), ("fine_tuned", Match::ImageLevel)] {
+        for (name, how) in [
+            ("pseudo_labels", Match::ImageLevel),
+            ("fine_tuned", Match::ImageLevel),
+        ] {
             let (report, matching) = score(context, name, how)?;
             store(context, name, &report, &mut metrics)?;
             if name == "fine_tuned" {
-                context.run.write_text(&context.run.file("match.json"), &matching.to_json())?;
+                context
+                    .run
+                    .write_text(&context.run.file("match.json"), &matching.to_json())?;
             }
         }
         if context.run.is_done(Step::DistanceMatching) {
@@ -71,7 +77,9 @@ pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
             store(context, "distance_matching", &report, &mut metrics)?;
         }
     }
-    context.run.write_json(&context.run.file("metrics.json"), &metrics)?;
+    context
+        .run
+        .write_json(&context.run.file("metrics.json"), &metrics)?;
     context.run.finish(Step::Evaluate, &metrics)?;
     Ok(metrics)
 }
@@ -98,8 +106,12 @@ fn score(context: &Context, name: &str, how: Match) -> Result<(Report, Matching)
     };
     let mut evaluator = Evaluator::new(Protocol::new(classes));
     let samples = context.data.samples(Split::Validation);
-    let mut progress =
-        Progress::new(context.verbosity, &format!("score {name}"), samples.len() as u64, "masks");
+    let mut progress = Progress::new(
+        context.verbosity,
+        format!("score {name}"),
+        samples.len() as u64,
+        "masks",
+    );
     for sample in samples {
         let prediction = matching.apply(&predicted(context, name, sample)?)?;
         evaluator.add(&prediction, &context.truth(sample)?)?;
@@ -119,6 +131,14 @@ pub(crate) fn fitted_matching(context: &Context, name: &str) -> Result<Matching,
 }
 
 /// The mask of a result, as it lies in the run directory.
-pub(crate) fn predicted(context: &Context, name: &str, sample: &Sample) -> Result<LabelMask, Error> {
-    Ok(read_mask(&context.run.mask(name, Split::Validation.name(), &sample.key))?)
+pub(crate) fn predicted(
+    context: &Context,
+    name: &str,
+    sample: &Sample,
+) -> Result<LabelMask, Error> {
+    Ok(read_mask(&context.run.mask(
+        name,
+        Split::Validation.name(),
+        &sample.key,
+    ))?)
 }

@@ -25,7 +25,9 @@ use crate::{
     Context, Error, Step,
     run_file::FinetuneSection,
     step::{labels::ensure_store, pretrain::pretrained_net, threshold::chosen_threshold},
-    training::{Place, Plan, Position, Terms, Trainee, optimizer, save_weights, train},
+    training::{
+        Place, Plan, Position, Terms, Trainee, finish_training, optimizer, save_weights, train,
+    },
     training_state::{restore_training, save_training},
 };
 
@@ -44,6 +46,7 @@ struct Summary {
 pub fn finetune(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::Finetune, Step::GenerateLabels)?;
+    context.run.begin(Step::Finetune)?;
     let section = &context.file.finetune;
     let mut trainee = Finetuning::new(context)?;
     let crops = LabelledCrops::new(context)?;
@@ -58,14 +61,24 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
     train(context, &plan, &mut trainee, move |place| crops.make(place))?;
     save_weights(context, &trainee.net, Step::Finetune)?;
     let seconds = started.elapsed().as_secs_f64();
-    context.run.finish(Step::Finetune, &Summary { epochs: section.epochs, seconds })
+    finish_training(
+        context,
+        Step::Finetune,
+        &Summary {
+            epochs: section.epochs,
+            seconds,
+        },
+    )
 }
 
 /// The segmentation network with fresh weights of the run's seed.
 fn fresh_net(context: &Context, device: &Device) -> SegmentationNet {
     let classes = usize::from(context.data.classes());
-    SegmentationNetConfig { backbone: context.file.network.backbone.clone(), classes }
-        .init(context.file.seed, device)
+    SegmentationNetConfig {
+        backbone: context.file.network.backbone.clone(),
+        classes,
+    }
+    .init(context.file.seed, device)
 }
 
 /// The segmentation network as step 3 left it.
@@ -109,11 +122,23 @@ impl LabelledCrops {
         let sample = &self.samples[place.index];
         let picture = read_picture(&sample.picture, self.odd)?;
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let labels = self.store.get(&sample.key)?.to_mask(width, height, self.threshold);
+        let labels = self
+            .store
+            .get(&sample.key)?
+            .to_mask(width, height, self.threshold);
         let mut stream = Stream::new(self.seed, place.epoch, place.index as u64, Purpose::Pair);
-        let FinetuneSection { crop, min_scale, max_scale, .. } = self.section;
-        let (pixels, labels) = paired_crop(&picture, &labels, crop, min_scale, max_scale, &mut stream);
-        Ok(LabelledCrop { pixels: pixels.into_raw(), labels })
+        let FinetuneSection {
+            crop,
+            min_scale,
+            max_scale,
+            ..
+        } = self.section;
+        let (pixels, labels) =
+            paired_crop(&picture, &labels, crop, min_scale, max_scale, &mut stream);
+        Ok(LabelledCrop {
+            pixels: pixels.into_raw(),
+            labels,
+        })
     }
 }
 
@@ -140,7 +165,11 @@ impl Finetuning {
         let side = self.section.crop;
         let pixels: Vec<&[u8]> = crops.iter().map(|crop| crop.pixels.as_slice()).collect();
         let pictures = pictures_to_tensor(&pixels, side, side, &PLAIN, &self.device);
-        let labels = label_tensor(crops, self.section.label_stride, &self.device.clone().inner());
+        let labels = label_tensor(
+            crops,
+            self.section.label_stride,
+            &self.device.clone().inner(),
+        );
         let [_, height, width] = labels.dims();
         let logits = self.net.forward(pictures, NormMode::Batch);
         pixel_cross_entropy(upsample_bilinear(logits, [height, width]), labels)
@@ -157,11 +186,25 @@ fn label_tensor(crops: &[LabelledCrop], stride: usize, device: &Device) -> Tenso
     let [columns, rows] = [width / stride, height / stride];
     let mut values: Vec<i32> = Vec::with_capacity(crops.len() * rows * columns);
     for crop in crops {
-        for row in crop.labels.labels().chunks(width).step_by(stride).take(rows) {
-            values.extend(row.iter().step_by(stride).take(columns).map(|&id| i32::from(id)));
+        for row in crop
+            .labels
+            .labels()
+            .chunks(width)
+            .step_by(stride)
+            .take(rows)
+        {
+            values.extend(
+                row.iter()
+                    .step_by(stride)
+                    .take(columns)
+                    .map(|&id| i32::from(id)),
+            );
         }
     }
-    Tensor::from_data(TensorData::new(values, [crops.len(), rows, columns]), device)
+    Tensor::from_data(
+        TensorData::new(values, [crops.len(), rows, columns]),
+        device,
+    )
 }
 
 impl Trainee for Finetuning {

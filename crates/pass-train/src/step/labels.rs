@@ -38,7 +38,10 @@ pub struct LabelsSummary {
 /// [`Error::StepMissing`] before step 2.3; else from data or disk.
 pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
     let started = Instant::now();
-    context.run.require(Step::GenerateLabels, Step::SweepThreshold)?;
+    context
+        .run
+        .require(Step::GenerateLabels, Step::SweepThreshold)?;
+    context.run.begin(Step::GenerateLabels)?;
     let threshold = chosen_threshold(context)?;
     let store = ensure_store(context, Step::GenerateLabels, Split::Train)?;
     let pictures = context.data.samples(Split::Train).len();
@@ -47,13 +50,21 @@ pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
         write_pseudo_masks(context, split, threshold)?;
     }
     let seconds = started.elapsed().as_secs_f64();
-    let summary = LabelsSummary { pictures, foreground, seconds };
+    let summary = LabelsSummary {
+        pictures,
+        foreground,
+        seconds,
+    };
     context.run.finish(Step::GenerateLabels, &summary)?;
     Ok(summary)
 }
 
 /// The stored labels of a split, generated now if they are not there.
-pub(crate) fn ensure_store(context: &Context, step: Step, split: Split) -> Result<LabelStore, Error> {
+pub(crate) fn ensure_store(
+    context: &Context,
+    step: Step,
+    split: Split,
+) -> Result<LabelStore, Error> {
     let path = context.run.labels(split.name());
     if !path.exists() {
         context.run.require(step, Step::Cluster)?;
@@ -72,14 +83,21 @@ fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Resul
     let mut writer = LabelStoreWriter::create(&place, context.data.classes())?;
     let name = format!("label {}", split.name());
     let shape = Shape::Whole(section.resize);
-    for_each_batch(context, &name, split, shape, section.batch, |pictures, tensor| {
-        let (features, attention) = net.label_features(tensor);
-        let labels = label_generation::generate(features, attention, centroids.view())?;
-        for (picture, labels) in pictures.iter().zip(labels) {
-            writer.push(&samples[picture.index].key, &labels)?;
-        }
-        Ok(())
-    })?;
+    for_each_batch(
+        context,
+        &name,
+        split,
+        shape,
+        section.batch,
+        |pictures, tensor| {
+            let (features, attention) = net.label_features(tensor);
+            let labels = label_generation::generate(features, attention, centroids.view())?;
+            for (picture, labels) in pictures.iter().zip(labels) {
+                writer.push(&samples[picture.index].key, &labels)?;
+            }
+            Ok(())
+        },
+    )?;
     Ok(writer.finish()?)
 }
 
@@ -96,11 +114,19 @@ fn foreground_share(context: &Context, store: &LabelStore, threshold: f32) -> Re
 fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {
     let store = ensure_store(context, Step::GenerateLabels, split)?;
     let samples = context.data.samples(split);
-    let mut progress = Progress::new(context.verbosity, "write pseudo labels", samples.len() as u64, "masks");
+    let mut progress = Progress::new(
+        context.verbosity,
+        "write pseudo labels",
+        samples.len() as u64,
+        "masks",
+    );
     for sample in samples {
         let (width, height) = picture_size(&sample.picture)?;
         let mask = store.get(&sample.key)?.to_mask(width, height, threshold);
-        write_mask(&context.run.mask("pseudo_labels", split.name(), &sample.key), &mask)?;
+        write_mask(
+            &context.run.mask("pseudo_labels", split.name(), &sample.key),
+            &mask,
+        )?;
         progress.advance(1);
     }
     progress.finish();

@@ -20,11 +20,14 @@ use crate::{
 /// [`Error::StepMissing`] before step 3; else from data or disk.
 pub fn predict(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
+    context.run.begin(Step::Predict)?;
     let mut net = finetuned_net(context, Step::Predict)?;
     for split in context.shown_splits() {
         predict_split(context, &mut net, split)?;
     }
-    context.run.finish(Step::Predict, &started.elapsed().as_secs_f64())
+    context
+        .run
+        .finish(Step::Predict, &started.elapsed().as_secs_f64())
 }
 
 fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> Result<(), Error> {
@@ -32,15 +35,22 @@ fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> 
     let section = &context.file.predict;
     let name = format!("predict {}", split.name());
     let shape = Shape::Whole(section.resize);
-    for_each_batch(context, &name, split, shape, section.batch, |pictures, tensor| {
-        let logits = net.forward(tensor, NormMode::Moving);
-        for (picture, logits) in pictures.iter().zip(host_logits(logits)) {
-            let mask = upsampled_argmax(&logits, picture.original, section.longer_side_cap);
-            let key = &samples[picture.index].key;
-            write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
-        }
-        Ok(())
-    })
+    for_each_batch(
+        context,
+        &name,
+        split,
+        shape,
+        section.batch,
+        |pictures, tensor| {
+            let logits = net.forward(tensor, NormMode::Moving);
+            for (picture, logits) in pictures.iter().zip(host_logits(logits)) {
+                let mask = upsampled_argmax(&logits, picture.original, section.longer_side_cap);
+                let key = &samples[picture.index].key;
+                write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
+            }
+            Ok(())
+        },
+    )
 }
 
 /// The logits of each picture on the host, classes innermost.
@@ -49,6 +59,11 @@ fn host_logits(logits: Tensor<4>) -> Vec<Logits> {
     let values: Vec<f32> = logits.permute([0, 2, 3, 1]).into_data().iter().collect();
     values
         .chunks(height * width * channels)
-        .map(|values| Logits { values: values.to_vec(), height, width, channels })
+        .map(|values| Logits {
+            values: values.to_vec(),
+            height,
+            width,
+            channels,
+        })
         .collect()
 }

@@ -24,7 +24,7 @@ use serde::Serialize;
 use crate::{
     Context, Error, Step,
     run_file::{PretrainSection, RunFile, SwappedSection},
-    training::{Plan, Position, Terms, Trainee, optimizer, save_weights, train},
+    training::{Plan, Position, Terms, Trainee, finish_training, optimizer, save_weights, train},
     training_state::{restore_queue, restore_training, save_training},
     view_batch::{Views, crop_groups, grid_batch, make_views},
 };
@@ -44,12 +44,18 @@ struct Summary {
 /// From the data, the disk, or [`Error::NotFinite`] if training diverges.
 pub fn pretrain(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
+    context.run.begin(Step::Pretrain)?;
     let file = &context.file;
     let section = &file.pretrain;
     let mut trainee = Pretraining::new(file, context.device.clone().autodiff());
     let samples = training_samples(context)?;
     let pictures = samples.len();
-    let make = make_views(samples, section.views.clone(), file.data.odd_pictures, file.seed);
+    let make = make_views(
+        samples,
+        section.views.clone(),
+        file.data.odd_pictures,
+        file.seed,
+    );
     let plan = Plan {
         step: Step::Pretrain,
         pictures,
@@ -61,7 +67,15 @@ pub fn pretrain(context: &Context) -> Result<(), Error> {
     train(context, &plan, &mut trainee, make)?;
     save_weights(context, &trainee.net, Step::Pretrain)?;
     let seconds = started.elapsed().as_secs_f64();
-    context.run.finish(Step::Pretrain, &Summary { epochs: section.epochs, pictures, seconds })
+    finish_training(
+        context,
+        Step::Pretrain,
+        &Summary {
+            epochs: section.epochs,
+            pictures,
+            seconds,
+        },
+    )
 }
 
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.
@@ -106,7 +120,11 @@ pub(crate) fn swapped_config(section: &SwappedSection) -> SwappedPredictionConfi
 }
 
 /// An empty queue as the run asks for it, if it does.
-pub(crate) fn fresh_queue(section: &SwappedSection, [batch, dim]: [usize; 2], device: &Device) -> Option<Queue> {
+pub(crate) fn fresh_queue(
+    section: &SwappedSection,
+    [batch, dim]: [usize; 2],
+    device: &Device,
+) -> Option<Queue> {
     let wanted = section.queue_length >= batch;
     wanted.then(|| Queue::new(section.queue_length, batch, dim, device))
 }
@@ -115,7 +133,12 @@ pub(crate) fn fresh_queue(section: &SwappedSection, [batch, dim]: [usize; 2], de
 fn named_terms(values: &LossValues) -> Terms {
     const D2S: [&str; 4] = ["d2s_0", "d2s_1", "d2s_2", "d2s_3"];
     let mut terms = vec![("total", values.total), ("swapped", values.image)];
-    terms.extend(values.d2s.iter().map(|(&stage, &value)| (D2S[stage], value)));
+    terms.extend(
+        values
+            .d2s
+            .iter()
+            .map(|(&stage, &value)| (D2S[stage], value)),
+    );
     terms.extend(values.p2p.map(|value| ("p2p", value)));
     terms
 }
@@ -124,7 +147,9 @@ fn loss_weights(section: &PretrainSection) -> LossWeights {
     let stages = section.shallow.iter().copied();
     LossWeights {
         image: section.swapped_weight,
-        d2s: stages.zip(section.shallow_weights.iter().copied()).collect(),
+        d2s: stages
+            .zip(section.shallow_weights.iter().copied())
+            .collect(),
         p2p: section.p2p_weight,
     }
 }
@@ -168,10 +193,16 @@ impl Pretraining {
             .shallow_scores
             .into_iter()
             .map(|(stage, scores)| {
-                (stage, d2s_loss(&swapped.assignments, scores, section.swapped.temperature))
+                (
+                    stage,
+                    d2s_loss(&swapped.assignments, scores, section.swapped.temperature),
+                )
             })
             .collect();
-        let p2p = output.projected.zip(output.predicted).map(|(z, q)| p2p_loss(z, q));
+        let p2p = output
+            .projected
+            .zip(output.predicted)
+            .map(|(z, q)| p2p_loss(z, q));
         total_loss(swapped.loss, shallow, p2p, &loss_weights(section))
     }
 

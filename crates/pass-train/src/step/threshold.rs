@@ -33,13 +33,19 @@ pub struct ChosenThreshold {
 pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
     let started = Instant::now();
     context.run.require(Step::SweepThreshold, Step::Cluster)?;
-    let rule = context.file.threshold.rule.expect("settled when the context was opened");
+    context.run.begin(Step::SweepThreshold)?;
+    let rule = context
+        .file
+        .threshold
+        .rule
+        .expect("settled when the context was opened");
     let (threshold, curve) = match rule {
         ThresholdRule::Validation => sweep(context)?,
         ThresholdRule::Otsu => (otsu(&attention_histogram(context)?), Vec::new()),
-        ThresholdRule::ForegroundShare(share) => {
-            (threshold_of_share(&attention_histogram(context)?, share), Vec::new())
-        }
+        ThresholdRule::ForegroundShare(share) => (
+            threshold_of_share(&attention_histogram(context)?, share),
+            Vec::new(),
+        ),
         ThresholdRule::Fixed(threshold) => (threshold, Vec::new()),
     };
     let labels_used = match rule {
@@ -48,9 +54,18 @@ pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
         ThresholdRule::ForegroundShare(_) => "none: a fixed share of foreground",
         ThresholdRule::Fixed(_) => "none: given in the run file",
     };
-    let chosen = ChosenThreshold { threshold, rule, labels_used: labels_used.into(), curve };
-    context.run.write_json(&context.run.file("threshold.json"), &chosen)?;
-    context.run.finish(Step::SweepThreshold, &started.elapsed().as_secs_f64())?;
+    let chosen = ChosenThreshold {
+        threshold,
+        rule,
+        labels_used: labels_used.into(),
+        curve,
+    };
+    context
+        .run
+        .write_json(&context.run.file("threshold.json"), &chosen)?;
+    context
+        .run
+        .finish(Step::SweepThreshold, &started.elapsed().as_secs_f64())?;
     Ok(chosen)
 }
 
@@ -65,8 +80,12 @@ fn sweep(context: &Context) -> Result<(f32, Vec<(f32, f64)>), Error> {
     let store = ensure_store(context, Step::SweepThreshold, Split::Validation)?;
     let samples = context.data.samples(Split::Validation);
     let mut curve = ThresholdCurve::new(context.data.classes());
-    let mut progress =
-        Progress::new(context.verbosity, Step::SweepThreshold.name(), samples.len() as u64, "masks");
+    let mut progress = Progress::new(
+        context.verbosity,
+        Step::SweepThreshold.name(),
+        samples.len() as u64,
+        "masks",
+    );
     for sample in samples {
         let truth = context.truth(sample)?;
         let labels = store.get(&sample.key)?;
@@ -76,8 +95,18 @@ fn sweep(context: &Context) -> Result<(f32, Vec<(f32, f64)>), Error> {
         progress.advance(1);
     }
     progress.finish();
-    let points = curve.points()?.iter().map(|point| (point.threshold, point.miou)).collect();
-    Ok((curve.best()?.threshold, points))
+    let points: Vec<(f32, f64)> = curve
+        .points()?
+        .iter()
+        .map(|point| (point.threshold, point.miou))
+        .collect();
+    Ok((first_best(&points), points))
+}
+
+/// The threshold of the highest mIoU, the lowest one of equals.
+fn first_best(points: &[(f32, f64)]) -> f32 {
+    let better = |best: (f32, f64), point: &(f32, f64)| if point.1 > best.1 { *point } else { best };
+    points.iter().fold((0.0, f64::MIN), better).0
 }
 
 /// Counts of the attention of all feature-map cells of the training pictures, over 0..=1.
@@ -100,7 +129,11 @@ fn edge(bin: usize) -> f32 {
 /// Otsu's threshold (IEEE Trans. SMC 9, 1979): the split with the largest variance between sides.
 fn otsu(counts: &[u64]) -> f32 {
     let total: u64 = counts.iter().sum();
-    let moment: f64 = counts.iter().enumerate().map(|(bin, &n)| bin as f64 * n as f64).sum();
+    let moment: f64 = counts
+        .iter()
+        .enumerate()
+        .map(|(bin, &n)| bin as f64 * n as f64)
+        .sum();
     let (mut below, mut moment_below) = (0u64, 0.0);
     let mut best = (f64::MIN, 0);
     for (bin, &n) in counts.iter().enumerate() {

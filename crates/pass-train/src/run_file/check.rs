@@ -23,7 +23,12 @@ impl Check<'_> {
         if holds {
             return Ok(());
         }
-        Err(Error::Value { path: self.path.into(), key, value: value.to_string(), rule })
+        Err(Error::Value {
+            path: self.path.into(),
+            key,
+            value: value.to_string(),
+            rule,
+        })
     }
 
     fn positive(&self, value: usize, key: &'static str) -> Result<(), Error> {
@@ -77,13 +82,40 @@ fn check_network(check: &Check, file: &RunFile) -> Result<(), Error> {
 
 fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
     let step = &file.pretrain;
-    check.that(step.batch >= 2, "pretrain.batch", step.batch, "must be at least 2")?;
+    check.that(
+        step.batch >= 2,
+        "pretrain.batch",
+        step.batch,
+        "must be at least 2",
+    )?;
     check.positive(step.checkpoint_epochs, "pretrain.checkpoint_epochs")?;
-    check_optim(check, &step.optim, ["pretrain.optim.base_lr", "pretrain.optim.momentum"])?;
-    check_swapped(check, &step.swapped, ["pretrain.swapped.temperature", "pretrain.swapped.epsilon"])?;
-    check_views(check, &step.views, "pretrain.views.groups")?;
+    check_optim(
+        check,
+        &step.optim,
+        ["pretrain.optim.base_lr", "pretrain.optim.momentum"],
+    )?;
+    check_swapped(
+        check,
+        &step.swapped,
+        ["pretrain.swapped.temperature", "pretrain.swapped.epsilon"],
+    )?;
+    check_views(check, &step.views, "pretrain.views")?;
+    let paired = step.p2p || !step.shallow.is_empty();
+    let first = step.views.groups[0].count;
+    check.that(
+        !paired || first == 2,
+        "pretrain.views.groups",
+        first,
+        "P2P and D2S need exactly 2 crops in the first group",
+    )?;
+    check_queue(check, &step.swapped, step.batch, "pretrain.swapped.queue_length")?;
     for &stage in &step.shallow {
-        check.that((1..=3).contains(&stage), "pretrain.shallow", stage, "stages are 1, 2 and 3")?;
+        check.that(
+            (1..=3).contains(&stage),
+            "pretrain.shallow",
+            stage,
+            "stages are 1, 2 and 3",
+        )?;
     }
     let mut stages = step.shallow.clone();
     stages.sort_unstable();
@@ -111,16 +143,26 @@ fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
 
 fn check_attention(check: &Check, file: &RunFile) -> Result<(), Error> {
     let step = &file.attention;
-    check.that(step.batch >= 2, "attention.batch", step.batch, "must be at least 2")?;
+    check.that(
+        step.batch >= 2,
+        "attention.batch",
+        step.batch,
+        "must be at least 2",
+    )?;
     check.positive(step.epochs, "attention.epochs")?;
     check.positive(step.checkpoint_epochs, "attention.checkpoint_epochs")?;
-    check_optim(check, &step.optim, ["attention.optim.base_lr", "attention.optim.momentum"])?;
+    check_optim(
+        check,
+        &step.optim,
+        ["attention.optim.base_lr", "attention.optim.momentum"],
+    )?;
     check_swapped(
         check,
         &step.swapped,
         ["attention.swapped.temperature", "attention.swapped.epsilon"],
     )?;
-    check_views(check, &step.views, "attention.views.groups")
+    check_queue(check, &step.swapped, step.batch, "attention.swapped.queue_length")?;
+    check_views(check, &step.views, "attention.views")
 }
 
 fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
@@ -133,14 +175,22 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
         file.cluster.crop,
         "must be at least 1 and at most `cluster.resize`",
     )?;
-    check.that(file.predict.resize >= 16, "predict.resize", file.predict.resize, "must be at least 16")?;
-    check.positive(file.predict.batch, "predict.batch")?;
-    check.positive(file.distance_matching.neighbours, "distance_matching.neighbours")?;
     check.that(
-        file.distance_matching.temperature > 0.0,
+        file.predict.resize >= 16,
+        "predict.resize",
+        file.predict.resize,
+        "must be at least 16",
+    )?;
+    check.positive(file.predict.batch, "predict.batch")?;
+    check.positive(
+        file.distance_matching.neighbours,
+        "distance_matching.neighbours",
+    )?;
+    check.that(
+        file.distance_matching.temperature >= 0.005,
         "distance_matching.temperature",
         file.distance_matching.temperature,
-        "must be above 0",
+        "must be at least 0.005: smaller votes overflow",
     )?;
     match file.threshold.rule {
         Some(ThresholdRule::ForegroundShare(share)) => check.that(
@@ -162,9 +212,19 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
 fn check_finetune(check: &Check, file: &RunFile) -> Result<(), Error> {
     let step = &file.finetune;
     check.positive(step.epochs, "finetune.epochs")?;
-    check.that(step.batch >= 2, "finetune.batch", step.batch, "must be at least 2")?;
+    check.positive(step.crop, "finetune.crop")?;
+    check.that(
+        step.batch >= 2,
+        "finetune.batch",
+        step.batch,
+        "must be at least 2",
+    )?;
     check.positive(step.checkpoint_epochs, "finetune.checkpoint_epochs")?;
-    check_optim(check, &step.optim, ["finetune.optim.base_lr", "finetune.optim.momentum"])?;
+    check_optim(
+        check,
+        &step.optim,
+        ["finetune.optim.base_lr", "finetune.optim.momentum"],
+    )?;
     check.that(
         step.label_stride > 0 && step.crop >= step.label_stride,
         "finetune.label_stride",
@@ -186,28 +246,48 @@ fn check_optim(check: &Check, optim: &OptimSection, keys: [&'static str; 2]) -> 
         optim.base_lr,
         "must be above 0, and `final_lr` not below 0",
     )?;
-    check.that((0.0..1.0).contains(&optim.momentum), keys[1], optim.momentum, "must lie in 0..1")
+    check.that(
+        (0.0..1.0).contains(&optim.momentum),
+        keys[1],
+        optim.momentum,
+        "must lie in 0..1",
+    )
 }
 
-fn check_swapped(check: &Check, swapped: &SwappedSection, keys: [&'static str; 2]) -> Result<(), Error> {
+fn check_swapped(
+    check: &Check,
+    swapped: &SwappedSection,
+    keys: [&'static str; 2],
+) -> Result<(), Error> {
     check.that(swapped.temperature > 0.0, keys[0], swapped.temperature, "must be above 0")?;
-    check.that(swapped.epsilon > 0.0, keys[1], swapped.epsilon, "must be above 0")
+    check.that(
+        swapped.epsilon > 0.0 && swapped.sinkhorn_iterations > 0,
+        keys[1],
+        swapped.epsilon,
+        "must be above 0, and `sinkhorn_iterations` at least 1",
+    )
+}
+
+fn check_queue(
+    check: &Check,
+    swapped: &SwappedSection,
+    batch: usize,
+    key: &'static str,
+) -> Result<(), Error> {
+    let length = swapped.queue_length;
+    check.that(
+        length == 0 || length >= batch,
+        key,
+        length,
+        "must be 0 for no queue, or hold at least one batch",
+    )
 }
 
 fn check_views(check: &Check, views: &MultiCropConfig, key: &'static str) -> Result<(), Error> {
     let first = views.groups.first().map_or(0, |group| group.count);
     check.that(first >= 2, key, first, "the first group needs at least 2 crops: they are assigned")?;
-    for group in &views.groups {
-        check.that(
-            group.size > 0
-                && group.count > 0
-                && 0.0 < group.min_scale
-                && group.min_scale <= group.max_scale
-                && group.max_scale <= 1.0,
-            key,
-            format!("{group:?}"),
-            "needs count and size of at least 1 and 0 < min_scale <= max_scale <= 1",
-        )?;
+    match views.validate() {
+        Ok(()) => Ok(()),
+        Err(cause) => check.that(false, key, cause, "the views cannot be made"),
     }
-    Ok(())
 }

@@ -1,0 +1,93 @@
+//! The parts of the backbone: convolutions of every kind, max-pooling, residual blocks.
+
+use burn::{
+    nn::{PaddingConfig2d, conv::Conv2dConfig, pool::MaxPool2dConfig},
+    tensor::activation::relu,
+};
+use device_check::{NETWORK, OPERATION, assert_agreement};
+use pass_model::{
+    backbone::{Block, ResidualBlockConfig},
+    init::WeightStream,
+    norm::{BatchNormConfig, NormMode},
+};
+
+use crate::{MAPS, MODES};
+
+#[test]
+fn max_pooling_agrees() {
+    assert_agreement(OPERATION, |lab| {
+        let maps = lab.input("maps", MAPS);
+        let pool = MaxPool2dConfig::new([3, 3])
+            .with_strides([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            .init();
+        lab.output("pooled", pool.forward(maps));
+    });
+}
+
+/// 7×7 with stride 2, norm, ReLU.
+#[test]
+fn the_stem_agrees() {
+    assert_agreement(NETWORK, |lab| {
+        let config = Conv2dConfig::new([3, 6], [7, 7])
+            .with_stride([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(3, 3, 3, 3))
+            .with_bias(false);
+        let conv = WeightStream::new(1).conv2d(&config, lab.device());
+        let conv = lab.module(conv);
+        let norm = BatchNormConfig::new(6).init(lab.device());
+        let mut norm = lab.module(norm);
+        let pictures = lab.input("pictures", [4, 3, 9, 13]);
+        let maps = relu(norm.forward(conv.forward(pictures), NormMode::Batch));
+        lab.output("maps", maps);
+    });
+}
+
+fn check_block(config: ResidualBlockConfig, mode: NormMode) {
+    assert_agreement(NETWORK, |lab| {
+        let block = config.init(&mut WeightStream::new(2), lab.device());
+        let mut block = lab.module(block);
+        let maps = lab.input("maps", MAPS);
+        let output = block.forward(maps, mode);
+        lab.output("output", output);
+        lab.buffers(&block);
+    });
+}
+
+#[test]
+fn a_basic_block_agrees() {
+    let config = ResidualBlockConfig {
+        block: Block::Basic,
+        channels_in: 6,
+        channels_inner: 6,
+        channels_out: 6,
+        stride: 1,
+    };
+    for mode in MODES {
+        check_block(config, mode);
+    }
+}
+
+#[test]
+fn a_basic_block_that_halves_the_map_agrees() {
+    let config = ResidualBlockConfig {
+        block: Block::Basic,
+        channels_in: 6,
+        channels_inner: 5,
+        channels_out: 5,
+        stride: 2,
+    };
+    check_block(config, NormMode::Batch);
+}
+
+#[test]
+fn a_bottleneck_block_that_halves_the_map_agrees() {
+    let config = ResidualBlockConfig {
+        block: Block::Bottleneck,
+        channels_in: 6,
+        channels_inner: 5,
+        channels_out: 20,
+        stride: 2,
+    };
+    check_block(config, NormMode::Batch);
+}

@@ -1,0 +1,22 @@
+//! Every layer, loss and optimiser of the networks, on the device under test and on the CPU.
+//!
+//! Shapes are tiny and few: a software GPU compiles and tunes kernels for every new one.
+
+mod attention;
+mod backbone;
+mod heads;
+mod losses;
+mod norms;
+mod optimisers;
+mod prototypes;
+mod resampling;
+mod training;
+mod transfer;
+
+use pass_model::norm::NormMode;
+
+/// Both statistics that a norm can use.
+const MODES: [NormMode; 2] = [NormMode::Batch, NormMode::Moving];
+
+/// Feature maps `[batch, channels, height, width]`: two crops of two pictures.
+const MAPS: [usize; 4] = [4, 6, 5, 7];

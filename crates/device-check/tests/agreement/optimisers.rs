@@ -1,0 +1,89 @@
+//! Several steps of each optimiser.
+
+use burn::{optim::GradientsParams, tensor::Tensor};
+use device_check::{Lab, NETWORK, assert_agreement};
+use pass_model::{
+    heads::{ProjectionHead, ProjectionHeadConfig},
+    init::{WeightStream, name_parameters},
+    norm::NormMode,
+    optim::{LarsConfig, LarsExclusion, OptimizerConfig, SgdConfig},
+};
+
+/// Three steps of a projection head, whose norm starts with a shift of zero.
+///
+/// What is compared is the way that each weight went: beside the weight itself an error of it
+/// would be hard to see. A trust of 0.05 instead of 0.001 makes the way long enough for float32.
+fn check(config: OptimizerConfig) {
+    assert_agreement(NETWORK, |lab| {
+        let head = ProjectionHeadConfig {
+            features: 6,
+            hidden: 10,
+            embedding: 5,
+        };
+        let start = name_parameters(head.init(&mut WeightStream::new(9), lab.device()));
+        let mut head = start.clone();
+        let mut optimizer = config.init();
+        for iteration in 0..3 {
+            let loss = loss(lab, &mut head);
+            let mut gradients = GradientsParams::from_grads(loss.backward(), &head);
+            if iteration == 0 {
+                // as prototypes are frozen in the first iterations
+                gradients.remove::<2>(head.linear2.weight.id);
+            }
+            head = optimizer.step(0.6, head, gradients);
+        }
+        note_ways(lab, &start, &head);
+    });
+}
+
+fn loss(lab: &mut Lab, head: &mut ProjectionHead) -> Tensor<1> {
+    let features = lab.constant([8, 6]);
+    let pull = lab.constant([8, 5]);
+    let embeddings = head.forward(features, NormMode::Batch);
+    (embeddings.clone() * embeddings * pull).sum()
+}
+
+fn note_ways(lab: &mut Lab, start: &ProjectionHead, end: &ProjectionHead) {
+    let matrix = |head: &ProjectionHead| [head.linear1.weight.val(), head.linear2.weight.val()];
+    let ways = matrix(end).into_iter().zip(matrix(start));
+    for (name, (end, start)) in ["linear1.weight", "linear2.weight"].into_iter().zip(ways) {
+        lab.value(name, end.inner() - start.inner());
+    }
+    let vectors = |head: &ProjectionHead| {
+        let gamma = head.bn1.gamma.clone().expect("affine").val();
+        let beta = head.bn1.beta.clone().expect("affine").val();
+        [gamma, beta]
+    };
+    let ways = vectors(end).into_iter().zip(vectors(start));
+    for (name, (end, start)) in ["bn1.gamma", "bn1.beta"].into_iter().zip(ways) {
+        lab.value(name, end.inner() - start.inner());
+    }
+}
+
+#[test]
+fn lars_agrees() {
+    let config = LarsConfig {
+        trust: 0.05,
+        weight_decay: 0.01,
+        ..LarsConfig::default()
+    };
+    check(OptimizerConfig::Lars(config));
+}
+
+#[test]
+fn lars_that_excludes_biases_and_norms_agrees() {
+    let exclude = LarsExclusion::BiasAndNorm;
+    check(OptimizerConfig::Lars(LarsConfig {
+        trust: 0.05,
+        exclude,
+        ..LarsConfig::default()
+    }));
+}
+
+#[test]
+fn sgd_agrees() {
+    check(OptimizerConfig::Sgd(SgdConfig {
+        weight_decay: 0.01,
+        momentum: 0.9,
+    }));
+}

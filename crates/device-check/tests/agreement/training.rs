@@ -1,0 +1,173 @@
+//! Whole training steps, for a machine with a GPU.
+//!
+//! On a software GPU the tuning of ResNet-18's convolutions alone takes hours, so these are
+//! ignored unless asked for:
+//!
+//! ```text
+//! cargo test --release --manifest-path crates/device-check/Cargo.toml -- --ignored --nocapture
+//! ```
+
+use std::time::Instant;
+
+use burn::{
+    optim::GradientsParams,
+    tensor::{DType, Device, Int, Tensor},
+};
+use device_check::{Numbers, Tolerance, assert_close, tested};
+use pass_model::{
+    backbone::ResNetConfig,
+    loss::{
+        LossTerms, LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss, pixel_cross_entropy,
+        swapped_prediction, total_loss,
+    },
+    norm::NormMode,
+    optim::{CosineSchedule, LarsConfig},
+    pretrain_net::{PretrainNet, PretrainNetConfig},
+    queue::Queue,
+    resize::upsample_bilinear,
+    segmentation_net::SegmentationNetConfig,
+};
+
+/// Pictures of a step.
+const BATCH: usize = 8;
+
+/// Crops of a picture: two large ones and two small ones.
+const CROPS: usize = 4;
+
+/// Enough for the queue to fill up and take part twice.
+const STEPS: u64 = 4;
+
+/// Each loss of a step, relative to the larger of 1 and its size.
+const LOSSES: Tolerance = Tolerance {
+    float32: 1e-3,
+    tf32: 5e-2,
+};
+
+struct Pretraining {
+    net: PretrainNet,
+    queue: Queue,
+    numbers: Numbers,
+    device: Device,
+}
+
+impl Pretraining {
+    fn new(device: &Device) -> Self {
+        let device = device.clone().autodiff();
+        let config = PretrainNetConfig {
+            prototypes: 100,
+            ..Default::default()
+        };
+        Self {
+            net: config.init(1, &device),
+            queue: Queue::new(2 * BATCH, BATCH, config.feature_dim, &device),
+            numbers: Numbers::new(2),
+            device,
+        }
+    }
+
+    fn crops(&mut self, size: usize) -> Tensor<4> {
+        let crops = self.numbers.normal([CROPS / 2 * BATCH, 3, size, size]);
+        Tensor::from_data(crops, (&self.device, DType::F32))
+    }
+
+    fn loss(&mut self) -> LossTerms {
+        let groups = vec![self.crops(96), self.crops(48)];
+        let grids = self.numbers.uniform([2 * BATCH, 49, 2], [-1.1, 1.1]);
+        let grids = Tensor::from_data(grids, (&self.device, DType::F32));
+        let output = self.net.forward(groups, Some(grids), NormMode::Batch);
+        let swapped = swapped_prediction(
+            output.scores,
+            output.embeddings,
+            self.net.prototypes.weights(),
+            Some(&mut self.queue),
+            &SwappedPredictionConfig::new(),
+            CROPS,
+        );
+        let d2s = |(stage, scores)| (stage, d2s_loss(&swapped.assignments, scores, 0.1));
+        let d2s = output.shallow_scores.into_iter().map(d2s).collect();
+        let p2p = output
+            .projected
+            .zip(output.predicted)
+            .map(|(z, q)| p2p_loss(z, q));
+        total_loss(swapped.loss, d2s, p2p, &LossWeights::default())
+    }
+}
+
+/// All losses of each step.
+fn pretraining_losses(device: &Device) -> Vec<f64> {
+    let mut run = Pretraining::new(device);
+    let mut optimizer = LarsConfig::default().init();
+    let schedule = CosineSchedule::new(0.6, 6e-4, 10 * STEPS);
+    let mut losses = Vec::new();
+    for step in 0..STEPS {
+        let started = Instant::now();
+        run.net.prototypes.normalize();
+        let terms = run.loss();
+        let mut gradients = GradientsParams::from_grads(terms.total.backward(), &run.net);
+        if step == 0 {
+            gradients.remove::<2>(run.net.prototypes.weight.id);
+        }
+        run.net = optimizer.step(schedule.rate(step), run.net.clone(), gradients);
+        let values = terms.values();
+        println!(
+            "{device:?} step {step}: {values:?}, {:.2} s",
+            started.elapsed().as_secs_f64()
+        );
+        losses.extend([values.total, values.image]);
+        losses.extend(values.d2s.into_values().chain(values.p2p));
+    }
+    losses
+}
+
+#[test]
+#[ignore = "tunes every convolution of ResNet-18: needs a GPU"]
+fn whole_training_steps_of_the_pre_training_agree() {
+    let tested = tested();
+    let cpu = pretraining_losses(&Device::flex());
+    let device = pretraining_losses(&tested.device);
+    assert_close(
+        "losses of the pre-training",
+        &cpu,
+        &device,
+        LOSSES.of(tested.products),
+    );
+}
+
+/// The loss of each step.
+fn finetuning_losses(device: &Device) -> Vec<f64> {
+    let device = &device.clone().autodiff();
+    let config = SegmentationNetConfig {
+        backbone: ResNetConfig::resnet18(),
+        classes: 50,
+    };
+    let mut net = config.init(1, device);
+    let mut numbers = Numbers::new(3);
+    let mut optimizer = LarsConfig::default().init();
+    let mut losses = Vec::new();
+    for _ in 0..STEPS {
+        let pictures = numbers.normal([BATCH, 3, 96, 96]);
+        let pictures = Tensor::from_data(pictures, (device, DType::F32));
+        let labels = Tensor::<3, Int>::from_data(numbers.below([BATCH, 96, 96], 51), device);
+        let logits = upsample_bilinear(net.forward(pictures, NormMode::Batch), [96, 96]);
+        let loss = pixel_cross_entropy(logits, labels);
+        let gradients = GradientsParams::from_grads(loss.backward(), &net);
+        net = optimizer.step(0.6, net, gradients);
+        losses.push(loss.into_scalar::<f64>());
+    }
+    losses
+}
+
+#[test]
+#[ignore = "tunes every convolution of ResNet-18: needs a GPU"]
+fn whole_training_steps_of_the_fine_tuning_agree() {
+    let tested = tested();
+    let cpu = finetuning_losses(&Device::flex());
+    let device = finetuning_losses(&tested.device);
+    println!("CPU {cpu:?}\ndevice {device:?}");
+    assert_close(
+        "losses of the fine-tuning",
+        &cpu,
+        &device,
+        LOSSES.of(tested.products),
+    );
+}

@@ -1,0 +1,52 @@
+//! The section `data` of a run file.
+
+use std::path::PathBuf;
+
+use imagenet_s::{OddPictures, synthetic::SyntheticConfig};
+use serde::{Deserialize, Serialize};
+
+/// The pictures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSection {
+    /// Where they come from.
+    pub source: Source,
+    /// CMYK JPEGs and files whose content is not what their name says.
+    pub odd_pictures: OddPictures,
+    /// Threads that decode and crop.
+    pub workers: usize,
+    /// Other pictures for step 1 alone, as the paper pre-trains on all of ImageNet-1k for 919
+    /// classes; left out, step 1 learns from the training pictures.
+    pub pretrain_pictures: Option<PathBuf>,
+}
+
+impl Default for DataSection {
+    fn default() -> Self {
+        Self {
+            source: Source::Synthetic(SyntheticConfig::default()),
+            odd_pictures: OddPictures::Refuse,
+            workers: 2,
+            pretrain_pictures: None,
+        }
+    }
+}
+
+/// Where the pictures come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// The embedded dataset, written into the run directory.
+    Synthetic(SyntheticConfig),
+    /// A tree in the ImageNet-S layout.
+    Layout {
+        /// Its root.
+        path: PathBuf,
+    },
+    /// Any folder of pictures without labels.
+    Pictures {
+        /// The folder.
+        path: PathBuf,
+        /// Categories to discover.
+        classes: u16,
+    },
+}

@@ -1,0 +1,178 @@
+//! The run file: everything that decides the result of a run, in one TOML document.
+//!
+//! The defaults are the published ones of ImageNet-S50 with ResNet-18; `docs/PIPELINE.md` lists
+//! every key. A file states what it changes, key by key: naming one key of a section leaves the
+//! others of that section at the defaults of *that* section. An unknown key, a wrong type or an
+//! impossible value is refused before anything starts.
+
+mod check;
+mod data;
+mod inference;
+mod layers;
+mod training;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+pub use data::{DataSection, Source};
+pub use inference::{
+    ClusterSection, DistanceMatchingSection, PredictSection, ThresholdRule, ThresholdSection,
+};
+pub use training::{
+    Algorithm, AttentionSection, FinetuneSection, FrozenNorms, NetworkSection, OptimSection,
+    PretrainSection, SwappedSection,
+};
+
+/// Everything that decides the result of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunFile {
+    /// Keys every random stream of the run.
+    pub seed: u64,
+    /// The pictures.
+    pub data: DataSection,
+    /// Backbone, heads and prototypes.
+    pub network: NetworkSection,
+    /// Step 1: representation learning.
+    pub pretrain: PretrainSection,
+    /// Step 2.1: pixel attention.
+    pub attention: AttentionSection,
+    /// Step 2.2: k-means of the attended embeddings.
+    pub cluster: ClusterSection,
+    /// Step 2.3: the attention threshold.
+    pub threshold: ThresholdSection,
+    /// Step 3: fine-tuning on the pseudo labels.
+    pub finetune: FinetuneSection,
+    /// Steps 2.3, 2.4 and 4 and distance matching: pictures as they are at inference.
+    pub predict: PredictSection,
+    /// The k-NN protocol.
+    pub distance_matching: DistanceMatchingSection,
+}
+
+impl RunFile {
+    /// Reads and checks the run file at `path`, with `overrides` (`key.of.it=value`) on top.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::RunFile`] or [`Error::Value`], naming file and key.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path, "read the run file"))?;
+        Self::parse(&text, &path.display().to_string(), overrides)
+    }
+
+    /// [`RunFile::read`] of a text; `name` stands for the file in messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunFile::read`].
+    pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, Error> {
+        let refused = |cause: String| Error::RunFile { path: name.into(), cause };
+        // By itself first: errors then point at the line.
+        toml::from_str::<Self>(text).map_err(|cause| refused(cause.to_string()))?;
+        let mut table = Self::default().table();
+        layers::lay_over(&mut table, toml::from_str(text).expect("just parsed"));
+        for setting in overrides {
+            layers::lay_over(&mut table, layers::setting(setting).map_err(refused)?);
+        }
+        let file = Self::deserialize(table).map_err(|cause| refused(cause.to_string()))?;
+        file.check(name)?;
+        Ok(file)
+    }
+
+    /// Refuses values that cannot work; `name` stands for the file in messages.
+    pub(crate) fn check(&self, name: &str) -> Result<(), Error> {
+        check::check(self, name)
+    }
+
+    /// The document with every default spelled out.
+    pub fn resolved(&self) -> String {
+        toml::to_string(self).expect("a run file is plain data")
+    }
+
+    fn table(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("a run file is plain data")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, fragments: &[&str]) {
+        let message = RunFile::parse(text, "my.toml", &[])
+            .unwrap_err()
+            .to_string();
+        for fragment in fragments {
+            assert!(message.contains(fragment), "no {fragment:?} in {message:?}");
+        }
+    }
+
+    #[test]
+    fn an_empty_run_file_is_the_published_recipe() {
+        let file = RunFile::parse("", "empty", &[]).unwrap();
+        assert_eq!(file.pretrain.epochs, 200);
+        assert_eq!(file.attention.optim.base_lr, 6.0);
+        assert_eq!(file.network.prototypes, 500);
+    }
+
+    #[test]
+    fn a_typo_in_a_run_file_is_refused() {
+        refused("[pretrain]\nepoch = 3", &["my.toml", "epoch"]);
+    }
+
+    #[test]
+    fn a_wrong_type_in_a_run_file_is_refused() {
+        refused("[pretrain]\nepochs = \"three\"", &["my.toml", "epochs"]);
+    }
+
+    #[test]
+    fn an_impossible_value_is_refused_by_key_and_rule() {
+        refused("[pretrain]\nbatch = 0", &["my.toml", "pretrain.batch", "0"]);
+        refused("[pretrain]\nshallow = [4]", &["pretrain.shallow", "4"]);
+        refused(
+            "[pretrain.optim]\nbase_lr = -0.1",
+            &["pretrain.optim.base_lr", "-0.1"],
+        );
+        refused("[network]\nprototypes = 1", &["network.prototypes"]);
+    }
+
+    #[test]
+    fn one_key_of_a_section_leaves_its_other_defaults() {
+        let file = RunFile::parse("[attention.optim]\nfinal_lr = 0.1", "test", &[]).unwrap();
+        assert_eq!(file.attention.optim.base_lr, 6.0);
+        let views = &["pretrain.views.blur_probability=0.0".to_string()];
+        let file = RunFile::parse("", "test", views).unwrap();
+        assert_eq!(file.pretrain.views.groups.len(), 2);
+    }
+
+    #[test]
+    fn another_source_replaces_the_whole_section() {
+        let file = RunFile::parse("[data.source.layout]\npath = \"a\"", "test", &[]).unwrap();
+        assert_eq!(file.data.source, Source::Layout { path: "a".into() });
+    }
+
+    #[test]
+    fn an_override_reaches_a_nested_key() {
+        let file = RunFile::parse("", "empty", &["pretrain.optim.base_lr=1.5".into()]).unwrap();
+        assert_eq!(file.pretrain.optim.base_lr, 1.5);
+    }
+
+    #[test]
+    fn an_override_with_a_typo_is_refused() {
+        let error = RunFile::parse("", "empty", &["pretrain.epoch=1".into()]).unwrap_err();
+        assert!(error.to_string().contains("epoch"));
+    }
+
+    #[test]
+    fn a_resolved_run_file_reads_back_as_itself() {
+        let file = RunFile::parse("seed = 7", "seven", &[]).unwrap();
+        assert_eq!(
+            RunFile::parse(&file.resolved(), "resolved", &[]).unwrap(),
+            file
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! The sections of a run file that decide what is learned: `network`, `pretrain`, `attention`,
+//! `finetune`.
+
+use imagenet_s::views::{CropGroup, MultiCropConfig};
+use pass_model::backbone::ResNetConfig;
+use serde::{Deserialize, Serialize};
+
+/// Backbone, heads and prototypes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NetworkSection {
+    /// The residual network.
+    pub backbone: ResNetConfig,
+    /// Hidden channels of the heads.
+    pub hidden: usize,
+    /// Dimensions of the embeddings that meet the prototypes.
+    pub feature_dim: usize,
+    /// Number of prototypes, K.
+    pub prototypes: usize,
+}
+
+impl Default for NetworkSection {
+    fn default() -> Self {
+        Self {
+            backbone: ResNetConfig::resnet18(),
+            hidden: 512,
+            feature_dim: 128,
+            prototypes: 500,
+        }
+    }
+}
+
+/// Which optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// LARS, as the paper.
+    Lars,
+    /// LARS with biases and batch norms left to plain SGD.
+    LarsExcludingNorms,
+    /// Plain SGD with momentum.
+    Sgd,
+}
+
+/// Optimiser and schedule of a training step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimSection {
+    /// Which optimiser.
+    pub algorithm: Algorithm,
+    /// Learning rate at the start of the cosine.
+    pub base_lr: f64,
+    /// Learning rate at its end.
+    pub final_lr: f64,
+    /// Epochs of linear warm-up before the cosine.
+    pub warmup_epochs: usize,
+    /// Weight decay λ.
+    pub weight_decay: f64,
+    /// Momentum.
+    pub momentum: f64,
+}
+
+impl Default for OptimSection {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::Lars,
+            base_lr: 0.6,
+            final_lr: 6e-4,
+            warmup_epochs: 0,
+            weight_decay: 1e-6,
+            momentum: 0.9,
+        }
+    }
+}
+
+/// The swapped prediction of SwAV.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SwappedSection {
+    /// Softmax temperature τ.
+    pub temperature: f64,
+    /// Sinkhorn's ε.
+    pub epsilon: f64,
+    /// Sinkhorn iterations.
+    pub sinkhorn_iterations: usize,
+    /// Embeddings that each assigning crop remembers; rounded down to whole batches; 0 for none.
+    pub queue_length: usize,
+    /// First epoch with a queue.
+    pub queue_from_epoch: usize,
+}
+
+impl Default for SwappedSection {
+    fn default() -> Self {
+        Self {
+            temperature: 0.1,
+            epsilon: 0.05,
+            sinkhorn_iterations: 3,
+            queue_length: 2048,
+            queue_from_epoch: 15,
+        }
+    }
+}
+
+/// Step 1: representation learning.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PretrainSection {
+    /// Passes over the training pictures; 0 leaves the backbone untrained (a control).
+    pub epochs: usize,
+    /// Pictures per step.
+    pub batch: usize,
+    /// Optimiser and schedule.
+    pub optim: OptimSection,
+    /// Multi-crop views.
+    pub views: MultiCropConfig,
+    /// Swapped prediction.
+    pub swapped: SwappedSection,
+    /// Iterations during which the prototypes keep still.
+    pub freeze_prototypes_iterations: usize,
+    /// Weight of the swapped prediction among the averaged terms.
+    pub swapped_weight: f64,
+    /// Shallow stages that D2S supervises (1 to 3), none to leave D2S out.
+    pub shallow: Vec<usize>,
+    /// Weight of each of them.
+    pub shallow_weights: Vec<f64>,
+    /// Whether P2P takes part.
+    pub p2p: bool,
+    /// Weight of P2P, outside the average.
+    pub p2p_weight: f64,
+    /// Epochs between checkpoints.
+    pub checkpoint_epochs: usize,
+}
+
+impl Default for PretrainSection {
+    fn default() -> Self {
+        Self {
+            epochs: 200,
+            batch: 256,
+            optim: OptimSection::default(),
+            views: MultiCropConfig {
+                groups: vec![crops(2, 224, 0.14, 1.0), crops(6, 96, 0.05, 0.14)],
+                ..Default::default()
+            },
+            swapped: SwappedSection::default(),
+            freeze_prototypes_iterations: 1001,
+            swapped_weight: 1.0,
+            shallow: vec![3],
+            shallow_weights: vec![1.0],
+            p2p: true,
+            p2p_weight: 1.0,
+            checkpoint_epochs: 1,
+        }
+    }
+}
+
+/// How the frozen backbone normalises while the attention learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FrozenNorms {
+    /// Batch statistics, running ones drift: as the reference.
+    Batch,
+    /// The running statistics of step 1.
+    Moving,
+}
+
+/// Step 2.1: pixel attention.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AttentionSection {
+    /// Passes over the training pictures.
+    pub epochs: usize,
+    /// Pictures per step.
+    pub batch: usize,
+    /// Optimiser and schedule.
+    pub optim: OptimSection,
+    /// Views: two global crops.
+    pub views: MultiCropConfig,
+    /// Swapped prediction.
+    pub swapped: SwappedSection,
+    /// Statistics of the frozen backbone.
+    pub frozen_norms: FrozenNorms,
+    /// Whether the prototypes learn too.
+    pub train_prototypes: bool,
+    /// Epochs between checkpoints.
+    pub checkpoint_epochs: usize,
+}
+
+impl Default for AttentionSection {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch: 256,
+            optim: OptimSection {
+                base_lr: 6.0,
+                ..Default::default()
+            },
+            views: MultiCropConfig {
+                groups: vec![crops(2, 224, 0.08, 1.0)],
+                ..Default::default()
+            },
+            swapped: SwappedSection {
+                queue_length: 3840,
+                queue_from_epoch: 0,
+                ..Default::default()
+            },
+            frozen_norms: FrozenNorms::Batch,
+            train_prototypes: true,
+            checkpoint_epochs: 1,
+        }
+    }
+}
+
+/// Step 3: fine-tuning on the pseudo labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FinetuneSection {
+    /// Passes over the training pictures.
+    pub epochs: usize,
+    /// Pictures per step.
+    pub batch: usize,
+    /// Optimiser and schedule.
+    pub optim: OptimSection,
+    /// Side of the crop, in pixels.
+    pub crop: usize,
+    /// Smallest area of the crop, as a share of the picture.
+    pub min_scale: f64,
+    /// Largest area of the crop, as a share of the picture.
+    pub max_scale: f64,
+    /// Labels are brought to 1/this of the crop before the loss.
+    pub label_stride: usize,
+    /// Epochs between checkpoints.
+    pub checkpoint_epochs: usize,
+}
+
+impl Default for FinetuneSection {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch: 256,
+            optim: OptimSection::default(),
+            crop: 224,
+            min_scale: 0.08,
+            max_scale: 1.0,
+            label_stride: 2,
+            checkpoint_epochs: 1,
+        }
+    }
+}
+
+fn crops(count: usize, size: usize, min_scale: f64, max_scale: f64) -> CropGroup {
+    CropGroup {
+        count,
+        size,
+        min_scale,
+        max_scale,
+    }
+}

@@ -1,0 +1,202 @@
+//! The whole pipeline on a handful of pictures: what it leaves behind, that it goes on where it was
+//! stopped, and that seed and pictures alone decide the result.
+
+mod tiny_run;
+
+use std::{env, fs, path::Path};
+
+use burn::tensor::Device;
+use pass_train::{
+    Context, RunFile, Step, Verbosity,
+    pipeline::{self, Control},
+};
+use tiny_run::{
+    CHILD, TINY, assert_files, assert_resumed, assert_same_results, finish, folder, kill_in, open,
+    pngs_below, reference, results, run, spawn_run, stored_metrics,
+};
+
+#[test]
+#[ignore = "a part of the other tests, which start it in a process of its own"]
+fn the_pipeline_in_a_child_process() {
+    match env::var_os(CHILD) {
+        Some(root) => drop(run(Path::new(&root), &[])),
+        None => eprintln!("skipped: {CHILD} names no run directory"),
+    }
+}
+
+#[test]
+fn the_pipeline_leaves_every_documented_file() {
+    let root = reference();
+    let steps = [
+        Step::CheckData,
+        Step::Pretrain,
+        Step::TuneAttention,
+        Step::Cluster,
+        Step::SweepThreshold,
+        Step::GenerateLabels,
+        Step::Finetune,
+        Step::Predict,
+        Step::DistanceMatching,
+        Step::Evaluate,
+    ];
+    let marks = steps.map(|step| format!("done/{}.json", step.name()));
+    assert_files(root, &marks.each_ref().map(String::as_str));
+    assert_files(
+        root,
+        &[
+            "run.toml",
+            "log.jsonl",
+            "pretrain/weights.safetensors",
+            "tune_attention/weights.safetensors",
+            "finetune/weights.safetensors",
+            "cluster/centroids.npy",
+            "cluster/assignments.json",
+            "threshold.json",
+            "labels/train.labels",
+            "labels/validation.labels",
+            "labels/test.labels",
+            "match.json",
+            "metrics.json",
+            "evaluation/fine_tuned.json",
+            "report.html",
+        ],
+    );
+    for result in ["pseudo_labels", "fine_tuned"] {
+        assert_eq!(pngs_below(&root.join(result).join("validation")), 9);
+        assert_eq!(pngs_below(&root.join(result).join("test")), 2);
+    }
+    assert_eq!(pngs_below(&root.join("distance_matching/validation")), 9);
+}
+
+#[test]
+fn a_finished_run_leaves_no_checkpoint_and_nothing_temporary() {
+    let leftover = |name: &str| {
+        let last = name.rsplit('/').next().unwrap();
+        name.contains("checkpoint") || last.ends_with(".partial") || last.contains(".tmp")
+    };
+    let names = results(reference())
+        .into_keys()
+        .map(|path| path.display().to_string());
+    assert_eq!(
+        names.filter(|name| leftover(name)).collect::<Vec<_>>(),
+        [""; 0]
+    );
+}
+
+#[test]
+fn every_score_is_a_ratio() {
+    let metrics = stored_metrics(reference());
+    let names: Vec<&str> = metrics.keys().map(String::as_str).collect();
+    assert_eq!(names, ["distance_matching", "fine_tuned", "pseudo_labels"]);
+    for (name, s) in &metrics {
+        let values = [
+            s.miou,
+            s.boundary_miou,
+            s.image_accuracy,
+            s.f_beta,
+            s.miou_without_other,
+        ];
+        assert!(
+            values.iter().all(|value| (0.0..=1.0).contains(value)),
+            "{name}: {s:?}"
+        );
+    }
+}
+
+#[test]
+fn a_second_start_runs_no_step_again() {
+    let root = reference();
+    let written = |name: &str| fs::metadata(root.join(name)).unwrap().modified().unwrap();
+    let watched = [
+        "pretrain/weights.safetensors",
+        "log.jsonl",
+        "done/evaluate.json",
+    ];
+    let before = watched.map(written);
+    assert_eq!(run(root, &[]), stored_metrics(root));
+    assert_eq!(watched.map(written), before);
+}
+
+#[test]
+fn one_thread_gives_the_same_bytes_as_two() {
+    let root = folder("one_thread");
+    finish(spawn_run(&root, 1), &root);
+    assert_same_results(reference(), &root);
+}
+
+#[test]
+fn a_run_killed_in_each_training_step_ends_where_the_uninterrupted_one_does() {
+    let root = folder("killed");
+    kill_in(&root, Step::Pretrain);
+    kill_in(&root, Step::TuneAttention);
+    assert_resumed(&root, Step::Pretrain);
+    kill_in(&root, Step::Finetune);
+    assert_resumed(&root, Step::TuneAttention);
+    finish(spawn_run(&root, 2), &root);
+    assert_resumed(&root, Step::Finetune);
+    assert_same_results(reference(), &root);
+}
+
+#[test]
+fn a_folder_of_pictures_runs_every_step_that_needs_no_masks() {
+    let pictures = reference().join("data/train");
+    let root = folder("pictures");
+    let mut file = RunFile::parse(TINY, "tiny", &[]).unwrap();
+    file.data.source = pass_train::run_file::Source::Pictures {
+        path: pictures,
+        classes: 4,
+    };
+    for epochs in [
+        &mut file.pretrain.epochs,
+        &mut file.attention.epochs,
+        &mut file.finetune.epochs,
+    ] {
+        *epochs = 1;
+    }
+    let context = Context::open(&root, file, Device::flex(), Verbosity::Quiet).unwrap();
+    let metrics = pipeline::run(&context, &[]).unwrap_or_else(|error| panic!("{error}"));
+
+    assert!(metrics.is_empty());
+    assert_eq!(
+        fs::read_to_string(root.join("metrics.json")).unwrap(),
+        "{}\n"
+    );
+    assert_files(
+        &root,
+        &[
+            "report.html",
+            "cluster/centroids.npy",
+            "labels/train.labels",
+        ],
+    );
+    for result in ["pseudo_labels", "fine_tuned"] {
+        assert_eq!(pngs_below(&root.join(result).join("train")), 24);
+    }
+    for absent in ["match.json", "distance_matching", "evaluation"] {
+        assert!(!root.join(absent).exists(), "{absent} needs masks");
+    }
+    let threshold = fs::read_to_string(root.join("threshold.json")).unwrap();
+    assert!(threshold.contains("otsu"), "{threshold}");
+}
+
+#[test]
+fn controls_are_scored_beside_the_method_on_the_same_pictures() {
+    let root = folder("controls");
+    let file = &[
+        "pretrain.epochs=1",
+        "attention.epochs=1",
+        "finetune.epochs=1",
+    ];
+    let context = open(&root, file);
+    let controls = ["single_cluster", "untrained"].map(|name| Control::named(name).unwrap());
+    let metrics = pipeline::run(&context, &controls).unwrap_or_else(|error| panic!("{error}"));
+    for name in ["single_cluster", "untrained_fine_tuned", "fine_tuned"] {
+        assert!(
+            metrics.contains_key(name),
+            "no {name} in {:?}",
+            metrics.keys()
+        );
+    }
+    assert_eq!(stored_metrics(&root), metrics);
+    assert_files(&root, &["controls/untrained/report.html"]);
+}
