@@ -41,5 +41,6 @@ pub use check_data::Faults;
 pub use context::Context;
 pub use error::Error;
 pub use progress::{Progress, Verbosity};
-pub use run_dir::{RunDir, Step};
+pub use run_dir::RunDir;
 pub use run_file::RunFile;
+pub use step::Step;

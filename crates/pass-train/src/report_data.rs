@@ -9,7 +9,10 @@ use crate::{
     report::{
         Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart, write_report,
     },
-    step::{evaluate::{Metrics, Scores}, threshold::ChosenThreshold},
+    step::{
+        evaluate::{Metrics, Scores},
+        threshold::ChosenThreshold,
+    },
 };
 
 /// Pictures on the contact sheet: this many of the best and of the worst.

@@ -23,74 +23,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, RunFile, atomic::write_atomically};
-
-/// A step of the pipeline, in the order in which they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Before all others: every picture and mask is read once.
-    CheckData,
-    /// Step 1: representation learning.
-    Pretrain,
-    /// Step 2.1: pixel attention.
-    TuneAttention,
-    /// Step 2.2: clustering.
-    Cluster,
-    /// Step 2.3: the attention threshold.
-    SweepThreshold,
-    /// Step 2.4: pseudo labels.
-    GenerateLabels,
-    /// Step 3: fine-tuning.
-    Finetune,
-    /// Step 4: inference.
-    Predict,
-    /// The k-NN protocol, from the weights of step 1.
-    DistanceMatching,
-    /// The numbers.
-    Evaluate,
-}
-
-impl Step {
-    /// The name on the terminal, in the log and on disk.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CheckData => "check_data",
-            Self::Pretrain => "pretrain",
-            Self::TuneAttention => "tune_attention",
-            Self::Cluster => "cluster",
-            Self::SweepThreshold => "sweep_threshold",
-            Self::GenerateLabels => "generate_labels",
-            Self::Finetune => "finetune",
-            Self::Predict => "predict",
-            Self::DistanceMatching => "distance_matching",
-            Self::Evaluate => "evaluate",
-        }
-    }
-}
-
-impl Step {
-    /// All steps, each after those it needs.
-    const ALL: [Self; 9] = [
-        Self::Pretrain,
-        Self::DistanceMatching,
-        Self::TuneAttention,
-        Self::Cluster,
-        Self::SweepThreshold,
-        Self::GenerateLabels,
-        Self::Finetune,
-        Self::Predict,
-        Self::Evaluate,
-    ];
-
-    /// This step and those whose result follows from its own.
-    fn and_dependents(self) -> Vec<Self> {
-        if self == Self::DistanceMatching {
-            return vec![Self::DistanceMatching, Self::Evaluate];
-        }
-        let own = Self::ALL.into_iter().position(|step| step == self).expect("all are listed");
-        Self::ALL[own..].to_vec()
-    }
-}
+use crate::{Error, RunFile, Step, atomic::write_atomically};
 
 /// A folder that holds one run.
 #[derive(Clone, Debug)]
@@ -428,8 +361,11 @@ mod tests {
         }
         fs::create_dir_all(run.root().join("labels")).unwrap();
         run.begin(Step::Cluster).unwrap();
-        let done: Vec<Step> = Step::ALL.into_iter().filter(|&step| run.is_done(step)).collect();
-        assert_eq!(done, [Step::Pretrain, Step::DistanceMatching, Step::TuneAttention]);
+        let done: Vec<Step> = Step::ALL
+            .into_iter()
+            .filter(|&step| run.is_done(step))
+            .collect();
+        assert_eq!(done, &Step::ALL[..4]);
         assert!(!run.root().join("labels").exists());
     }
 

@@ -108,7 +108,12 @@ fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
         first,
         "P2P and D2S need exactly 2 crops in the first group",
     )?;
-    check_queue(check, &step.swapped, step.batch, "pretrain.swapped.queue_length")?;
+    check_queue(
+        check,
+        &step.swapped,
+        step.batch,
+        "pretrain.swapped.queue_length",
+    )?;
     for &stage in &step.shallow {
         check.that(
             (1..=3).contains(&stage),
@@ -161,7 +166,12 @@ fn check_attention(check: &Check, file: &RunFile) -> Result<(), Error> {
         &step.swapped,
         ["attention.swapped.temperature", "attention.swapped.epsilon"],
     )?;
-    check_queue(check, &step.swapped, step.batch, "attention.swapped.queue_length")?;
+    check_queue(
+        check,
+        &step.swapped,
+        step.batch,
+        "attention.swapped.queue_length",
+    )?;
     check_views(check, &step.views, "attention.views")
 }
 
@@ -259,7 +269,12 @@ fn check_swapped(
     swapped: &SwappedSection,
     keys: [&'static str; 2],
 ) -> Result<(), Error> {
-    check.that(swapped.temperature > 0.0, keys[0], swapped.temperature, "must be above 0")?;
+    check.that(
+        swapped.temperature > 0.0,
+        keys[0],
+        swapped.temperature,
+        "must be above 0",
+    )?;
     check.that(
         swapped.epsilon > 0.0 && swapped.sinkhorn_iterations > 0,
         keys[1],
@@ -285,7 +300,12 @@ fn check_queue(
 
 fn check_views(check: &Check, views: &MultiCropConfig, key: &'static str) -> Result<(), Error> {
     let first = views.groups.first().map_or(0, |group| group.count);
-    check.that(first >= 2, key, first, "the first group needs at least 2 crops: they are assigned")?;
+    check.that(
+        first >= 2,
+        key,
+        first,
+        "the first group needs at least 2 crops: they are assigned",
+    )?;
     match views.validate() {
         Ok(()) => Ok(()),
         Err(cause) => check.that(false, key, cause, "the views cannot be made"),

@@ -27,8 +27,9 @@ fn merges(key: &str, below: &Table, above: &Table) -> bool {
 
 /// The document that one `key.of.it=value` stands for; a value that is no TOML is a string.
 pub(crate) fn setting(setting: &str) -> Result<Table, String> {
-    let (key, value) =
-        setting.split_once('=').ok_or_else(|| format!("`{setting}` is no KEY=VALUE"))?;
+    let (key, value) = setting
+        .split_once('=')
+        .ok_or_else(|| format!("`{setting}` is no KEY=VALUE"))?;
     let value = toml::from_str::<Table>(&format!("value = {value}"))
         .ok()
         .and_then(|mut parsed| parsed.remove("value"))

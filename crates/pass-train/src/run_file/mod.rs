@@ -69,7 +69,10 @@ impl RunFile {
     ///
     /// As [`RunFile::read`].
     pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, Error> {
-        let refused = |cause: String| Error::RunFile { path: name.into(), cause };
+        let refused = |cause: String| Error::RunFile {
+            path: name.into(),
+            cause,
+        };
         // By itself first: errors then point at the line.
         toml::from_str::<Self>(text).map_err(|cause| refused(cause.to_string()))?;
         let mut table = Self::default().table();

@@ -105,7 +105,8 @@ fn sweep(context: &Context) -> Result<(f32, Vec<(f32, f64)>), Error> {
 
 /// The threshold of the highest mIoU, the lowest one of equals.
 fn first_best(points: &[(f32, f64)]) -> f32 {
-    let better = |best: (f32, f64), point: &(f32, f64)| if point.1 > best.1 { *point } else { best };
+    let better =
+        |best: (f32, f64), point: &(f32, f64)| if point.1 > best.1 { *point } else { best };
     points.iter().fold((0.0, f64::MIN), better).0
 }
 

@@ -307,3 +307,35 @@ fn the_training_pass_agrees_with_the_published_code() {
     assert_close(embeddings, golden.data("model_train_embedding"), 1e-3);
     assert_close(scores, golden.data("model_train_output"), 1e-3);
 }
+
+/// One update by LARS of a network that started from pre-trained weights, fresh or read from disk.
+fn after_one_update(pretrained: PretrainNet, device: &Device) -> [AttentionNet; 2] {
+    let mut net = AttentionNet::from_pretrained(pretrained, 2);
+    let before = net.clone();
+    let (_, scores) = net.forward_train(vec![crops(6, 32, device)], NormMode::Batch);
+    let gradients = scores.square().sum().backward();
+    let gradients = burn::optim::GradientsParams::from_grads(gradients, &net);
+    let mut lars = pass_model::optim::LarsConfig::default().init();
+    [before, lars.step(1.0, net, gradients)]
+}
+
+#[test]
+fn an_update_moves_attention_and_prototypes_also_of_a_network_read_from_disk() {
+    let device = Device::default().autodiff();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.safetensors");
+    let fresh = config().init(1, &device);
+    save_module(&fresh.valid(), &path).unwrap();
+    let mut read = config().init(3, &device);
+    load_module(&mut read, &path).unwrap();
+    for pretrained in [fresh, read] {
+        let [before, after] = after_one_update(pretrained, &device);
+        let moved = |a: Tensor<2>, b: Tensor<2>| a.into_data() != b.into_data();
+        let flat = |net: &AttentionNet| net.attention.conv1.weight.val().flatten::<2>(1, 3);
+        assert!(moved(flat(&before), flat(&after)), "the attention stays");
+        assert!(
+            moved(before.prototypes.weights(), after.prototypes.weights()),
+            "the prototypes stay"
+        );
+    }
+}
