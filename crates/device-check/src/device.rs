@@ -3,7 +3,7 @@
 use std::{
     env,
     panic::{catch_unwind, set_hook, take_hook},
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use burn::tensor::{Device, Tensor};
@@ -103,19 +103,24 @@ fn cuda(_: usize) -> Result<Device, String> {
 
 /// Adds two numbers there: a missing driver shows here and not as a failure of every check.
 fn probe(device: &Device) -> Result<(), String> {
+    // The first panic, on a thread of the backend, names the cause; the last only that it is gone.
+    let causes = Arc::new(Mutex::new(Vec::new()));
+    let noted = causes.clone();
     let hook = take_hook();
-    set_hook(Box::new(|_| {}));
+    set_hook(Box::new(move |panic| {
+        noted
+            .lock()
+            .expect("no panic within")
+            .push(panic.to_string());
+    }));
     let sum = catch_unwind(|| Tensor::<1>::ones([2], device).sum().into_scalar::<f32>());
     set_hook(hook);
+    let causes = causes.lock().expect("no panic within");
     match sum {
         Ok(2.0) => Ok(()),
         Ok(sum) => Err(format!(
             "1 + 1 is {sum} there: the driver or the card is broken"
         )),
-        Err(panic) => Err(panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_else(|| "the backend gave no reason".into())),
+        Err(_) => Err(causes.first().cloned().unwrap_or_default()),
     }
 }

@@ -89,6 +89,18 @@ impl Lab {
         });
     }
 
+    /// Notes how far each trained parameter went.
+    ///
+    /// Not noted are those whose path ends in one of `rounding`: a bias in front of a norm has no
+    /// gradient but rounding, which LARS scales up to a whole step, and the norm takes it out again.
+    pub fn changes<M: Module>(&mut self, before: &M, after: &M, rounding: &[&str]) {
+        for ((name, before), (_, after)) in trained(before).into_iter().zip(trained(after)) {
+            if !rounding.iter().any(|end| name.ends_with(end)) {
+                self.value(&name, after - before);
+            }
+        }
+    }
+
     /// Notes a value.
     pub fn value<const D: usize>(&mut self, name: &str, tensor: Tensor<D>) {
         let tensor = tensor.inner();
@@ -196,6 +208,38 @@ impl ModuleVisitor for NoteBuffers<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if !param.val().is_require_grad() {
             self.lab.value(&self.path.join("."), param.val());
+        }
+    }
+}
+
+/// The trained parameters of a module, each as one vector.
+fn trained<M: Module>(module: &M) -> Vec<(String, Tensor<1>)> {
+    let mut visitor = Trained::default();
+    module.visit(&mut visitor);
+    visitor.parameters
+}
+
+#[derive(Default)]
+struct Trained {
+    parameters: Vec<(String, Tensor<1>)>,
+    path: Vec<String>,
+}
+
+impl ModuleVisitor for Trained {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        if value.is_require_grad() {
+            let count = value.shape().num_elements();
+            self.parameters
+                .push((self.path.join("."), value.inner().reshape([count])));
         }
     }
 }

@@ -5,11 +5,13 @@
 mod attention;
 mod backbone;
 mod heads;
+mod itself;
 mod losses;
 mod norms;
 mod optimisers;
 mod prototypes;
 mod resampling;
+mod steps;
 mod training;
 mod transfer;
 

@@ -1,0 +1,53 @@
+//! The comparison itself: it has to notice what differs.
+
+use std::cell::Cell;
+
+use device_check::{Lab, OPERATION, assert_agreement};
+
+/// A computation whose second run, which is that of the device under test, is off by a part in
+/// five thousand.
+fn check(compute: impl Fn(&mut Lab, f64)) {
+    let runs = Cell::new(0);
+    assert_agreement(OPERATION, |lab| {
+        compute(lab, [1.0, 1.0002][runs.get()]);
+        runs.set(runs.get() + 1);
+    });
+}
+
+#[test]
+#[should_panic(expected = "Value of y: 2.0e-4")]
+fn another_value_is_noticed() {
+    check(|lab, factor| {
+        let x = lab.constant([3, 5]);
+        lab.value("y", x * factor);
+    });
+}
+
+#[test]
+#[should_panic(expected = "Gradient of x: 2.0e-4")]
+fn another_gradient_is_noticed() {
+    check(|lab, factor| {
+        let x = lab.input("x", [3, 5]);
+        // the value is the same, the slope is not
+        lab.output("y", x.clone() * factor - x.detach() * (factor - 1.0));
+    });
+}
+
+#[test]
+#[should_panic(expected = "Gradient of x: inf")]
+fn a_missing_gradient_is_noticed() {
+    check(|lab, _| {
+        let x = lab.input("x", [3, 5]);
+        let other = lab.input("other", [3, 5]);
+        lab.output("y", x.detach() + other);
+    });
+}
+
+#[test]
+#[should_panic(expected = "Value of y: inf")]
+fn a_nan_is_noticed_even_on_both_devices() {
+    check(|lab, _| {
+        let x = lab.constant([3, 5]);
+        lab.value("y", x.clone() * 0.0 / (x * 0.0));
+    });
+}
