@@ -74,8 +74,7 @@ const WGPU_REMEDY: &str = "wgpu needs a Vulkan driver. With a GPU: install its v
     `apt-get install --no-install-recommends mesa-vulkan-drivers libvulkan1` brings a software GPU, \
     and `.ci/device-check` does that and runs the checks.";
 
-const CUDA_REMEDY: &str =
-    "CUDA needs an NVIDIA GPU, its driver and the library nvrtc (see docs/DEVICES.md).";
+const CUDA_REMEDY: &str = "CUDA needs an NVIDIA GPU and its driver (see docs/DEVICES.md).";
 
 #[cfg(feature = "wgpu")]
 fn wgpu() -> Result<Device, String> {
