@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{OTHER, counts::ImageCounts};
+use crate::{Error, ImageCounts, OTHER, checked::LIMIT};
 
 /// F_β of one picture as the exact fraction `13·both / (3·truth + 10·prediction)`, which is the
 /// usual formula with β² = 3/10 and precision and recall written out in pixels.
@@ -44,15 +44,23 @@ impl FBeta {
 pub(crate) struct FBetaSum(u128);
 
 impl FBetaSum {
-    /// Adds one picture.
-    pub(crate) fn add(&mut self, f_beta: FBeta) {
+    /// Adds one picture, `times` times.
+    pub(crate) fn add(&mut self, f_beta: FBeta, times: u64) {
         let numerator = u128::from(f_beta.numerator) << 64;
-        self.0 += numerator / u128::from(f_beta.denominator.max(1));
+        self.0 += numerator / u128::from(f_beta.denominator.max(1)) * u128::from(times);
     }
 
-    /// Adds the pictures of another sum.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.0 += other.0;
+    /// The pictures of both sums, each of at most 2⁶² terms.
+    pub(crate) fn sum(&self, other: &Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// Refuses a stored sum that is larger than one for each of `images`.
+    pub(crate) fn check(&self, images: u64) -> Result<(), Error> {
+        if images <= LIMIT && self.0 <= u128::from(images) << 64 {
+            return Ok(());
+        }
+        Err(Error::CountOverflow)
     }
 
     /// Mean over `images` pictures, in `0..=1`; 0 without pictures.
@@ -69,13 +77,12 @@ impl FBetaSum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LabelMask;
+    use crate::{LabelMask, Protocol};
 
     fn f_beta(prediction: &[u16], truth: &[u16]) -> FBeta {
         let mask = |labels: &[u16]| LabelMask::new(labels.len(), 1, labels.to_vec()).unwrap();
-        FBeta::of(&ImageCounts::new(&mask(prediction), &mask(truth), |_| {
-            (false, false)
-        }))
+        let (prediction, truth) = (mask(prediction), mask(truth));
+        FBeta::of(&ImageCounts::new(&prediction, &truth, 5, &Protocol::new(5)).unwrap())
     }
 
     /// The textbook form, in floating point.
@@ -112,7 +119,7 @@ mod tests {
             .collect();
         let sum = |terms: &mut dyn Iterator<Item = &FBeta>| {
             let mut sum = FBetaSum::default();
-            terms.for_each(|t| sum.add(*t));
+            terms.for_each(|t| sum.add(*t, 1));
             sum
         };
         let forward = sum(&mut terms.iter());

@@ -71,37 +71,51 @@
 //! * Each picture is read a constant number of times, whatever the number of classes and the
 //!   thickness of the boundary.
 
+mod areas;
 mod assignment;
+mod attention_bins;
+mod bits;
 mod boundary;
+mod checked;
 mod co_occurrence;
-mod counts;
 mod error;
 mod evaluator;
 mod f_measure;
 mod image_accuracy;
+mod image_counts;
 mod image_score;
 mod iou;
+mod label_set;
 mod mask;
+mod mask_view;
 mod matching;
+mod matching_rule;
 mod nmi;
 mod object_size;
+mod overlap;
+mod pair_table;
 mod protocol;
 mod report;
+mod runs;
 #[cfg(test)]
 mod testing;
 mod threshold;
 
+pub use areas::{Areas, ClassAreas};
 pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};
 pub use co_occurrence::CoOccurrence;
-pub use counts::{Areas, ClassAreas};
 pub use error::Error;
 pub use evaluator::Evaluator;
+pub use image_counts::ImageCounts;
 pub use image_score::{ImageScore, image_miou};
 pub use iou::class_iou;
 pub use mask::{IGNORE, LabelMask, OTHER};
+pub use mask_view::MaskView;
 pub use matching::Matching;
+pub use matching_rule::MatchingRule;
 pub use nmi::{cluster_accuracy, normalized_mutual_information};
 pub use object_size::SizeGroup;
-pub use protocol::{AbsentClass, BoundaryIgnore, Protocol};
+pub use overlap::Overlap;
+pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
 pub use threshold::{ThresholdCurve, ThresholdPoint};

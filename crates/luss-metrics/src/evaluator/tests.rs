@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    AbsentClass, BoundaryIgnore, IGNORE,
+    AbsentClass, BoundaryIgnore, IGNORE, LabelMask,
     testing::{Noise, blobs},
 };
 
@@ -189,7 +189,8 @@ fn a_refused_picture_leaves_the_evaluator_unchanged() {
             id: 7,
             x: 1,
             y: 1,
-            classes: 6
+            classes: 6,
+            ignore: IGNORE
         }
     );
     assert_eq!(
