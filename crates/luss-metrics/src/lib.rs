@@ -81,6 +81,8 @@ mod co_occurrence;
 mod error;
 mod evaluator;
 mod f_measure;
+#[cfg(feature = "folder")]
+pub mod folder;
 mod image_accuracy;
 mod image_counts;
 mod image_score;
