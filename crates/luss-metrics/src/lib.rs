@@ -80,6 +80,7 @@ mod checked;
 mod co_occurrence;
 mod error;
 mod evaluator;
+mod exchanges;
 mod f_measure;
 mod image_accuracy;
 mod image_counts;
@@ -100,6 +101,7 @@ mod runs;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod ties;
 
 pub use areas::{Areas, ClassAreas};
 pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};
@@ -119,3 +121,4 @@ pub use overlap::Overlap;
 pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
 pub use threshold::{ThresholdCurve, ThresholdPoint};
+pub use ties::{MiouRange, Ties};
