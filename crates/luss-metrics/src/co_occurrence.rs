@@ -140,6 +140,11 @@ impl CoOccurrence {
         self.counts.add(cluster, class, images);
     }
 
+    /// Replaces everything that was counted.
+    pub(crate) fn set_counts(&mut self, images: u64, counts: PairTable) {
+        (self.images, self.counts) = (images, counts);
+    }
+
     /// Sets the number of pictures behind the counts.
     pub(crate) fn set_images(&mut self, images: u64) {
         self.images = images;

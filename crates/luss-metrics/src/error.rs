@@ -239,6 +239,28 @@ pub enum Error {
         columns: usize,
     },
 
+    /// Predictions of different pictures.
+    #[error(
+        "the two predictions are not of the same pictures: they differ in the truth of picture {index} \
+         (counted from 0), or one of them ends there; pass both in the same order"
+    )]
+    Unpaired {
+        /// The first picture that differs.
+        index: usize,
+    },
+
+    /// Settings under which a bootstrap says nothing.
+    #[error(
+        "a bootstrap of {resamples} resamples with {confidence} of them in an interval is not possible: \
+         at least 1 resample, and a share between 0 and 1, are"
+    )]
+    BootstrapSettings {
+        /// Resamples asked for.
+        resamples: u32,
+        /// Share asked for.
+        confidence: f64,
+    },
+
     /// A generated id the matching has never seen.
     #[error(
         "the mask has cluster {cluster} at x={x}, y={y}, but the matching knows 1 to {clusters}; \

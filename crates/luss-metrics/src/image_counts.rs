@@ -116,6 +116,26 @@ impl ImageCounts {
         labels
     }
 
+    /// Whether both have the same true pixels and boundaries, as far as counts can tell.
+    pub(crate) fn has_truth_of(&self, other: &Self) -> bool {
+        let sums = |cells: &[Cell]| {
+            let pixels: u64 = cells.iter().map(|cell| u64::from(cell.pixels)).sum();
+            let boundary: u64 = cells
+                .iter()
+                .map(|cell| u64::from(cell.truth_boundary))
+                .sum();
+            (cells[0].truth, pixels, boundary)
+        };
+        let truth = |image: &Self| -> Vec<(u16, u64, u64)> {
+            image
+                .cells
+                .chunk_by(|a, b| a.truth == b.truth)
+                .map(sums)
+                .collect()
+        };
+        truth(self) == truth(other)
+    }
+
     /// The same picture with each predicted label replaced by `class_of`. Labels that become one
     /// are joined, but the boundary between them stays.
     pub(crate) fn relabelled(&self, class_of: impl Fn(u16) -> u16) -> Self {

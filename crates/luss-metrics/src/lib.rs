@@ -75,11 +75,13 @@ mod areas;
 mod assignment;
 mod attention_bins;
 mod bits;
+mod bootstrap;
 mod boundary;
 mod checked;
 mod co_occurrence;
 mod error;
 mod evaluator;
+mod exchanges;
 mod f_measure;
 #[cfg(feature = "folder")]
 pub mod folder;
@@ -98,12 +100,18 @@ mod overlap;
 mod pair_table;
 mod protocol;
 mod report;
+mod resampling;
 mod runs;
+mod score;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod ties;
 
 pub use areas::{Areas, ClassAreas};
+pub use bootstrap::{
+    Bootstrap, Comparison, Fit, Interval, Intervals, Predictions, ScoreComparison, ScoreInterval,
+};
 pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};
 pub use co_occurrence::CoOccurrence;
 pub use error::Error;
@@ -120,4 +128,6 @@ pub use object_size::SizeGroup;
 pub use overlap::Overlap;
 pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
+pub use score::Score;
 pub use threshold::{ThresholdCurve, ThresholdPoint};
+pub use ties::{MiouRange, Ties};

@@ -272,8 +272,15 @@ impl ImageCounts {
 }
 
 impl Matching {
+    /// Whether two labels have one class; "other" is its own.
+    pub(crate) fn joins_clusters(&self) -> bool {
+        let mut classes = self.class_of.clone();
+        classes.sort_unstable();
+        classes.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
     /// The class of a cluster, or the id itself where the matching does not know it.
-    fn class_or_own(&self, cluster: u16) -> u16 {
+    pub(crate) fn class_or_own(&self, cluster: u16) -> u16 {
         self.class_of
             .get(usize::from(cluster))
             .copied()

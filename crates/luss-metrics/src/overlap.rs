@@ -34,6 +34,11 @@ impl Overlap {
         }
     }
 
+    /// Tables of the same pictures.
+    pub(crate) fn from_tables(pictures: CoOccurrence, pixels: PairTable) -> Self {
+        Self { pictures, pixels }
+    }
+
     /// Adds a picture.
     ///
     /// # Errors

@@ -58,6 +58,12 @@ impl PairTable {
     }
 }
 
+impl FromIterator<((u16, u16), u64)> for PairTable {
+    fn from_iter<I: IntoIterator<Item = ((u16, u16), u64)>>(counts: I) -> Self {
+        Self(counts.into_iter().collect())
+    }
+}
+
 impl From<PairTable> for Vec<(u16, u16, u64)> {
     fn from(table: PairTable) -> Self {
         table.iter().collect()
