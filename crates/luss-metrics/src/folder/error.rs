@@ -81,7 +81,8 @@ pub enum FileError {
     },
 
     /// A PNG of another encoding than asked for.
-    #[error("the mask is {found} where {expected} was expected; convert it, or state --mask-format")]
+    #[error("the mask is {found} where {expected} is expected; write all masks of a folder alike, \
+         or allow any encoding")]
     Format {
         /// The encoding found.
         found: MaskFormat,

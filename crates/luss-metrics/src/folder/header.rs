@@ -28,6 +28,13 @@ impl Header {
 
     /// Reads and checks the header of a PNG file.
     pub(crate) fn read(file: &[u8]) -> Result<Self, FileError> {
+        let header = Self::peek(file)?;
+        header.check_length(file.len())?;
+        Ok(header)
+    }
+
+    /// As [`Header::read`], from the first bytes of the file alone.
+    pub(crate) fn peek(file: &[u8]) -> Result<Self, FileError> {
         check_signature(file)?;
         let Some(chunk) = file.get(8..Self::BYTES) else {
             return Err(damaged("the file ends within it"));
@@ -36,9 +43,7 @@ impl Header {
             return Err(damaged("the first chunk is not IHDR"));
         }
         let side = |at: usize| u32::from_be_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]]);
-        let header = Self::of_size(side(8), side(12), &chunk[16..21])?;
-        header.check_length(file.len())?;
-        Ok(header)
+        Self::of_size(side(8), side(12), &chunk[16..21])
     }
 
     fn of_size(width: u32, height: u32, rest: &[u8]) -> Result<Self, FileError> {

@@ -36,11 +36,20 @@ pub fn decode_mask(file: &[u8]) -> Result<(LabelMask, MaskFormat), FileError> {
 /// Reads masks one after the other, with buffers that stay: for loops over many files.
 #[derive(Debug, Default)]
 pub struct MaskReader {
+    expected: Option<MaskFormat>,
     file: Vec<u8>,
     scratch: fast_png::Scratch,
 }
 
 impl MaskReader {
+    /// A reader of masks that must all have this format, or may have any if there is none.
+    pub fn new(expected: Option<MaskFormat>) -> Self {
+        Self {
+            expected,
+            ..Self::default()
+        }
+    }
+
     /// Reads a mask; see [`read_mask`].
     ///
     /// # Errors
@@ -60,6 +69,7 @@ impl MaskReader {
     /// [`FileError`] with the cause and the remedy.
     pub fn decode(&mut self, file: &[u8]) -> Result<(LabelMask, MaskFormat), FileError> {
         let header = Header::read(file)?;
+        self.check_format(header.format)?;
         let labels = match fast_png::labels(file, &header, &mut self.scratch) {
             Some(labels) => labels,
             None => labels_of_any(file, &header)?,
@@ -68,6 +78,29 @@ impl MaskReader {
         let mask = mask.map_err(|error| damaged(error.to_string()))?;
         Ok((mask, header.format))
     }
+
+    fn check_format(&self, found: MaskFormat) -> Result<(), FileError> {
+        match self.expected {
+            Some(expected) if expected != found => Err(FileError::Format { found, expected }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The format of a mask, from the first bytes of its file.
+///
+/// # Errors
+///
+/// As [`read_mask`], as far as the header shows it.
+pub fn mask_format(path: &Path) -> Result<MaskFormat, FileError> {
+    let io = |source| FileError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut start = Vec::new();
+    let file = File::open(path).map_err(io)?;
+    file.take(Header::BYTES as u64).read_to_end(&mut start).map_err(io)?;
+    Ok(Header::peek(&start)?.format)
 }
 
 /// Reads a whole file into `bytes`.

@@ -42,7 +42,7 @@ mod tree;
 pub use error::FileError;
 pub use format::MaskFormat;
 pub use header::MAX_PIXELS;
-pub use mask_png::{MaskReader, decode_mask, read_mask};
+pub use mask_png::{MaskReader, decode_mask, mask_format, read_mask};
 pub use npy::{ScoreMap, decode_npy, read_npy};
 pub use pairing::{Pairing, PairingRule};
 pub use problem::{Problem, ProblemKind};
