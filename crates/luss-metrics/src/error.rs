@@ -129,6 +129,32 @@ pub enum Error {
         y: usize,
     },
 
+    /// An attention value that is not a number, in a list of values.
+    #[error("attention value {index} (counted from 0) is not a number")]
+    AttentionValue {
+        /// Its place in the list.
+        index: usize,
+    },
+
+    /// A threshold of no attention.
+    #[error("no attention was counted, so there is no threshold to choose; add pictures first")]
+    NoAttention,
+
+    /// A share that is none.
+    #[error("a foreground share of {share} is not possible: it lies between 0 and 1")]
+    ForegroundShare {
+        /// Share asked for.
+        share: f64,
+    },
+
+    /// A given threshold that is not a number.
+    #[error("the fixed threshold is not a number")]
+    FixedThreshold,
+
+    /// A rule that looks at masks, without masks.
+    #[error("this threshold rule compares with masks; give a curve, or choose another rule")]
+    MasksNeeded,
+
     /// A class count for which ids would collide with ignore, or no class at all.
     #[error(
         "{classes} classes are not possible with {ignore} as the id to ignore: class ids start at 1 \

@@ -74,6 +74,7 @@
 mod areas;
 mod assignment;
 mod attention_bins;
+mod attention_histogram;
 mod bits;
 mod bootstrap;
 mod boundary;
@@ -106,9 +107,11 @@ mod score;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod threshold_rule;
 mod ties;
 
 pub use areas::{Areas, ClassAreas};
+pub use attention_histogram::AttentionHistogram;
 pub use bootstrap::{
     Bootstrap, Comparison, Fit, Interval, Intervals, Predictions, ScoreComparison, ScoreInterval,
 };
@@ -130,4 +133,5 @@ pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
 pub use score::Score;
 pub use threshold::{ThresholdCurve, ThresholdPoint};
+pub use threshold_rule::{ChosenThreshold, LabelsUsed, ThresholdRule};
 pub use ties::{MiouRange, Ties};
