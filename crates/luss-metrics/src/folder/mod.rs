@@ -33,6 +33,7 @@ mod error;
 mod fast_png;
 mod format;
 mod header;
+mod held_bytes;
 mod mask_png;
 mod npy;
 mod pairing;
