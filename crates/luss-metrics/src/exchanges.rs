@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Costs};
 
 /// Steps that counting the pairings of one component may take.
 const COUNT_BUDGET: usize = 1 << 24;
@@ -25,9 +25,9 @@ pub(crate) struct Exchanges {
 }
 
 impl Exchanges {
-    /// From the costs of a table with no more rows than columns, and its optimal pairing.
-    pub(crate) fn new(costs: &[i64], columns: usize, best: &Assignment) -> Self {
-        let rows = best.column_of.len();
+    /// From a table and its optimal pairing.
+    pub(crate) fn new(costs: &Costs, best: &Assignment) -> Self {
+        let Costs { rows, columns, .. } = *costs;
         let mut owner = vec![rows; columns];
         for (row, &column) in best.column_of.iter().enumerate() {
             owner[column] = row;
@@ -37,7 +37,7 @@ impl Exchanges {
         let tight = costs
             .iter()
             .enumerate()
-            .map(|(index, cost)| *cost == price(index));
+            .map(|(index, cost)| cost == price(index));
         let mut exchanges = Self {
             rows,
             columns,
