@@ -398,6 +398,45 @@ mod tests {
         }
     }
 
+    /// One table of tests/fixtures/scipy_totals.py.
+    #[derive(serde::Deserialize)]
+    struct Case {
+        rows: usize,
+        columns: usize,
+        most: u64,
+        one_in: u64,
+        state: u64,
+        total: u64,
+    }
+
+    fn table_of(case: &Case) -> Vec<u64> {
+        let mut state = case.state;
+        let mut below = |n: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % n
+        };
+        let weight = |_| {
+            let weight = below(case.most);
+            if below(case.one_in) == 0 { weight } else { 0 }
+        };
+        (0..case.rows * case.columns).map(weight).collect()
+    }
+
+    /// Oracle: the totals of SciPy's own solver.
+    #[test]
+    fn totals_of_300_by_300_tables_with_ties_are_those_of_scipy() {
+        let text = include_str!("../tests/fixtures/scipy_totals.json");
+        let cases: Vec<Case> = serde_json::from_str(text).unwrap();
+        assert_eq!(cases.len(), 15);
+        for case in &cases {
+            let weights = table_of(case);
+            let (_, total) = assign_largest_total(&weights, case.rows, case.columns).unwrap();
+            assert_eq!(total, case.total, "state {}", case.state);
+        }
+    }
+
     #[test]
     fn a_table_of_ties_gives_the_identity() {
         let (column_of, total) = assign_largest_total(&[2; 15], 3, 5).unwrap();
