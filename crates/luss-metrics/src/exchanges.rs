@@ -229,8 +229,10 @@ impl Search {
         while let Some((node, edge)) = stack.pop() {
             let next = (edge..edges).try_for_each(|edge| match step(node, edge) {
                 Some(to) if self.order[to] == OPEN => ControlFlow::Break((to, edge)),
-                Some(to) => ControlFlow::Continue(self.reach(node, to)),
-                None => ControlFlow::Continue(()),
+                to => {
+                    to.into_iter().for_each(|to| self.reach(node, to));
+                    ControlFlow::Continue(())
+                }
             });
             match next {
                 ControlFlow::Break((to, edge)) => {
