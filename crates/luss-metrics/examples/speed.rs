@@ -19,7 +19,9 @@ const WIDTH: usize = 500;
 const HEIGHT: usize = 375;
 
 fn main() {
-    let seconds = std::env::args().nth(1).map_or(1.0, |text| text.parse().expect("seconds"));
+    let seconds = std::env::args()
+        .nth(1)
+        .map_or(1.0, |text| text.parse().expect("seconds"));
     let budget = Duration::from_secs_f64(seconds);
     pictures(budget);
     matchings(budget);
@@ -32,20 +34,30 @@ fn pictures(budget: Duration) {
     for (name, prediction) in [("clean", &clean), ("noisy", &noisy)] {
         let mut evaluator = Evaluator::new(Protocol::new(classes));
         report(&format!("evaluator, {name} picture"), budget, || {
-            evaluator.add(black_box(prediction), black_box(&truth)).unwrap();
+            evaluator
+                .add(black_box(prediction), black_box(&truth))
+                .unwrap();
         });
         let mut overlap = Overlap::new(classes, classes, 1000);
         report(&format!("overlap tables, {name} picture"), budget, || {
-            overlap.add(black_box(prediction), black_box(&truth)).unwrap();
+            overlap
+                .add(black_box(prediction), black_box(&truth))
+                .unwrap();
         });
         let protocol = Protocol {
             boundary_ignore: BoundaryIgnore::Transparent,
             ..Protocol::new(classes)
         };
         let mut evaluator = Evaluator::new(protocol);
-        report(&format!("evaluator, transparent, {name} picture"), budget, || {
-            evaluator.add(black_box(prediction), black_box(&truth)).unwrap();
-        });
+        report(
+            &format!("evaluator, transparent, {name} picture"),
+            budget,
+            || {
+                evaluator
+                    .add(black_box(prediction), black_box(&truth))
+                    .unwrap();
+            },
+        );
     }
     thresholds(budget, &truth, &clean);
     let tiny = LabelMask::new(8, 8, vec![1; 64]).unwrap();
@@ -62,7 +74,9 @@ fn thresholds(budget: Duration, truth: &LabelMask, ids: &LabelMask) {
     let attention = attention();
     let mut curve = ThresholdCurve::new(50);
     report("81 thresholds, one picture", budget, || {
-        curve.add(black_box(ids), black_box(&attention), black_box(truth)).unwrap();
+        curve
+            .add(black_box(ids), black_box(&attention), black_box(truth))
+            .unwrap();
     });
     report("81 thresholds, the points", budget, || {
         black_box(curve.points().unwrap());
@@ -70,20 +84,30 @@ fn thresholds(budget: Duration, truth: &LabelMask, ids: &LabelMask) {
     let matching = Matching::identity(50);
     let mut evaluator = Evaluator::new(Protocol::new(50));
     let mut overlap = Overlap::new(50, 50, 1000);
-    report("one threshold, one picture: cut, fit, match, evaluate", budget, || {
-        let kept = ids.labels().iter().zip(&attention);
-        let kept = kept.map(|(&id, &a)| if a < black_box(0.41) { 0 } else { id }).collect();
-        let kept = LabelMask::new(WIDTH, HEIGHT, kept).unwrap();
-        overlap.add(&kept, truth).unwrap();
-        evaluator.add(&matching.apply(&kept).unwrap(), truth).unwrap();
-    });
+    report(
+        "one threshold, one picture: cut, fit, match, evaluate",
+        budget,
+        || {
+            let kept = ids.labels().iter().zip(&attention);
+            let kept = kept
+                .map(|(&id, &a)| if a < black_box(0.41) { 0 } else { id })
+                .collect();
+            let kept = LabelMask::new(WIDTH, HEIGHT, kept).unwrap();
+            overlap.add(&kept, truth).unwrap();
+            evaluator
+                .add(&matching.apply(&kept).unwrap(), truth)
+                .unwrap();
+        },
+    );
 }
 
 fn matchings(budget: Duration) {
     for (classes, pictures) in [(50, 752), (300, 4_097), (919, 12_419)] {
         let images = pictures_of(classes, pictures);
         let mut overlap = Overlap::new(classes, classes, 1000);
-        images.iter().for_each(|image| overlap.add_counts(image).unwrap());
+        images
+            .iter()
+            .for_each(|image| overlap.add_counts(image).unwrap());
         for rule in MatchingRule::ALL {
             report(&format!("match {rule}, {classes} classes"), budget, || {
                 black_box(Matching::fit(rule, black_box(&overlap)).unwrap());
@@ -99,10 +123,15 @@ fn matchings(budget: Duration) {
                 clusters: classes,
             },
         };
-        report(&format!("10 resamples, {classes} classes, {pictures} pictures"), budget, || {
-            let intervals = Bootstrap::new(1, 10).intervals(&predictions, &Protocol::new(classes));
-            black_box(intervals.unwrap());
-        });
+        report(
+            &format!("10 resamples, {classes} classes, {pictures} pictures"),
+            budget,
+            || {
+                let intervals =
+                    Bootstrap::new(1, 10).intervals(&predictions, &Protocol::new(classes));
+                black_box(intervals.unwrap());
+            },
+        );
     }
     dense(budget);
 }
@@ -193,7 +222,10 @@ struct Noise(u64);
 
 impl Noise {
     fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % n
     }
 }

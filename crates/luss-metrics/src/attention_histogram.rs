@@ -180,7 +180,9 @@ mod tests {
     #[test]
     fn values_beyond_the_ends_count_and_others_are_refused() {
         let mut histogram = AttentionHistogram::new();
-        histogram.add(&[-1.0, 0.0, 2.0, f32::INFINITY, 0.9999]).unwrap();
+        histogram
+            .add(&[-1.0, 0.0, 2.0, f32::INFINITY, 0.9999])
+            .unwrap();
         assert_eq!((histogram.0[0], histogram.0[BINS - 1]), (2, 3));
         let before = histogram.clone();
         let error = histogram.add(&[0.5, f32::NAN]).unwrap_err();
@@ -201,7 +203,10 @@ mod tests {
         merged.merge(&of(&values[..400])).unwrap();
         assert_eq!(merged, of(&values));
         let text = serde_json::to_string(&merged).unwrap();
-        assert_eq!(serde_json::from_str::<AttentionHistogram>(&text).unwrap(), merged);
+        assert_eq!(
+            serde_json::from_str::<AttentionHistogram>(&text).unwrap(),
+            merged
+        );
         assert!(serde_json::from_str::<AttentionHistogram>("[1, 2]").is_err());
         let mut full = AttentionHistogram(vec![1 << 62; 1]);
         full.0.resize(BINS, 0);

@@ -4,14 +4,6 @@
 //! those of the whole set are. Because the matching is part of an unsupervised score, it is fitted
 //! anew in each resample; with a matching held fixed the intervals would be too narrow. Intervals
 //! are percentiles of the scores of the resamples (Efron and Tibshirani 1993, §13.3).
-//!
-//! # Boundaries
-//!
-//! A picture's counts are taken once, from its generated ids, and a matching renames them. Where a
-//! matching gives two labels of a picture one name, the boundary between them should vanish, but
-//! the counts cannot tell and keep it. Then the boundary scores are approximations, here the same
-//! way for all resamples and the value beside them, and `boundary_exact` is false. One to one, with
-//! at most as many clusters as classes, labels are never joined, and everything is exact.
 
 use serde::Serialize;
 
@@ -20,7 +12,16 @@ use crate::{
     resampling::{Sampler, Values, draws},
 };
 
-/// Settings of a bootstrap. The result depends on all but `threads`.
+/// Settings of a bootstrap: the pictures are drawn anew, with replacement, and all is computed again,
+/// a matching included. The result depends on all settings but `threads`.
+///
+/// # Boundaries
+///
+/// A picture's counts are taken once, from its generated ids, and a matching renames them. Where a
+/// matching gives two labels of a picture one name, the boundary between them should vanish, but
+/// the counts cannot tell and keep it. Then the boundary scores are approximations, the same way
+/// for all resamples and the value beside them, and `boundary_exact` is false. One to one, with at
+/// most as many clusters as classes, labels are never joined, and everything is exact.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Bootstrap {
     /// Start of the random draws.
@@ -66,7 +67,8 @@ pub struct Intervals {
     pub bootstrap: Bootstrap,
     /// Pictures in each resample.
     pub images: u64,
-    /// Whether the boundary scores are exact (see the [module's](crate::Bootstrap) terms).
+    /// Whether the boundary scores are exact, as they are unless a matching joined labels (see
+    /// [`Bootstrap`]).
     pub boundary_exact: bool,
     /// One for each of [`Score::ALL`].
     pub scores: Vec<ScoreInterval>,

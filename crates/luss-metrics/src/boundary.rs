@@ -187,8 +187,9 @@ fn or_from_below(bits: &mut Bits, rows: usize) {
 
 /// Clears the bits of column `width` and beyond.
 fn clear_behind(row: &mut [u64], width: usize) {
-    if width % 64 > 0 {
-        row[width / 64] &= u64::MAX >> (64 - width % 64);
+    match width % 64 {
+        0 => {}
+        bits => row[width / 64] &= u64::MAX >> (64 - bits),
     }
 }
 

@@ -16,8 +16,7 @@ use crate::{
 ///
 /// All of its state is integers, so it is the same whatever the order of the pictures and however
 /// they are split over evaluators that are [merged](Evaluator::merge): one for each thread, or
-/// for each machine, its state stored with serde in between (in a format with 128-bit integers,
-/// such as JSON).
+/// for each machine, its state stored with serde in between.
 ///
 /// # Cost
 ///

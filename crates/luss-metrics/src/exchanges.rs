@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Costs};
 
 /// Steps that counting the pairings of one component may take.
 const COUNT_BUDGET: usize = 1 << 24;
@@ -25,9 +25,9 @@ pub(crate) struct Exchanges {
 }
 
 impl Exchanges {
-    /// From the costs of a table with no more rows than columns, and its optimal pairing.
-    pub(crate) fn new(costs: &[i64], columns: usize, best: &Assignment) -> Self {
-        let rows = best.column_of.len();
+    /// From a table and its optimal pairing.
+    pub(crate) fn new(costs: &Costs, best: &Assignment) -> Self {
+        let Costs { rows, columns, .. } = *costs;
         let mut owner = vec![rows; columns];
         for (row, &column) in best.column_of.iter().enumerate() {
             owner[column] = row;
@@ -37,7 +37,7 @@ impl Exchanges {
         let tight = costs
             .iter()
             .enumerate()
-            .map(|(index, cost)| *cost == price(index));
+            .map(|(index, cost)| cost == price(index));
         let mut exchanges = Self {
             rows,
             columns,
@@ -229,8 +229,10 @@ impl Search {
         while let Some((node, edge)) = stack.pop() {
             let next = (edge..edges).try_for_each(|edge| match step(node, edge) {
                 Some(to) if self.order[to] == OPEN => ControlFlow::Break((to, edge)),
-                Some(to) => ControlFlow::Continue(self.reach(node, to)),
-                None => ControlFlow::Continue(()),
+                to => {
+                    to.into_iter().for_each(|to| self.reach(node, to));
+                    ControlFlow::Continue(())
+                }
             });
             match next {
                 ControlFlow::Break((to, edge)) => {

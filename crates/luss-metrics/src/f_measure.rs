@@ -40,8 +40,21 @@ impl FBeta {
 /// A sum of F-measures that does not depend on the order of its terms: fixed point in units of
 /// 2⁻⁶⁴, each term rounded down, which is finer than `f64` resolves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub(crate) struct FBetaSum(u128);
+
+/// Stored as units and 2⁻⁶⁴ths, because few formats know integers of 128 bits.
+impl From<FBetaSum> for (u64, u64) {
+    fn from(sum: FBetaSum) -> Self {
+        ((sum.0 >> 64) as u64, sum.0 as u64)
+    }
+}
+
+impl From<(u64, u64)> for FBetaSum {
+    fn from((units, fraction): (u64, u64)) -> Self {
+        Self(u128::from(units) << 64 | u128::from(fraction))
+    }
+}
 
 impl FBetaSum {
     /// Adds one picture, `times` times.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CoOccurrence, Error, ImageCounts, LabelMask, MaskView, MatchingRule, OTHER, Overlap,
-    assignment::{assign_largest_total, check_table},
+    assignment::Costs,
 };
 
 /// The class that each generated cluster stands for; "other" stays "other".
@@ -43,8 +43,7 @@ impl Matching {
             MatchingRule::ManyToOne => Self::many_to_one(overlap),
             MatchingRule::PixelOverlap | MatchingRule::Iou => {
                 check_images(overlap.images())?;
-                let weights = rule.weights(overlap)?;
-                Self::one_to_one(rule, &weights, overlap.clusters(), overlap.classes())
+                Ok(Self::one_to_one(rule, &rule.costs(overlap)?))
             }
         }
     }
@@ -57,31 +56,25 @@ impl Matching {
     /// As [`Matching::fit`].
     pub fn image_level(table: &CoOccurrence) -> Result<Self, Error> {
         check_images(table.images())?;
-        let (rows, columns) = (usize::from(table.clusters()), usize::from(table.classes()));
-        check_table(rows, columns)?;
-        let mut weights = vec![0; rows * columns];
-        for (cluster, class, images) in table.pairs().iter() {
-            weights[usize::from(cluster - 1) * columns + usize::from(class - 1)] = images;
+        let pairs = || table.pairs().iter();
+        let largest = pairs().map(|(_, _, images)| images).max().unwrap_or(0);
+        let mut costs = Costs::new(table.clusters().into(), table.classes().into(), largest)?;
+        for (cluster, class, images) in pairs() {
+            costs.set_weight(usize::from(cluster - 1), usize::from(class - 1), images);
         }
-        let rule = MatchingRule::ImageLevel;
-        Self::one_to_one(rule, &weights, table.clusters(), table.classes())
+        Ok(Self::one_to_one(MatchingRule::ImageLevel, &costs))
     }
 
-    /// The best one-to-one matching under `weights`, one row for each cluster.
-    pub(crate) fn one_to_one(
-        rule: MatchingRule,
-        weights: &[u64],
-        clusters: u16,
-        classes: u16,
-    ) -> Result<Self, Error> {
-        let (column_of, total) = assign_largest_total(weights, clusters.into(), classes.into())?;
+    /// The best one-to-one matching of clusters (rows) and classes (columns).
+    fn one_to_one(rule: MatchingRule, costs: &Costs) -> Self {
+        let (column_of, total) = costs.largest_total();
         let class_of = |column: Option<usize>| column.map_or(OTHER, |c| c as u16 + 1);
         let matched = column_of.into_iter().map(class_of);
-        Ok(Self {
+        Self {
             class_of: std::iter::once(OTHER).chain(matched).collect(),
             total: Some(total),
             rule: Some(rule),
-        })
+        }
     }
 
     fn many_to_one(overlap: &Overlap) -> Result<Self, Error> {

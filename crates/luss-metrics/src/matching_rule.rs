@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Overlap, assignment::check_table};
+use crate::{Error, Overlap, assignment::Costs};
 
 /// What a matching makes as large as possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -56,15 +56,16 @@ impl MatchingRule {
         }
     }
 
-    /// What each pair of a cluster and a class is worth; one row for each cluster.
-    pub(crate) fn weights(self, overlap: &Overlap) -> Result<Vec<u64>, Error> {
+    /// What each pair of a cluster (row) and a class (column) costs.
+    pub(crate) fn costs(self, overlap: &Overlap) -> Result<Costs, Error> {
         let (rows, columns) = (overlap.clusters().into(), overlap.classes().into());
-        check_table(rows, columns)?;
-        let mut weights = vec![0; rows * columns];
+        let mut largest = 0;
+        self.for_each_weight(overlap, |_, _, weight| largest = weight.max(largest));
+        let mut costs = Costs::new(rows, columns, largest)?;
         self.for_each_weight(overlap, |cluster, class, weight| {
-            weights[usize::from(cluster - 1) * columns + usize::from(class - 1)] = weight;
+            costs.set_weight(usize::from(cluster - 1), usize::from(class - 1), weight);
         });
-        Ok(weights)
+        Ok(costs)
     }
 
     /// Calls `visit` with the pairs that are worth something, clusters and classes from 1 on, in

@@ -18,7 +18,7 @@ pub(crate) fn draws(seed: u64, resample: u32, images: usize) -> Vec<u32> {
     let mut times = vec![0; images];
     for _ in 0..images {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let index = u128::from(mix(state)) * images as u128 >> 64;
+        let index = (u128::from(mix(state)) * images as u128) >> 64;
         times[index as usize] += 1;
     }
     times
@@ -26,9 +26,9 @@ pub(crate) fn draws(seed: u64, resample: u32, images: usize) -> Vec<u32> {
 
 /// The output function of SplitMix64 (Steele, Lea and Flood 2014).
 fn mix(state: u64) -> u64 {
-    let state = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let state = (state ^ state >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    state ^ state >> 31
+    let state = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let state = (state ^ (state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    state ^ (state >> 31)
 }
 
 /// Predictions, prepared such that a resample costs little.

@@ -22,6 +22,7 @@ use crate::{
     checked::{add_all, check_entries, check_limit, sum, sum_each},
     image_counts::{check_prediction, check_truth},
     iou::{all_labels, mean_iou},
+    pair_table::PairTable,
     protocol::check_classes,
     runs::{Runs, for_each_overlap},
 };
@@ -163,7 +164,7 @@ impl ThresholdCurve {
     ///
     /// [`Error::NoImages`] when nothing was added.
     pub fn points(&self) -> Result<Vec<ThresholdPoint>, Error> {
-        let mut kept = Kept::new(self.classes);
+        let mut kept = Kept::new(self);
         let mut points = Vec::with_capacity(THRESHOLDS);
         for index in (0..THRESHOLDS).rev() {
             kept.add_bin(&self.pixels, &self.images_with, index + 1);
@@ -258,61 +259,55 @@ impl Picture {
 
 /// What is left at one threshold.
 struct Kept {
-    classes: u16,
     /// Pixels by (cluster, label).
-    pixels: Vec<u64>,
+    pixels: PairTable,
     /// Pixels by cluster.
     area: Vec<u64>,
+    /// Pixels of any cluster that are truly "other".
+    on_other: u64,
     occurrence: CoOccurrence,
 }
 
 impl Kept {
-    fn new(classes: u16) -> Self {
-        let labels = usize::from(classes) + 1;
-        let occurrence = CoOccurrence::new(classes, classes);
+    fn new(curve: &ThresholdCurve) -> Self {
+        let ThresholdCurve {
+            classes, ignore, ..
+        } = *curve;
         Self {
-            classes,
-            pixels: vec![0; labels * labels],
-            area: vec![0; labels],
-            occurrence,
+            pixels: PairTable::default(),
+            area: vec![0; usize::from(classes) + 1],
+            on_other: 0,
+            occurrence: CoOccurrence::with_ignore(classes, classes, ignore),
         }
     }
 
     /// Lowers the threshold by one step.
     fn add_bin(&mut self, pixels: &BinTable, images_with: &BinTable, bin: usize) {
         for (cluster, label, n) in pixels.of_bin(bin) {
-            let index = self.index(cluster, label);
-            self.pixels[index] += n;
+            self.pixels.add(cluster, label, n);
             self.area[usize::from(cluster)] += n;
+            self.on_other += if label == OTHER { n } else { 0 };
         }
         for (cluster, class, n) in images_with.of_bin(bin) {
             self.occurrence.add_count(cluster, class, n);
         }
     }
 
-    fn index(&self, cluster: u16, label: u16) -> usize {
-        usize::from(cluster) * self.area.len() + usize::from(label)
-    }
-
     /// Mean IoU once each cluster has become its class and everything else "other".
     fn miou(&self, truth: &[u64], matching: &Matching) -> f64 {
-        let mut areas = ClassAreas::new(self.classes);
-        (0..)
-            .zip(truth)
-            .for_each(|(label, &pixels)| areas.add_truth(label, pixels));
-        let clusters = || 1..=self.classes;
-        let kept_of_other: u64 = clusters().map(|c| self.pixels[self.index(c, OTHER)]).sum();
-        areas.add_intersection(OTHER, truth[0] - kept_of_other);
-        areas.add_prediction(
-            OTHER,
-            truth.iter().sum::<u64>() - self.area.iter().sum::<u64>(),
-        );
-        for cluster in clusters() {
+        let classes = self.occurrence.classes();
+        let mut areas = ClassAreas::new(classes);
+        let labels = (0..).zip(truth);
+        labels.for_each(|(label, &pixels)| areas.add_truth(label, pixels));
+        let background = truth.iter().sum::<u64>() - self.area.iter().sum::<u64>();
+        areas.add_prediction(OTHER, background);
+        areas.add_intersection(OTHER, truth[0] - self.on_other);
+        for cluster in 1..=classes {
             let class = matching.class_of(cluster);
             areas.add_prediction(class, self.area[usize::from(cluster)]);
-            areas.add_intersection(class, self.pixels[self.index(cluster, class)]);
+            areas.add_intersection(class, self.pixels.get(cluster, class));
         }
-        mean_iou(&areas, all_labels(self.classes), AbsentClass::Zero)
+        mean_iou(&areas, all_labels(classes), AbsentClass::Zero)
     }
 }
 

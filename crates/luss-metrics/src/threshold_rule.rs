@@ -102,16 +102,28 @@ mod tests {
         let mut curve = ThresholdCurve::new(1);
         curve.add(&mask, &[0.5, 0.0], &mask).unwrap();
         let chosen = ThresholdRule::choose_by_masks(&curve).unwrap();
-        assert_eq!((chosen.threshold, chosen.labels_used), (0.0, LabelsUsed::ValidationMasks));
+        assert_eq!(
+            (chosen.threshold, chosen.labels_used),
+            (0.0, LabelsUsed::ValidationMasks)
+        );
 
         let mut attention = AttentionHistogram::new();
         attention.add(&[0.1, 0.9]).unwrap();
         let choose = |rule: ThresholdRule| rule.choose_without_masks(&attention);
         let fixed = choose(ThresholdRule::Fixed(0.41)).unwrap();
-        assert_eq!((fixed.threshold, fixed.labels_used), (0.41, LabelsUsed::None));
+        assert_eq!(
+            (fixed.threshold, fixed.labels_used),
+            (0.41, LabelsUsed::None)
+        );
         let text = serde_json::to_string(&choose(ThresholdRule::Otsu).unwrap()).unwrap();
-        assert!(text.contains(r#""rule":"otsu","labels_used":"none""#), "{text}");
+        assert!(
+            text.contains(r#""rule":"otsu","labels_used":"none""#),
+            "{text}"
+        );
         assert_eq!(choose(ThresholdRule::Validation), Err(Error::MasksNeeded));
-        assert_eq!(choose(ThresholdRule::Fixed(f32::NAN)), Err(Error::FixedThreshold));
+        assert_eq!(
+            choose(ThresholdRule::Fixed(f32::NAN)),
+            Err(Error::FixedThreshold)
+        );
     }
 }

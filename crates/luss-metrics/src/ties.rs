@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AbsentClass, Error, MatchingRule, OTHER, Overlap,
-    assignment::{Assignment, FORBIDDEN, assign_least_cost, wide_costs},
+    assignment::{Assignment, Costs, FORBIDDEN, assign_least_cost},
     exchanges::Exchanges,
 };
 
@@ -92,12 +92,10 @@ fn many_to_one(overlap: &Overlap) -> Ties {
 }
 
 fn one_to_one(rule: MatchingRule, overlap: &Overlap, absent: AbsentClass) -> Result<Ties, Error> {
-    let weights = rule.weights(overlap)?;
-    let (rows, columns) = (overlap.clusters().into(), overlap.classes().into());
-    let costs = wide_costs(&weights, rows, columns)?;
-    let table = WideTable::new(overlap);
-    let best = assign_least_cost(&costs, table.rows, table.columns);
-    let exchanges = Exchanges::new(&costs, table.columns, &best);
+    let costs = rule.costs(overlap)?;
+    let best = costs.solve();
+    let exchanges = Exchanges::new(&costs, &best);
+    let table = WideTable { overlap, costs };
     let (assignments, assignments_exact) = exchanges.count();
     Ok(Ties {
         unique: exchanges.is_unique(),
@@ -111,36 +109,12 @@ fn one_to_one(rule: MatchingRule, overlap: &Overlap, absent: AbsentClass) -> Res
 /// The clusters and classes as the solver sees them: the fewer ones are its rows.
 struct WideTable<'a> {
     overlap: &'a Overlap,
-    rows: usize,
-    columns: usize,
-    /// Whether the classes are the rows.
-    turned: bool,
+    costs: Costs,
 }
 
-impl<'a> WideTable<'a> {
-    fn new(overlap: &'a Overlap) -> Self {
-        let [clusters, classes] = [overlap.clusters(), overlap.classes()].map(usize::from);
-        Self {
-            overlap,
-            rows: clusters.min(classes),
-            columns: clusters.max(classes),
-            turned: clusters > classes,
-        }
-    }
-
-    /// Where a cluster and a class, both from 1 on, lie in a table of rows times columns.
-    fn index(&self, cluster: u16, class: u16) -> usize {
-        let (cluster, class) = (usize::from(cluster - 1), usize::from(class - 1));
-        let (row, column) = if self.turned {
-            (class, cluster)
-        } else {
-            (cluster, class)
-        };
-        row * self.columns + column
-    }
-
+impl WideTable<'_> {
     fn clusters_with_choice(&self, exchanges: &Exchanges) -> u64 {
-        let choices = if self.turned {
+        let choices = if self.costs.turned {
             exchanges.choices_of_columns()
         } else {
             exchanges.choices_of_rows()
@@ -166,7 +140,11 @@ impl<'a> WideTable<'a> {
         let ious = self.scaled_ious();
         let extreme = |sign: i64| {
             let costs = self.costs_of_tight_pairs(&ious, exchanges, sign);
-            miou(&assign_least_cost(&costs, self.rows, self.columns))
+            miou(&assign_least_cost(
+                &costs,
+                self.costs.rows,
+                self.costs.columns,
+            ))
         };
         let (low, high) = (extreme(1), extreme(-1));
         MiouRange {
@@ -179,7 +157,7 @@ impl<'a> WideTable<'a> {
     /// Whether mIoU differs between optimal matchings by the IoUs of matched pairs alone: "other"
     /// is the same in all of them, and so is the number of labels in the mean.
     fn is_sum_of_ious(&self, exchanges: &Exchanges, absent: AbsentClass) -> bool {
-        let same_other = !self.turned || exchanges.leave_the_same_columns_alone();
+        let same_other = !self.costs.turned || exchanges.leave_the_same_columns_alone();
         let truth = self.overlap.label_areas();
         let same_labels = absent == AbsentClass::Zero || truth[1..].iter().all(|n| *n > 0);
         same_other && same_labels
@@ -189,7 +167,7 @@ impl<'a> WideTable<'a> {
     fn miou(&self, assignment: &Assignment, absent: AbsentClass) -> f64 {
         let mut class_of = vec![OTHER; usize::from(self.overlap.clusters()) + 1];
         for (row, &column) in assignment.column_of.iter().enumerate() {
-            let (cluster, class) = if self.turned {
+            let (cluster, class) = if self.costs.turned {
                 (column, row)
             } else {
                 (row, column)
@@ -203,28 +181,29 @@ impl<'a> WideTable<'a> {
     /// The IoU of each pair in units of 2^-[`WideTable::scale`], rounded down.
     fn scaled_ious(&self) -> Vec<i64> {
         let (truth, clusters) = (self.overlap.label_areas(), self.overlap.cluster_areas());
-        let mut ious = vec![0; self.rows * self.columns];
+        let mut ious = vec![0; self.costs.rows * self.costs.columns];
         let pairs = self.overlap.pixel_pairs().iter();
         for (cluster, class, both) in pairs.filter(|pair| pair.0.min(pair.1) > 0) {
             let areas = truth[usize::from(class)] + clusters[usize::from(cluster)];
             let scaled = (u128::from(both) << self.scale()) / u128::from(areas - both);
-            ious[self.index(cluster, class)] = scaled as i64;
+            let (row, column) = (usize::from(cluster - 1), usize::from(class - 1));
+            ious[self.costs.index(row, column)] = scaled as i64;
         }
         ious
     }
 
     /// As fine as sums along a path of the solver allow.
     fn scale(&self) -> u32 {
-        (56 - 2 * self.columns.next_power_of_two().ilog2()).min(40)
+        (56 - 2 * self.costs.columns.next_power_of_two().ilog2()).min(40)
     }
 
     /// Costs under which exactly the optimal pairings are possible, and the one with the smallest
     /// sum of `sign * iou` is the cheapest.
     fn costs_of_tight_pairs(&self, ious: &[i64], exchanges: &Exchanges, sign: i64) -> Vec<i64> {
         // Larger than any difference of sums, so that no column is left alone that may not be.
-        let must = (self.rows as i64 + 1) << self.scale();
+        let must = (self.costs.rows as i64 + 1) << self.scale();
         let cost = |(index, iou): (usize, &i64)| {
-            let (row, column) = (index / self.columns, index % self.columns);
+            let (row, column) = (index / self.costs.columns, index % self.costs.columns);
             match exchanges.is_possible(row, column) {
                 false => FORBIDDEN,
                 true if exchanges.must_be_taken(column) => sign * iou - must,

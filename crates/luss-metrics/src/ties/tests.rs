@@ -51,8 +51,11 @@ fn all_matchings(clusters: u16, classes: u16) -> Vec<Vec<u16>> {
 
 /// The optimal ones of them.
 fn optimal_matchings(rule: MatchingRule, overlap: &Overlap) -> Vec<Vec<u16>> {
-    let weights = rule.weights(overlap).unwrap();
     let classes = usize::from(overlap.classes());
+    let mut weights = vec![0; usize::from(overlap.clusters()) * classes];
+    rule.for_each_weight(overlap, |cluster, class, weight| {
+        weights[usize::from(cluster - 1) * classes + usize::from(class - 1)] = weight;
+    });
     let worth = |(cluster, class): (usize, &u16)| match *class {
         OTHER => 0,
         class => weights[cluster * classes + usize::from(class) - 1],
