@@ -3,10 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Parser, ValueEnum};
-use luss_metrics::{
-    MatchingRule, ThresholdRule,
-    folder::MaskFormat,
-};
+use luss_metrics::{MatchingRule, ThresholdRule, folder::MaskFormat};
 
 /// Scores a folder of predicted masks against a folder of true ones.
 ///
@@ -73,7 +70,12 @@ pub(crate) struct Arguments {
 
     /// The attention threshold: a number, `best` (highest matched mIoU of 0, 0.01, … 0.8; uses the
     /// true masks), or, without masks, `otsu` or `share:X` (at most a share X of all pixels stays).
-    #[arg(long, value_name = "T|best|otsu|share:X", requires = "scores", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "T|best|otsu|share:X",
+        requires = "scores",
+        allow_negative_numbers = true
+    )]
     pub(crate) threshold: Option<ThresholdArgument>,
 
     /// Writes matched mIoU at all 81 thresholds (CSV), at hardly more cost than one.
@@ -182,7 +184,9 @@ impl FromStr for MatchArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let rule = MatchingRule::ALL.into_iter().find(|rule| rule.name() == text);
+        let rule = MatchingRule::ALL
+            .into_iter()
+            .find(|rule| rule.name() == text);
         match (text, rule) {
             ("none", _) => Ok(MatchArgument::None),
             (_, Some(rule)) => Ok(MatchArgument::Fit(rule)),
@@ -211,12 +215,18 @@ impl FromStr for ThresholdArgument {
 }
 
 fn share_of(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("`{text}` is no share between 0 and 1, such as share:0.35"))
 }
 
 fn threshold_of(text: &str) -> Result<f32, String> {
-    let threshold = text.parse().ok().filter(|threshold: &f32| !threshold.is_nan());
+    let threshold = text
+        .parse()
+        .ok()
+        .filter(|threshold: &f32| !threshold.is_nan());
     threshold.ok_or_else(|| format!("`{text}` is none of: a number, best, otsu, share:X"))
 }
 

@@ -32,15 +32,22 @@ impl Evaluation {
         };
         let scored = Scored::new(first, settings)?;
         let resamples = arguments.bootstrap;
-        let intervals = resamples.map(|n| intervals(&scored, n, settings)).transpose()?;
+        let intervals = resamples
+            .map(|n| intervals(&scored, n, settings))
+            .transpose()?;
         let other = arguments.compare.as_deref().map(|prediction| {
             let second = Submission {
                 prediction,
                 scores: arguments.compare_scores.as_deref(),
             };
-            Other::new(second, &scored, settings).with_context(|| format!("--compare {}", prediction.display()))
+            Other::new(second, &scored, settings)
+                .with_context(|| format!("--compare {}", prediction.display()))
         });
-        Ok(Self { scored, intervals, other: other.transpose()? })
+        Ok(Self {
+            scored,
+            intervals,
+            other: other.transpose()?,
+        })
     }
 }
 

@@ -18,15 +18,26 @@ pub(crate) fn report(problems: &[Problem], settings: &Settings) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
-    problems.iter().take(SHOWN).for_each(|problem| eprintln!("{problem}"));
+    problems
+        .iter()
+        .take(SHOWN)
+        .for_each(|problem| eprintln!("{problem}"));
     if problems.len() > SHOWN {
-        eprintln!("… and {} more (all of them: --problems FILE)", problems.len() - SHOWN);
+        eprintln!(
+            "… and {} more (all of them: --problems FILE)",
+            problems.len() - SHOWN
+        );
     }
     let counts = counts(problems);
-    let counts: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(kind, n)| format!("{n} {kind}"))
+        .collect();
     let counts = counts.join(", ");
     if !settings.arguments.allow_missing {
-        bail!("nothing is scored: {counts}; repair the folders, or score the complete pictures alone with --allow-missing");
+        bail!(
+            "nothing is scored: {counts}; repair the folders, or score the complete pictures alone with --allow-missing"
+        );
     }
     eprintln!("left out (--allow-missing): {counts}");
     Ok(())
@@ -35,13 +46,20 @@ pub(crate) fn report(problems: &[Problem], settings: &Settings) -> Result<()> {
 /// How many problems of each sort there are.
 pub(crate) fn counts(problems: &[Problem]) -> BTreeMap<ProblemKind, u64> {
     let mut counts = BTreeMap::new();
-    problems.iter().for_each(|problem| *counts.entry(problem.kind).or_default() += 1);
+    problems
+        .iter()
+        .for_each(|problem| *counts.entry(problem.kind).or_default() += 1);
     counts
 }
 
 fn list(problems: &[Problem]) -> String {
     let mut text = String::from("kind\tpath\tmessage\n");
-    for Problem { path, kind, message } in problems {
+    for Problem {
+        path,
+        kind,
+        message,
+    } in problems
+    {
         let message = message.replace(['\t', '\n'], " ");
         writeln!(text, "{kind}\t{}\t{message}", path.display()).expect("a String takes any text");
     }

@@ -44,7 +44,11 @@ impl<'a> Settings<'a> {
             protocol,
             clusters: clusters_of(arguments, &meaning)?,
             meaning,
-            names: arguments.names.as_deref().map(|file| Names::read(file, protocol.classes)).transpose()?,
+            names: arguments
+                .names
+                .as_deref()
+                .map(|file| Names::read(file, protocol.classes))
+                .transpose()?,
             threads: threads_of(arguments.threads),
         };
         settings.check_combinations()?;
@@ -59,7 +63,8 @@ impl<'a> Settings<'a> {
 
     /// Whether all 81 thresholds are asked for.
     pub(crate) fn wants_curve(&self) -> bool {
-        self.arguments.threshold_curve.is_some() || self.threshold() == Some(ThresholdRule::Validation)
+        self.arguments.threshold_curve.is_some()
+            || self.threshold() == Some(ThresholdRule::Validation)
     }
 
     /// Whether the counts of each picture are needed to the end.
@@ -68,7 +73,13 @@ impl<'a> Settings<'a> {
     }
 
     fn check_combinations(&self) -> Result<()> {
-        let Arguments { compare, scores, compare_scores, save_match, .. } = self.arguments;
+        let Arguments {
+            compare,
+            scores,
+            compare_scores,
+            save_match,
+            ..
+        } = self.arguments;
         if self.wants_curve() {
             ensure!(
                 matches!(self.meaning, Meaning::Fit(MatchingRule::ImageLevel)),
@@ -92,12 +103,34 @@ impl<'a> Settings<'a> {
 
     /// A run of hours should not end with a folder that does not exist.
     fn check_outputs(&self) -> Result<()> {
-        let Arguments { json, csv, markdown, problems, save_match, threshold_curve, .. } = self.arguments;
-        for file in [json, csv, markdown, problems, save_match, threshold_curve].into_iter().flatten() {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let Arguments {
+            json,
+            csv,
+            markdown,
+            problems,
+            save_match,
+            threshold_curve,
+            ..
+        } = self.arguments;
+        for file in [json, csv, markdown, problems, save_match, threshold_curve]
+            .into_iter()
+            .flatten()
+        {
+            let folder = file
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
-            ensure!(folder.is_dir(), "{} cannot be written: there is no folder {}; create it", file.display(), folder.display());
-            ensure!(!file.is_dir(), "{} cannot be written: it is a folder; name a file", file.display());
+            ensure!(
+                folder.is_dir(),
+                "{} cannot be written: there is no folder {}; create it",
+                file.display(),
+                folder.display()
+            );
+            ensure!(
+                !file.is_dir(),
+                "{} cannot be written: it is a folder; name a file",
+                file.display()
+            );
         }
         Ok(())
     }
@@ -132,13 +165,20 @@ fn meaning_of(arguments: &Arguments) -> Result<Meaning> {
         MatchArgument::File(file) => file,
     };
     let text = fs::read_to_string(file).with_context(|| {
-        format!("--match {}: no rule (none, image, pixel, iou, many-to-one) and no readable file", file.display())
+        format!(
+            "--match {}: no rule (none, image, pixel, iou, many-to-one) and no readable file",
+            file.display()
+        )
     })?;
     let matching = Matching::from_json(&text).with_context(|| file.display().to_string())?;
     let classes = (1..=matching.clusters()).map(|cluster| matching.class_of(cluster));
     let highest = classes.max().unwrap_or_default();
     if highest > arguments.classes {
-        bail!("{}: it leads to class {highest}, but there are {} classes; was it made for another subset?", file.display(), arguments.classes);
+        bail!(
+            "{}: it leads to class {highest}, but there are {} classes; was it made for another subset?",
+            file.display(),
+            arguments.classes
+        );
     }
     Ok(Meaning::Fixed(matching))
 }
