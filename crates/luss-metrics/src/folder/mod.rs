@@ -4,7 +4,7 @@
 //! use luss_metrics::{Evaluator, Protocol, folder};
 //! use std::path::Path;
 //!
-//! let truth = folder::Tree::of_masks(Path::new("validation-segmentation"))?;
+//! let truth = folder::Tree::of_masks(Path::new("masks"))?;
 //! let predictions = folder::Tree::of_masks(Path::new("predictions"))?;
 //! let pairing = folder::Pairing::new(&truth, &predictions);
 //! assert!(pairing.problems().is_empty());
