@@ -217,8 +217,8 @@ impl<S: Simd, const V: usize> Largest<S, V> {
         for (offset, scores) in scores.iter().enumerate() {
             let half_norm = simd.splat_f32s(table.half_norms[first + offset]);
             let label = simd.splat_u32s((first + offset) as u32);
-            for vector in 0..V {
-                let score = simd.sub_f32s(scores[vector], half_norm);
+            for (vector, &score) in scores.iter().enumerate() {
+                let score = simd.sub_f32s(score, half_norm);
                 let larger = simd.greater_than_f32s(score, self.scores[vector]);
                 self.scores[vector] = simd.select_f32s(larger, score, self.scores[vector]);
                 self.labels[vector] = simd.select_u32s(larger, label, self.labels[vector]);
