@@ -161,7 +161,7 @@ mod tests {
     fn moving_points_equals_adding_them_afresh() {
         let points = Array2::from_shape_fn((97, 5), |(i, k)| ((i * 7 + k * 3) % 11) as f32 / 4.0);
         let labels = |shift: usize| -> Vec<u32> {
-            let label = |i: usize| ((i + shift * usize::from(i % 9 == 0)) % 4) as u32;
+            let label = |i: usize| ((i + shift * usize::from(i.is_multiple_of(9))) % 4) as u32;
             (0..97).map(label).collect()
         };
         let mut sums = ClusterSums::new(points.view(), labels(0), 4);
