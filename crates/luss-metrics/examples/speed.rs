@@ -32,6 +32,14 @@ fn pictures(budget: Duration) {
     let (truth, clean) = (truth(7), prediction(7, 0));
     let noisy = prediction(7, 20);
     for (name, prediction) in [("clean", &clean), ("noisy", &noisy)] {
+        let files = [encoded(&truth), encoded(prediction)];
+        report(
+            &format!("decode both PNGs (crate png), {name} picture"),
+            budget,
+            || {
+                files.iter().for_each(|file| decode(black_box(file)));
+            },
+        );
         let mut evaluator = Evaluator::new(Protocol::new(classes));
         report(&format!("evaluator, {name} picture"), budget, || {
             evaluator
@@ -165,6 +173,31 @@ fn pictures_of(classes: u16, pictures: usize) -> Vec<ImageCounts> {
         ImageCounts::new(&row(clusters), &row([truth; 4]), classes, &protocol).unwrap()
     };
     (0..pictures).map(picture).collect()
+}
+
+/// As the data set stores it: red is the low byte, green the high one.
+fn encoded(mask: &LabelMask) -> Vec<u8> {
+    let pixels = mask.labels().iter();
+    let pixels: Vec<u8> = pixels
+        .flat_map(|l| [(l % 256) as u8, (l / 256) as u8, 0])
+        .collect();
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, WIDTH as u32, HEIGHT as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&pixels)
+        .unwrap();
+    file
+}
+
+fn decode(file: &[u8]) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file))
+        .read_info()
+        .unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    black_box(reader.next_frame(&mut pixels).unwrap());
 }
 
 fn report(name: &str, budget: Duration, mut run: impl FnMut()) {

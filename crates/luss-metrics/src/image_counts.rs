@@ -1,6 +1,6 @@
 //! What any metric here needs of one picture: its joint table of true and predicted labels.
 
-use std::{collections::HashMap, ops::Range};
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,7 @@ use crate::{
     bits::{Bits, words_of},
     boundary::{Traced, boundary_thickness, boundary_under},
     label_set::LabelSet,
+    pair_hash::PairMap,
     runs::{Runs, for_each_overlap},
 };
 
@@ -263,7 +264,7 @@ impl<'a, 'b> Pair<'a, 'b> {
 struct Table {
     cells: Vec<Cell>,
     /// Where the cell of a pair of labels lies.
-    index: HashMap<(u16, u16), usize>,
+    index: PairMap<usize>,
     /// Where the last one was: neighbouring stretches often alternate between few cells.
     last: usize,
 }

@@ -145,6 +145,7 @@ mod matching_rule;
 mod nmi;
 mod object_size;
 mod overlap;
+mod pair_hash;
 mod pair_table;
 mod protocol;
 mod report;

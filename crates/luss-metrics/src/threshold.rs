@@ -22,6 +22,7 @@ use crate::{
     checked::{add_all, check_entries, check_limit, sum, sum_each},
     image_counts::{check_prediction, check_truth},
     iou::{all_labels, mean_iou},
+    pair_hash::PairMap,
     pair_table::PairTable,
     protocol::check_classes,
     runs::{Runs, for_each_overlap},
@@ -219,7 +220,7 @@ struct Picture {
     /// Pixels by true label, without the ignored ones.
     truth: HashMap<u16, u64>,
     /// Foreground pixels by (cluster, label) and by how many thresholds keep them.
-    pixels: HashMap<(u16, u16), Bins>,
+    pixels: PairMap<Bins>,
 }
 
 impl Picture {
@@ -227,7 +228,7 @@ impl Picture {
         let (width, height) = truth.size();
         let mut picture = Self {
             truth: HashMap::new(),
-            pixels: HashMap::new(),
+            pixels: PairMap::default(),
         };
         for (y, row) in (0..height).zip(attention.chunks_exact(width)) {
             for_each_overlap(ids.row(y), truth.row(y), |columns, cluster, label| {

@@ -1,8 +1,8 @@
 //! Ties: how far a matching, and with it mIoU, is a matter of chance.
 //!
 //! Most counts of a matching table are 0 or small, so many matchings reach the largest total, and
-//! a solver returns any of them. Their mIoU can differ by points (at 919 classes and a third of the
-//! pictures matched right, by about one).
+//! a solver returns any of them. Their mIoU can differ by a point, when few pictures (15 %) are
+//! matched right; at 35 % it hardly does (both measured on synthetic tables of 50 to 919 classes).
 //!
 //! # Algorithm
 //!
@@ -32,7 +32,7 @@ pub struct Ties {
     /// Number of optimal matchings, or at least so many.
     pub assignments: u64,
     /// Whether `assignments` is their number. To count them is #P-hard in general, so it is done
-    /// where at most about 20 clusters exchange classes among each other.
+    /// where at most about 16 clusters exchange classes among each other.
     pub assignments_exact: bool,
     /// mIoU over the optimal matchings; `None` for [`MatchingRule::ManyToOne`].
     pub miou: Option<MiouRange>,
