@@ -31,7 +31,20 @@ fn main() -> Result<(), luss_metrics::Error> {
 
 /// Anything that reads files, draws, decodes or multiplies matrices.
 const UNWANTED: [&str; 14] = [
-    "burn", "cubecl", "image", "png", "zune", "fdeflate", "crc32fast", "clap", "anyhow", "indicatif", "rayon", "ndarray", "tokio", "libc",
+    "burn",
+    "cubecl",
+    "image",
+    "png",
+    "zune",
+    "fdeflate",
+    "crc32fast",
+    "clap",
+    "anyhow",
+    "indicatif",
+    "rayon",
+    "ndarray",
+    "tokio",
+    "libc",
 ];
 
 #[test]
@@ -40,7 +53,14 @@ fn a_project_of_ten_lines_builds_on_the_packaged_crate() {
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("target");
     let target = target.to_str().unwrap();
-    let package = ["package", "--no-verify", "--allow-dirty", "--offline", "--target-dir", target];
+    let package = [
+        "package",
+        "--no-verify",
+        "--allow-dirty",
+        "--offline",
+        "--target-dir",
+        target,
+    ];
     cargo(crate_folder, &package);
     unpack(&place.path().join("target/package"), place.path());
 
@@ -48,9 +68,19 @@ fn a_project_of_ten_lines_builds_on_the_packaged_crate() {
     fs::write(place.path().join("src/main.rs"), PROGRAM).unwrap();
     fs::write(place.path().join("Cargo.toml"), MANIFEST).unwrap();
     // The versions that are tested here, and that are there without a network.
-    fs::copy(crate_folder.join("../../Cargo.lock"), place.path().join("Cargo.lock")).unwrap();
-    let output = cargo(place.path(), &["run", "--offline", "--quiet", "--target-dir", target]);
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "Some(0.6666666666666666)\n");
+    fs::copy(
+        crate_folder.join("../../Cargo.lock"),
+        place.path().join("Cargo.lock"),
+    )
+    .unwrap();
+    let output = cargo(
+        place.path(),
+        &["run", "--offline", "--quiet", "--target-dir", target],
+    );
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "Some(0.6666666666666666)\n"
+    );
     check_tree(place.path());
 }
 
@@ -72,19 +102,48 @@ fn cargo(folder: &Path, arguments: &[&str]) -> Output {
 fn unpack(folder: &Path, place: &Path) {
     let version = env!("CARGO_PKG_VERSION");
     let archive = folder.join(format!("luss-metrics-{version}.crate"));
-    let status = Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(place).status();
+    let status = Command::new("tar")
+        .arg("xzf")
+        .arg(archive)
+        .arg("-C")
+        .arg(place)
+        .status();
     assert!(status.unwrap().success());
-    fs::rename(place.join(format!("luss-metrics-{version}")), place.join("luss-metrics")).unwrap();
+    fs::rename(
+        place.join(format!("luss-metrics-{version}")),
+        place.join("luss-metrics"),
+    )
+    .unwrap();
 }
 
 fn check_tree(project: &Path) {
-    let output = cargo(project, &["tree", "--offline", "--edges", "normal,build", "--prefix", "none"]);
+    let output = cargo(
+        project,
+        &[
+            "tree",
+            "--offline",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+        ],
+    );
     let tree = String::from_utf8(output.stdout).unwrap();
-    let mut names: Vec<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let mut names: Vec<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
     names.sort_unstable();
     names.dedup();
     for unwanted in UNWANTED {
-        assert!(!names.iter().any(|name| name.starts_with(unwanted)), "{unwanted} in {names:?}");
+        assert!(
+            !names.iter().any(|name| name.starts_with(unwanted)),
+            "{unwanted} in {names:?}"
+        );
     }
-    assert!(names.len() <= 20, "{} crates are not next to nothing: {names:?}", names.len());
+    assert!(
+        names.len() <= 20,
+        "{} crates are not next to nothing: {names:?}",
+        names.len()
+    );
 }

@@ -22,7 +22,9 @@ pub enum FileError {
     },
 
     /// Something else under the name of a PNG.
-    #[error("this is {found}, not a PNG; write the mask as PNG (renaming a file does not convert it)")]
+    #[error(
+        "this is {found}, not a PNG; write the mask as PNG (renaming a file does not convert it)"
+    )]
     NotPng {
         /// What the first bytes look like.
         found: &'static str,
@@ -81,8 +83,10 @@ pub enum FileError {
     },
 
     /// A PNG of another encoding than asked for.
-    #[error("the mask is {found} where {expected} is expected; write all masks of a folder alike, \
-         or allow any encoding")]
+    #[error(
+        "the mask is {found} where {expected} is expected; write all masks of a folder alike, \
+         or allow any encoding"
+    )]
     Format {
         /// The encoding found.
         found: MaskFormat,

@@ -26,10 +26,18 @@ pub(crate) fn labels(file: &[u8], header: &Header, scratch: &mut Scratch) -> Opt
     }
     collect_data(file, &mut scratch.packed)?;
     let row_bytes = 1 + 3 * header.width;
-    inflate(&scratch.packed, &mut scratch.unpacked, row_bytes * header.height)?;
+    inflate(
+        &scratch.packed,
+        &mut scratch.unpacked,
+        row_bytes * header.height,
+    )?;
     let mut labels = vec![0; header.width * header.height];
     let mut above: &[u16] = &vec![0; header.width];
-    for (row, out) in scratch.unpacked.chunks_exact(row_bytes).zip(labels.chunks_exact_mut(header.width)) {
+    for (row, out) in scratch
+        .unpacked
+        .chunks_exact(row_bytes)
+        .zip(labels.chunks_exact_mut(header.width))
+    {
         undo_filter(row[0], &row[1..], above, out)?;
         above = out;
     }
@@ -65,8 +73,9 @@ fn inflate(packed: &[u8], unpacked: &mut Vec<u8>, bytes: usize) -> Option<()> {
     decompressor.ignore_adler32(); // the chunks have checksums of their own
     let (mut read, mut written) = (0, 0);
     while !decompressor.is_done() {
-        let (more_read, more_written) =
-            decompressor.read(&packed[read..], unpacked, written, true).ok()?;
+        let (more_read, more_written) = decompressor
+            .read(&packed[read..], unpacked, written, true)
+            .ok()?;
         read += more_read;
         written += more_written;
         if more_read == 0 && more_written == 0 && !decompressor.is_done() {
@@ -192,7 +201,11 @@ impl Filter for Average {
 
 impl Filter for Paeth {
     fn expected(left: u16, above: u16, above_left: u16) -> u16 {
-        let (a, b, c) = (left.to_le_bytes(), above.to_le_bytes(), above_left.to_le_bytes());
+        let (a, b, c) = (
+            left.to_le_bytes(),
+            above.to_le_bytes(),
+            above_left.to_le_bytes(),
+        );
         u16::from_le_bytes([nearest(a[0], b[0], c[0]), nearest(a[1], b[1], c[1])])
     }
 

@@ -42,7 +42,9 @@ impl Header {
         if chunk[..8] != *b"\x00\x00\x00\x0dIHDR" {
             return Err(damaged("the first chunk is not IHDR"));
         }
-        let side = |at: usize| u32::from_be_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]]);
+        let side = |at: usize| {
+            u32::from_be_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]])
+        };
         Self::of_size(side(8), side(12), &chunk[16..21])
     }
 
@@ -52,7 +54,10 @@ impl Header {
         }
         let (wide, high) = (u64::from(width), u64::from(height));
         if wide * high > MAX_PIXELS {
-            return Err(FileError::TooLarge { width: wide, height: high });
+            return Err(FileError::TooLarge {
+                width: wide,
+                height: high,
+            });
         }
         let (bit_depth, colour) = (rest[0], rest[1]);
         Ok(Self {
@@ -78,7 +83,11 @@ impl Header {
         if unpacked <= LARGEST_DEFLATE_RATIO * bytes as u64 {
             return Ok(());
         }
-        Err(FileError::TooShort { bytes, width, height })
+        Err(FileError::TooShort {
+            bytes,
+            width,
+            height,
+        })
     }
 }
 

@@ -99,7 +99,9 @@ pub fn mask_format(path: &Path) -> Result<MaskFormat, FileError> {
     };
     let mut start = Vec::new();
     let file = File::open(path).map_err(io)?;
-    file.take(Header::BYTES as u64).read_to_end(&mut start).map_err(io)?;
+    file.take(Header::BYTES as u64)
+        .read_to_end(&mut start)
+        .map_err(io)?;
     Ok(Header::peek(&start)?.format)
 }
 
@@ -111,9 +113,14 @@ fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), FileError> {
     };
     bytes.clear();
     let file = File::open(path).map_err(io)?;
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_end(bytes).map_err(io)?;
+    let read = file
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(bytes)
+        .map_err(io)?;
     match read as u64 > MAX_FILE_BYTES {
-        true => Err(damaged(format!("a file of more than {MAX_FILE_BYTES} bytes"))),
+        true => Err(damaged(format!(
+            "a file of more than {MAX_FILE_BYTES} bytes"
+        ))),
         false => Ok(()),
     }
 }
@@ -170,7 +177,11 @@ fn push_rg(row: &[u8], width: usize, labels: &mut Vec<u16>) -> Result<(), FileEr
         let (y, rgb) = (labels.len() / width, pixels[x]);
         return Err(FileError::Blue { x, y, rgb });
     }
-    labels.extend(pixels.iter().map(|pixel| u16::from_le_bytes([pixel[0], pixel[1]])));
+    labels.extend(
+        pixels
+            .iter()
+            .map(|pixel| u16::from_le_bytes([pixel[0], pixel[1]])),
+    );
     Ok(())
 }
 

@@ -45,7 +45,9 @@ pub fn read_npy(path: &Path) -> Result<ScoreMap, FileError> {
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(io)?;
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(io)?;
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
     decode_npy(&bytes)
 }
 
@@ -60,10 +62,21 @@ pub fn decode_npy(file: &[u8]) -> Result<ScoreMap, FileError> {
     let (height, width) = shape_of(entry(header, "shape")?)?;
     let columns_first = flag(entry(header, "fortran_order")?)?;
     let scores = kind.numbers(data, width * height)?;
-    let scores = if columns_first { transposed(&scores, height) } else { scores };
+    let scores = if columns_first {
+        transposed(&scores, height)
+    } else {
+        scores
+    };
     match scores.iter().position(|score| score.is_nan()) {
-        Some(at) => Err(FileError::NotANumber { x: at % width, y: at / width }),
-        None => Ok(ScoreMap { width, height, scores }),
+        Some(at) => Err(FileError::NotANumber {
+            x: at % width,
+            y: at / width,
+        }),
+        None => Ok(ScoreMap {
+            width,
+            height,
+            scores,
+        }),
     }
 }
 
@@ -76,8 +89,16 @@ fn split(file: &[u8]) -> Result<(&str, &[u8]), FileError> {
     let version = *rest.first().ok_or_else(truncated)?;
     let rest = rest.get(2..).ok_or_else(truncated)?;
     let (length, rest) = match version {
-        1 => (usize::from(u16::from_le_bytes(*rest.first_chunk().ok_or_else(truncated)?)), &rest[2..]),
-        2 | 3 => (u32::from_le_bytes(*rest.first_chunk().ok_or_else(truncated)?) as usize, &rest[4..]),
+        1 => (
+            usize::from(u16::from_le_bytes(
+                *rest.first_chunk().ok_or_else(truncated)?,
+            )),
+            &rest[2..],
+        ),
+        2 | 3 => (
+            u32::from_le_bytes(*rest.first_chunk().ok_or_else(truncated)?) as usize,
+            &rest[4..],
+        ),
         _ => return Err(npy(format!("format version {version} does not exist"))),
     };
     let (header, data) = rest.split_at_checked(length).ok_or_else(truncated)?;
@@ -106,7 +127,9 @@ fn flag(value: &str) -> Result<bool, FileError> {
 
 /// Height and width of `(height, width)`; single dimensions around them are none.
 fn shape_of(value: &str) -> Result<(usize, usize), FileError> {
-    let inside = value.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+    let inside = value
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'));
     let (inside, _) = inside.ok_or_else(|| npy("its shape is damaged"))?;
     let sides: Option<Vec<u64>> = inside
         .split(',')
@@ -141,7 +164,11 @@ struct Kind {
 
 impl Kind {
     fn of(descr: &str) -> Result<Self, FileError> {
-        let name: String = descr.chars().skip(1).take_while(|c| !"'\"".contains(*c)).collect();
+        let name: String = descr
+            .chars()
+            .skip(1)
+            .take_while(|c| !"'\"".contains(*c))
+            .collect();
         let mut letters = name.chars();
         let big_endian = match letters.next() {
             Some('<' | '=' | '|') => false,
@@ -197,11 +224,15 @@ fn f32_from_half(bits: u16) -> f32 {
 }
 
 fn wrong_kind(name: &str) -> FileError {
-    npy(format!("its numbers are `{name}`, not float16, float32 or float64 (f2, f4, f8)"))
+    npy(format!(
+        "its numbers are `{name}`, not float16, float32 or float64 (f2, f4, f8)"
+    ))
 }
 
 fn npy(reason: impl Into<String>) -> FileError {
-    FileError::Npy { reason: reason.into() }
+    FileError::Npy {
+        reason: reason.into(),
+    }
 }
 
 #[cfg(test)]
@@ -211,7 +242,13 @@ mod tests {
     /// A version 1 file.
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
         let length = (header.len() as u16).to_le_bytes();
-        [b"\x93NUMPY\x01\x00", length.as_slice(), header.as_bytes(), data].concat()
+        [
+            b"\x93NUMPY\x01\x00",
+            length.as_slice(),
+            header.as_bytes(),
+            data,
+        ]
+        .concat()
     }
 
     fn header(descr: &str, fortran: &str, shape: &str) -> String {
@@ -234,13 +271,25 @@ mod tests {
         let map = |descr: &str, data: Vec<u8>| {
             decode_npy(&file(&header(descr, "False", "(2, 3)"), &data)).unwrap()
         };
-        let doubles = expected.iter().flat_map(|&n| f64::from(n).to_le_bytes()).collect();
+        let doubles = expected
+            .iter()
+            .flat_map(|&n| f64::from(n).to_le_bytes())
+            .collect();
         let swapped = expected.iter().flat_map(|n| n.to_be_bytes()).collect();
         let halves = [0u16, 0x3400, 0xbe00, 0x4000, 0x3800, 0x3c00];
         let halves = halves.iter().flat_map(|n| n.to_le_bytes()).collect();
-        for (descr, data) in [("<f4", bytes_of(&expected)), ("<f8", doubles), (">f4", swapped), ("<f2", halves)] {
+        for (descr, data) in [
+            ("<f4", bytes_of(&expected)),
+            ("<f8", doubles),
+            (">f4", swapped),
+            ("<f2", halves),
+        ] {
             let map = map(descr, data);
-            assert_eq!((map.width(), map.height(), map.scores()), (3, 2, &expected[..]), "{descr}");
+            assert_eq!(
+                (map.width(), map.height(), map.scores()),
+                (3, 2, &expected[..]),
+                "{descr}"
+            );
         }
         let columns = bytes_of(&[0.0, 2.0, 0.25, 0.5, -1.5, 1.0]);
         let columns = decode_npy(&file(&header("<f4", "True", "(2, 3)"), &columns)).unwrap();
@@ -255,7 +304,11 @@ mod tests {
                 0 => fraction * 2f32.powi(-24),
                 _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
             };
-            if bits >> 15 == 1 { -magnitude } else { magnitude }
+            if bits >> 15 == 1 {
+                -magnitude
+            } else {
+                magnitude
+            }
         };
         for bits in (0..=u16::MAX).filter(|bits| bits & 0x7c00 != 0x7c00) {
             assert_eq!(f32_from_half(bits), value(bits), "{bits:#06x}");
@@ -272,10 +325,22 @@ mod tests {
         check_refused(&file(&good, &[0; 8])[..40], "ends within its header");
         check_refused(&file(&good, &[0; 9]), "8 bytes of data and 9 follow");
         check_refused(&file(&header("<i4", "False", "(1, 2)"), &[0; 8]), "`<i4`");
-        check_refused(&file(&header("<f4", "False", "(2,)"), &[0; 8]), "(2,), not (height, width)");
-        check_refused(&file(&header("<f4", "False", "(1, 1, 2)"), &[0; 8]), "not (height, width)");
-        check_refused(&file(&header("<f4", "maybe", "(1, 2)"), &[0; 8]), "neither C nor Fortran");
-        check_refused(&file(&header("<f4", "False", "(65536, 65536)"), &[]), "more than");
+        check_refused(
+            &file(&header("<f4", "False", "(2,)"), &[0; 8]),
+            "(2,), not (height, width)",
+        );
+        check_refused(
+            &file(&header("<f4", "False", "(1, 1, 2)"), &[0; 8]),
+            "not (height, width)",
+        );
+        check_refused(
+            &file(&header("<f4", "maybe", "(1, 2)"), &[0; 8]),
+            "neither C nor Fortran",
+        );
+        check_refused(
+            &file(&header("<f4", "False", "(65536, 65536)"), &[]),
+            "more than",
+        );
         check_refused(&file("{'descr': '<f4'}", &[]), "no 'shape'");
         check_refused(&file(&good, &bytes_of(&[1.0, f32::NAN])), "x=1, y=0 is NaN");
     }

@@ -76,43 +76,63 @@ impl Pairing {
 
     fn by_name(&mut self, truth: &Tree, others: &Tree) {
         let (true_names, other_names) = (truth.by_name(), others.by_name());
-        let names: BTreeSet<&OsStr> = true_names.keys().chain(other_names.keys()).copied().collect();
+        let names: BTreeSet<&OsStr> = true_names
+            .keys()
+            .chain(other_names.keys())
+            .copied()
+            .collect();
         for name in names {
             let ours = true_names.get(name).cloned().unwrap_or_default();
             let theirs = other_names.get(name).cloned().unwrap_or_default();
             let path = |tree: &Tree, key: &Path| tree.get(key).unwrap_or(key).to_owned();
             match (ours.as_slice(), theirs.as_slice()) {
                 ([key], [other]) => self.pair(key, &path(truth, key), &path(others, other)),
-                (keys, []) => keys.iter().for_each(|key| self.missing(&path(truth, key), others)),
-                ([], keys) => keys.iter().for_each(|key| self.extra(&path(others, key), truth, key)),
-                (_, keys) => keys.iter().for_each(|key| self.ambiguous(path(others, key), ours.len(), keys.len())),
+                (keys, []) => keys
+                    .iter()
+                    .for_each(|key| self.missing(&path(truth, key), others)),
+                ([], keys) => keys
+                    .iter()
+                    .for_each(|key| self.extra(&path(others, key), truth, key)),
+                (_, keys) => keys
+                    .iter()
+                    .for_each(|key| self.ambiguous(path(others, key), ours.len(), keys.len())),
             }
         }
     }
 
     fn pair(&mut self, key: &Path, truth: &Path, other: &Path) {
-        self.files.insert(key.to_owned(), (truth.to_owned(), other.to_owned()));
+        self.files
+            .insert(key.to_owned(), (truth.to_owned(), other.to_owned()));
     }
 
     fn missing(&mut self, truth: &Path, others: &Tree) {
         let root = others.root().display();
-        let message = format!("nothing under {root} belongs to this true mask; make it, or leave such pictures out with --allow-missing");
+        let message = format!(
+            "nothing under {root} belongs to this true mask; make it, or leave such pictures out with --allow-missing"
+        );
         self.add(truth.to_owned(), ProblemKind::Missing, message);
     }
 
     fn extra(&mut self, path: &Path, truth: &Tree, key: &Path) {
         let (root, key) = (truth.root().display(), key.display());
-        let message = format!("{root} has no true mask {key}; is this the prediction of another split?");
+        let message =
+            format!("{root} has no true mask {key}; is this the prediction of another split?");
         self.add(path.to_owned(), ProblemKind::Extra, message);
     }
 
     fn ambiguous(&mut self, path: PathBuf, truths: usize, others: usize) {
-        let message = format!("{truths} true masks and {others} files have this name; give both folders the same structure");
+        let message = format!(
+            "{truths} true masks and {others} files have this name; give both folders the same structure"
+        );
         self.add(path, ProblemKind::Ambiguous, message);
     }
 
     fn add(&mut self, path: PathBuf, kind: ProblemKind, message: String) {
-        self.problems.push(Problem { path, kind, message });
+        self.problems.push(Problem {
+            path,
+            kind,
+            message,
+        });
     }
 
     /// How the files were paired.
@@ -132,12 +152,16 @@ impl Pairing {
 
     /// The true mask and the other file of each pair, in the order of the truths' keys.
     pub fn files(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.files.values().map(|(truth, other)| (truth.as_path(), other.as_path()))
+        self.files
+            .values()
+            .map(|(truth, other)| (truth.as_path(), other.as_path()))
     }
 
     /// The key of each true mask, with its file and the other one, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Path, &Path)> {
-        self.files.iter().map(|(key, (truth, other))| (key.as_path(), truth.as_path(), other.as_path()))
+        self.files
+            .iter()
+            .map(|(key, (truth, other))| (key.as_path(), truth.as_path(), other.as_path()))
     }
 
     /// The other file of the true mask with this key.

@@ -67,6 +67,12 @@ impl fmt::Display for ProblemKind {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {}", self.kind, self.path.display(), self.message)
+        write!(
+            f,
+            "{}: {}: {}",
+            self.kind,
+            self.path.display(),
+            self.message
+        )
     }
 }

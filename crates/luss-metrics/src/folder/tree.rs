@@ -84,13 +84,16 @@ impl Tree {
         extension: &str,
         open: &mut Vec<PathBuf>,
     ) -> Result<(), FileError> {
-        let wanted = path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension));
+        let wanted = path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case(extension));
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => return self.read_folder(&path, extension, open),
             Ok(_) if wanted => self.add(path),
             Err(error) if wanted => {
                 let message = format!("{error}; is it a link whose target is gone?");
-                self.problems.push(problem(path, ProblemKind::Undecodable, message));
+                self.problems
+                    .push(problem(path, ProblemKind::Undecodable, message));
             }
             _ => {}
         }
@@ -98,13 +101,21 @@ impl Tree {
     }
 
     fn add(&mut self, path: PathBuf) {
-        let key = path.strip_prefix(&self.root).unwrap_or(&path).with_extension("");
+        let key = path
+            .strip_prefix(&self.root)
+            .unwrap_or(&path)
+            .with_extension("");
         match self.files.get(&key) {
             None => drop(self.files.insert(key, path)),
             Some(other) => {
-                let (first, second) = if *other < path { (other.clone(), path) } else { (path, other.clone()) };
+                let (first, second) = if *other < path {
+                    (other.clone(), path)
+                } else {
+                    (path, other.clone())
+                };
                 let message = format!("{} has the same name; remove one of them", first.display());
-                self.problems.push(problem(second, ProblemKind::Ambiguous, message));
+                self.problems
+                    .push(problem(second, ProblemKind::Ambiguous, message));
                 self.files.insert(key, first);
             }
         }
@@ -132,7 +143,9 @@ impl Tree {
 
     /// Keys and paths, in the order of the keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.files.iter().map(|(key, path)| (key.as_path(), path.as_path()))
+        self.files
+            .iter()
+            .map(|(key, path)| (key.as_path(), path.as_path()))
     }
 
     /// Links without a target, and files of one name.
@@ -144,7 +157,10 @@ impl Tree {
     pub(crate) fn by_name(&self) -> BTreeMap<&OsStr, Vec<&Path>> {
         let mut names: BTreeMap<&OsStr, Vec<&Path>> = BTreeMap::new();
         for key in self.files.keys() {
-            names.entry(key.file_name().unwrap_or_default()).or_default().push(key);
+            names
+                .entry(key.file_name().unwrap_or_default())
+                .or_default()
+                .push(key);
         }
         names
     }
@@ -156,5 +172,9 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn problem(path: PathBuf, kind: ProblemKind, message: String) -> Problem {
-    Problem { path, kind, message }
+    Problem {
+        path,
+        kind,
+        message,
+    }
 }

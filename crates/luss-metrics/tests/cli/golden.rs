@@ -20,12 +20,17 @@ struct Golden {
 impl Golden {
     /// `None`, with a printed line, where the folder is absent.
     fn open(name: &str) -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/metrics").join(name);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/golden/metrics")
+            .join(name);
         if !root.is_dir() {
             eprintln!("skipped: {} is absent", root.display());
             return None;
         }
-        Some(Self { root, place: Workplace::new() })
+        Some(Self {
+            root,
+            place: Workplace::new(),
+        })
     }
 
     fn json(&self, file: &str) -> Value {
@@ -35,21 +40,34 @@ impl Golden {
     #[track_caller]
     fn eval(&self, arguments: &[&str]) -> Value {
         let (pred, truth) = (self.root.join("pred"), self.root.join("gt"));
-        let folders = ["--pred", pred.to_str().unwrap(), "--truth", truth.to_str().unwrap()];
+        let folders = [
+            "--pred",
+            pred.to_str().unwrap(),
+            "--truth",
+            truth.to_str().unwrap(),
+        ];
         let rest = ["--classes", "50", "--json", "out.json", "--quiet"];
-        self.place.run(&[&folders[..], &rest, arguments].concat()).scored();
+        self.place
+            .run(&[&folders[..], &rest, arguments].concat())
+            .scored();
         self.place.read_json("out.json")
     }
 
     /// Writes a match file; keys count from `first`.
     fn write_match(&self, table: &Value, first: u16) {
         let plus = |n: u64| n + u64::from(1 - first);
-        let entry = |(key, class): (&String, &Value)| (plus(key.parse().unwrap()).to_string(), plus(class.as_u64().unwrap()).into());
+        let entry = |(key, class): (&String, &Value)| {
+            (
+                plus(key.parse().unwrap()).to_string(),
+                plus(class.as_u64().unwrap()).into(),
+            )
+        };
         let pairs = table.as_object().unwrap().iter();
         let known = pairs.filter(|(key, _)| key.parse::<u16>().unwrap() < 1000);
         let known = known.filter(|(key, _)| first == 0 || *key != "0");
         let file: Map<String, Value> = known.map(entry).collect();
-        self.place.file("match.json", Value::Object(file).to_string());
+        self.place
+            .file("match.json", Value::Object(file).to_string());
     }
 }
 
@@ -74,7 +92,10 @@ const NAMES: [(&str, &str); 13] = [
 fn differing(ours: &Value, expected: &Value, tolerance: f64) -> Vec<String> {
     let mut names = Vec::new();
     for (name, pointer) in NAMES {
-        match (ours.pointer(pointer).unwrap().as_f64(), expected[name].as_f64()) {
+        match (
+            ours.pointer(pointer).unwrap().as_f64(),
+            expected[name].as_f64(),
+        ) {
             (Some(ours), Some(theirs)) if (100.0 * ours - theirs).abs() <= tolerance => {}
             (None, None) => {}
             (_, None) if expected.get(name).is_none() => {}
@@ -94,12 +115,18 @@ fn differing(ours: &Value, expected: &Value, tolerance: f64) -> Vec<String> {
 
 #[track_caller]
 fn assert_scores(ours: &Value, expected: &Value, tolerance: f64) {
-    assert!(expected.is_object(), "an expectation that is none: {expected}");
+    assert!(
+        expected.is_object(),
+        "an expectation that is none: {expected}"
+    );
     assert_eq!(differing(ours, expected, tolerance), [""; 0]);
 }
 
 fn check_regular(golden: &Golden) {
-    let (official, independent) = (golden.json("official.json"), golden.json("independent.json"));
+    let (official, independent) = (
+        golden.json("official.json"),
+        golden.json("independent.json"),
+    );
     let raw = golden.eval(&[]);
     assert_scores(&raw, &independent["raw"], EXACT);
     assert_scores(&raw, &official["imagenets_raw"], TOOLBOX);
@@ -108,7 +135,10 @@ fn check_regular(golden: &Golden) {
     assert_scores(&matched, &independent["matched"], EXACT);
     assert_scores(&matched, &official["imagenets_matched"], TOOLBOX);
     let fitted = golden.eval(&["--match", "image"]);
-    assert_eq!(fitted["matching"]["total"], independent["match_square_total"]);
+    assert_eq!(
+        fitted["matching"]["total"],
+        independent["match_square_total"]
+    );
 }
 
 #[test]
@@ -124,7 +154,10 @@ fn attention_thresholds_score_as_in_the_published_evaluator() {
         return;
     };
     check_regular(&golden);
-    let (official, independent) = (golden.json("official.json"), golden.json("independent.json"));
+    let (official, independent) = (
+        golden.json("official.json"),
+        golden.json("independent.json"),
+    );
     let maps = golden.root.join("pred");
     for (threshold, table) in official["pass_match"].as_object().unwrap() {
         golden.write_match(table, 0);
@@ -143,7 +176,10 @@ fn every_edge_case_scores_as_in_the_toolbox() {
     let Some(golden) = Golden::open("b_edge50") else {
         return;
     };
-    let (official, independent) = (golden.json("official.json"), golden.json("independent.json"));
+    let (official, independent) = (
+        golden.json("official.json"),
+        golden.json("independent.json"),
+    );
     // Picture 037 is exactly 50 %, which the toolbox's single precision places above.
     let half = ["ML", "L", "BML", "BL"];
     let raw = golden.eval(&["--out-of-range", "reference"]);
@@ -154,11 +190,23 @@ fn every_edge_case_scores_as_in_the_toolbox() {
     for id in 1..=1000 {
         table.entry(id.to_string()).or_insert(0.into());
     }
-    golden.place.file("match.json", Value::Object(table).to_string());
+    golden
+        .place
+        .file("match.json", Value::Object(table).to_string());
     let other = golden.eval(&["--match", "match.json"]);
     assert_scores(&other, &independent["rect_unmatched_to_other"], EXACT);
-    assert_eq!(differing(&other, &official["rect_unmatched_to_other"], TOOLBOX), half);
+    assert_eq!(
+        differing(&other, &official["rect_unmatched_to_other"], TOOLBOX),
+        half
+    );
 
-    let fitted = golden.eval(&["--match", "image", "--clusters", "60", "--out-of-range", "reference"]);
+    let fitted = golden.eval(&[
+        "--match",
+        "image",
+        "--clusters",
+        "60",
+        "--out-of-range",
+        "reference",
+    ]);
     assert_eq!(fitted["matching"]["total"], independent["match_rect_total"]);
 }

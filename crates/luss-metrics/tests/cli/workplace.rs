@@ -37,7 +37,13 @@ impl Workplace {
     }
 
     /// Writes a PNG of any kind.
-    pub(crate) fn png(&self, name: &str, size: (u32, u32), kind: (ColorType, BitDepth), rows: &[u8]) {
+    pub(crate) fn png(
+        &self,
+        name: &str,
+        size: (u32, u32),
+        kind: (ColorType, BitDepth),
+        rows: &[u8],
+    ) {
         let file = BufWriter::new(File::create(self.made(name)).unwrap());
         let mut encoder = Encoder::new(file, size.0, size.1);
         encoder.set_color(kind.0);
@@ -45,7 +51,11 @@ impl Workplace {
         if kind.0 == ColorType::Indexed {
             encoder.set_palette([9; 3].repeat(256));
         }
-        encoder.write_header().unwrap().write_image_data(rows).unwrap();
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(rows)
+            .unwrap();
     }
 
     pub(crate) fn file(&self, name: &str, bytes: impl AsRef<[u8]>) {
@@ -54,10 +64,23 @@ impl Workplace {
 
     /// Writes a map of `float32` scores.
     pub(crate) fn npy(&self, name: &str, (width, height): (u32, u32), scores: &[f32]) {
-        let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({height}, {width}), }}\n");
+        let header =
+            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({height}, {width}), }}\n");
         let length = (header.len() as u16).to_le_bytes();
-        let data: Vec<u8> = scores.iter().flat_map(|score| score.to_le_bytes()).collect();
-        self.file(name, [b"\x93NUMPY\x01\x00", length.as_slice(), header.as_bytes(), &data].concat());
+        let data: Vec<u8> = scores
+            .iter()
+            .flat_map(|score| score.to_le_bytes())
+            .collect();
+        self.file(
+            name,
+            [
+                b"\x93NUMPY\x01\x00",
+                length.as_slice(),
+                header.as_bytes(),
+                &data,
+            ]
+            .concat(),
+        );
     }
 
     /// The path of a file whose folder exists.
@@ -70,12 +93,36 @@ impl Workplace {
     /// Three good pictures of 4 by 3 pixels and 3 classes, in class folders.
     pub(crate) fn with_three_pictures() -> Self {
         let place = Self::new();
-        place.mask("truth/a/one.png", (4, 3), &[0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1000]);
-        place.mask("pred/a/one.png", (4, 3), &[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
-        place.mask("truth/a/two.png", (4, 3), &[2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0]);
-        place.mask("pred/a/two.png", (4, 3), &[2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0]);
-        place.mask("truth/b/three.png", (3, 4), &[3, 3, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0]);
-        place.mask("pred/b/three.png", (3, 4), &[0, 3, 3, 0, 3, 3, 0, 0, 0, 0, 0, 0]);
+        place.mask(
+            "truth/a/one.png",
+            (4, 3),
+            &[0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1000],
+        );
+        place.mask(
+            "pred/a/one.png",
+            (4, 3),
+            &[0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1],
+        );
+        place.mask(
+            "truth/a/two.png",
+            (4, 3),
+            &[2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0],
+        );
+        place.mask(
+            "pred/a/two.png",
+            (4, 3),
+            &[2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0],
+        );
+        place.mask(
+            "truth/b/three.png",
+            (3, 4),
+            &[3, 3, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0],
+        );
+        place.mask(
+            "pred/b/three.png",
+            (3, 4),
+            &[0, 3, 3, 0, 3, 3, 0, 0, 0, 0, 0, 0],
+        );
         place
     }
 
@@ -86,13 +133,20 @@ impl Workplace {
 
     /// Runs it on `pred` and `truth` with 3 classes.
     pub(crate) fn eval(&self, arguments: &[&str]) -> Run {
-        self.run(&[&["--pred", "pred", "--truth", "truth", "--classes", "3"], arguments].concat())
+        self.run(
+            &[
+                &["--pred", "pred", "--truth", "truth", "--classes", "3"],
+                arguments,
+            ]
+            .concat(),
+        )
     }
 
     /// The JSON of such a run, which must have scored.
     #[track_caller]
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
-        self.eval(&[&["--json", "out.json"], arguments].concat()).scored();
+        self.eval(&[&["--json", "out.json"], arguments].concat())
+            .scored();
         self.read_json("out.json")
     }
 
@@ -131,7 +185,11 @@ impl Run {
         assert_eq!(self.code, 2, "{}", self.stderr);
         assert_eq!(self.stdout, "");
         for part in parts {
-            assert!(self.stderr.contains(part), "no `{part}` in: {}", self.stderr);
+            assert!(
+                self.stderr.contains(part),
+                "no `{part}` in: {}",
+                self.stderr
+            );
         }
         self
     }

@@ -3,10 +3,7 @@
 use std::{path::PathBuf, str::FromStr};
 
 use clap::{Parser, ValueEnum};
-use luss_metrics::{
-    MatchingRule, ThresholdRule,
-    folder::MaskFormat,
-};
+use luss_metrics::{MatchingRule, ThresholdRule, folder::MaskFormat};
 
 /// Scores a folder of predicted masks against a folder of true ones.
 ///
@@ -41,8 +38,8 @@ All numbers in files are ratios from 0 to 1; tables are in percent. The JSON is 
 )]
 pub(crate) struct Arguments {
     /// Folder of predicted masks, at any depth.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) pred: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "compare")]
+    pub(crate) pred: Option<PathBuf>,
 
     /// Folder of true masks, at any depth.
     #[arg(long, value_name = "DIR")]
@@ -73,16 +70,22 @@ pub(crate) struct Arguments {
 
     /// The attention threshold: a number, `best` (highest matched mIoU of 0, 0.01, … 0.8; uses the
     /// true masks), or, without masks, `otsu` or `share:X` (at most a share X of all pixels stays).
-    #[arg(long, value_name = "T|best|otsu|share:X", requires = "scores", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "T|best|otsu|share:X",
+        requires = "scores",
+        allow_negative_numbers = true
+    )]
     pub(crate) threshold: Option<ThresholdArgument>,
 
     /// Writes matched mIoU at all 81 thresholds (CSV), at hardly more cost than one.
     #[arg(long, value_name = "FILE", requires = "scores")]
     pub(crate) threshold_curve: Option<PathBuf>,
 
-    /// Compares with a second folder of predictions, picture by picture.
-    #[arg(long, value_name = "DIR_B")]
-    pub(crate) compare: Option<PathBuf>,
+    /// Compares with a second folder of predictions, picture by picture: `--pred A --compare B`, or
+    /// `--compare A B`.
+    #[arg(long, value_name = "DIR", num_args = 1..=2)]
+    pub(crate) compare: Vec<PathBuf>,
 
     /// Attention maps of the second folder; needed with both --compare and --scores.
     #[arg(long, value_name = "DIR", requires_all = ["compare", "scores"])]
@@ -182,7 +185,9 @@ impl FromStr for MatchArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let rule = MatchingRule::ALL.into_iter().find(|rule| rule.name() == text);
+        let rule = MatchingRule::ALL
+            .into_iter()
+            .find(|rule| rule.name() == text);
         match (text, rule) {
             ("none", _) => Ok(MatchArgument::None),
             (_, Some(rule)) => Ok(MatchArgument::Fit(rule)),
@@ -211,12 +216,18 @@ impl FromStr for ThresholdArgument {
 }
 
 fn share_of(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("`{text}` is no share between 0 and 1, such as share:0.35"))
 }
 
 fn threshold_of(text: &str) -> Result<f32, String> {
-    let threshold = text.parse().ok().filter(|threshold: &f32| !threshold.is_nan());
+    let threshold = text
+        .parse()
+        .ok()
+        .filter(|threshold: &f32| !threshold.is_nan());
     threshold.ok_or_else(|| format!("`{text}` is none of: a number, best, otsu, share:X"))
 }
 

@@ -13,17 +13,30 @@ const COMPARISON_RESAMPLES: u32 = 1000;
 
 /// The intervals of one folder's scores.
 pub(crate) fn intervals(scored: &Scored, resamples: u32, settings: &Settings) -> Result<Intervals> {
-    let images: Vec<ImageCounts> = scored.counts.iter().map(|(_, counts)| counts.clone()).collect();
-    let predictions = Predictions { images: &images, fit: fit(settings) };
+    let images: Vec<ImageCounts> = scored
+        .counts
+        .iter()
+        .map(|(_, counts)| counts.clone())
+        .collect();
+    let predictions = Predictions {
+        images: &images,
+        fit: fit(settings),
+    };
     Ok(bootstrap(resamples, settings).intervals(&predictions, &settings.protocol)?)
 }
 
 /// Two folders, over the pictures that are complete in both.
 pub(crate) fn compare(a: &Scored, b: &Scored, settings: &Settings) -> Result<Comparison> {
     let (ours, theirs) = common(a, b);
-    ensure!(!ours.is_empty(), "the two folders have no complete picture in common");
+    ensure!(
+        !ours.is_empty(),
+        "the two folders have no complete picture in common"
+    );
     let resamples = settings.arguments.bootstrap.unwrap_or(COMPARISON_RESAMPLES);
-    let predictions = |images| Predictions { images, fit: fit(settings) };
+    let predictions = |images| Predictions {
+        images,
+        fit: fit(settings),
+    };
     let (ours, theirs) = (predictions(&ours), predictions(&theirs));
     Ok(bootstrap(resamples, settings).compare(&ours, &theirs, &settings.protocol)?)
 }
@@ -31,7 +44,11 @@ pub(crate) fn compare(a: &Scored, b: &Scored, settings: &Settings) -> Result<Com
 /// The counts of the pictures that both have, in the order of their keys.
 fn common(a: &Scored, b: &Scored) -> (Vec<ImageCounts>, Vec<ImageCounts>) {
     let key = |scored: &Scored, index: usize| scored.pairs.pictures[index].key.clone();
-    let mut theirs = b.counts.iter().map(|(index, counts)| (key(b, *index), counts)).peekable();
+    let mut theirs = b
+        .counts
+        .iter()
+        .map(|(index, counts)| (key(b, *index), counts))
+        .peekable();
     let mut both = (Vec::new(), Vec::new());
     for (index, counts) in &a.counts {
         let wanted = key(a, *index);
@@ -55,6 +72,9 @@ fn fit(settings: &Settings) -> Fit {
     match &settings.meaning {
         Meaning::Classes => Fit::AsTheyAre,
         Meaning::Fixed(matching) => Fit::Fixed(matching.clone()),
-        Meaning::Fit(rule) => Fit::Refit { rule: *rule, clusters: settings.clusters },
+        Meaning::Fit(rule) => Fit::Refit {
+            rule: *rule,
+            clusters: settings.clusters,
+        },
     }
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use luss_metrics::folder::{MaskFormat, Pairing, PairingRule, Problem, ProblemKind, Tree, mask_format};
+use luss_metrics::folder::{
+    MaskFormat, Pairing, PairingRule, Problem, ProblemKind, Tree, mask_format,
+};
 
 use crate::{arguments::FormatArgument, settings::Settings};
 
@@ -72,7 +74,9 @@ impl Pairs {
             }
         }
         let problems = || scores.problems().iter();
-        self.spare_scores = problems().filter(|problem| problem.kind == ProblemKind::Extra).count();
+        self.spare_scores = problems()
+            .filter(|problem| problem.kind == ProblemKind::Extra)
+            .count();
         let others = problems().filter(|problem| problem.kind == ProblemKind::Ambiguous);
         self.problems.extend(others.cloned());
     }
@@ -111,6 +115,9 @@ fn missing_scores(picture: &Picture, folder: &Path) -> Problem {
     Problem {
         path: picture.prediction.clone(),
         kind: ProblemKind::Missing,
-        message: format!("nothing under {} holds its attention; write one .npy for each prediction", folder.display()),
+        message: format!(
+            "nothing under {} holds its attention; write one .npy for each prediction",
+            folder.display()
+        ),
     }
 }

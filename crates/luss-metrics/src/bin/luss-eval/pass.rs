@@ -31,7 +31,9 @@ pub(crate) fn pass<T: Sync, S: Send>(
     thread::scope(|scope| {
         let handles: Vec<_> = (0..threads).map(|_| scope.spawn(share)).collect();
         let states = handles.into_iter().map(|handle| handle.join());
-        states.map(|state| state.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        states
+            .map(|state| state.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
     })
 }
 

@@ -34,13 +34,34 @@ impl Loader {
     /// Reads all files of a picture; says of each what is wrong with it.
     pub(crate) fn load(&mut self, picture: &Picture) -> Result<Loaded, Vec<Problem>> {
         let mut problems = Vec::new();
-        let truth = noted(self.truth.read(&picture.truth), &picture.truth, &mut problems);
-        let prediction = noted(self.prediction.read(&picture.prediction), &picture.prediction, &mut problems);
-        let scores = picture.scores.as_deref().map(|path| noted(read_npy(path), path, &mut problems));
-        match (truth, prediction, scores.map_or(Some(None), |scores| scores.map(Some))) {
+        let truth = noted(
+            self.truth.read(&picture.truth),
+            &picture.truth,
+            &mut problems,
+        );
+        let prediction = noted(
+            self.prediction.read(&picture.prediction),
+            &picture.prediction,
+            &mut problems,
+        );
+        let scores = picture
+            .scores
+            .as_deref()
+            .map(|path| noted(read_npy(path), path, &mut problems));
+        match (
+            truth,
+            prediction,
+            scores.map_or(Some(None), |scores| scores.map(Some)),
+        ) {
             (Some((truth, _)), Some((prediction, _)), Some(scores)) => {
-                let loaded = Loaded { truth, prediction, scores };
-                loaded.check_sizes(picture).map_err(|problem| vec![problem])?;
+                let loaded = Loaded {
+                    truth,
+                    prediction,
+                    scores,
+                };
+                loaded
+                    .check_sizes(picture)
+                    .map_err(|problem| vec![problem])?;
                 Ok(loaded)
             }
             _ => Err(problems),
@@ -53,7 +74,8 @@ fn noted<T>(read: Result<T, FileError>, path: &Path, problems: &mut Vec<Problem>
         FileError::Format { .. } => ProblemKind::MixedFormat,
         _ => ProblemKind::Undecodable,
     };
-    read.map_err(|error| problems.push(problem(path, kind(&error), error.to_string()))).ok()
+    read.map_err(|error| problems.push(problem(path, kind(&error), error.to_string())))
+        .ok()
 }
 
 impl Loaded {
@@ -61,7 +83,11 @@ impl Loaded {
         let (truth, prediction) = (self.truth.size(), self.prediction.size());
         if truth != prediction {
             let message = Error::SizeMismatch { prediction, truth }.to_string();
-            return Err(problem(&picture.prediction, ProblemKind::WrongSize, message));
+            return Err(problem(
+                &picture.prediction,
+                ProblemKind::WrongSize,
+                message,
+            ));
         }
         let (Some(scores), Some(path)) = (&self.scores, &picture.scores) else {
             return Ok(());
@@ -71,7 +97,10 @@ impl Loaded {
         }
         let message = format!(
             "the scores are {}x{} but the mask is {}x{} (width x height); resize them (bilinear) to the mask's size, in the order height x width",
-            scores.width(), scores.height(), truth.0, truth.1
+            scores.width(),
+            scores.height(),
+            truth.0,
+            truth.1
         );
         Err(problem(path, ProblemKind::WrongSize, message))
     }
@@ -95,7 +124,11 @@ impl Loaded {
 
     /// The prediction with each cluster replaced by its class. Where ids out of range are dropped
     /// they keep an id out of range, each one of its own.
-    pub(crate) fn matched(&self, matching: &Matching, protocol: &Protocol) -> Result<LabelMask, Error> {
+    pub(crate) fn matched(
+        &self,
+        matching: &Matching,
+        protocol: &Protocol,
+    ) -> Result<LabelMask, Error> {
         if protocol.out_of_range == OutOfRange::Error {
             return matching.apply(&self.prediction);
         }
@@ -105,7 +138,10 @@ impl Loaded {
             id => id,
         };
         let mut matched = self.prediction.clone();
-        matched.labels_mut().iter_mut().for_each(|id| *id = class_of(*id));
+        matched
+            .labels_mut()
+            .iter_mut()
+            .for_each(|id| *id = class_of(*id));
         Ok(matched)
     }
 
@@ -132,5 +168,9 @@ pub(crate) fn problem_of(error: &Error, picture: &Picture) -> Problem {
 
 fn problem(path: &Path, kind: ProblemKind, message: String) -> Problem {
     let path = path.to_owned();
-    Problem { path, kind, message }
+    Problem {
+        path,
+        kind,
+        message,
+    }
 }

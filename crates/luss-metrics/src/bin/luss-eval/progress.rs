@@ -25,7 +25,10 @@ pub(crate) struct Progress {
 enum Shown {
     Nothing,
     Bar(ProgressBar),
-    Lines { start: Instant, last: Mutex<Instant> },
+    Lines {
+        start: Instant,
+        last: Mutex<Instant>,
+    },
 }
 
 impl Progress {
@@ -66,7 +69,10 @@ impl Progress {
         *last = Instant::now();
         let rate = done as f64 / start.elapsed().as_secs_f64();
         let left = (self.total - done) as f64 / rate;
-        eprintln!("{}: {done} of {} pictures, {rate:.0} a second, {left:.0} s left", self.what, self.total);
+        eprintln!(
+            "{}: {done} of {} pictures, {rate:.0} a second, {left:.0} s left",
+            self.what, self.total
+        );
     }
 }
 
@@ -80,6 +86,7 @@ impl Drop for Progress {
 
 fn bar(what: &'static str, total: u64) -> ProgressBar {
     let template = "{msg} [{wide_bar}] {pos}/{len} {per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(total).with_style(style).with_message(what)
 }

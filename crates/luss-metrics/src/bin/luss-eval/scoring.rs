@@ -10,8 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Result, ensure};
 use luss_metrics::{
     ChosenThreshold, Error, Evaluator, ImageCounts, Matching, MatchingRule, OutOfRange, Overlap,
-    Protocol, Report, ThresholdPoint, Ties,
-    folder::Problem,
+    Protocol, Report, ThresholdPoint, Ties, folder::Problem,
 };
 
 use crate::{
@@ -44,10 +43,18 @@ pub(crate) struct Scored {
 }
 
 impl Scored {
-    /// Scores a folder, or refuses with the list of its problems.
-    pub(crate) fn new(submission: Submission, settings: &Settings) -> Result<Self> {
+    /// Scores a folder, or refuses with the list of its problems. Those `before` are of another
+    /// folder, and belong into the same file.
+    pub(crate) fn new(
+        submission: Submission,
+        before: &[Problem],
+        settings: &Settings,
+    ) -> Result<Self> {
         let pairs = Pairs::new(submission, settings)?;
-        let Thresholding { chosen: threshold, curve } = Thresholding::new(&pairs, settings)?;
+        let Thresholding {
+            chosen: threshold,
+            curve,
+        } = Thresholding::new(&pairs, settings)?;
         let scoring = Scoring {
             pairs: &pairs,
             settings,
@@ -57,14 +64,31 @@ impl Scored {
         let mut sum = scoring.count()?;
         sum.problems.extend(pairs.problems.iter().cloned());
         sum.problems.sort();
-        problems::report(&sum.problems, settings)?;
+        problems::report(before, &sum.problems, settings)?;
         ensure!(!sum.counted.is_empty(), "no picture is left to score");
         let (matching, ties) = scoring.finish(&mut sum)?;
         let (evaluator, problems) = (sum.evaluator, sum.problems);
-        let kept = sum.counted.into_iter().filter_map(|(index, counts)| Some((index, counts?)));
-        let counts = if settings.resamples() { kept.collect() } else { Vec::new() };
+        let kept = sum
+            .counted
+            .into_iter()
+            .filter_map(|(index, counts)| Some((index, counts?)));
+        let counts = if settings.resamples() {
+            kept.collect()
+        } else {
+            Vec::new()
+        };
         let report = evaluator.report();
-        Ok(Self { pairs, evaluator, report, matching, ties, threshold, curve, problems, counts })
+        Ok(Self {
+            pairs,
+            evaluator,
+            report,
+            matching,
+            ties,
+            threshold,
+            curve,
+            problems,
+            counts,
+        })
     }
 }
 
@@ -92,7 +116,9 @@ impl Scoring<'_> {
     }
 
     fn share(&self) -> Share {
-        let Protocol { classes, ignore, .. } = *self.protocol();
+        let Protocol {
+            classes, ignore, ..
+        } = *self.protocol();
         let fits = matches!(self.settings.meaning, Meaning::Fit(_));
         Share {
             loader: Loader::new(self.pairs),
@@ -105,9 +131,19 @@ impl Scoring<'_> {
 
     /// The pass over all pictures.
     fn count(&self) -> Result<Share> {
-        let progress = Progress::new("scoring", self.pairs.pictures.len(), self.settings.arguments.quiet);
+        let progress = Progress::new(
+            "scoring",
+            self.pairs.pictures.len(),
+            self.settings.arguments.quiet,
+        );
         let work = |share: &mut Share, index, picture: &Picture| self.add(share, index, picture);
-        let shares = pass(&self.pairs.pictures, self.settings.threads, &progress, || self.share(), work);
+        let shares = pass(
+            &self.pairs.pictures,
+            self.settings.threads,
+            &progress,
+            || self.share(),
+            work,
+        );
         let mut shares = shares.into_iter();
         let mut sum = shares.next().unwrap_or_else(|| self.share());
         for share in shares {
@@ -151,17 +187,28 @@ impl Scoring<'_> {
         Ok(counts)
     }
 
-    fn add_overlap(&self, overlap: &mut Overlap, counts: &ImageCounts, loaded: &Loaded) -> Result<(), Error> {
+    fn add_overlap(
+        &self,
+        overlap: &mut Overlap,
+        counts: &ImageCounts,
+        loaded: &Loaded,
+    ) -> Result<(), Error> {
         match overlap.add_counts(counts) {
-            Err(Error::LabelOutOfRange { .. }) if self.drops_strays() => {
-                overlap.add(&loaded.without_strays(self.settings.clusters), &loaded.truth)
-            }
+            Err(Error::LabelOutOfRange { .. }) if self.drops_strays() => overlap.add(
+                &loaded.without_strays(self.settings.clusters),
+                &loaded.truth,
+            ),
             added => added,
         }
     }
 
     /// Whether a picture could be scored from its counts.
-    fn add_matched(&self, evaluator: &mut Evaluator, counts: &ImageCounts, matching: &Matching) -> Result<bool, Error> {
+    fn add_matched(
+        &self,
+        evaluator: &mut Evaluator,
+        counts: &ImageCounts,
+        matching: &Matching,
+    ) -> Result<bool, Error> {
         match counts.matched(matching) {
             Ok(Some(matched)) => evaluator.add_counts(&matched).map(|()| true),
             Ok(None) => Ok(false),
@@ -170,7 +217,12 @@ impl Scoring<'_> {
         }
     }
 
-    fn add_masks(&self, evaluator: &mut Evaluator, loaded: &Loaded, matching: &Matching) -> Result<(), Error> {
+    fn add_masks(
+        &self,
+        evaluator: &mut Evaluator,
+        loaded: &Loaded,
+        matching: &Matching,
+    ) -> Result<(), Error> {
         evaluator.add(&loaded.matched(matching, self.protocol())?, &loaded.truth)
     }
 
@@ -228,21 +280,41 @@ impl Scoring<'_> {
     }
 
     fn score_again(&self, pictures: &[&Picture], matching: &Matching) -> Result<Evaluator> {
-        let progress = Progress::new("joined clusters", pictures.len(), self.settings.arguments.quiet);
+        let progress = Progress::new(
+            "joined clusters",
+            pictures.len(),
+            self.settings.arguments.quiet,
+        );
         let work = |(share, changed): &mut (Share, Vec<String>), _, picture: &&Picture| {
             changed.extend(self.add_again(share, picture, matching).err());
         };
-        let shares = pass(pictures, self.settings.threads, &progress, || (self.share(), Vec::new()), work);
+        let shares = pass(
+            pictures,
+            self.settings.threads,
+            &progress,
+            || (self.share(), Vec::new()),
+            work,
+        );
         let mut sum = Evaluator::new(*self.protocol());
         for (share, changed) in shares {
-            ensure!(changed.is_empty(), "a file changed while it was scored: {}", changed[0]);
+            ensure!(
+                changed.is_empty(),
+                "a file changed while it was scored: {}",
+                changed[0]
+            );
             sum.merge(&share.evaluator)?;
         }
         Ok(sum)
     }
 
-    fn add_again(&self, share: &mut Share, picture: &Picture, matching: &Matching) -> Result<(), String> {
-        let first = |problems: Vec<Problem>| problems.first().map(Problem::to_string).unwrap_or_default();
+    fn add_again(
+        &self,
+        share: &mut Share,
+        picture: &Picture,
+        matching: &Matching,
+    ) -> Result<(), String> {
+        let first =
+            |problems: Vec<Problem>| problems.first().map(Problem::to_string).unwrap_or_default();
         let mut loaded = share.loader.load(picture).map_err(first)?;
         loaded.apply_threshold(self.threshold);
         let added = self.add_masks(&mut share.evaluator, &loaded, matching);

@@ -27,6 +27,10 @@ pub(crate) enum Meaning {
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
     pub(crate) arguments: &'a Arguments,
+    /// The folder of predictions.
+    pub(crate) prediction: &'a Path,
+    /// The folder that it is compared with.
+    pub(crate) compared: Option<&'a Path>,
     pub(crate) protocol: Protocol,
     pub(crate) meaning: Meaning,
     /// Number of predicted ids, without "other".
@@ -39,12 +43,19 @@ impl<'a> Settings<'a> {
     pub(crate) fn new(arguments: &'a Arguments) -> Result<Self> {
         let protocol = protocol_of(arguments)?;
         let meaning = meaning_of(arguments)?;
+        let (prediction, compared) = folders_of(arguments)?;
         let settings = Self {
             arguments,
+            prediction,
+            compared,
             protocol,
             clusters: clusters_of(arguments, &meaning)?,
             meaning,
-            names: arguments.names.as_deref().map(|file| Names::read(file, protocol.classes)).transpose()?,
+            names: arguments
+                .names
+                .as_deref()
+                .map(|file| Names::read(file, protocol.classes))
+                .transpose()?,
             threads: threads_of(arguments.threads),
         };
         settings.check_combinations()?;
@@ -59,16 +70,22 @@ impl<'a> Settings<'a> {
 
     /// Whether all 81 thresholds are asked for.
     pub(crate) fn wants_curve(&self) -> bool {
-        self.arguments.threshold_curve.is_some() || self.threshold() == Some(ThresholdRule::Validation)
+        self.arguments.threshold_curve.is_some()
+            || self.threshold() == Some(ThresholdRule::Validation)
     }
 
     /// Whether the counts of each picture are needed to the end.
     pub(crate) fn resamples(&self) -> bool {
-        self.arguments.bootstrap.is_some() || self.arguments.compare.is_some()
+        self.arguments.bootstrap.is_some() || self.compared.is_some()
     }
 
     fn check_combinations(&self) -> Result<()> {
-        let Arguments { compare, scores, compare_scores, save_match, .. } = self.arguments;
+        let Arguments {
+            scores,
+            compare_scores,
+            save_match,
+            ..
+        } = self.arguments;
         if self.wants_curve() {
             ensure!(
                 matches!(self.meaning, Meaning::Fit(MatchingRule::ImageLevel)),
@@ -80,7 +97,7 @@ impl<'a> Settings<'a> {
             );
         }
         ensure!(
-            compare.is_none() || scores.is_some() == compare_scores.is_some(),
+            self.compared.is_none() || scores.is_some() == compare_scores.is_some(),
             "--compare with --scores needs the maps of the second folder too: --compare-scores DIR"
         );
         ensure!(
@@ -92,14 +109,47 @@ impl<'a> Settings<'a> {
 
     /// A run of hours should not end with a folder that does not exist.
     fn check_outputs(&self) -> Result<()> {
-        let Arguments { json, csv, markdown, problems, save_match, threshold_curve, .. } = self.arguments;
-        for file in [json, csv, markdown, problems, save_match, threshold_curve].into_iter().flatten() {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let Arguments {
+            json,
+            csv,
+            markdown,
+            problems,
+            save_match,
+            threshold_curve,
+            ..
+        } = self.arguments;
+        for file in [json, csv, markdown, problems, save_match, threshold_curve]
+            .into_iter()
+            .flatten()
+        {
+            let folder = file
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new("."));
-            ensure!(folder.is_dir(), "{} cannot be written: there is no folder {}; create it", file.display(), folder.display());
-            ensure!(!file.is_dir(), "{} cannot be written: it is a folder; name a file", file.display());
+            ensure!(
+                folder.is_dir(),
+                "{} cannot be written: there is no folder {}; create it",
+                file.display(),
+                folder.display()
+            );
+            ensure!(
+                !file.is_dir(),
+                "{} cannot be written: it is a folder; name a file",
+                file.display()
+            );
         }
         Ok(())
+    }
+}
+
+/// The folder to score and the one to compare it with.
+fn folders_of(arguments: &Arguments) -> Result<(&Path, Option<&Path>)> {
+    match (arguments.pred.as_deref(), arguments.compare.as_slice()) {
+        (Some(a), []) => Ok((a, None)),
+        (Some(a), [b]) => Ok((a, Some(b))),
+        (None, [a, b]) => Ok((a, Some(b))),
+        (Some(_), _) => bail!("--compare takes two folders without --pred, and one with it"),
+        (None, _) => bail!("--compare takes two folders without --pred: --compare A B"),
     }
 }
 
@@ -132,13 +182,20 @@ fn meaning_of(arguments: &Arguments) -> Result<Meaning> {
         MatchArgument::File(file) => file,
     };
     let text = fs::read_to_string(file).with_context(|| {
-        format!("--match {}: no rule (none, image, pixel, iou, many-to-one) and no readable file", file.display())
+        format!(
+            "--match {}: no rule (none, image, pixel, iou, many-to-one) and no readable file",
+            file.display()
+        )
     })?;
     let matching = Matching::from_json(&text).with_context(|| file.display().to_string())?;
     let classes = (1..=matching.clusters()).map(|cluster| matching.class_of(cluster));
     let highest = classes.max().unwrap_or_default();
     if highest > arguments.classes {
-        bail!("{}: it leads to class {highest}, but there are {} classes; was it made for another subset?", file.display(), arguments.classes);
+        bail!(
+            "{}: it leads to class {highest}, but there are {} classes; was it made for another subset?",
+            file.display(),
+            arguments.classes
+        );
     }
     Ok(Meaning::Fixed(matching))
 }

@@ -24,7 +24,10 @@ pub(crate) struct Thresholding {
 impl Thresholding {
     pub(crate) fn new(pairs: &Pairs, settings: &Settings) -> Result<Self> {
         let Some(rule) = settings.threshold() else {
-            return Ok(Self { chosen: None, curve: None });
+            return Ok(Self {
+                chosen: None,
+                curve: None,
+            });
         };
         let curve = match settings.wants_curve() {
             true => Some(curve(pairs, settings)?),
@@ -36,7 +39,10 @@ impl Thresholding {
             _ => rule.choose_without_masks(&histogram(pairs, settings)?)?,
         };
         let curve = curve.map(|curve| curve.points()).transpose()?;
-        Ok(Self { chosen: Some(chosen), curve })
+        Ok(Self {
+            chosen: Some(chosen),
+            curve,
+        })
     }
 }
 
@@ -65,7 +71,7 @@ fn curve(pairs: &Pairs, settings: &Settings) -> Result<ThresholdCurve> {
     }
     if !settings.arguments.allow_missing {
         found.sort();
-        problems::report(&found, settings)?;
+        problems::report(&[], &found, settings)?;
     }
     Ok(sum)
 }
@@ -73,13 +79,25 @@ fn curve(pairs: &Pairs, settings: &Settings) -> Result<ThresholdCurve> {
 /// The attention of all pictures. Maps that cannot be read are met again when they are scored.
 fn histogram(pairs: &Pairs, settings: &Settings) -> Result<AttentionHistogram> {
     let work = |histogram: &mut AttentionHistogram, _, picture: &Picture| {
-        let map = picture.scores.as_deref().and_then(|path| read_npy(path).ok());
+        let map = picture
+            .scores
+            .as_deref()
+            .and_then(|path| read_npy(path).ok());
         // A map holds no NaN, the only thing that a histogram refuses.
         let _ = map.map(|map| histogram.add(map.scores()));
     };
     let progress = Progress::new("attention", pairs.pictures.len(), settings.arguments.quiet);
-    let shares = pass(&pairs.pictures, settings.threads, &progress, AttentionHistogram::new, work);
+    let shares = pass(
+        &pairs.pictures,
+        settings.threads,
+        &progress,
+        AttentionHistogram::new,
+        work,
+    );
     let mut sum = AttentionHistogram::new();
-    shares.iter().try_for_each(|share| sum.merge(share)).context("the attention of all pictures")?;
+    shares
+        .iter()
+        .try_for_each(|share| sum.merge(share))
+        .context("the attention of all pictures")?;
     Ok(sum)
 }

@@ -13,7 +13,12 @@ pub(super) fn scores(evaluation: &Evaluation, settings: &Settings) -> String {
     let report = &evaluation.scored.report;
     push(&mut text, "images,,,", Some(report.images as f64), None);
     for row in rows(evaluation) {
-        push(&mut text, &format!("{},,,", row.score), row.value, row.interval);
+        push(
+            &mut text,
+            &format!("{},,,", row.score),
+            row.value,
+            row.interval,
+        );
     }
     for class in per_class(report, settings) {
         let label = format!("{},{},", class.class, quoted(name(settings, class.class)));
@@ -30,7 +35,10 @@ fn numbers(class: &ClassScore) -> [(&'static str, Option<f64>); 5] {
         ("boundary_iou", class.boundary_iou),
         ("truth_pixels", Some(class.truth_pixels as f64)),
         ("prediction_pixels", Some(class.prediction_pixels as f64)),
-        ("intersection_pixels", Some(class.intersection_pixels as f64)),
+        (
+            "intersection_pixels",
+            Some(class.intersection_pixels as f64),
+        ),
     ]
 }
 
@@ -53,7 +61,8 @@ pub(super) fn curve(points: &[ThresholdPoint]) -> String {
     let mut text = String::from("threshold,miou,matching_total\n");
     for point in points {
         let total = point.matching.total().unwrap_or_default();
-        writeln!(text, "{},{},{total}", point.threshold, point.miou).expect("a String takes any text");
+        writeln!(text, "{},{},{total}", point.threshold, point.miou)
+            .expect("a String takes any text");
     }
     text
 }

@@ -150,9 +150,9 @@ struct Class<'a> {
 impl<'a> Document<'a> {
     fn new(evaluation: &'a Evaluation, settings: &'a Settings) -> Self {
         let arguments = settings.arguments;
-        let folders = (arguments.pred.as_path(), arguments.scores.as_deref());
+        let folders = (settings.prediction, arguments.scores.as_deref());
         let comparison = evaluation.other.as_ref().map(|other| {
-            let compared = arguments.compare.as_deref().unwrap_or(Path::new(""));
+            let compared = settings.compared.unwrap_or(Path::new(""));
             let folders = (compared, arguments.compare_scores.as_deref());
             ComparisonSection {
                 b: Scores::new(&other.scored, folders, settings),
@@ -210,8 +210,14 @@ impl<'a> Scores<'a> {
                 truth: settings.arguments.truth.to_string_lossy(),
                 scores: scores.map(Path::to_string_lossy),
                 paired_by: scored.pairs.paired_by.name(),
-                prediction_format: scored.pairs.prediction_format.map_or("mixed", |format| format.name()),
-                truth_format: scored.pairs.truth_format.map_or("mixed", |format| format.name()),
+                prediction_format: scored
+                    .pairs
+                    .prediction_format
+                    .map_or("mixed", |format| format.name()),
+                truth_format: scored
+                    .pairs
+                    .truth_format
+                    .map_or("mixed", |format| format.name()),
             },
             images: report.images,
             left_out: LeftOut::new(scored),
@@ -223,7 +229,9 @@ impl<'a> Scores<'a> {
             sizes: Sizes::new(scored),
             matching: MatchingSection::new(scored, matching_kind(settings)),
             threshold: Threshold::new(scored),
-            per_class: per_class.map(|class| Class::new(class, &scored.evaluator, settings)).collect(),
+            per_class: per_class
+                .map(|class| Class::new(class, &scored.evaluator, settings))
+                .collect(),
         }
     }
 }
@@ -233,7 +241,10 @@ impl LeftOut {
         let problems = problems::counts(&scored.problems);
         Self {
             images: scored.pairs.truths as u64 - scored.report.images,
-            problems: problems.into_iter().map(|(kind, count)| (kind.name(), count)).collect(),
+            problems: problems
+                .into_iter()
+                .map(|(kind, count)| (kind.name(), count))
+                .collect(),
         }
     }
 }

@@ -14,11 +14,21 @@ pub(super) fn document(evaluation: &Evaluation, settings: &Settings) -> String {
 }
 
 fn write(text: &mut String, evaluation: &Evaluation, settings: &Settings) -> Result<(), Error> {
-    notes(evaluation, settings).iter().try_for_each(|note| writeln!(text, "- {note}"))?;
-    writeln!(text, "\n| score | percent | 95 % interval |\n|---|---:|---:|")?;
+    notes(evaluation, settings)
+        .iter()
+        .try_for_each(|note| writeln!(text, "- {note}"))?;
+    writeln!(
+        text,
+        "\n| score | percent | 95 % interval |\n|---|---:|---:|"
+    )?;
     for row in rows(evaluation) {
         let span = row.interval.as_ref().map(span).unwrap_or_default();
-        writeln!(text, "| {} | {} | {span} |", title(row.score), percent(row.value))?;
+        writeln!(
+            text,
+            "| {} | {} | {span} |",
+            title(row.score),
+            percent(row.value)
+        )?;
     }
     write_classes(text, &evaluation.scored.report, settings)?;
     match &evaluation.other {
@@ -30,13 +40,20 @@ fn write(text: &mut String, evaluation: &Evaluation, settings: &Settings) -> Res
 fn write_classes(text: &mut String, report: &Report, settings: &Settings) -> Result<(), Error> {
     let classes = per_class(report, settings);
     if !classes.is_empty() {
-        writeln!(text, "\n| id | name | IoU | boundary IoU | true pixels | predicted pixels |\n|---:|---|---:|---:|---:|---:|")?;
+        writeln!(
+            text,
+            "\n| id | name | IoU | boundary IoU | true pixels | predicted pixels |\n|---:|---|---:|---:|---:|---:|"
+        )?;
     }
     for class in classes {
         let name = name(settings, class.class).replace('|', "\\|");
         let (iou, boundary) = (percent(class.iou), percent(class.boundary_iou));
         let (truth, prediction) = (class.truth_pixels, class.prediction_pixels);
-        writeln!(text, "| {} | {name} | {iou} | {boundary} | {truth} | {prediction} |", class.class)?;
+        writeln!(
+            text,
+            "| {} | {name} | {iou} | {boundary} | {truth} | {prediction} |",
+            class.class
+        )?;
     }
     Ok(())
 }
@@ -44,11 +61,19 @@ fn write_classes(text: &mut String, report: &Report, settings: &Settings) -> Res
 fn write_comparison(text: &mut String, comparison: &Comparison) -> Result<(), Error> {
     let (images, n) = (comparison.images, comparison.bootstrap.resamples);
     writeln!(text, "\nA against B on {images} pictures, {n} resamples.\n")?;
-    writeln!(text, "| score | A | B | A - B | 95 % of A - B | A higher |\n|---|---:|---:|---:|---:|---:|")?;
+    writeln!(
+        text,
+        "| score | A | B | A - B | 95 % of A - B | A higher |\n|---|---:|---:|---:|---:|---:|"
+    )?;
     for row in &comparison.scores {
         let [a, b, difference] = [row.a, row.b, row.difference].map(percent);
         let span = row.interval.as_ref().map(span).unwrap_or_default();
-        writeln!(text, "| {} | {a} | {b} | {difference} | {span} | {:.0} % |", title(row.score), 100.0 * row.a_higher)?;
+        writeln!(
+            text,
+            "| {} | {a} | {b} | {difference} | {span} | {:.0} % |",
+            title(row.score),
+            100.0 * row.a_higher
+        )?;
     }
     Ok(())
 }

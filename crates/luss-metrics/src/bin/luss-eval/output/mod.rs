@@ -37,7 +37,10 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
         write_file(file, &json::document(evaluation, settings)?)?;
     }
     let taken = [&arguments.json, &arguments.csv, &arguments.markdown];
-    let taken = taken.into_iter().flatten().any(|file| is_standard_output(file));
+    let taken = taken
+        .into_iter()
+        .flatten()
+        .any(|file| is_standard_output(file));
     match arguments.quiet || taken {
         true => Ok(()),
         false => print(&table::text(evaluation, settings)),
@@ -49,7 +52,9 @@ fn is_standard_output(file: &Path) -> bool {
 }
 
 fn print(text: &str) -> Result<()> {
-    stdout().write_all(text.as_bytes()).context("the standard output")
+    stdout()
+        .write_all(text.as_bytes())
+        .context("the standard output")
 }
 
 /// Writes a whole file or nothing: under a hidden name in the same folder, then renamed. `-` is the

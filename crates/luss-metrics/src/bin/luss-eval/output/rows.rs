@@ -2,7 +2,11 @@
 
 use luss_metrics::{ClassScore, Interval, LabelsUsed, Report, Score, ThresholdRule};
 
-use crate::{evaluation::Evaluation, scoring::Scored, settings::{Meaning, Settings}};
+use crate::{
+    evaluation::Evaluation,
+    scoring::Scored,
+    settings::{Meaning, Settings},
+};
 
 /// One score and, if resampled, where it lies.
 pub(super) struct Row {
@@ -43,7 +47,11 @@ pub(super) fn percent(ratio: Option<f64>) -> String {
 
 /// `12.30 to 14.56`, in percent.
 pub(super) fn span(interval: &Interval) -> String {
-    format!("{} to {}", percent(Some(interval.low)), percent(Some(interval.high)))
+    format!(
+        "{} to {}",
+        percent(Some(interval.low)),
+        percent(Some(interval.high))
+    )
 }
 
 /// The rule of the matching.
@@ -75,7 +83,10 @@ pub(super) fn labels_used(used: LabelsUsed) -> &'static str {
 /// What someone who reads a score has to know besides it, a sentence each.
 pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String> {
     let scored = &evaluation.scored;
-    let mut notes = vec![format!("{} pictures, {} classes", scored.report.images, settings.protocol.classes)];
+    let mut notes = vec![format!(
+        "{} pictures, {} classes",
+        scored.report.images, settings.protocol.classes
+    )];
     notes.extend(pairing_note(scored));
     notes.extend(left_out_note(scored));
     notes.extend(matching_note(scored, settings));
@@ -91,7 +102,12 @@ fn pairing_note(scored: &Scored) -> Option<String> {
 
 fn left_out_note(scored: &Scored) -> Option<String> {
     let left_out = scored.pairs.truths as u64 - scored.report.images;
-    (left_out > 0).then(|| format!("{left_out} of {} pictures left out (--allow-missing)", scored.pairs.truths))
+    (left_out > 0).then(|| {
+        format!(
+            "{left_out} of {} pictures left out (--allow-missing)",
+            scored.pairs.truths
+        )
+    })
 }
 
 fn matching_note(scored: &Scored, settings: &Settings) -> Option<String> {
@@ -100,24 +116,46 @@ fn matching_note(scored: &Scored, settings: &Settings) -> Option<String> {
     if ties.unique {
         return Some(format!("{matched}: the only optimal matching"));
     }
-    let (least, n) = (if ties.assignments_exact { "" } else { "at least " }, ties.assignments);
+    let (least, n) = (
+        if ties.assignments_exact {
+            ""
+        } else {
+            "at least "
+        },
+        ties.assignments,
+    );
     let range = ties.miou.map_or_else(String::new, |miou| {
-        format!(", mIoU {} to {} over them", percent(Some(miou.lowest)), percent(Some(miou.highest)))
+        format!(
+            ", mIoU {} to {} over them",
+            percent(Some(miou.lowest)),
+            percent(Some(miou.highest))
+        )
     });
-    Some(format!("{matched}: {least}{n} matchings are optimal{range}"))
+    Some(format!(
+        "{matched}: {least}{n} matchings are optimal{range}"
+    ))
 }
 
 fn threshold_note(scored: &Scored) -> Option<String> {
     let chosen = scored.threshold?;
     let (rule, labels) = (threshold_rule(chosen.rule), labels_used(chosen.labels_used));
-    Some(format!("attention threshold {} ({rule}; labels used: {labels})", chosen.threshold))
+    Some(format!(
+        "attention threshold {} ({rule}; labels used: {labels})",
+        chosen.threshold
+    ))
 }
 
 fn interval_note(evaluation: &Evaluation) -> Option<String> {
     let intervals = evaluation.intervals.as_ref()?;
-    let seams = if intervals.boundary_exact { "" } else { "; boundary scores with the seams of joined clusters" };
+    let seams = if intervals.boundary_exact {
+        ""
+    } else {
+        "; boundary scores with the seams of joined clusters"
+    };
     let (n, seed) = (intervals.bootstrap.resamples, intervals.bootstrap.seed);
-    Some(format!("95 % intervals from {n} resamples of the pictures, seed {seed}{seams}"))
+    Some(format!(
+        "95 % intervals from {n} resamples of the pictures, seed {seed}{seams}"
+    ))
 }
 
 /// The name of a label, or nothing.
@@ -127,5 +165,9 @@ pub(super) fn name<'a>(settings: &'a Settings, label: u16) -> &'a str {
 
 /// The labels, if they are asked for.
 pub(super) fn per_class<'a>(report: &'a Report, settings: &Settings) -> &'a [ClassScore] {
-    if settings.arguments.per_class { &report.per_class } else { &[] }
+    if settings.arguments.per_class {
+        &report.per_class
+    } else {
+        &[]
+    }
 }
