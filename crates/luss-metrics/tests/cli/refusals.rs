@@ -210,6 +210,22 @@ fn settings_that_do_not_fit_are_refused_before_anything_is_read() {
 }
 
 #[test]
+fn the_second_folder_of_a_comparison_must_be_complete_too() {
+    let place = Workplace::with_three_pictures();
+    place.mask("b/a/one.png", (4, 3), &[0; 12]);
+    place
+        .eval(&["--compare", "b"])
+        .refused(&["--compare b", "2 missing", "nothing under b"]);
+    let run = place.eval(&["--compare", "b", "--allow-missing", "--problems", "p.tsv"]);
+    assert!(
+        run.scored().stdout.contains("A against B on 1 pictures"),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(place.read("p.tsv").lines().count(), 3);
+}
+
+#[test]
 fn when_no_picture_is_left_nothing_is_scored() {
     let place = Workplace::new();
     place.mask("truth/one.png", (1, 1), &[0]);

@@ -231,7 +231,7 @@ fn two_folders_are_compared_picture_by_picture() {
     );
     assert_eq!(same["uncertainty"]["scores"][0]["value"], same["miou"]);
 
-    let truth = place.json(&["--compare", "truth-as-prediction"][..0]);
+    let alone = place.json(&[]);
     for (name, size, ids) in [
         ("a/one", (4, 3), [0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0]),
         ("a/two", (4, 3), [2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0]),
@@ -249,11 +249,24 @@ fn two_folders_are_compared_picture_by_picture() {
         ),
         (&json!(1.0), &json!(1.0))
     );
-    assert_eq!(comparison["paired"]["scores"][0]["a"], truth["miou"]);
+    assert_eq!(comparison["paired"]["scores"][0]["a"], alone["miou"]);
     assert!(
         run.stdout
             .contains("A against B on 3 pictures, 1000 resamples"),
         "{}",
         run.stdout
     );
+    let both = place.run(&[
+        "--compare",
+        "pred",
+        "perfect",
+        "--truth",
+        "truth",
+        "--classes",
+        "3",
+    ]);
+    assert_eq!(both.scored().stdout, run.stdout);
+    place
+        .eval(&["--compare", "pred", "perfect"])
+        .refused(&["--compare takes two folders without --pred"]);
 }

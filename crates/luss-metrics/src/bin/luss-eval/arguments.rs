@@ -38,8 +38,8 @@ All numbers in files are ratios from 0 to 1; tables are in percent. The JSON is 
 )]
 pub(crate) struct Arguments {
     /// Folder of predicted masks, at any depth.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) pred: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "compare")]
+    pub(crate) pred: Option<PathBuf>,
 
     /// Folder of true masks, at any depth.
     #[arg(long, value_name = "DIR")]
@@ -82,9 +82,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", requires = "scores")]
     pub(crate) threshold_curve: Option<PathBuf>,
 
-    /// Compares with a second folder of predictions, picture by picture.
-    #[arg(long, value_name = "DIR_B")]
-    pub(crate) compare: Option<PathBuf>,
+    /// Compares with a second folder of predictions, picture by picture: `--pred A --compare B`, or
+    /// `--compare A B`.
+    #[arg(long, value_name = "DIR", num_args = 1..=2)]
+    pub(crate) compare: Vec<PathBuf>,
 
     /// Attention maps of the second folder; needed with both --compare and --scores.
     #[arg(long, value_name = "DIR", requires_all = ["compare", "scores"])]

@@ -27,15 +27,15 @@ impl Evaluation {
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         let arguments = settings.arguments;
         let first = Submission {
-            prediction: &arguments.pred,
+            prediction: settings.prediction,
             scores: arguments.scores.as_deref(),
         };
-        let scored = Scored::new(first, settings)?;
+        let scored = Scored::new(first, &[], settings)?;
         let resamples = arguments.bootstrap;
         let intervals = resamples
             .map(|n| intervals(&scored, n, settings))
             .transpose()?;
-        let other = arguments.compare.as_deref().map(|prediction| {
+        let other = settings.compared.map(|prediction| {
             let second = Submission {
                 prediction,
                 scores: arguments.compare_scores.as_deref(),
@@ -53,7 +53,7 @@ impl Evaluation {
 
 impl Other {
     fn new(submission: Submission, first: &Scored, settings: &Settings) -> Result<Self> {
-        let scored = Scored::new(submission, settings)?;
+        let scored = Scored::new(submission, &first.problems, settings)?;
         let comparison = compare(first, &scored, settings)?;
         Ok(Self { scored, comparison })
     }

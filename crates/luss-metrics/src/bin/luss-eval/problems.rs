@@ -10,10 +10,11 @@ use crate::{output::write_file, settings::Settings};
 /// Problems that the terminal shows.
 const SHOWN: usize = 20;
 
-/// Prints and writes the problems of all folders; refuses unless they are allowed.
-pub(crate) fn report(problems: &[Problem], settings: &Settings) -> Result<()> {
+/// Prints the problems of a folder, and writes them behind those met `before`; refuses unless they
+/// are allowed.
+pub(crate) fn report(before: &[Problem], problems: &[Problem], settings: &Settings) -> Result<()> {
     if let Some(file) = &settings.arguments.problems {
-        write_file(file, &list(problems))?;
+        write_file(file, &list(&[before, problems].concat()))?;
     }
     if problems.is_empty() {
         return Ok(());

@@ -43,8 +43,13 @@ pub(crate) struct Scored {
 }
 
 impl Scored {
-    /// Scores a folder, or refuses with the list of its problems.
-    pub(crate) fn new(submission: Submission, settings: &Settings) -> Result<Self> {
+    /// Scores a folder, or refuses with the list of its problems. Those `before` are of another
+    /// folder, and belong into the same file.
+    pub(crate) fn new(
+        submission: Submission,
+        before: &[Problem],
+        settings: &Settings,
+    ) -> Result<Self> {
         let pairs = Pairs::new(submission, settings)?;
         let Thresholding {
             chosen: threshold,
@@ -59,7 +64,7 @@ impl Scored {
         let mut sum = scoring.count()?;
         sum.problems.extend(pairs.problems.iter().cloned());
         sum.problems.sort();
-        problems::report(&sum.problems, settings)?;
+        problems::report(before, &sum.problems, settings)?;
         ensure!(!sum.counted.is_empty(), "no picture is left to score");
         let (matching, ties) = scoring.finish(&mut sum)?;
         let (evaluator, problems) = (sum.evaluator, sum.problems);

@@ -27,6 +27,10 @@ pub(crate) enum Meaning {
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
     pub(crate) arguments: &'a Arguments,
+    /// The folder of predictions.
+    pub(crate) prediction: &'a Path,
+    /// The folder that it is compared with.
+    pub(crate) compared: Option<&'a Path>,
     pub(crate) protocol: Protocol,
     pub(crate) meaning: Meaning,
     /// Number of predicted ids, without "other".
@@ -39,8 +43,11 @@ impl<'a> Settings<'a> {
     pub(crate) fn new(arguments: &'a Arguments) -> Result<Self> {
         let protocol = protocol_of(arguments)?;
         let meaning = meaning_of(arguments)?;
+        let (prediction, compared) = folders_of(arguments)?;
         let settings = Self {
             arguments,
+            prediction,
+            compared,
             protocol,
             clusters: clusters_of(arguments, &meaning)?,
             meaning,
@@ -69,12 +76,11 @@ impl<'a> Settings<'a> {
 
     /// Whether the counts of each picture are needed to the end.
     pub(crate) fn resamples(&self) -> bool {
-        self.arguments.bootstrap.is_some() || self.arguments.compare.is_some()
+        self.arguments.bootstrap.is_some() || self.compared.is_some()
     }
 
     fn check_combinations(&self) -> Result<()> {
         let Arguments {
-            compare,
             scores,
             compare_scores,
             save_match,
@@ -91,7 +97,7 @@ impl<'a> Settings<'a> {
             );
         }
         ensure!(
-            compare.is_none() || scores.is_some() == compare_scores.is_some(),
+            self.compared.is_none() || scores.is_some() == compare_scores.is_some(),
             "--compare with --scores needs the maps of the second folder too: --compare-scores DIR"
         );
         ensure!(
@@ -133,6 +139,17 @@ impl<'a> Settings<'a> {
             );
         }
         Ok(())
+    }
+}
+
+/// The folder to score and the one to compare it with.
+fn folders_of(arguments: &Arguments) -> Result<(&Path, Option<&Path>)> {
+    match (arguments.pred.as_deref(), arguments.compare.as_slice()) {
+        (Some(a), []) => Ok((a, None)),
+        (Some(a), [b]) => Ok((a, Some(b))),
+        (None, [a, b]) => Ok((a, Some(b))),
+        (Some(_), _) => bail!("--compare takes two folders without --pred, and one with it"),
+        (None, _) => bail!("--compare takes two folders without --pred: --compare A B"),
     }
 }
 

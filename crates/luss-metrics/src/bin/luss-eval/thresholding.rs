@@ -71,7 +71,7 @@ fn curve(pairs: &Pairs, settings: &Settings) -> Result<ThresholdCurve> {
     }
     if !settings.arguments.allow_missing {
         found.sort();
-        problems::report(&found, settings)?;
+        problems::report(&[], &found, settings)?;
     }
     Ok(sum)
 }

@@ -150,9 +150,9 @@ struct Class<'a> {
 impl<'a> Document<'a> {
     fn new(evaluation: &'a Evaluation, settings: &'a Settings) -> Self {
         let arguments = settings.arguments;
-        let folders = (arguments.pred.as_path(), arguments.scores.as_deref());
+        let folders = (settings.prediction, arguments.scores.as_deref());
         let comparison = evaluation.other.as_ref().map(|other| {
-            let compared = arguments.compare.as_deref().unwrap_or(Path::new(""));
+            let compared = settings.compared.unwrap_or(Path::new(""));
             let folders = (compared, arguments.compare_scores.as_deref());
             ComparisonSection {
                 b: Scores::new(&other.scored, folders, settings),
