@@ -19,13 +19,10 @@ fn write(text: &mut String, evaluation: &Evaluation, settings: &Settings) -> Res
         .try_for_each(|note| writeln!(text, "{note}"))?;
     writeln!(text)?;
     for row in rows(evaluation).iter().filter(|row| !is_of_size(row.score)) {
+        let (title, value) = (title(row.score), percent(row.value));
         let span = row.interval.as_ref().map(span).unwrap_or_default();
-        writeln!(
-            text,
-            "{:<20}{:>8}   {span}",
-            title(row.score),
-            percent(row.value)
-        )?;
+        let line = format!("{title:<20}{value:>8}   {span}");
+        writeln!(text, "{}", line.trim_end())?;
     }
     write_sizes(text, &evaluation.scored.report)?;
     write_classes(text, &evaluation.scored.report, settings)?;
@@ -44,7 +41,8 @@ fn write_sizes(text: &mut String, report: &Report) -> Result<(), Error> {
         let cells: String = (0..4).map(|size| format!("{:>8}", cell(size))).collect();
         writeln!(text, "{name:<20}{cells}")
     };
-    line(text, "\nobject size", &|size| {
+    writeln!(text)?;
+    line(text, "object size", &|size| {
         SizeGroup::ALL[size].to_string()
     })?;
     line(text, "mIoU", &|size| percent(report.sizes[size].miou))?;
