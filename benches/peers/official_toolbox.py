@@ -27,7 +27,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("set", type=Path)
     parser.add_argument("--reference", type=Path, required=True)
-    parser.add_argument("--luss-eval", type=Path)
+    parser.add_argument("--luss-eval", type=lambda path: Path(path).resolve())
     parser.add_argument("--limit", type=int, help="pictures, for a quick try")
     parser.add_argument("--workers", type=int, default=0, help="of the toolbox's loader; 0 is its own process")
     parser.add_argument("--threads", type=int, default=2, help="of torch and of luss-eval")
@@ -94,7 +94,7 @@ def main():
 
 def compare(options, truth, prediction, log, matching_seconds, scoring_seconds, pictures):
     def run(*more):
-        command = [options.luss_eval.resolve(), "--pred", prediction, "--truth", truth, "--classes", "50"]
+        command = [options.luss_eval, "--pred", prediction, "--truth", truth, "--classes", "50"]
         command += ["--json", "ours.json", "--quiet", "--threads", str(options.threads), *more]
         if options.limit:
             command.append("--allow-missing")

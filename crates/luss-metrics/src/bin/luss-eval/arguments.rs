@@ -78,7 +78,7 @@ pub(crate) struct Arguments {
     )]
     pub(crate) threshold: Option<ThresholdArgument>,
 
-    /// Writes matched mIoU at all 81 thresholds (CSV), at hardly more cost than one.
+    /// Writes matched mIoU at all 81 thresholds (CSV).
     #[arg(long, value_name = "FILE", requires = "scores")]
     pub(crate) threshold_curve: Option<PathBuf>,
 
