@@ -43,6 +43,7 @@ pub mod kmeans;
 pub mod label_generation;
 pub mod label_store;
 pub mod pooling;
+pub mod rows;
 
 mod partial_file;
 mod products;

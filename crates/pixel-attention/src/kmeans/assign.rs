@@ -4,19 +4,21 @@ use ndarray::ArrayView2;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::kernel::{CentroidTable, MAX_BLOCK, Nearest, block_points, pack_points};
+use super::{
+    Metric,
+    kernel::{CentroidTable, MAX_BLOCK, Nearest, block_points, pack_points},
+};
 
 /// Beyond this, points are packed again for each assignment instead of being kept twice.
 const PACKED_BYTES: usize = 4 << 30;
 
-/// Points of one task of a thread, in blocks.
-const TASK_BLOCKS: usize = 8;
+/// Multiplications that are worth a task of their own.
+const TASK_PRODUCTS: usize = 1 << 20;
 
-/// Points that are assigned again and again.
-pub(super) struct Points<'a> {
-    rows: &'a [f32],
+/// Assigns points of one data set again and again.
+pub(super) struct Assigner {
     dim: usize,
-    /// Block by block as the kernel reads them; empty when they are packed each time.
+    /// All points, block by block as the kernel reads them; empty when they are packed each time.
     packed: Vec<f32>,
     arch: Arch,
     block: usize,
@@ -29,54 +31,59 @@ struct Scratch {
     partial: Vec<f32>,
 }
 
-impl<'a> Points<'a> {
-    /// For one assignment of the rows of `points`, `[N, D]`, in standard layout.
-    pub(super) fn once(points: ArrayView2<'a, f32>) -> Self {
+impl Assigner {
+    /// For rows of `dim` columns.
+    pub(super) fn new(dim: usize) -> Self {
         let arch = Arch::new();
         Self {
-            dim: points.ncols(),
-            rows: points.to_slice().expect("standard layout"),
+            dim,
             packed: Vec::new(),
             arch,
             block: block_points(arch),
         }
     }
 
-    /// For many assignments: keeps a second copy of the points, unless that takes too much memory.
-    pub(super) fn often(points: ArrayView2<'a, f32>) -> Self {
-        let mut this = Self::once(points);
-        let blocks = points.nrows().div_ceil(this.block);
-        let values = blocks * this.block * this.dim;
+    /// Keeps a second copy of `rows`, all rows there will be, unless that takes too much memory.
+    pub(super) fn keep(mut self, rows: &[f32]) -> Self {
+        let length = self.block * self.dim;
+        let values = rows.len().div_ceil(length) * length;
         if values <= PACKED_BYTES / size_of::<f32>() {
-            this.packed = vec![0.0; values];
-            let length = this.block * this.dim;
-            let packed = this.packed.par_chunks_mut(length);
+            self.packed = vec![0.0; values];
+            let packed = self.packed.par_chunks_mut(length);
             packed
-                .zip(this.rows.par_chunks(length))
-                .for_each(|(packed, rows)| pack_points(rows, this.dim, packed));
+                .zip(rows.par_chunks(length))
+                .for_each(|(packed, rows)| pack_points(rows, self.dim, packed));
         }
-        this
+        self
     }
 
-    /// Assigns every point to the nearest row of `centroids` `[K, D]`, in standard layout; the
-    /// lowest index wins among equals.
-    pub(super) fn nearest(&self, centroids: ArrayView2<f32>) -> Vec<u32> {
-        let centroids = centroids.as_slice().expect("standard layout");
-        let table = CentroidTable::new(centroids, self.dim);
-        let mut labels = vec![0u32; self.rows.len() / self.dim];
+    /// Assigns each of `rows`, of which the first is row `first` of the data set, to its nearest
+    /// centroid; the lowest index wins among equals. `first` is a multiple of the parts' unit.
+    pub(super) fn nearest(
+        &self,
+        first: usize,
+        rows: &[f32],
+        table: &CentroidTable,
+        labels: &mut [u32],
+    ) {
+        debug_assert!(first.is_multiple_of(self.block));
+        let length = self.block * self.dim;
+        let products = length * table.centroids();
         labels
             .par_chunks_mut(self.block)
-            .with_min_len(TASK_BLOCKS)
+            .zip(rows.par_chunks(length))
+            .with_min_len((TASK_PRODUCTS / products).max(1))
             .enumerate()
-            .for_each_init(Scratch::default, |scratch, (block, labels)| {
-                self.assign_block(block, &table, labels, scratch);
+            .for_each_init(Scratch::default, |scratch, (block, (labels, rows))| {
+                let block = first / self.block + block;
+                self.assign_block(block, rows, table, labels, scratch);
             });
-        labels
     }
 
     fn assign_block(
         &self,
         block: usize,
+        rows: &[f32],
         table: &CentroidTable,
         labels: &mut [u32],
         Scratch { packed, partial }: &mut Scratch,
@@ -85,7 +92,6 @@ impl<'a> Points<'a> {
         let points = match self.packed.is_empty() {
             false => &self.packed[block * length..(block + 1) * length],
             true => {
-                let rows = self.rows.chunks(length).nth(block).expect("a block");
                 packed.resize(length, 0.0);
                 pack_points(rows, self.dim, packed);
                 packed
@@ -99,5 +105,16 @@ impl<'a> Points<'a> {
             labels: &mut found[..self.block],
         });
         labels.copy_from_slice(&found[..labels.len()]);
+    }
+}
+
+/// The centroids as the kernel reads them. Unit centroids differ in their lengths by rounding
+/// only, which must not decide.
+pub(super) fn centroid_table(centroids: ArrayView2<f32>, metric: Metric) -> CentroidTable {
+    let dim = centroids.ncols();
+    let rows = centroids.to_slice().expect("standard layout");
+    match metric {
+        Metric::Euclidean => CentroidTable::by_distance(rows, dim),
+        Metric::Spherical => CentroidTable::by_product(rows, dim),
     }
 }

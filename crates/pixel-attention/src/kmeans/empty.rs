@@ -1,13 +1,19 @@
 //! Clusters that lost all their points.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::init::unit;
+use crate::{
+    error::Result,
+    products::squared_distance,
+    rows::{Rows, for_each_part},
+};
 
 /// What happens to a cluster that lost all its points.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +23,9 @@ pub enum EmptyPolicy {
     /// are moved apart by 1/1024 of their length (as the faiss library, which PASS uses, does).
     #[default]
     Split,
+    /// It takes over the point that lies farthest from its centroid; several empty clusters take
+    /// several such points (as scikit-learn does). Costs one more look at all points.
+    Farthest,
     /// The run ends with [`crate::Error::EmptyCluster`].
     Error,
 }
@@ -66,10 +75,68 @@ fn halve(centroids: &mut Array2<f32>, donor: usize, empty: usize) {
     }
 }
 
+/// The `wanted` points that lie farthest from their centroids, the first among equals; none of
+/// them is the last point of its cluster.
+pub(super) fn farthest_points(
+    rows: &dyn Rows,
+    centroids: ArrayView2<f32>,
+    labels: &[u32],
+    counts: &[usize],
+    wanted: usize,
+) -> Result<Vec<usize>> {
+    let distances = own_distances(rows, centroids, labels)?;
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    order.par_sort_by(|&a, &b| distances[b].total_cmp(&distances[a]).then(a.cmp(&b)));
+    let mut left = counts.to_vec();
+    let mut spare = |&point: &usize| {
+        let count = &mut left[labels[point] as usize];
+        let gives = *count > 1;
+        *count -= usize::from(gives);
+        gives
+    };
+    Ok(order
+        .into_iter()
+        .filter(|point| spare(point))
+        .take(wanted)
+        .collect())
+}
+
+/// Squared distance of each point to the centroid that its label names.
+fn own_distances(rows: &dyn Rows, centroids: ArrayView2<f32>, labels: &[u32]) -> Result<Vec<f32>> {
+    let (dim, table) = (
+        rows.columns(),
+        centroids.as_slice().expect("standard layout"),
+    );
+    let mut distances = vec![0.0; labels.len()];
+    for_each_part(rows, |first, part| {
+        let here = distances[first..].par_iter_mut().zip(&labels[first..]);
+        here.zip(part.par_chunks(dim))
+            .for_each(|((distance, &label), row)| {
+                *distance = squared_distance(row, &table[label as usize * dim..][..dim]);
+            });
+        Ok(())
+    })?;
+    Ok(distances)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::array;
+
+    #[test]
+    fn the_farthest_points_leave_no_cluster_empty() {
+        let points = array![[0.0f32], [9.0], [1.0], [20.0], [5.0], [5.0]];
+        let centroids = array![[0.0f32], [4.0], [30.0]];
+        let labels = [0, 0, 0, 2, 1, 1];
+        let farthest = |wanted| {
+            let rows = points.view();
+            farthest_points(&rows, centroids.view(), &labels, &[3, 2, 1], wanted).unwrap()
+        };
+        // Squared distances: 0, 81, 1, 100, 1, 1; point 3 is the only one of its cluster.
+        assert_eq!(farthest(1), [1]);
+        assert_eq!(farthest(3), [1, 2, 4]);
+    }
 
     #[test]
     fn the_halves_surround_the_donor_and_share_its_points() {

@@ -1,6 +1,6 @@
 //! The first centroids of a k-means run.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::Array2;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -9,7 +9,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::KMeansConfig;
-use crate::products::squared_distance;
+use crate::{
+    error::Result,
+    products::squared_distance,
+    rows::{Rows, for_each_part},
+};
 
 /// How the first centroids are chosen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,27 +23,36 @@ pub enum Init {
     #[default]
     Random,
     /// k-means++ (Arthur and Vassilvitskii 2007): each next point with probability proportional
-    /// to its squared distance from the ones chosen before. As costly as one more iteration, and
-    /// worth it where few restarts must do.
+    /// to its squared distance from the ones chosen before. As costly as one more iteration for rows in memory, and
+    /// worth it where few restarts must do; reads a file once for each cluster.
     PlusPlus,
 }
 
-/// Rows of `points` chosen by the stream of this restart.
+/// Rows chosen by the stream of this restart.
 pub(super) fn initial_centroids(
-    points: ArrayView2<f32>,
+    rows: &dyn Rows,
     config: &KMeansConfig,
     restart: usize,
-) -> Array2<f32> {
+) -> Result<Array2<f32>> {
     let mut stream = stream(config.seed, restart);
     let chosen = match config.init {
-        Init::Random => distinct_rows(points.nrows(), config.clusters, &mut stream),
-        Init::PlusPlus => spread_rows(points, config.clusters, &mut stream),
+        Init::Random => distinct_rows(rows.count(), config.clusters, &mut stream),
+        Init::PlusPlus => spread_rows(rows, config.clusters, &mut stream)?,
     };
-    points.select(Axis(0), &chosen)
+    select(rows, &chosen)
+}
+
+/// The rows of these indices, in this order.
+pub(super) fn select(rows: &dyn Rows, chosen: &[usize]) -> Result<Array2<f32>> {
+    let mut selected = Array2::zeros((chosen.len(), rows.columns()));
+    for (&row, mut into) in chosen.iter().zip(selected.rows_mut()) {
+        rows.read(row, into.as_slice_mut().expect("standard layout"))?;
+    }
+    Ok(selected)
 }
 
 /// Restarts draw from separate streams of one key, so each can be repeated on its own.
-fn stream(seed: u64, restart: usize) -> ChaCha8Rng {
+pub(super) fn stream(seed: u64, restart: usize) -> ChaCha8Rng {
     let mut stream = ChaCha8Rng::seed_from_u64(seed);
     stream.set_stream(restart as u64);
     stream
@@ -55,27 +68,29 @@ fn distinct_rows(rows: usize, count: usize, stream: &mut impl RngCore) -> Vec<us
     order
 }
 
-fn spread_rows(points: ArrayView2<f32>, count: usize, stream: &mut impl RngCore) -> Vec<usize> {
-    let mut chosen = vec![below(points.nrows(), stream)];
-    let mut distances = vec![f32::INFINITY; points.nrows()];
+fn spread_rows(rows: &dyn Rows, count: usize, stream: &mut impl RngCore) -> Result<Vec<usize>> {
+    let mut chosen = vec![below(rows.count(), stream)];
+    let mut distances = vec![f32::INFINITY; rows.count()];
     while chosen.len() < count {
-        lower_distances(points, chosen[chosen.len() - 1], &mut distances);
+        lower_distances(rows, chosen[chosen.len() - 1], &mut distances)?;
         chosen.push(weighted_row(&distances, stream));
     }
-    chosen
+    Ok(chosen)
 }
 
 /// Keeps for each point the squared distance to the nearest chosen row.
-fn lower_distances(points: ArrayView2<f32>, newest: usize, distances: &mut [f32]) {
-    let (data, dim) = (points.as_slice().expect("standard layout"), points.ncols());
-    let newest = &data[newest * dim..(newest + 1) * dim];
-    let rows = data.par_chunks(dim).with_min_len(64);
-    distances
-        .par_iter_mut()
-        .zip(rows)
-        .for_each(|(nearest, row)| {
-            *nearest = nearest.min(squared_distance(row, newest));
+fn lower_distances(rows: &dyn Rows, newest: usize, distances: &mut [f32]) -> Result<()> {
+    let dim = rows.columns();
+    let mut centre = vec![0.0; dim];
+    rows.read(newest, &mut centre)?;
+    for_each_part(rows, |first, part| {
+        let points = part.par_chunks(dim).with_min_len(64);
+        let distances = distances[first..].par_iter_mut();
+        distances.zip(points).for_each(|(nearest, row)| {
+            *nearest = nearest.min(squared_distance(row, &centre));
         });
+        Ok(())
+    })
 }
 
 /// A row with probability proportional to its weight; any row when all weights are zero, which
@@ -137,7 +152,8 @@ mod tests {
     fn spread_rows_take_one_point_from_each_far_group() {
         let points = array![[0.0f32], [0.0], [100.0], [100.0], [-100.0], [-100.0]];
         for restart in 0..8 {
-            let mut groups: Vec<usize> = spread_rows(points.view(), 3, &mut stream(1, restart))
+            let mut groups: Vec<usize> = spread_rows(&points.view(), 3, &mut stream(1, restart))
+                .unwrap()
                 .iter()
                 .map(|r| r / 2)
                 .collect();
@@ -149,6 +165,11 @@ mod tests {
     #[test]
     fn spread_rows_end_although_all_points_are_equal() {
         let points = Array2::from_elem((5, 3), 0.5f32);
-        assert_eq!(spread_rows(points.view(), 4, &mut stream(0, 0)).len(), 4);
+        assert_eq!(
+            spread_rows(&points.view(), 4, &mut stream(0, 0))
+                .unwrap()
+                .len(),
+            4
+        );
     }
 }

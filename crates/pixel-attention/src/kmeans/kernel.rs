@@ -56,19 +56,30 @@ pub(super) fn pack_points(rows: &[f32], dim: usize, packed: &mut [f32]) {
     }
 }
 
-/// Centroids in the order in which the kernel reads them, beside half their squared lengths: the
-/// nearest centroid of `x` is the one with the largest `x · c - |c|² / 2`.
+/// Centroids in the order in which the kernel reads them, beside an offset that is taken from each
+/// score: the nearest centroid of `x` has the largest `x · c - offset`.
 pub(super) struct CentroidTable {
     /// Slice by slice; in each, group by group: `[columns, GROUP]`.
     packed: Vec<f32>,
     /// Infinite for the centroids that fill up the last group.
-    half_norms: Vec<f32>,
+    offsets: Vec<f32>,
     dim: usize,
 }
 
 impl CentroidTable {
-    /// Packs `rows`, `[K, D]`.
-    pub(super) fn new(rows: &[f32], dim: usize) -> Self {
+    /// For the smallest Euclidean distance to `rows`, `[K, D]`: the offset is half the squared
+    /// length.
+    pub(super) fn by_distance(rows: &[f32], dim: usize) -> Self {
+        let half_norm = |row: &[f32]| 0.5 * crate::products::squared_norm(row);
+        Self::new(rows, dim, half_norm)
+    }
+
+    /// For the largest inner product with `rows`, `[K, D]`.
+    pub(super) fn by_product(rows: &[f32], dim: usize) -> Self {
+        Self::new(rows, dim, |_| 0.0)
+    }
+
+    fn new(rows: &[f32], dim: usize, offset: impl Fn(&[f32]) -> f32) -> Self {
         let groups = (rows.len() / dim).div_ceil(GROUP);
         let mut packed = vec![0.0; groups * GROUP * dim];
         for (centroid, row) in rows.chunks_exact(dim).enumerate() {
@@ -76,20 +87,22 @@ impl CentroidTable {
                 packed[place(centroid, column, groups, dim)] = value;
             }
         }
-        let mut half_norms: Vec<f32> = rows
-            .chunks_exact(dim)
-            .map(|row| 0.5 * crate::products::squared_norm(row))
-            .collect();
-        half_norms.resize(groups * GROUP, f32::INFINITY);
+        let mut offsets: Vec<f32> = rows.chunks_exact(dim).map(offset).collect();
+        offsets.resize(groups * GROUP, f32::INFINITY);
         Self {
             packed,
-            half_norms,
+            offsets,
             dim,
         }
     }
 
+    /// Centroids, those that fill up the last group included.
+    pub(super) fn centroids(&self) -> usize {
+        self.offsets.len()
+    }
+
     fn groups(&self) -> usize {
-        self.half_norms.len() / GROUP
+        self.offsets.len() / GROUP
     }
 }
 
@@ -215,10 +228,10 @@ impl<S: Simd, const V: usize> Largest<S, V> {
     fn compare(&mut self, simd: S, scores: &Scores<S, V>, table: &CentroidTable, group: usize) {
         let first = group * GROUP;
         for (offset, scores) in scores.iter().enumerate() {
-            let half_norm = simd.splat_f32s(table.half_norms[first + offset]);
+            let taken = simd.splat_f32s(table.offsets[first + offset]);
             let label = simd.splat_u32s((first + offset) as u32);
             for (vector, &score) in scores.iter().enumerate() {
-                let score = simd.sub_f32s(score, half_norm);
+                let score = simd.sub_f32s(score, taken);
                 let larger = simd.greater_than_f32s(score, self.scores[vector]);
                 self.scores[vector] = simd.select_f32s(larger, score, self.scores[vector]);
                 self.labels[vector] = simd.select_u32s(larger, label, self.labels[vector]);
@@ -269,7 +282,7 @@ mod tests {
             let mut labels = vec![u32::MAX; width];
             arch.dispatch(Nearest {
                 points: &packed,
-                table: &CentroidTable::new(&centroids, dim),
+                table: &CentroidTable::by_distance(&centroids, dim),
                 partial: &mut Vec::new(),
                 labels: &mut labels,
             });

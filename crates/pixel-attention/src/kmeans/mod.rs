@@ -1,9 +1,9 @@
-//! k-means clustering of image embeddings (Lloyd's algorithm, Euclidean).
+//! k-means clustering of image embeddings (Lloyd's algorithm).
 //!
 //! PASS clusters the attention-pooled embeddings of the training pictures into as many clusters as
 //! there are classes; the cluster centres then name the pixels
 //! ([`crate::label_generation`]). The rows are L2-normalised ([`normalize_rows`]), the centres
-//! are plain means and are *not* normalised again.
+//! are plain means and are *not* normalised again ([`Metric::Spherical`] would).
 //!
 //! 1. [`Init`] picks the first centroids from a stream keyed by seed and restart.
 //! 2. Every point goes to its nearest centroid. The products of a block of points with all
@@ -11,100 +11,169 @@
 //! 3. Every centroid becomes the mean of its points. The sums are `f64` and follow the points that
 //!    moved, which after a few iterations are few; [`EmptyPolicy`] decides about clusters without
 //!    points.
-//! 4. 2 and 3 repeat until the assignments do, or for the set number of iterations.
+//! 4. 2 and 3 repeat until no point moves, the inertia falls too little
+//!    ([`KMeansConfig::tolerance`]), or for the set number of iterations.
 //!
 //! The best of several restarts wins *whole*: centroids, assignments and inertia of a [`Run`]
-//! belong together. The result does not depend on the number of threads, nor on the width of the
-//! machine's registers, bit for bit.
-//! Cost: `restarts * iterations * N * K * D` multiplications; memory, beside the points, of a
-//! second copy of them (up to 4 GiB: more points are rearranged anew for each assignment), three
-//! copies of the centroids and 12 bytes for each point.
+//! belong together. The result depends neither on the number of threads, nor on the width of the
+//! machine's registers, nor on whether the [`Rows`] lie in memory or in a file, bit for bit.
+//!
+//! Cost: `restarts * iterations * N * K * D` multiplications. Memory beside the points: a second
+//! copy of them, when they are in memory and it takes up to 4 GiB; two parts of 64 MiB, when they
+//! are in a file; three copies of the centroids; 12 bytes for each point.
+//! [`mini_batch`] needs a fraction of the multiplications and finds slightly worse clusters.
 
 mod assign;
+mod config;
 mod empty;
 mod init;
 mod kernel;
+pub mod mini_batch;
 mod run;
 mod sums;
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
+pub use config::{KMeansConfig, Metric};
 pub use empty::EmptyPolicy;
 pub use init::Init;
-pub use run::Run;
+pub use run::{Run, Update};
 
-use assign::Points;
+use assign::Assigner;
+use run::Lloyd;
 
 use crate::{
     error::{Error, Result},
-    products::squared_norm,
+    products::{squared_norm, squared_norm_f64},
+    rows::{PART_UNIT, Rows, for_each_part},
 };
 
-/// Settings of [`fit`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KMeansConfig {
-    /// Number of clusters K, at least 1; in PASS the number of classes.
-    pub clusters: usize,
-    /// Updates of the centroids in each restart, at least 1.
-    #[serde(default = "default_iterations")]
-    pub iterations: usize,
-    /// Independent runs of which the best is kept, at least 1.
-    #[serde(default = "default_restarts")]
-    pub restarts: usize,
-    /// Seed of all random choices.
-    #[serde(default)]
-    pub seed: u64,
-    /// How the first centroids are chosen.
-    #[serde(default)]
-    pub init: Init,
-    /// What happens to a cluster that lost all its points.
-    #[serde(default)]
-    pub empty: EmptyPolicy,
+/// Rows, checked and ready to be clustered.
+pub struct KMeans<'a> {
+    rows: &'a dyn Rows,
+    config: &'a KMeansConfig,
+    weights: Option<&'a [f32]>,
+    assigner: Assigner,
+    /// Sum of the squared lengths of all points, times their weights.
+    squared_norms: f64,
+    watch: &'a dyn Fn(&Update),
 }
 
-fn default_iterations() -> usize {
-    20
-}
-
-fn default_restarts() -> usize {
-    30
-}
-
-impl KMeansConfig {
-    /// The reference's settings for `clusters` clusters: 30 restarts of 20 iterations, random
-    /// start, empty clusters split off large ones.
-    pub fn new(clusters: usize) -> Self {
-        Self {
-            clusters,
-            iterations: default_iterations(),
-            restarts: default_restarts(),
-            seed: 0,
-            init: Init::default(),
-            empty: EmptyPolicy::default(),
-        }
+impl<'a> KMeans<'a> {
+    /// Looks at every row once.
+    ///
+    /// # Errors
+    ///
+    /// Settings out of range, fewer points than clusters, a row with NaN or infinity, a file that
+    /// cannot be read.
+    pub fn new(rows: &'a dyn Rows, config: &'a KMeansConfig) -> Result<Self> {
+        Self::with(rows, config, None)
     }
 
-    fn check(&self, points: usize) -> Result<()> {
-        at_least_one("kmeans.clusters", self.clusters)?;
-        at_least_one("kmeans.iterations", self.iterations)?;
-        at_least_one("kmeans.restarts", self.restarts)?;
-        if points < self.clusters {
-            return Err(Error::TooFewPoints {
-                points,
-                clusters: self.clusters,
+    /// As [`KMeans::new`]; a point of weight w counts as w equal points. For
+    /// [`EmptyPolicy`] and the first centroids it is one.
+    ///
+    /// # Errors
+    ///
+    /// Also a weight that is not positive and finite, and another number of weights than rows.
+    pub fn weighted(
+        rows: &'a dyn Rows,
+        weights: &'a [f32],
+        config: &'a KMeansConfig,
+    ) -> Result<Self> {
+        if weights.len() != rows.count() {
+            let reason = format!("{} weights for {} points", weights.len(), rows.count());
+            return Err(Error::Shape {
+                what: "weights",
+                reason,
             });
         }
-        if points > u32::MAX as usize {
+        let bad = |&weight: &f32| weight.is_nan() || weight <= 0.0 || weight.is_infinite();
+        if let Some(point) = weights.iter().position(bad) {
+            let (name, value) = ("weight", format!("{} at point {point}", weights[point]));
+            let allowed = "positive and finite";
             return Err(Error::Setting {
-                name: "number of points",
-                value: points.to_string(),
-                allowed: "at most 4294967295",
+                name,
+                value,
+                allowed,
             });
         }
-        Ok(())
+        Self::with(rows, config, Some(weights))
+    }
+
+    fn with(
+        rows: &'a dyn Rows,
+        config: &'a KMeansConfig,
+        weights: Option<&'a [f32]>,
+    ) -> Result<Self> {
+        config.check(rows.count())?;
+        let squared_norms = checked_norms("point", rows, weights)?;
+        let assigner = Assigner::new(rows.columns());
+        let assigner = match rows.in_memory() {
+            Some(all) => assigner.keep(all),
+            None => assigner,
+        };
+        let watch = &|_: &Update| ();
+        Ok(Self {
+            rows,
+            config,
+            weights,
+            assigner,
+            squared_norms,
+            watch,
+        })
+    }
+
+    /// Calls `watch` after every update of the centroids.
+    pub fn watched_by(mut self, watch: &'a dyn Fn(&Update)) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// One restart, from centroids of its own.
+    ///
+    /// # Errors
+    ///
+    /// An empty cluster under [`EmptyPolicy::Error`]; a file that cannot be read.
+    pub fn restart(&self, restart: usize) -> Result<Run> {
+        let initial = init::initial_centroids(self.rows, self.config, restart)?;
+        Lloyd::start(self, initial, restart)?.run()
+    }
+
+    /// One run from given centroids; `restarts`, `seed` and `init` are not used.
+    ///
+    /// # Errors
+    ///
+    /// As [`KMeans::restart`], and centroids whose shape or values do not fit.
+    pub fn run_from(&self, initial: ArrayView2<f32>) -> Result<Run> {
+        check_centroids(initial, self.rows.columns())?;
+        let (given, set) = (initial.nrows(), self.config.clusters);
+        if given != set {
+            let reason = format!("{given} rows given, {set} clusters set");
+            let what = "initial centroids";
+            return Err(Error::Shape { what, reason });
+        }
+        let initial = initial.as_standard_layout().into_owned();
+        Lloyd::start(self, initial, 0)?.run()
+    }
+
+    /// All restarts; each finished one goes to `report`, in order. Returns the one with the
+    /// lowest inertia; of equal ones the earliest.
+    ///
+    /// # Errors
+    ///
+    /// As [`KMeans::restart`].
+    pub fn best(&self, mut report: impl FnMut(&Run)) -> Result<Run> {
+        let mut best: Option<Run> = None;
+        for restart in 0..self.config.restarts {
+            let run = self.restart(restart)?;
+            report(&run);
+            if best.as_ref().is_none_or(|best| run.inertia < best.inertia) {
+                best = Some(run);
+            }
+        }
+        Ok(best.expect("at least one restart ran"))
     }
 }
 
@@ -132,82 +201,26 @@ impl KMeansConfig {
 /// assert_ne!(run.assignments[0], run.assignments[2]);
 /// ```
 pub fn fit(points: ArrayView2<f32>, config: &KMeansConfig) -> Result<Run> {
-    fit_reporting(points, config, |_| {})
-}
-
-/// As [`fit`], and hands every finished restart to `report`, in order.
-pub fn fit_reporting(
-    points: ArrayView2<f32>,
-    config: &KMeansConfig,
-    mut report: impl FnMut(&Run),
-) -> Result<Run> {
     let points = points.as_standard_layout();
-    config.check(points.nrows())?;
-    check_rows("point", points.view())?;
-    let packed = Points::often(points.view());
-    let mut best: Option<Run> = None;
-    for restart in 0..config.restarts {
-        let initial = init::initial_centroids(points.view(), config, restart);
-        let run = run::lloyd(&packed, points.view(), initial, config, restart)?;
-        report(&run);
-        // Strictly lower: of equal runs the earliest wins.
-        if best.as_ref().is_none_or(|best| run.inertia < best.inertia) {
-            best = Some(run);
-        }
-    }
-    Ok(best.expect("at least one restart ran"))
-}
-
-/// One run of Lloyd's algorithm from given centroids; `restarts`, `seed` and `init` are not used.
-///
-/// # Errors
-///
-/// As [`fit`], and centroids whose shape or values do not fit.
-pub fn fit_from(
-    points: ArrayView2<f32>,
-    initial: ArrayView2<f32>,
-    config: &KMeansConfig,
-) -> Result<Run> {
-    let points = points.as_standard_layout();
-    config.check(points.nrows())?;
-    check_rows("point", points.view())?;
-    check_centroids(initial, points.ncols())?;
-    if initial.nrows() != config.clusters {
-        let reason = format!(
-            "{} rows given, {} clusters set",
-            initial.nrows(),
-            config.clusters
-        );
-        return Err(Error::Shape {
-            what: "initial centroids",
-            reason,
-        });
-    }
-    run::lloyd(
-        &Points::often(points.view()),
-        points.view(),
-        initial.as_standard_layout().into_owned(),
-        config,
-        0,
-    )
+    KMeans::new(&points.view(), config)?.best(|_| ())
 }
 
 /// The nearest centroid (Euclidean; the lowest index among equals) of each row.
 ///
 /// # Shapes
 ///
-/// - `points`: `[N, D]`, `centroids`: `[K, D]`
+/// - `rows`: `[N, D]`, `centroids`: `[K, D]`
 /// - output: `N` indices in `0..K`
 ///
 /// # Errors
 ///
-/// A row of either array with NaN or infinity; disagreeing column counts; no centroid.
-pub fn assign(points: ArrayView2<f32>, centroids: ArrayView2<f32>) -> Result<Vec<u32>> {
-    let points = points.as_standard_layout();
-    check_centroids(centroids, points.ncols())?;
-    check_rows("point", points.view())?;
+/// A row of either with NaN or infinity; disagreeing column counts; no centroid.
+pub fn assign(rows: &dyn Rows, centroids: ArrayView2<f32>) -> Result<Vec<u32>> {
+    check_centroids(centroids, rows.columns())?;
+    checked_norms("point", rows, None)?;
     let centroids = centroids.as_standard_layout();
-    Ok(Points::once(points.view()).nearest(centroids.view()))
+    let assigner = Assigner::new(rows.columns());
+    run::assign_all(rows, &assigner, centroids.view(), Metric::Euclidean)
 }
 
 /// Divides every row by its Euclidean length plus 1e-8, as PASS does before clustering.
@@ -217,15 +230,6 @@ pub fn normalize_rows(rows: &mut Array2<f32>) {
         let scale = (squared.sqrt() + 1e-8).recip();
         row.mapv_inplace(|x| (f64::from(x) * scale) as f32);
     }
-}
-
-fn at_least_one(name: &'static str, value: usize) -> Result<()> {
-    let setting = || Error::Setting {
-        name,
-        value: value.to_string(),
-        allowed: "at least 1",
-    };
-    if value == 0 { Err(setting()) } else { Ok(()) }
 }
 
 fn check_centroids(centroids: ArrayView2<f32>, columns: usize) -> Result<()> {
@@ -241,23 +245,48 @@ fn check_centroids(centroids: ArrayView2<f32>, columns: usize) -> Result<()> {
             reason,
         });
     }
-    check_rows("centroid", centroids.as_standard_layout().view())
+    checked_norms("centroid", &centroids.as_standard_layout().view(), None).map(|_| ())
 }
 
-/// Names the first row that is not finite. A row's squared length is finite exactly when the
-/// products of the assignment are.
-fn check_rows(what: &'static str, rows: ArrayView2<f32>) -> Result<()> {
-    if rows.ncols() == 0 {
-        return Err(Error::Shape {
-            what,
-            reason: "rows have no columns".into(),
-        });
+/// The sum of the squared lengths of all rows, times their weights, in `f64`. It is made of sums
+/// of fixed parts, so it does not depend on the number of threads.
+///
+/// Names the first row that is not finite. A row's squared length is finite in `f32` exactly when
+/// the products of the assignment are.
+fn checked_norms(what: &'static str, rows: &dyn Rows, weights: Option<&[f32]>) -> Result<f64> {
+    let dim = rows.columns();
+    if dim == 0 {
+        let reason = "rows have no columns".into();
+        return Err(Error::Shape { what, reason });
     }
-    let data = rows.as_slice().expect("standard layout");
-    let bad = data
-        .par_chunks(rows.ncols())
-        .position_first(|row| !squared_norm(row).is_finite());
-    bad.map_or(Ok(()), |row| Err(Error::NotFinite { what, row }))
+    let mut total = 0.0;
+    for_each_part(rows, |first, part| {
+        let bad = part
+            .par_chunks(dim)
+            .position_first(|row| !squared_norm(row).is_finite());
+        if let Some(row) = bad.map(|row| first + row) {
+            return Err(Error::NotFinite { what, row });
+        }
+        let norm = |point: usize, row: &[f32]| {
+            squared_norm_f64(row) * weights.map_or(1.0, |all| f64::from(all[point]))
+        };
+        let unit = |(index, rows): (usize, &[f32])| -> f64 {
+            let points = first + index * PART_UNIT..;
+            points
+                .zip(rows.chunks(dim))
+                .map(|(point, row)| norm(point, row))
+                .sum()
+        };
+        let sums: Vec<f64> = part
+            .par_chunks(PART_UNIT * dim)
+            .enumerate()
+            .map(unit)
+            .collect();
+        // One after the other, whatever the parts.
+        sums.iter().for_each(|sum| total += sum);
+        Ok(())
+    })?;
+    Ok(total)
 }
 
 #[cfg(test)]
