@@ -43,7 +43,7 @@ fn bench_assign(
 ) {
     let centroids = rows.slice(s![..clusters, ..]);
     group.bench_function(format!("assign/{size}"), |bencher| {
-        bencher.iter(|| assign(black_box(rows), centroids).expect("finite rows"));
+        bencher.iter(|| assign(black_box(&rows), centroids).expect("finite rows"));
     });
 }
 
