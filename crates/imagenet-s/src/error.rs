@@ -257,6 +257,18 @@ pub enum Error {
         classes: u16,
     },
 
+    /// A list of sums that `md5sum` would not read.
+    #[error(
+        "{}: line {line} is not of the form SUM  PATH; write the list again (doctor --record)",
+        .path.display()
+    )]
+    ChecksumLine {
+        /// The list.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+    },
+
     /// A manifest that does not parse.
     #[error("{}: manifest does not parse", .path.display())]
     Manifest {

@@ -3,15 +3,13 @@
 use std::{
     fs::{self, File},
     io::{BufReader, BufWriter, Write},
-    path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
+    path::Path,
 };
 
 use luss_metrics::LabelMask;
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Info, Transformations};
 
-use crate::error::Error;
+use crate::{error::Error, whole_file::temporary_name};
 
 /// Reads a label mask.
 ///
@@ -120,16 +118,10 @@ fn write_png(path: &Path, mask: &LabelMask) -> Result<(), Error> {
     file.flush().map_err(Error::io(path))
 }
 
-/// A name that no other writer of this machine uses at the same time, hidden from the readers.
-fn temporary_name(path: &Path) -> PathBuf {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (process, count) = (process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
-    path.with_file_name(format!(".{name}.{process}-{count}.tmp"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use image::{DynamicImage, ImageBuffer, Luma, Rgb, RgbImage, RgbaImage};
 
     use super::*;
