@@ -86,8 +86,8 @@ pub use layout::Split;
 pub use loader::{Loader, LoaderStats};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
-pub use mask_png::{read_mask, write_mask};
-pub use picture::{OddPictures, picture_size, read_picture};
+pub use mask_png::{decode_mask, read_mask, write_mask};
+pub use picture::{OddPictures, decode_picture, picture_size, read_picture};
 #[cfg(feature = "tools")]
 pub use progress::{Progress, Watcher, progress_lines};
 pub use samples::{Dataset, Sample};

@@ -12,16 +12,15 @@ use std::{
     fs,
     io::{Cursor, Write},
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{LazyLock, OnceLock},
 };
 
 use image::{ImageFormat, Rgb, RgbImage};
 use imagenet_s::{
-    LabelMask, Manifest, Split, Subset,
+    Manifest, Split, Subset,
     categories::{Class, categories, class_of, classes},
     checksums::md5_of,
     layout::{subset_folder, test_mapping_file},
-    write_mask,
 };
 use tempfile::TempDir;
 
@@ -64,34 +63,39 @@ pub(crate) fn miniature() -> &'static Miniature {
     MINIATURE.get_or_init(generate)
 }
 
-/// A picture of its own colours; `number` decides them.
-pub(crate) fn picture(number: u32) -> RgbImage {
+/// A picture in smooth colours.
+pub(crate) fn picture() -> RgbImage {
     RgbImage::from_fn(SIDES.0, SIDES.1, |x, y| {
-        Rgb([
-            (number % 251) as u8,
-            (number / 251) as u8 + 20 * x as u8,
-            30 * y as u8,
-        ])
+        Rgb([90, 20 * x as u8, 30 * y as u8])
     })
 }
 
+/// A JPEG of its own bytes: the picture with `number` in a comment.
 pub(crate) fn jpeg(number: u32) -> Vec<u8> {
-    let mut bytes = Cursor::new(Vec::new());
-    picture(number)
-        .write_to(&mut bytes, ImageFormat::Jpeg)
-        .unwrap();
-    bytes.into_inner()
+    static PLAIN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut bytes = Cursor::new(Vec::new());
+        picture()
+            .write_to(&mut bytes, ImageFormat::Jpeg)
+            .unwrap();
+        bytes.into_inner()
+    });
+    let (start, rest) = PLAIN.split_at(2);
+    let comment = [0xFF, 0xFE, 0, 6];
+    [start, &comment, &number.to_be_bytes(), rest].concat()
 }
 
 /// A mask with its class, "other" and "ignore".
 fn mask(class: u16) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let (width, height) = (SIDES.0 as usize, SIDES.1 as usize);
-    let labels = (0..width * height).map(|at| [0, class, class, 1000][at % 4]);
-    let mask = LabelMask::new(width, height, labels.collect()).unwrap();
-    let path = folder.path().join("mask.png");
-    write_mask(&path, &mask).unwrap();
-    fs::read(path).unwrap()
+    let labels = (0..SIDES.0 * SIDES.1).map(|at| [0, class, class, 1000][at as usize % 4]);
+    let rgb: Vec<u8> = labels
+        .flat_map(|id| [id.to_le_bytes().as_slice(), &[0]].concat())
+        .collect();
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::from_raw(SIDES.0, SIDES.1, rgb)
+        .unwrap()
+        .write_to(&mut bytes, ImageFormat::Png)
+        .unwrap();
+    bytes.into_inner()
 }
 
 fn generate() -> Miniature {
