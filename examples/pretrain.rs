@@ -6,7 +6,7 @@ use pass_train::step::pretrain::pretrain;
 
 /// Step 1, representation learning: SwAV with P2P and D2S.
 ///
-/// Needs pictures. The longest step: about 2 minutes on two cores with the embedded data, days on a
+/// Needs pictures. About 3 minutes on two cores with the embedded data, days on a
 /// GPU for ImageNet-S. Leaves pretrain/weights.safetensors; the loss starts near ln K of the
 /// prototypes and must fall clearly below it.
 #[derive(Parser)]

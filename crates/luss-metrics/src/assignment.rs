@@ -1,9 +1,140 @@
 //! Linear assignment: the one-to-one pairing of rows and columns with the largest total.
+//!
+//! Shortest augmenting paths (Crouse 2016, *On implementing 2D rectangular assignment algorithms*,
+//! <https://doi.org/10.1109/TAES.2016.140952>), as SciPy solves it, on integers. Besides the
+//! pairing it gives the prices that prove it optimal, which say what other pairings are.
 
 use crate::Error;
 
-/// Above this, `f64` does not hold every integer.
-const EXACT_INTEGERS: u64 = 1 << 53;
+/// Count times side must stay below this, so that sums of costs along a path fit.
+const EXACT_INTEGERS: u64 = 1 << 60;
+
+/// The cost of a pair that must not be chosen; above every sum of others.
+pub(crate) const FORBIDDEN: i64 = 1 << 61;
+
+/// Largest table, in entries: 2 GiB of costs.
+const LARGEST_TABLE: usize = 1 << 28;
+
+/// No row, or no column.
+const NONE: u32 = u32::MAX;
+
+/// What each pair costs: its negated weight, in a table turned such that it has no more rows than
+/// columns.
+pub(crate) struct Costs {
+    /// The fewer ones, and the more numerous ones.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Whether the rows that were asked for are the columns here.
+    pub(crate) turned: bool,
+    table: Table,
+}
+
+/// Half the memory where it will do: to lay out a table takes as long as to solve it.
+enum Table {
+    Small(Vec<i32>),
+    Large(Vec<i64>),
+}
+
+/// An optimal pairing. All prices are at most the costs they stand for:
+/// `row_price[i] + column_price[j] <= cost[i][j]`, with equality for the pairs chosen; a column
+/// that stays alone has price 0, and no column a positive one.
+#[derive(Debug)]
+pub(crate) struct Assignment {
+    pub(crate) column_of: Vec<usize>,
+    pub(crate) row_price: Vec<i64>,
+    pub(crate) column_price: Vec<i64>,
+}
+
+impl Costs {
+    /// A table in which every pair has weight 0 and none will have more than `largest`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::CountTooLarge`] when sums of weights could leave the exact integers of the solver,
+    /// [`Error::TableTooLarge`] beyond 2²⁸ entries.
+    pub(crate) fn new(rows: usize, columns: usize, largest: u64) -> Result<Self, Error> {
+        check_exact(largest, rows, columns)?;
+        let table = match i32::try_from(largest) {
+            Ok(_) => Table::Small(vec![0; rows * columns]),
+            Err(_) => Table::Large(vec![0; rows * columns]),
+        };
+        Ok(Self {
+            rows: rows.min(columns),
+            columns: rows.max(columns),
+            turned: rows > columns,
+            table,
+        })
+    }
+
+    /// Gives a pair of the rows and columns that were asked for its weight.
+    pub(crate) fn set_weight(&mut self, row: usize, column: usize, weight: u64) {
+        let index = self.index(row, column);
+        match &mut self.table {
+            Table::Small(costs) => costs[index] = -(weight as i32),
+            Table::Large(costs) => costs[index] = -(weight as i64),
+        }
+    }
+
+    /// Where a pair of the rows and columns that were asked for lies.
+    pub(crate) fn index(&self, row: usize, column: usize) -> usize {
+        let (row, column) = if self.turned {
+            (column, row)
+        } else {
+            (row, column)
+        };
+        row * self.columns + column
+    }
+
+    /// The costs, row by row.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = i64> {
+        let (small, large): (&[i32], &[i64]) = match &self.table {
+            Table::Small(costs) => (costs, &[]),
+            Table::Large(costs) => (&[], costs),
+        };
+        small
+            .iter()
+            .map(|&cost| cost.into())
+            .chain(large.iter().copied())
+    }
+
+    /// The pairing of largest weight.
+    pub(crate) fn solve(&self) -> Assignment {
+        match &self.table {
+            Table::Small(costs) => assign_least_cost(costs, self.rows, self.columns),
+            Table::Large(costs) => assign_least_cost(costs, self.rows, self.columns),
+        }
+    }
+
+    /// The partner of each of the `rows` that were asked for, and the sum of the weights.
+    ///
+    /// # Ties
+    ///
+    /// Several pairings can have the largest total. Which one is returned depends on the table
+    /// alone (not on the machine, threads or a seed): the one that shortest augmenting paths reach
+    /// when rows, or the columns of a tall table, are added in ascending order, and of equally
+    /// short paths one to a free column is taken. A table of equal weights gives the identity.
+    pub(crate) fn largest_total(&self) -> (Vec<Option<usize>>, u64) {
+        let Assignment {
+            column_of,
+            row_price,
+            column_price,
+        } = self.solve();
+        // Pairs cost what their prices say, and what stays alone has price 0.
+        let total = row_price
+            .iter()
+            .chain(&column_price)
+            .sum::<i64>()
+            .unsigned_abs();
+        if !self.turned {
+            return (column_of.into_iter().map(Some).collect(), total);
+        }
+        let mut partner = vec![None; self.columns];
+        for (row, column) in column_of.into_iter().enumerate() {
+            partner[column] = Some(row);
+        }
+        (partner, total)
+    }
+}
 
 /// The column of each row (`None` for rows that stay alone when there are more rows than columns)
 /// such that the sum of the chosen `weights` is largest; with it that sum.
@@ -12,16 +143,9 @@ const EXACT_INTEGERS: u64 = 1 << 53;
 ///
 /// - `weights`: `rows * columns`, row-major
 ///
-/// # Ties
-///
-/// Several pairings can have the largest total. Which one is returned depends on the table alone
-/// (not on the machine, threads or a seed): the one that shortest augmenting paths (Crouse 2016)
-/// reach when rows, or the columns of a tall table, are added in ascending order. A table of
-/// equal weights gives the identity.
-///
 /// # Errors
 ///
-/// [`Error::CountTooLarge`] when sums of weights could leave the exact integers of the solver.
+/// As [`Costs::new`].
 pub(crate) fn assign_largest_total(
     weights: &[u64],
     rows: usize,
@@ -32,21 +156,19 @@ pub(crate) fn assign_largest_total(
         rows * columns,
         "a table of {rows} rows and {columns} columns"
     );
-    check_exact(weights, rows, columns)?;
-    let weights_f64 = weights.iter().map(|&weight| weight as f64).collect();
-    let (chosen_rows, chosen_columns) = lsap::solve(rows, columns, &weights_f64, true)
-        .expect("a full table of finite weights has an assignment");
-
-    let mut column_of = vec![None; rows];
-    let pairs = chosen_rows.into_iter().zip(chosen_columns);
-    pairs.for_each(|(row, column)| column_of[row] = Some(column));
-    let total = total_of(weights, columns, &column_of);
-    Ok((column_of, total))
+    let largest = weights.iter().copied().max().unwrap_or(0);
+    let mut costs = Costs::new(rows, columns, largest)?;
+    for (index, &weight) in weights.iter().enumerate() {
+        costs.set_weight(index / columns, index % columns, weight);
+    }
+    Ok(costs.largest_total())
 }
 
-/// The solver adds and subtracts at most one weight for each row of a path.
-fn check_exact(weights: &[u64], rows: usize, columns: usize) -> Result<(), Error> {
-    let largest = weights.iter().copied().max().unwrap_or(0);
+fn check_exact(largest: u64, rows: usize, columns: usize) -> Result<(), Error> {
+    match rows.checked_mul(columns) {
+        Some(0..=LARGEST_TABLE) => {}
+        _ => return Err(Error::TableTooLarge { rows, columns }),
+    }
     match largest.checked_mul(rows.max(columns) as u64) {
         Some(bound) if bound < EXACT_INTEGERS => Ok(()),
         _ => Err(Error::CountTooLarge {
@@ -57,79 +179,161 @@ fn check_exact(weights: &[u64], rows: usize, columns: usize) -> Result<(), Error
     }
 }
 
-fn total_of(weights: &[u64], columns: usize, column_of: &[Option<usize>]) -> u64 {
-    let chosen = column_of.iter().enumerate();
-    chosen
-        .filter_map(|(row, column)| Some(weights[row * columns + (*column)?]))
-        .sum()
+/// The pairing of every row with a column of its own that costs least.
+///
+/// # Panics
+///
+/// If there are more rows than columns, or no pairing without [`FORBIDDEN`] costs.
+pub(crate) fn assign_least_cost<C: Copy + Into<i64>>(
+    costs: &[C],
+    rows: usize,
+    columns: usize,
+) -> Assignment {
+    assert!(rows <= columns, "{rows} rows and {columns} columns");
+    let mut solver = Solver::new(costs, rows, columns);
+    (0..rows).for_each(|row| solver.add_row(row));
+    Assignment {
+        column_of: solver
+            .column_of
+            .iter()
+            .map(|&column| column as usize)
+            .collect(),
+        row_price: solver.row_price,
+        column_price: solver.price,
+    }
+}
+
+/// A pairing of the rows so far. Plain arrays by column, because the inner loop lives in the cache.
+struct Solver<'a, C> {
+    costs: &'a [C],
+    row_price: Vec<i64>,
+    column_of: Vec<u32>,
+    price: Vec<i64>,
+    row_of: Vec<u32>,
+    /// Length of the shortest path to each column.
+    distance: Vec<i64>,
+    /// The row before each column on this path.
+    from: Vec<u32>,
+    /// Columns whose path is not final yet.
+    open: Vec<u32>,
+    /// Columns whose path is final.
+    closed: Vec<u32>,
+}
+
+impl<'a, C: Copy + Into<i64>> Solver<'a, C> {
+    fn new(costs: &'a [C], rows: usize, columns: usize) -> Self {
+        Self {
+            costs,
+            row_price: vec![0; rows],
+            column_of: vec![NONE; rows],
+            price: vec![0; columns],
+            row_of: vec![NONE; columns],
+            distance: vec![i64::MAX; columns],
+            from: vec![NONE; columns],
+            open: Vec::with_capacity(columns),
+            closed: Vec::with_capacity(columns),
+        }
+    }
+
+    fn costs_of(&self, row: usize) -> &'a [C] {
+        &self.costs[row * self.price.len()..][..self.price.len()]
+    }
+
+    /// Gives one more row a column, moving other rows along the cheapest path to a free column.
+    fn add_row(&mut self, row: usize) {
+        let reduced = self.costs_of(row).iter().zip(&self.price);
+        let reduced = reduced.map(|(&cost, price)| cost.into() - price);
+        // From here on no step of a path has a negative length.
+        let price = reduced.clone().min().unwrap_or(0);
+        self.row_price[row] = price;
+        let is_free = |(cost, row): (i64, &u32)| cost == price && *row == NONE;
+        match reduced.zip(&self.row_of).position(is_free) {
+            // A path of length 0, which changes no price.
+            Some(free) => self.pair(row as u32, free as u32),
+            None => {
+                let (free, length) = self.shortest_path(row);
+                self.update_prices(row, length);
+                self.augment(row as u32, free);
+            }
+        }
+    }
+
+    fn pair(&mut self, row: u32, column: u32) {
+        self.row_of[column as usize] = row;
+        self.column_of[row as usize] = column;
+    }
+
+    /// Hands each column on the path to the row before it.
+    fn augment(&mut self, start: u32, mut column: u32) {
+        loop {
+            let before = self.from[column as usize];
+            let next = self.column_of[before as usize];
+            self.pair(before, column);
+            if before == start {
+                break;
+            }
+            column = next;
+        }
+    }
+
+    /// The free column at the end of the cheapest path from `start`, and what the path costs.
+    fn shortest_path(&mut self, start: usize) -> (u32, i64) {
+        // Downwards, because columns are looked at from the back.
+        self.open.clear();
+        self.open.extend((0..self.price.len() as u32).rev());
+        self.closed.clear();
+        self.distance.fill(i64::MAX);
+        let (mut row, mut length) = (start, 0);
+        loop {
+            let index = self.nearest(row, length);
+            let column = self.open.swap_remove(index);
+            self.closed.push(column);
+            length = self.distance[column as usize];
+            assert!(length < FORBIDDEN / 2, "row {start} finds no column");
+            match self.row_of[column as usize] {
+                NONE => return (column, length),
+                owner => row = owner as usize,
+            }
+        }
+    }
+
+    /// Follows `row` to all open columns; the index of the nearest open column. Of equally near
+    /// ones a free column, and of these the last to be added to the open ones; else the first.
+    fn nearest(&mut self, row: usize, length: i64) -> usize {
+        let (costs, base) = (self.costs_of(row), length - self.row_price[row]);
+        let (mut lowest, mut nearest, mut is_free) = (i64::MAX, 0, false);
+        for (index, &column) in self.open.iter().enumerate().rev() {
+            let column = column as usize;
+            let through = base + costs[column].into() - self.price[column];
+            let distance = self.distance[column];
+            if through < distance {
+                self.distance[column] = through;
+                self.from[column] = row as u32;
+            }
+            let distance = distance.min(through);
+            if distance < lowest || (distance == lowest && !is_free) {
+                is_free = self.row_of[column] == NONE;
+                (lowest, nearest) = (distance, index);
+                if is_free && lowest == length {
+                    break; // no path is shorter
+                }
+            }
+        }
+        nearest
+    }
+
+    fn update_prices(&mut self, start: usize, length: i64) {
+        self.row_price[start] += length;
+        for &column in &self.closed {
+            let column = column as usize;
+            let spare = length - self.distance[column];
+            self.price[column] -= spare;
+            if self.row_of[column] != NONE {
+                self.row_price[self.row_of[column] as usize] += spare;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Noise;
-
-    /// Tries every pairing.
-    fn largest_total(weights: &[u64], rows: usize, columns: usize) -> u64 {
-        fn best(weights: &[u64], columns: usize, row: usize, taken: u32, spare: usize) -> u64 {
-            if row * columns == weights.len() {
-                return 0;
-            }
-            let free = (0..columns).filter(|c| taken & (1 << c) == 0);
-            let with = free.map(|c| {
-                let rest = best(weights, columns, row + 1, taken | (1 << c), spare);
-                weights[row * columns + c] + rest
-            });
-            let without = (spare > 0).then(|| best(weights, columns, row + 1, taken, spare - 1));
-            with.chain(without).max().unwrap_or(0)
-        }
-        best(weights, columns, 0, 0, rows.saturating_sub(columns))
-    }
-
-    #[test]
-    fn the_total_is_the_largest_of_all_pairings() {
-        let mut noise = Noise::new(3);
-        for _ in 0..200 {
-            let (rows, columns) = (1 + noise.below(6), 1 + noise.below(6));
-            let weights: Vec<u64> = (0..rows * columns).map(|_| noise.below(7) as u64).collect();
-            let (column_of, total) = assign_largest_total(&weights, rows, columns).unwrap();
-            assert_eq!(
-                total,
-                largest_total(&weights, rows, columns),
-                "{rows}x{columns} {weights:?}"
-            );
-            let mut used: Vec<usize> = column_of.iter().flatten().copied().collect();
-            used.sort_unstable();
-            used.dedup();
-            assert_eq!(used.len(), rows.min(columns), "one column each");
-        }
-    }
-
-    #[test]
-    fn a_table_of_ties_gives_the_identity() {
-        let (column_of, total) = assign_largest_total(&[2; 15], 3, 5).unwrap();
-        assert_eq!((column_of, total), (vec![Some(0), Some(1), Some(2)], 6));
-    }
-
-    #[test]
-    fn more_rows_than_columns_leave_the_worst_rows_alone() {
-        let (column_of, total) = assign_largest_total(&[1, 5, 9, 1, 2, 2], 3, 2).unwrap();
-        assert_eq!((column_of, total), (vec![Some(1), Some(0), None], 14));
-    }
-
-    #[test]
-    fn large_counts_are_exact_or_refused() {
-        let big = (1u64 << 51) - 1;
-        let (_, total) = assign_largest_total(&[big, big - 1, big - 1, 0], 2, 2).unwrap();
-        assert_eq!(total, 2 * (big - 1));
-        let error = assign_largest_total(&[1 << 52; 4], 2, 2).unwrap_err();
-        assert_eq!(
-            error,
-            Error::CountTooLarge {
-                largest: 1 << 52,
-                rows: 2,
-                columns: 2
-            }
-        );
-    }
-}
+mod tests;

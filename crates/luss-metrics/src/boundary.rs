@@ -7,13 +7,20 @@
 //!
 //! # Algorithm
 //!
-//! The window is separable: it holds one label exactly when each of its rows does and the rows
-//! agree. A [`Run`] follows the pixels of a row and knows whether the last `2·thickness + 1` of
-//! them hold one label; what it finds feeds one run for each column, which answers the same
-//! question downwards. One pass, O(pixels), whatever the thickness and the number of labels; the
-//! reference erodes the image once for each label.
+//! A window holds one label exactly when no two neighbours in it differ. Rows become runs; a bit
+//! marks each step from one run to the next and each difference to the row above. Spreading the
+//! steps over the window is an `or` of shifted words, in log2(thickness) rounds, first along the
+//! rows and then down the columns, 64 pixels at a time. One pass, whatever the number of labels;
+//! the reference erodes the image once for each label.
+//!
+//! Looking through ignored pixels makes labels meet that are no neighbours, so that policy follows
+//! each row and column pixel by pixel; it is taken only for pictures with ignored pixels.
 
-use crate::{BoundaryIgnore, IGNORE, LabelMask};
+use crate::{
+    BoundaryIgnore, IGNORE, MaskView,
+    bits::{Bits, move_right, or_from_right, set_range},
+    runs::{Run, Runs, for_each_overlap},
+};
 
 /// Thickness of a boundary in pixels: `ratio` times the image diagonal, rounded half to even, at
 /// least 1.
@@ -34,47 +41,173 @@ pub fn boundary_thickness(width: usize, height: usize, ratio: f64) -> usize {
 /// outside of the image; row-major, one flag for each pixel.
 ///
 /// Ignored pixels are a region like any other ([`BoundaryIgnore::Edge`]).
-pub fn boundary_map(mask: &LabelMask, thickness_px: usize) -> Vec<bool> {
-    let labels = mask.labels();
-    boundary_of(mask.size(), thickness_px, |pixel| {
-        Window::Only(labels[pixel])
-    })
+pub fn boundary_map<'a>(mask: impl Into<MaskView<'a>>, thickness_px: usize) -> Vec<bool> {
+    let mask = mask.into();
+    boundary_of_runs(&Runs::new(&mask), thickness_px).to_flags(mask.width())
 }
 
-/// As [`boundary_map`], but looks through the pixels that `truth` ignores
-/// ([`BoundaryIgnore::Transparent`]). The flags of these pixels themselves mean nothing.
+/// As [`boundary_map`], but looks through the pixels that `truth` ignores (id 1000,
+/// [`BoundaryIgnore::Transparent`]). The flags of these pixels themselves mean nothing.
 ///
 /// # Panics
 ///
 /// If the two masks differ in size.
-pub fn boundary_map_transparent(
-    mask: &LabelMask,
-    truth: &LabelMask,
+pub fn boundary_map_transparent<'a, 'b>(
+    mask: impl Into<MaskView<'a>>,
+    truth: impl Into<MaskView<'b>>,
     thickness_px: usize,
 ) -> Vec<bool> {
+    let (mask, truth) = (mask.into(), truth.into());
+    boundary_through(IGNORE, &mask, &truth, thickness_px).to_flags(mask.width())
+}
+
+/// A mask and its runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Traced<'a> {
+    pub(crate) mask: &'a MaskView<'a>,
+    pub(crate) runs: &'a Runs,
+}
+
+/// The boundary of `mask` under a policy; `truth` says which pixels are ignored.
+pub(crate) fn boundary_under(
+    policy: BoundaryIgnore,
+    ignore: u16,
+    mask: Traced,
+    truth: Traced,
+    thickness_px: usize,
+) -> Bits {
+    let transparent = policy == BoundaryIgnore::Transparent;
+    if transparent && truth.runs.labels().any(|label| label == ignore) {
+        boundary_through(ignore, mask.mask, truth.mask, thickness_px)
+    } else {
+        boundary_of_runs(mask.runs, thickness_px)
+    }
+}
+
+/// Marks the pixels whose window leaves the image or holds two labels.
+fn boundary_of_runs(runs: &Runs, thickness_px: usize) -> Bits {
+    let (width, height) = runs.size();
+    let mut boundary = Bits::zeros(width, height);
+    let side = thickness_px.saturating_mul(2).saturating_add(1);
+    if thickness_px == 0 {
+        return boundary; // a window of one pixel
+    }
+    if side > width || side > height {
+        (0..height).for_each(|y| set_range(boundary.row_mut(y), 0..width));
+        return boundary;
+    }
+    let (mixed, steps) = mixed_rows(runs, thickness_px);
+    for y in 0..height {
+        let row = boundary.row_mut(y);
+        let Some(top) = y
+            .checked_sub(thickness_px)
+            .filter(|top| top + side <= height)
+        else {
+            set_range(row, 0..width);
+            continue;
+        };
+        // The first row of the window has its own steps, the other rows also one from above.
+        let words = mixed.row(top).iter().zip(steps.row(top + 1));
+        row.iter_mut()
+            .zip(words)
+            .for_each(|(to, (a, b))| *to = a | b);
+        set_range(row, 0..thickness_px);
+        set_range(row, width - thickness_px..width);
+    }
+    boundary
+}
+
+/// For each row the centres of windows of one row that hold two labels; and for each row, with the
+/// rows below it to make `2 * thickness_px`, those or a difference to the row above.
+fn mixed_rows(runs: &Runs, thickness_px: usize) -> (Bits, Bits) {
+    let (width, height) = runs.size();
+    let mut mixed = Bits::zeros(width, height);
+    let mut steps = Bits::zeros(width, height);
+    let words = mixed.words_per_row();
+    for y in 0..height {
+        if runs.repeats(y) {
+            mixed
+                .words_mut()
+                .copy_within((y - 1) * words..y * words, y * words);
+        } else {
+            mark_mixed(runs.row(y), thickness_px, mixed.row_mut(y));
+        }
+        let row = steps.row_mut(y);
+        row.copy_from_slice(mixed.row(y));
+        if y > 0 && !runs.repeats(y) {
+            mark_differences(runs.row(y - 1), runs.row(y), row);
+        }
+    }
+    or_from_below(&mut steps, 2 * thickness_px);
+    (mixed, steps)
+}
+
+/// Marks the columns around which `2 * thickness_px + 1` pixels hold two labels; columns nearer to
+/// the picture's border than `thickness_px` are left open.
+fn mark_mixed(runs: &[Run], thickness_px: usize, row: &mut [u64]) {
+    for run in &runs[..runs.len() - 1] {
+        set_range(row, run.end - 1..run.end); // the step lies behind this column
+    }
+    for round in doubling(2 * thickness_px) {
+        or_from_right(row, round);
+    }
+    move_right(row, thickness_px);
+    let width = runs.last().expect("a row is not empty").end;
+    clear_behind(row, width);
+}
+
+fn mark_differences(above: &[Run], below: &[Run], row: &mut [u64]) {
+    for_each_overlap(above, below, |columns, a, b| {
+        if a != b {
+            set_range(row, columns);
+        }
+    });
+}
+
+/// Shifts that spread a bit over `length` places, each at most as far as is covered already.
+fn doubling(length: usize) -> impl Iterator<Item = usize> {
+    let mut covered = 1;
+    std::iter::from_fn(move || {
+        let shift = covered.min(length - covered);
+        covered += shift;
+        (shift > 0).then_some(shift)
+    })
+}
+
+/// Gives each row the bits of itself and of the rows below it, `rows` in all.
+fn or_from_below(bits: &mut Bits, rows: usize) {
+    let words = bits.words_per_row();
+    for round in doubling(rows) {
+        let all = bits.words_mut();
+        for i in 0..all.len().saturating_sub(round * words) {
+            all[i] |= all[i + round * words];
+        }
+    }
+}
+
+/// Clears the bits of column `width` and beyond.
+fn clear_behind(row: &mut [u64], width: usize) {
+    match width % 64 {
+        0 => {}
+        bits => row[width / 64] &= u64::MAX >> (64 - bits),
+    }
+}
+
+/// The boundary of `mask` when the pixels are looked through at which `truth` is `ignore`.
+fn boundary_through(ignore: u16, mask: &MaskView, truth: &MaskView, thickness_px: usize) -> Bits {
     assert_eq!(
         mask.size(),
         truth.size(),
         "a mask and the truth that goes with it"
     );
     let (labels, truth) = (mask.labels(), truth.labels());
-    boundary_of(mask.size(), thickness_px, |pixel| match truth[pixel] {
-        IGNORE => Window::Empty,
-        _ => Window::Only(labels[pixel]),
+    boundary_of(mask.size(), thickness_px, |pixel| {
+        if truth[pixel] == ignore {
+            Window::Empty
+        } else {
+            Window::Only(labels[pixel])
+        }
     })
-}
-
-/// The boundary of `mask` under a policy; `truth` says which pixels are ignored.
-pub(crate) fn boundary_map_under(
-    policy: BoundaryIgnore,
-    mask: &LabelMask,
-    truth: &LabelMask,
-    thickness_px: usize,
-) -> Vec<bool> {
-    match policy {
-        BoundaryIgnore::Edge => boundary_map(mask, thickness_px),
-        BoundaryIgnore::Transparent => boundary_map_transparent(mask, truth, thickness_px),
-    }
 }
 
 /// Marks the pixels whose window leaves the image or holds two labels.
@@ -82,12 +215,13 @@ fn boundary_of(
     (width, height): (usize, usize),
     thickness_px: usize,
     pixel: impl Fn(usize) -> Window,
-) -> Vec<bool> {
+) -> Bits {
     let side = thickness_px.saturating_mul(2).saturating_add(1);
-    let mut boundary = vec![true; width * height];
-    let mut columns = vec![Run::default(); width];
+    let mut boundary = Bits::zeros(width, height);
+    (0..height).for_each(|y| set_range(boundary.row_mut(y), 0..width));
+    let mut columns = vec![Stretch::default(); width];
     for y in 0..height {
-        let mut row = Run::default();
+        let mut row = Stretch::default();
         for x in 0..width {
             row.push(pixel(y * width + x));
             if x + 1 < side {
@@ -96,7 +230,8 @@ fn boundary_of(
             let column = &mut columns[x - thickness_px];
             column.push(row.last(side));
             if column.last(side) != Window::Mixed {
-                boundary[(y - thickness_px) * width + (x - thickness_px)] = false;
+                let centre = x - thickness_px;
+                boundary.row_mut(y - thickness_px)[centre / 64] &= !(1 << (centre % 64));
             }
         }
     }
@@ -116,7 +251,7 @@ enum Window {
 
 /// The longest stretch that ends at the current position and holds at most one label.
 #[derive(Clone, Copy, Default)]
-struct Run {
+struct Stretch {
     length: usize,
     /// How many of its last entries were empty.
     empty_tail: usize,
@@ -124,11 +259,11 @@ struct Run {
     label: u16,
 }
 
-impl Run {
+impl Stretch {
     /// Moves on by one entry.
     fn push(&mut self, entry: Window) {
         match entry {
-            Window::Mixed => *self = Run::default(),
+            Window::Mixed => *self = Stretch::default(),
             Window::Empty => {
                 self.length += 1;
                 self.empty_tail += 1;
@@ -140,7 +275,7 @@ impl Run {
                 } else {
                     self.empty_tail
                 };
-                *self = Run {
+                *self = Stretch {
                     length: before + 1,
                     empty_tail: 0,
                     label,
@@ -162,148 +297,4 @@ impl Run {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Noise, blobs};
-
-    /// Plain form: looks at every pixel of every window.
-    fn boundary_by_window(mask: &LabelMask, truth: &LabelMask, d: isize) -> Vec<bool> {
-        let (width, height) = (mask.width() as isize, mask.height() as isize);
-        let at = |m: &LabelMask, x: isize, y: isize| m.at(x as usize, y as usize);
-        let differs = |label: u16, x: isize, y: isize| {
-            let outside = x < 0 || y < 0 || x >= width || y >= height;
-            outside || (at(truth, x, y) != IGNORE && at(mask, x, y) != label)
-        };
-        let around = |x: isize, y: isize| {
-            (y - d..=y + d).any(|v| (x - d..=x + d).any(|u| differs(at(mask, x, y), u, v)))
-        };
-        (0..width * height)
-            .map(|i| around(i % width, i / width))
-            .collect()
-    }
-
-    /// The reference's form: each label's region minus its erosion, one 3x3 step at a time.
-    fn boundary_by_erosion(mask: &LabelMask, d: usize) -> Vec<bool> {
-        let (width, height) = mask.size();
-        let mut boundary = vec![false; width * height];
-        for label in mask
-            .labels()
-            .iter()
-            .copied()
-            .collect::<std::collections::BTreeSet<_>>()
-        {
-            let region: Vec<bool> = mask.labels().iter().map(|&l| l == label).collect();
-            let eroded = (0..d).fold(region.clone(), |r, _| eroded_once(&r, width, height));
-            for i in 0..region.len() {
-                boundary[i] |= region[i] && !eroded[i];
-            }
-        }
-        boundary
-    }
-
-    fn eroded_once(region: &[bool], width: usize, height: usize) -> Vec<bool> {
-        let inside = |x: usize, y: usize| {
-            let border = x == 0 || y == 0 || x + 1 == width || y + 1 == height;
-            !border && (y - 1..=y + 1).all(|v| (x - 1..=x + 1).all(|u| region[v * width + u]))
-        };
-        (0..width * height)
-            .map(|i| inside(i % width, i / width))
-            .collect()
-    }
-
-    /// Random maps of uneven sizes, from coarse blobs to single-pixel noise.
-    fn random_maps() -> impl Iterator<Item = (LabelMask, usize)> {
-        let mut noise = Noise::new(7);
-        (0..200).map(move |_| {
-            let (width, height) = (1 + noise.below(23), 1 + noise.below(17));
-            let cell = 1 + noise.below(9);
-            (
-                blobs(&mut noise, width, height, cell, 4),
-                1 + noise.below(4),
-            )
-        })
-    }
-
-    #[test]
-    fn one_pass_equals_the_erosion_of_each_label() {
-        for (mask, d) in random_maps() {
-            assert_eq!(
-                boundary_map(&mask, d),
-                boundary_by_erosion(&mask, d),
-                "{mask:?} d={d}"
-            );
-        }
-    }
-
-    #[test]
-    fn looking_through_ignored_pixels_equals_the_plain_window() {
-        let mut noise = Noise::new(8);
-        for (mask, d) in random_maps() {
-            let mut truth = blobs(&mut noise, mask.width(), mask.height(), 3, 2);
-            truth
-                .labels_mut()
-                .iter_mut()
-                .filter(|l| **l == 2)
-                .for_each(|l| *l = IGNORE);
-            let fast = boundary_map_transparent(&mask, &truth, d);
-            let plain = boundary_by_window(&mask, &truth, d as isize);
-            for i in (0..fast.len()).filter(|&i| truth.labels()[i] != IGNORE) {
-                assert_eq!(
-                    fast[i], plain[i],
-                    "pixel {i} of {mask:?} in {truth:?} d={d}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn the_encoding_of_the_published_example() {
-        let block = |i: usize| (1..6).contains(&(i % 7)) && (1..6).contains(&(i / 7));
-        let labels = (0..49).map(|i| if block(i) { 3 } else { 0 }).collect();
-        let mask = LabelMask::new(7, 7, labels).unwrap();
-        let flags = boundary_map(&mask, 1);
-        let code = |i: usize| if flags[i] { mask.labels()[i] + 1 } else { 0 };
-        let rows: Vec<Vec<u16>> = (0..7)
-            .map(|y| (0..7).map(|x| code(y * 7 + x)).collect())
-            .collect();
-        assert_eq!(rows[0], [1; 7]);
-        assert_eq!(rows[1], [1, 4, 4, 4, 4, 4, 1]);
-        assert_eq!(rows[3], [1, 4, 0, 0, 0, 4, 1]);
-        assert_eq!(rows[5], rows[1]);
-    }
-
-    #[test]
-    fn thickness_is_three_percent_of_the_diagonal_rounded_half_to_even() {
-        let cases = [
-            (500, 375, 19),
-            (500, 333, 18),
-            (500, 500, 21),
-            (3264, 2448, 122),
-        ];
-        for (width, height, expected) in cases {
-            assert_eq!(boundary_thickness(width, height, 0.03), expected);
-        }
-        assert_eq!(boundary_thickness(20, 30, 0.03), 1);
-        assert_eq!(boundary_thickness(120, 90, 0.03), 4); // 4.5
-        assert_eq!(boundary_thickness(40, 30, 0.03), 2); // 1.5
-        assert_eq!(boundary_thickness(1, 1, 0.03), 1);
-    }
-
-    #[test]
-    fn an_object_that_fills_the_image_ends_at_the_image_border() {
-        let mask = LabelMask::new(5, 4, vec![9; 20]).unwrap();
-        let interior = boundary_map(&mask, 1).iter().filter(|&&b| !b).count();
-        assert_eq!(interior, 3 * 2);
-    }
-
-    #[test]
-    fn a_seam_with_an_ignored_region_is_a_boundary_only_in_the_edge_policy() {
-        let labels = (0..35)
-            .map(|i| if i % 7 < 5 { 2 } else { IGNORE })
-            .collect();
-        let truth = LabelMask::new(7, 5, labels).unwrap();
-        let seam = 2 * 7 + 4;
-        assert!(boundary_map(&truth, 1)[seam]);
-        assert!(!boundary_map_transparent(&truth, &truth, 1)[seam]);
-    }
-}
+mod tests;

@@ -3,9 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, IGNORE, LabelMask, OTHER,
-    counts::{add_each, check_entries},
-    protocol::check_classes,
+    Error, IGNORE, ImageCounts, MaskView, OTHER,
+    checked::{check_limit, sum},
+    image_counts::{check_prediction, check_truth},
+    label_set::LabelSet,
+    pair_table::PairTable,
+    protocol::{check_classes, check_clusters},
+    runs::{Runs, for_each_overlap},
 };
 
 /// In how many pictures each cluster and each class occur together.
@@ -16,26 +20,37 @@ use crate::{
 pub struct CoOccurrence {
     clusters: u16,
     classes: u16,
+    ignore: u16,
     images: u64,
-    counts: Vec<u64>,
+    counts: PairTable,
 }
 
 impl CoOccurrence {
-    /// An empty table for predictions with ids 1 to `clusters` and truths with 1 to `classes`.
+    /// An empty table for predictions with ids 1 to `clusters` and truths with 1 to `classes`, in
+    /// which 1000 is ignore.
     ///
     /// # Panics
     ///
-    /// If either is not in `1..=999`.
+    /// If `clusters` is 0 or `classes` not in `1..=999`.
     pub fn new(clusters: u16, classes: u16) -> Self {
-        for ids in [clusters, classes] {
-            check_classes(ids).unwrap_or_else(|error| panic!("{error}"));
-        }
-        let counts = vec![0; usize::from(clusters) * usize::from(classes)];
+        Self::with_ignore(clusters, classes, IGNORE)
+    }
+
+    /// As [`CoOccurrence::new`], with the id that the truths ignore. Predictions know no ignored
+    /// pixels, so there the id is a cluster like any other.
+    ///
+    /// # Panics
+    ///
+    /// If `clusters` or `classes` is 0, or `ignore` not above `classes`.
+    pub fn with_ignore(clusters: u16, classes: u16, ignore: u16) -> Self {
+        let checked = check_clusters(clusters).and(check_classes(classes, ignore));
+        checked.unwrap_or_else(|error| panic!("{error}"));
         Self {
             clusters,
             classes,
+            ignore,
             images: 0,
-            counts,
+            counts: PairTable::default(),
         }
     }
 
@@ -45,8 +60,12 @@ impl CoOccurrence {
     ///
     /// [`Error::SizeMismatch`], [`Error::PredictionOutOfRange`] (an id above `clusters`) or
     /// [`Error::TruthOutOfRange`]; the table is then unchanged.
-    pub fn add(&mut self, prediction: &LabelMask, truth: &LabelMask) -> Result<(), Error> {
-        self.add_pixels(prediction, truth, |true_label| true_label != IGNORE)
+    pub fn add<'a, 'b>(
+        &mut self,
+        prediction: impl Into<MaskView<'a>>,
+        truth: impl Into<MaskView<'b>>,
+    ) -> Result<(), Error> {
+        self.add_pixels(prediction.into(), truth.into(), |t, ignore| t != ignore)
     }
 
     /// As [`CoOccurrence::add`], but a prediction inside an ignored region counts as presence.
@@ -57,45 +76,73 @@ impl CoOccurrence {
     /// # Errors
     ///
     /// As [`CoOccurrence::add`].
-    pub fn add_with_ignored(
+    pub fn add_with_ignored<'a, 'b>(
         &mut self,
-        prediction: &LabelMask,
-        truth: &LabelMask,
+        prediction: impl Into<MaskView<'a>>,
+        truth: impl Into<MaskView<'b>>,
     ) -> Result<(), Error> {
-        self.add_pixels(prediction, truth, |_| true)
+        self.add_pixels(prediction.into(), truth.into(), |_, _| true)
     }
 
     fn add_pixels(
         &mut self,
-        prediction: &LabelMask,
-        truth: &LabelMask,
-        counts: impl Fn(u16) -> bool,
+        prediction: MaskView,
+        truth: MaskView,
+        counts: impl Fn(u16, u16) -> bool,
     ) -> Result<(), Error> {
-        prediction.check_same_size(truth)?;
-        prediction.check_prediction(self.clusters)?;
-        truth.check_truth(self.classes)?;
-        let pixels = || {
-            prediction
-                .labels()
-                .iter()
-                .zip(truth.labels())
-                .filter(|(_, t)| counts(**t))
-        };
-        let clusters = present_ids(pixels().map(|(p, _)| *p));
-        let classes = present_ids(pixels().map(|(_, t)| *t));
-        self.images += 1;
-        for &cluster in &clusters {
+        prediction.check_same_size(&truth)?;
+        let (predicted, true_runs) = (Runs::new(&prediction), Runs::new(&truth));
+        check_prediction(&predicted, self.clusters)?;
+        check_truth(&true_runs, self.classes, self.ignore)?;
+        let (mut clusters, mut classes) = (LabelSet::default(), LabelSet::default());
+        for y in (0..truth.height()).filter(|&y| !(predicted.repeats(y) && true_runs.repeats(y))) {
+            for_each_overlap(predicted.row(y), true_runs.row(y), |_, p, t| {
+                if counts(t, self.ignore) {
+                    clusters.insert(p);
+                    classes.insert(t);
+                }
+            });
+        }
+        self.add_sets(&clusters, &classes);
+        Ok(())
+    }
+
+    /// Adds a picture that was counted before; ignored pixels do not count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LabelOutOfRange`] for a predicted id above the clusters or a true one above the
+    /// classes; the table is then unchanged.
+    pub fn add_counts(&mut self, image: &ImageCounts) -> Result<(), Error> {
+        check_labels(image, self.clusters, self.classes)?;
+        let cells = || image.cells().iter();
+        let clusters = LabelSet::of(cells().map(|cell| cell.prediction));
+        self.add_sets(&clusters, &LabelSet::of(cells().map(|cell| cell.truth)));
+        Ok(())
+    }
+
+    /// Adds a picture in which these labels occur.
+    fn add_sets(&mut self, clusters: &LabelSet, classes: &LabelSet) {
+        let is_class = |class: &u16| *class != OTHER && *class <= self.classes;
+        let classes: Vec<u16> = classes.ids().filter(is_class).collect();
+        for cluster in clusters.ids().filter(|id| *id != OTHER) {
+            let counts = &mut self.counts;
             classes
                 .iter()
-                .for_each(|&class| self.add_count(cluster, class, 1));
+                .for_each(|&class| counts.add(cluster, class, 1));
         }
-        Ok(())
+        self.images += 1;
     }
 
     /// Adds `images` pictures in which both occur, without counting them as pictures.
     pub(crate) fn add_count(&mut self, cluster: u16, class: u16, images: u64) {
-        let index = self.index(cluster, class);
-        self.counts[index] += images;
+        self.check_ids(cluster, class);
+        self.counts.add(cluster, class, images);
+    }
+
+    /// Replaces everything that was counted.
+    pub(crate) fn set_counts(&mut self, images: u64, counts: PairTable) {
+        (self.images, self.counts) = (images, counts);
     }
 
     /// Sets the number of pictures behind the counts.
@@ -107,19 +154,23 @@ impl CoOccurrence {
     ///
     /// # Errors
     ///
-    /// [`Error::Unmergeable`] when the tables differ in clusters or classes.
+    /// [`Error::Unmergeable`] when the tables differ in clusters, classes or ignore,
+    /// [`Error::CountOverflow`] when a state was tampered with; the table is then unchanged.
     pub fn merge(&mut self, other: &CoOccurrence) -> Result<(), Error> {
-        if (self.clusters, self.classes) != (other.clusters, other.classes) {
-            let size = |table: &Self| format!("{}x{}", table.clusters, table.classes);
-            let (ours, theirs) = (size(self), size(other));
+        let size = |table: &Self| {
+            let (clusters, classes) = (table.clusters, table.classes);
+            format!("{clusters}x{classes}, ignoring {}", table.ignore)
+        };
+        if size(self) != size(other) {
             return Err(Error::Unmergeable {
                 what: "co-occurrence tables",
-                ours,
-                theirs,
+                ours: size(self),
+                theirs: size(other),
             });
         }
-        self.images += other.images;
-        add_each(&mut self.counts, &other.counts);
+        let counts = self.counts.sum(&other.counts)?;
+        self.images = sum(self.images, other.images)?;
+        self.counts = counts;
         Ok(())
     }
 
@@ -133,6 +184,11 @@ impl CoOccurrence {
         self.classes
     }
 
+    /// The id that the truths ignore.
+    pub(crate) fn ignore(&self) -> u16 {
+        self.ignore
+    }
+
     /// Pictures added.
     pub fn images(&self) -> u64 {
         self.images
@@ -144,36 +200,35 @@ impl CoOccurrence {
     ///
     /// If either id is 0 or too large.
     pub fn count(&self, cluster: u16, class: u16) -> u64 {
-        self.counts[self.index(cluster, class)]
+        self.check_ids(cluster, class);
+        self.counts.get(cluster, class)
     }
 
-    /// All counts, one row for each cluster.
-    pub(crate) fn counts(&self) -> &[u64] {
+    /// The counts that are not 0.
+    pub(crate) fn pairs(&self) -> &PairTable {
         &self.counts
     }
 
-    fn index(&self, cluster: u16, class: u16) -> usize {
+    fn check_ids(&self, cluster: u16, class: u16) {
+        let (clusters, classes) = (self.clusters, self.classes);
         assert!(
-            (1..=self.clusters).contains(&cluster),
-            "cluster {cluster} of {}",
-            self.clusters
+            (1..=clusters).contains(&cluster),
+            "cluster {cluster} of {clusters}"
         );
-        assert!(
-            (1..=self.classes).contains(&class),
-            "class {class} of {}",
-            self.classes
-        );
-        usize::from(cluster - 1) * usize::from(self.classes) + usize::from(class - 1)
+        assert!((1..=classes).contains(&class), "class {class} of {classes}");
     }
 }
 
-/// The ids that occur, without "other" and ignore.
-fn present_ids(labels: impl Iterator<Item = u16>) -> Vec<u16> {
-    let mut present = [false; IGNORE as usize + 1];
-    labels.for_each(|label| present[usize::from(label)] = true);
-    (OTHER + 1..IGNORE)
-        .filter(|&id| present[usize::from(id)])
-        .collect()
+/// Refuses counts with predicted ids above `clusters` or true ones above `classes`.
+pub(crate) fn check_labels(image: &ImageCounts, clusters: u16, classes: u16) -> Result<(), Error> {
+    let stray =
+        |id: u16, classes: u16| (id > classes).then_some(Error::LabelOutOfRange { id, classes });
+    let of_cell = |t: u16, p: u16| stray(t, classes).or(stray(p, clusters));
+    let mut cells = image.cells().iter();
+    match cells.find_map(|cell| of_cell(cell.truth, cell.prediction)) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }
 
 /// The stored form of a table, before its invariants are checked.
@@ -181,8 +236,9 @@ fn present_ids(labels: impl Iterator<Item = u16>) -> Vec<u16> {
 struct UncheckedCoOccurrence {
     clusters: u16,
     classes: u16,
+    ignore: u16,
     images: u64,
-    counts: Vec<u64>,
+    counts: PairTable,
 }
 
 impl TryFrom<UncheckedCoOccurrence> for CoOccurrence {
@@ -192,16 +248,19 @@ impl TryFrom<UncheckedCoOccurrence> for CoOccurrence {
         let UncheckedCoOccurrence {
             clusters,
             classes,
+            ignore,
             images,
             counts,
         } = stored;
-        check_classes(clusters)?;
-        check_classes(classes)?;
-        let expected = usize::from(clusters) * usize::from(classes);
-        check_entries("co-occurrence table", counts.len(), expected)?;
+        check_clusters(clusters)?;
+        check_classes(classes, ignore)?;
+        check_limit(images)?;
+        let possible = |i, j| (1..=clusters).contains(&i) && (1..=classes).contains(&j);
+        counts.check("co-occurrence table", possible)?;
         Ok(Self {
             clusters,
             classes,
+            ignore,
             images,
             counts,
         })
@@ -211,6 +270,7 @@ impl TryFrom<UncheckedCoOccurrence> for CoOccurrence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LabelMask;
 
     fn mask(labels: &[u16]) -> LabelMask {
         LabelMask::new(3, labels.len() / 3, labels.to_vec()).unwrap()
@@ -227,7 +287,13 @@ mod tests {
             (table.count(4, 3), table.count(2, 3), table.count(2, 1)),
             (1, 2, 1)
         );
-        assert_eq!((table.counts.iter().sum::<u64>(), table.images()), (4, 2));
+        assert_eq!(
+            (
+                table.pairs().iter().map(|pair| pair.2).sum::<u64>(),
+                table.images()
+            ),
+            (4, 2)
+        );
     }
 
     #[test]
@@ -252,11 +318,17 @@ mod tests {
 
     #[test]
     fn a_damaged_table_is_refused() {
-        let text = r#"{"clusters": 2, "classes": 3, "images": 1, "counts": [0, 0, 0]}"#;
-        let error = serde_json::from_str::<CoOccurrence>(text).unwrap_err();
-        assert!(
-            error.to_string().contains("3 entries where 6 belong"),
-            "{error}"
-        );
+        for (counts, reason) in [
+            ("[[3, 1, 1]]", "pair (3, 1)"),
+            ("[[1, 0, 1]]", "pair (1, 0)"),
+            ("[[1, 1, 0]]", "count of 0"),
+            ("[[1, 2, 1], [1, 2, 1]]", "pair twice"),
+            ("[[1, 2, 18446744073709551615]]", "2^62"),
+        ] {
+            let head = r#"{"clusters": 2, "classes": 3, "ignore": 9, "images": 1, "counts": "#;
+            let text = format!("{head}{counts}}}");
+            let error = serde_json::from_str::<CoOccurrence>(&text).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+        }
     }
 }

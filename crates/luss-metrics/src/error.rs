@@ -64,7 +64,7 @@ pub enum Error {
     /// A true id that is neither "other", nor a class, nor ignore.
     #[error(
         "the truth has id {id} at x={x}, y={y}, but ids run from 0 (other) to {classes}, \
-         and 1000 (ignore); is this mask from a larger ImageNet-S subset?"
+         and {ignore} (ignore); is this mask from a larger subset, or is another id ignored?"
     )]
     TruthOutOfRange {
         /// The offending id.
@@ -75,6 +75,34 @@ pub enum Error {
         y: usize,
         /// Largest allowed id besides ignore.
         classes: u16,
+        /// The id of ignored pixels.
+        ignore: u16,
+    },
+
+    /// A label of a picture's counts that is no class.
+    #[error(
+        "the picture has label {id}, but labels run from 0 (other) to {classes}; \
+         match generated clusters to classes first"
+    )]
+    LabelOutOfRange {
+        /// The offending label.
+        id: u16,
+        /// Largest allowed label.
+        classes: u16,
+    },
+
+    /// A view of an array whose rows do not lie one behind the other.
+    #[error(
+        "the labels of this array do not lie row by row in memory; \
+         pass `array.as_standard_layout()`, which copies it if need be"
+    )]
+    ScatteredLabels,
+
+    /// A picture with more pixels than its counts can hold.
+    #[error("a picture of {pixels} pixels is too large: at most 2^32 - 1 are counted")]
+    PictureTooLarge {
+        /// Its pixels.
+        pixels: usize,
     },
 
     /// Attention and ids differ in pixel count.
@@ -101,12 +129,47 @@ pub enum Error {
         y: usize,
     },
 
+    /// An attention value that is not a number, in a list of values.
+    #[error("attention value {index} (counted from 0) is not a number")]
+    AttentionValue {
+        /// Its place in the list.
+        index: usize,
+    },
+
+    /// A threshold of no attention.
+    #[error("no attention was counted, so there is no threshold to choose; add pictures first")]
+    NoAttention,
+
+    /// A share that is none.
+    #[error("a foreground share of {share} is not possible: it lies between 0 and 1")]
+    ForegroundShare {
+        /// Share asked for.
+        share: f64,
+    },
+
+    /// A given threshold that is not a number.
+    #[error("the fixed threshold is not a number")]
+    FixedThreshold,
+
+    /// A rule that looks at masks, without masks.
+    #[error("this threshold rule compares with masks; give a curve, or choose another rule")]
+    MasksNeeded,
+
     /// A class count for which ids would collide with ignore, or no class at all.
-    #[error("{classes} classes are not possible: between 1 and 999 are (1000 means ignore)")]
+    #[error(
+        "{classes} classes are not possible with {ignore} as the id to ignore: class ids start at 1 \
+         and stay below it; choose another id to ignore, at most 65535"
+    )]
     ClassCount {
         /// Classes asked for.
         classes: u16,
+        /// The id of ignored pixels.
+        ignore: u16,
     },
+
+    /// Predictions without any cluster.
+    #[error("0 clusters are not possible: generated ids run from 1 to 65535 at most")]
+    NoClusters,
 
     /// A boundary ratio that gives no thickness.
     #[error(
@@ -140,6 +203,50 @@ pub enum Error {
         expected: usize,
     },
 
+    /// A stored count that is larger than what it is a part of.
+    #[error(
+        "the stored {what} is damaged: {found} where at most {allowed} is possible; recompute it"
+    )]
+    ImpossibleState {
+        /// What was to be restored.
+        what: &'static str,
+        /// Count found.
+        found: u64,
+        /// Largest possible count.
+        allowed: u64,
+    },
+
+    /// A stored table with a pair of ids that cannot be.
+    #[error("the stored {what} is damaged: it holds the pair ({first}, {second}); recompute it")]
+    ImpossiblePair {
+        /// What was to be restored.
+        what: &'static str,
+        /// The cluster.
+        first: u16,
+        /// The class.
+        second: u16,
+    },
+
+    /// A table too large for an assignment.
+    #[error(
+        "{rows} clusters and {columns} classes are too many for a one-to-one matching: \
+         their product may be 2^28 at most; match many to one"
+    )]
+    TableTooLarge {
+        /// Rows of the table.
+        rows: usize,
+        /// Columns of the table.
+        columns: usize,
+    },
+
+    /// Stored counts of a picture that no picture has.
+    #[error("the stored counts of a picture are damaged; recompute them from its masks")]
+    DamagedCounts,
+
+    /// A sum beyond the range of the counters.
+    #[error("a count exceeds 2^62, which no pictures can lead to; a stored state is damaged")]
+    CountOverflow,
+
     /// A matching of nothing.
     #[error("no image was counted, so clusters cannot be matched to classes; add images first")]
     NoImages,
@@ -147,7 +254,7 @@ pub enum Error {
     /// A table whose sums exceed the exact range of the assignment solver.
     #[error(
         "a count of {largest} in a table of {rows}x{columns} is too large for an exact \
-         assignment: count times the longer side must stay below 2^53"
+         assignment: count times the longer side must stay below 2^60"
     )]
     CountTooLarge {
         /// Largest count of the table.
@@ -156,6 +263,28 @@ pub enum Error {
         rows: usize,
         /// Columns of the table.
         columns: usize,
+    },
+
+    /// Predictions of different pictures.
+    #[error(
+        "the two predictions are not of the same pictures: they differ in the truth of picture {index} \
+         (counted from 0), or one of them ends there; pass both in the same order"
+    )]
+    Unpaired {
+        /// The first picture that differs.
+        index: usize,
+    },
+
+    /// Settings under which a bootstrap says nothing.
+    #[error(
+        "a bootstrap of {resamples} resamples with {confidence} of them in an interval is not possible: \
+         at least 1 resample, and a share between 0 and 1, are"
+    )]
+    BootstrapSettings {
+        /// Resamples asked for.
+        resamples: u32,
+        /// Share asked for.
+        confidence: f64,
     },
 
     /// A generated id the matching has never seen.
@@ -170,6 +299,18 @@ pub enum Error {
         x: usize,
         /// Row of its first pixel in reading order.
         y: usize,
+        /// Largest known cluster.
+        clusters: u16,
+    },
+
+    /// A generated id in a picture's counts that the matching has never seen.
+    #[error(
+        "the picture has cluster {cluster}, but the matching knows 1 to {clusters}; \
+         use the matching that was made for these predictions"
+    )]
+    ClusterWithoutClass {
+        /// The offending id.
+        cluster: u16,
         /// Largest known cluster.
         clusters: u16,
     },

@@ -3,13 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Areas, ClassScore, Error, LabelMask, Protocol, Report, SizeGroup, SizeScore,
-    boundary::{boundary_map_under, boundary_thickness},
-    counts::ImageCounts,
+    Areas, ClassScore, Error, ImageCounts, MaskView, OutOfRange, Protocol, Report, SizeGroup,
+    SizeScore,
+    checked::{check_at_most, check_limit, sum},
     f_measure::{FBeta, FBetaSum},
     image_accuracy::is_label_correct,
     iou::{all_labels, class_iou, mean_iou, mean_iou_of_true_labels},
-    mask::check_pair,
     object_size::add_by_size,
 };
 
@@ -17,8 +16,7 @@ use crate::{
 ///
 /// All of its state is integers, so it is the same whatever the order of the pictures and however
 /// they are split over evaluators that are [merged](Evaluator::merge): one for each thread, or
-/// for each machine, its state stored with serde in between (in a format with 128-bit integers,
-/// such as JSON).
+/// for each machine, its state stored with serde in between.
 ///
 /// # Cost
 ///
@@ -58,65 +56,90 @@ impl Evaluator {
     /// # Errors
     ///
     /// [`Error::SizeMismatch`] with both sizes, [`Error::PredictionOutOfRange`] or
-    /// [`Error::TruthOutOfRange`] with the first stray id and its place. The evaluator is then
-    /// unchanged.
-    pub fn add(&mut self, prediction: &LabelMask, truth: &LabelMask) -> Result<(), Error> {
-        check_pair(prediction, truth, self.protocol.classes)?;
-        let image = self.count(prediction, truth);
-        self.add_counts(&image);
+    /// [`Error::TruthOutOfRange`] with the first stray id and its place, or
+    /// [`Error::PictureTooLarge`]. The evaluator is then unchanged.
+    pub fn add<'a, 'b>(
+        &mut self,
+        prediction: impl Into<MaskView<'a>>,
+        truth: impl Into<MaskView<'b>>,
+    ) -> Result<(), Error> {
+        let classes = self.protocol.classes;
+        let image = ImageCounts::new(prediction, truth, classes, &self.protocol)?;
+        self.add_times(&image, 1);
         Ok(())
     }
 
-    /// One picture's table, boundaries included.
-    fn count(&self, prediction: &LabelMask, truth: &LabelMask) -> ImageCounts {
-        let Protocol {
-            boundary_ratio,
-            boundary_ignore,
-            ..
-        } = self.protocol;
-        let thickness_px = boundary_thickness(truth.width(), truth.height(), boundary_ratio);
-        let boundary = |mask| boundary_map_under(boundary_ignore, mask, truth, thickness_px);
-        let (of_truth, of_prediction) = (boundary(truth), boundary(prediction));
-        ImageCounts::new(prediction, truth, |pixel| {
-            (of_truth[pixel], of_prediction[pixel])
-        })
+    /// Adds a picture that was counted before, under the same protocol; its predicted labels are
+    /// class ids (see [`ImageCounts::matched`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LabelOutOfRange`] for a label above the classes (predicted ones may be dropped, as
+    /// the protocol says); the evaluator is then unchanged.
+    pub fn add_counts(&mut self, image: &ImageCounts) -> Result<(), Error> {
+        self.check_counts(image)?;
+        self.add_times(image, 1);
+        Ok(())
     }
 
-    /// Adds what was counted in one picture.
-    fn add_counts(&mut self, image: &ImageCounts) {
-        self.images += 1;
-        self.images_with_correct_label += u64::from(is_label_correct(image));
-        self.f_beta.add(FBeta::of(image));
-        image.cells().iter().for_each(|cell| self.areas.add(cell));
-        add_by_size(&mut self.sizes, image);
+    pub(crate) fn check_counts(&self, image: &ImageCounts) -> Result<(), Error> {
+        let Protocol {
+            classes,
+            out_of_range,
+            ..
+        } = self.protocol;
+        let strict = out_of_range == OutOfRange::Error;
+        let cells = image.cells().iter();
+        let labels = cells.flat_map(|cell| [Some(cell.truth), strict.then_some(cell.prediction)]);
+        match labels.flatten().find(|label| *label > classes) {
+            Some(id) => Err(Error::LabelOutOfRange { id, classes }),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds what was counted in one picture, as if it had been met `times` times.
+    pub(crate) fn add_times(&mut self, image: &ImageCounts, times: u64) {
+        let correct = is_label_correct(image, self.protocol.classes);
+        self.images += times;
+        self.images_with_correct_label += u64::from(correct) * times;
+        self.f_beta.add(FBeta::of(image), times);
+        let cells = image.cells().iter();
+        cells.for_each(|cell| self.areas.add(cell, times));
+        add_by_size(&mut self.sizes, image, times);
     }
 
     /// Adds the pictures of another evaluator, as if they had been added here.
     ///
     /// # Errors
     ///
-    /// [`Error::Unmergeable`] when the protocols differ; the evaluator is then unchanged.
+    /// [`Error::Unmergeable`] when the protocols differ, [`Error::CountOverflow`] when a state was
+    /// tampered with; the evaluator is then unchanged.
     pub fn merge(&mut self, other: &Evaluator) -> Result<(), Error> {
-        if self.protocol != other.protocol {
-            let (ours, theirs) = (
-                format!("{:?}", self.protocol),
-                format!("{:?}", other.protocol),
-            );
-            return Err(Error::Unmergeable {
-                what: "evaluators",
-                ours,
-                theirs,
-            });
-        }
-        self.images += other.images;
-        self.images_with_correct_label += other.images_with_correct_label;
-        self.f_beta.merge(&other.f_beta);
-        self.areas.merge(&other.areas);
-        self.sizes
-            .iter_mut()
-            .zip(&other.sizes)
-            .for_each(|(ours, theirs)| ours.merge(theirs));
+        self.check_mergeable(other)?;
+        let [s, ms, ml, l] = SizeGroup::ALL.map(|g| self.areas_of(g).sum(other.areas_of(g)));
+        *self = Self {
+            protocol: self.protocol,
+            images: sum(self.images, other.images)?,
+            images_with_correct_label: sum(
+                self.images_with_correct_label,
+                other.images_with_correct_label,
+            )?,
+            f_beta: self.f_beta.sum(&other.f_beta),
+            areas: self.areas.sum(&other.areas)?,
+            sizes: [s?, ms?, ml?, l?],
+        };
         Ok(())
+    }
+
+    fn check_mergeable(&self, other: &Evaluator) -> Result<(), Error> {
+        if self.protocol == other.protocol {
+            return Ok(());
+        }
+        Err(Error::Unmergeable {
+            what: "evaluators",
+            ours: format!("{:?}", self.protocol),
+            theirs: format!("{:?}", other.protocol),
+        })
     }
 
     /// The settings.
@@ -202,27 +225,24 @@ impl TryFrom<UncheckedEvaluator> for Evaluator {
     type Error = Error;
 
     fn try_from(stored: UncheckedEvaluator) -> Result<Self, Error> {
-        let UncheckedEvaluator {
-            protocol,
-            images,
-            f_beta,
-            areas,
-            sizes,
-            ..
-        } = stored;
-        let images_with_correct_label = stored.images_with_correct_label;
-        protocol.check()?;
-        areas.check(protocol.classes)?;
-        sizes
+        let classes = stored.protocol.classes;
+        let (images, correct) = (stored.images, stored.images_with_correct_label);
+        stored.protocol.check()?;
+        check_limit(images)?;
+        check_at_most("number of correct labels", correct, images)?;
+        stored.f_beta.check(images)?;
+        stored.areas.check(classes)?;
+        stored
+            .sizes
             .iter()
-            .try_for_each(|areas| areas.check(protocol.classes))?;
+            .try_for_each(|areas| areas.check(classes))?;
         Ok(Self {
-            protocol,
+            protocol: stored.protocol,
             images,
-            images_with_correct_label,
-            f_beta,
-            areas,
-            sizes,
+            images_with_correct_label: correct,
+            f_beta: stored.f_beta,
+            areas: stored.areas,
+            sizes: stored.sizes,
         })
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{OTHER, counts::ImageCounts};
+use crate::{Error, ImageCounts, OTHER, checked::LIMIT};
 
 /// F_β of one picture as the exact fraction `13·both / (3·truth + 10·prediction)`, which is the
 /// usual formula with β² = 3/10 and precision and recall written out in pixels.
@@ -40,19 +40,40 @@ impl FBeta {
 /// A sum of F-measures that does not depend on the order of its terms: fixed point in units of
 /// 2⁻⁶⁴, each term rounded down, which is finer than `f64` resolves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub(crate) struct FBetaSum(u128);
 
+/// Stored as units and 2⁻⁶⁴ths, because few formats know integers of 128 bits.
+impl From<FBetaSum> for (u64, u64) {
+    fn from(sum: FBetaSum) -> Self {
+        ((sum.0 >> 64) as u64, sum.0 as u64)
+    }
+}
+
+impl From<(u64, u64)> for FBetaSum {
+    fn from((units, fraction): (u64, u64)) -> Self {
+        Self(u128::from(units) << 64 | u128::from(fraction))
+    }
+}
+
 impl FBetaSum {
-    /// Adds one picture.
-    pub(crate) fn add(&mut self, f_beta: FBeta) {
+    /// Adds one picture, `times` times.
+    pub(crate) fn add(&mut self, f_beta: FBeta, times: u64) {
         let numerator = u128::from(f_beta.numerator) << 64;
-        self.0 += numerator / u128::from(f_beta.denominator.max(1));
+        self.0 += numerator / u128::from(f_beta.denominator.max(1)) * u128::from(times);
     }
 
-    /// Adds the pictures of another sum.
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.0 += other.0;
+    /// The pictures of both sums, each of at most 2⁶² terms.
+    pub(crate) fn sum(&self, other: &Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// Refuses a stored sum that is larger than one for each of `images`.
+    pub(crate) fn check(&self, images: u64) -> Result<(), Error> {
+        if images <= LIMIT && self.0 <= u128::from(images) << 64 {
+            return Ok(());
+        }
+        Err(Error::CountOverflow)
     }
 
     /// Mean over `images` pictures, in `0..=1`; 0 without pictures.
@@ -69,13 +90,12 @@ impl FBetaSum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LabelMask;
+    use crate::{LabelMask, Protocol};
 
     fn f_beta(prediction: &[u16], truth: &[u16]) -> FBeta {
         let mask = |labels: &[u16]| LabelMask::new(labels.len(), 1, labels.to_vec()).unwrap();
-        FBeta::of(&ImageCounts::new(&mask(prediction), &mask(truth), |_| {
-            (false, false)
-        }))
+        let (prediction, truth) = (mask(prediction), mask(truth));
+        FBeta::of(&ImageCounts::new(&prediction, &truth, 5, &Protocol::new(5)).unwrap())
     }
 
     /// The textbook form, in floating point.
@@ -112,7 +132,7 @@ mod tests {
             .collect();
         let sum = |terms: &mut dyn Iterator<Item = &FBeta>| {
             let mut sum = FBetaSum::default();
-            terms.for_each(|t| sum.add(*t));
+            terms.for_each(|t| sum.add(*t, 1));
             sum
         };
         let forward = sum(&mut terms.iter());

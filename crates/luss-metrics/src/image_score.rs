@@ -3,13 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsentClass, Areas, Error, LabelMask,
-    counts::ImageCounts,
+    Error, ImageCounts, MaskView, Protocol,
     f_measure::FBeta,
     image_accuracy::is_label_correct,
-    iou::{all_labels, mean_iou},
-    mask::check_pair,
-    protocol::check_classes,
+    iou::{iou, mean},
 };
 
 /// What one picture contributes, as ratios in `0..=1`.
@@ -27,21 +24,30 @@ pub struct ImageScore {
 }
 
 impl ImageScore {
-    /// Scores one prediction.
+    /// Scores one prediction of class ids under the published protocol.
     ///
     /// # Errors
     ///
     /// As [`crate::Evaluator::add`]; [`Error::ClassCount`] when `classes` is not in `1..=999`.
-    pub fn new(prediction: &LabelMask, truth: &LabelMask, classes: u16) -> Result<Self, Error> {
-        check_classes(classes)?;
-        check_pair(prediction, truth, classes)?;
-        let image = ImageCounts::new(prediction, truth, |_| (false, false));
-        Ok(Self {
-            miou: miou(&image, classes),
-            f_beta: FBeta::of(&image).value(),
-            label_correct: is_label_correct(&image),
+    pub fn new<'a, 'b>(
+        prediction: impl Into<MaskView<'a>>,
+        truth: impl Into<MaskView<'b>>,
+        classes: u16,
+    ) -> Result<Self, Error> {
+        let protocol = Protocol::new(classes);
+        let (prediction, truth) = (prediction.into(), truth.into());
+        let image = ImageCounts::of_areas(prediction, truth, classes, &protocol)?;
+        Ok(Self::of(&image, &protocol))
+    }
+
+    /// The scores of a picture whose predicted labels are class ids.
+    pub fn of(image: &ImageCounts, protocol: &Protocol) -> Self {
+        Self {
+            miou: miou(image, protocol.classes),
+            f_beta: FBeta::of(image).value(),
+            label_correct: is_label_correct(image, protocol.classes),
             counted_pixels: image.pixels(),
-        })
+        }
     }
 }
 
@@ -51,25 +57,37 @@ impl ImageScore {
 /// # Errors
 ///
 /// As [`ImageScore::new`].
-pub fn image_miou(
-    prediction: &LabelMask,
-    truth: &LabelMask,
+pub fn image_miou<'a, 'b>(
+    prediction: impl Into<MaskView<'a>>,
+    truth: impl Into<MaskView<'b>>,
     classes: u16,
 ) -> Result<Option<f64>, Error> {
     Ok(ImageScore::new(prediction, truth, classes)?.miou)
 }
 
 fn miou(image: &ImageCounts, classes: u16) -> Option<f64> {
-    let mut areas = Areas::new(classes);
-    image.cells().iter().for_each(|cell| areas.add(cell));
-    let mean = || mean_iou(&areas.mask, all_labels(classes), AbsentClass::Skip);
-    (image.pixels() > 0).then(mean)
+    let cells = image.cells().iter();
+    let mut labels: Vec<u16> = cells
+        .flat_map(|cell| [cell.truth, cell.prediction])
+        .collect();
+    labels.sort_unstable();
+    labels.dedup();
+    let known = labels.into_iter().filter(|label| *label <= classes);
+    mean(known.filter_map(|label| label_iou(image, label)))
+}
+
+fn label_iou(image: &ImageCounts, label: u16) -> Option<f64> {
+    iou(
+        image.pixels_where(|cell| cell.truth == label && cell.prediction == label),
+        image.pixels_where(|cell| cell.truth == label),
+        image.pixels_where(|cell| cell.prediction == label),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::IGNORE;
+    use crate::{IGNORE, LabelMask};
 
     fn mask(labels: &[u16]) -> LabelMask {
         LabelMask::new(3, labels.len() / 3, labels.to_vec()).unwrap()

@@ -12,9 +12,18 @@ use crate::{AbsentClass, ClassAreas};
 /// If `areas` has no such label.
 pub fn class_iou(areas: &ClassAreas, label: u16) -> Option<f64> {
     let label = usize::from(label);
-    let intersection = areas.intersection()[label];
-    let union = areas.truth()[label] + areas.prediction()[label] - intersection;
-    (union > 0).then(|| intersection as f64 / union as f64)
+    let of = |pixels: &[u64]| pixels[label];
+    iou(
+        of(areas.intersection()),
+        of(areas.truth()),
+        of(areas.prediction()),
+    )
+}
+
+/// IoU from pixels in both masks, in the truth and in the prediction; `None` without any.
+pub(crate) fn iou(both: u64, truth: u64, prediction: u64) -> Option<f64> {
+    let union = truth + prediction - both;
+    (union > 0).then(|| both as f64 / union as f64)
 }
 
 /// Mean IoU (mIoU) over a range of labels, in `0..=1`: sums are taken over the whole data set

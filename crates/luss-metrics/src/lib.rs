@@ -41,8 +41,51 @@
 //! # What a mask is
 //!
 //! A [`LabelMask`] holds one `u16` for each pixel, row by row: 0 is "other" ([`OTHER`], scored like
-//! a class), 1 to C are classes, 1000 is ignore ([`IGNORE`]). Ignored pixels count nowhere.
-//! Predictions have the size of the truth and never hold 1000.
+//! a class), 1 to C are classes, and one id above them is ignore ([`IGNORE`] = 1000 unless
+//! [`Protocol::ignore`] says otherwise, so C goes up to 65 534). Ignored pixels count nowhere.
+//! Predictions have the size of the truth and never hold the ignore id.
+//!
+//! Labels in somebody else's memory go in as a [`MaskView`] without a copy: slices, and with the
+//! feature `ndarray` two-dimensional array views.
+//!
+//! # One pass over the pictures
+//!
+//! Counting is the expensive part, so it can be done once: [`ImageCounts`] holds all that any score
+//! needs of a picture, in a few hundred bytes. Matching, evaluation and bootstrap follow from that.
+//!
+//! ```
+//! use luss_metrics::{
+//!     AbsentClass, Bootstrap, Evaluator, Fit, ImageCounts, LabelMask, Matching, MatchingRule,
+//!     Overlap, Predictions, Protocol, Ties,
+//! };
+//!
+//! let (protocol, clusters) = (Protocol::new(2), 2);
+//! let truth = LabelMask::new(4, 1, vec![0, 2, 2, 0])?;
+//! let predicted = LabelMask::new(4, 1, vec![0, 1, 1, 1])?;
+//! let images = vec![ImageCounts::new(&predicted, &truth, clusters, &protocol)?; 30];
+//!
+//! let mut overlap = Overlap::new(clusters, protocol.classes, protocol.ignore);
+//! images.iter().try_for_each(|image| overlap.add_counts(image))?;
+//! let rule = MatchingRule::ImageLevel;
+//! let matching = Matching::fit(rule, &overlap)?;
+//! let ties = Ties::of(rule, &overlap, AbsentClass::Zero)?; // other optima, range of mIoU
+//! assert!(ties.unique);
+//!
+//! let mut evaluator = Evaluator::new(protocol);
+//! for image in &images {
+//!     match image.matched(&matching)? {
+//!         Some(matched) => evaluator.add_counts(&matched)?,
+//!         // The matching joins labels of the picture: its boundaries need the mask once more.
+//!         None => evaluator.add(&matching.apply(&predicted)?, &truth)?,
+//!     }
+//! }
+//!
+//! let fit = Fit::Refit { rule, clusters };
+//! let predictions = Predictions { images: &images, fit };
+//! let intervals = Bootstrap::new(1, 100).intervals(&predictions, &protocol)?;
+//! assert_eq!(intervals.scores[0].value, Some(evaluator.report().miou));
+//! # Ok::<(), luss_metrics::Error>(())
+//! ```
 //!
 //! # The items, by the paper's terms
 //!
@@ -54,7 +97,10 @@
 //! | F-measure (F_β) | [`Report::f_beta`] | foreground against "other", β² = 0.3, mean over pictures |
 //! | object sizes S, MS, ML, L | [`Report::sizes`], [`SizeGroup`] | both IoUs for objects of up to 5, 25, 50 and 100 % of a picture |
 //! | image-level matching, matching matrix | [`Matching`], [`CoOccurrence`] | which cluster is which class |
-//! | threshold t of the pixel attention | [`ThresholdCurve`] | matched mIoU at 81 thresholds from one pass |
+//! | other matchings | [`MatchingRule`], [`Overlap`] | by pixels, by IoU, many to one |
+//! | ties | [`Ties`] | how many matchings are optimal, and the range of mIoU over them |
+//! | threshold t of the pixel attention | [`ThresholdCurve`], [`ThresholdRule`] | matched mIoU at 81 thresholds from one pass; rules without masks |
+//! | uncertainty | [`Bootstrap`], [`Score`] | intervals by resampled pictures, paired comparison |
 //! | clustering quality | [`normalized_mutual_information`], [`cluster_accuracy`] | clusters of pictures against class folders |
 //! | best and worst pictures | [`ImageScore`], [`image_miou`] | the scores of one picture |
 //! | evaluation protocol | [`Protocol`] | the choices in which published evaluations differ |
@@ -62,46 +108,78 @@
 //! # Exact, mergeable, strict
 //!
 //! * Pixels are counted in `u64` and divided once, at the end. An [`Evaluator`], a [`CoOccurrence`]
-//!   table and a [`ThresholdCurve`] give the same bits in whatever order pictures are added and
-//!   however partial results are merged, so they can be spread over threads freely.
+//!   table, an [`Overlap`], a [`ThresholdCurve`] and an [`AttentionHistogram`] give the same bits in
+//!   whatever order pictures are added and however partial results are merged, so they can be
+//!   spread over threads and, stored with serde, over machines. A damaged state is refused.
 //! * Ratios are `f64` in `0..=1`; percent appear in print only.
 //! * A stray id, two sizes or a NaN are an [`Error`] that names the value, the place and a remedy,
 //!   and leave the receiver unchanged. The published toolbox drops stray ids silently, which
-//!   hides false positives.
+//!   hides false positives; [`OutOfRange::Drop`] does the same on request.
 //! * Each picture is read a constant number of times, whatever the number of classes and the
 //!   thickness of the boundary.
 
+mod areas;
 mod assignment;
+mod attention_bins;
+mod attention_histogram;
+mod bits;
+mod bootstrap;
 mod boundary;
+mod checked;
 mod co_occurrence;
-mod counts;
 mod error;
 mod evaluator;
+mod exchanges;
 mod f_measure;
+#[cfg(feature = "folder")]
+pub mod folder;
 mod image_accuracy;
+mod image_counts;
 mod image_score;
 mod iou;
+mod label_set;
 mod mask;
+mod mask_view;
 mod matching;
+mod matching_rule;
 mod nmi;
 mod object_size;
+mod overlap;
+mod pair_hash;
+mod pair_table;
 mod protocol;
 mod report;
+mod resampling;
+mod runs;
+mod score;
 #[cfg(test)]
 mod testing;
 mod threshold;
+mod threshold_rule;
+mod ties;
 
+pub use areas::{Areas, ClassAreas};
+pub use attention_histogram::AttentionHistogram;
+pub use bootstrap::{
+    Bootstrap, Comparison, Fit, Interval, Intervals, Predictions, ScoreComparison, ScoreInterval,
+};
 pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};
 pub use co_occurrence::CoOccurrence;
-pub use counts::{Areas, ClassAreas};
 pub use error::Error;
 pub use evaluator::Evaluator;
+pub use image_counts::ImageCounts;
 pub use image_score::{ImageScore, image_miou};
 pub use iou::class_iou;
 pub use mask::{IGNORE, LabelMask, OTHER};
+pub use mask_view::MaskView;
 pub use matching::Matching;
+pub use matching_rule::MatchingRule;
 pub use nmi::{cluster_accuracy, normalized_mutual_information};
 pub use object_size::SizeGroup;
-pub use protocol::{AbsentClass, BoundaryIgnore, Protocol};
+pub use overlap::Overlap;
+pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
+pub use score::Score;
 pub use threshold::{ThresholdCurve, ThresholdPoint};
+pub use threshold_rule::{ChosenThreshold, LabelsUsed, ThresholdRule};
+pub use ties::{MiouRange, Ties};

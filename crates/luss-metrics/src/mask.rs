@@ -2,16 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, MaskView, mask_view::check_sides};
 
 /// The id of pixels that belong to none of the classes; it is scored like a class.
 pub const OTHER: u16 = 0;
 
-/// The id of pixels without a trustworthy annotation; they are left out of every count.
+/// The id that ImageNet-S gives to pixels without a trustworthy annotation; they are left out of
+/// every count. The default of [`crate::Protocol::ignore`].
 pub const IGNORE: u16 = 1000;
 
 /// The ids of one picture's pixels: 0 is "other" ([`OTHER`]), 1 to C the classes (or the
-/// generated clusters), 1000 ignore ([`IGNORE`], in true masks only).
+/// generated clusters), and one id above them ignore ([`IGNORE`] unless the protocol says
+/// otherwise; in true masks only).
 ///
 /// Never empty. Row-major: the pixel in column `x` of row `y` is `labels()[y * width() + x]`.
 ///
@@ -38,16 +40,7 @@ impl LabelMask {
     /// [`Error::EmptyMask`] for a side of 0 pixels, [`Error::LabelCount`] when `labels` does not
     /// hold one label per pixel.
     pub fn new(width: usize, height: usize, labels: Vec<u16>) -> Result<Self, Error> {
-        if width == 0 || height == 0 {
-            return Err(Error::EmptyMask { width, height });
-        }
-        if width.checked_mul(height) != Some(labels.len()) {
-            return Err(Error::LabelCount {
-                width,
-                height,
-                labels: labels.len(),
-            });
-        }
+        check_sides(width, height, labels.len())?;
         Ok(Self {
             width,
             height,
@@ -98,62 +91,16 @@ impl LabelMask {
         );
         self.labels[y * self.width + x]
     }
-
-    /// Column and row of the `index`-th pixel in reading order.
-    pub(crate) fn position(&self, index: usize) -> (usize, usize) {
-        (index % self.width, index / self.width)
-    }
-
-    /// Refuses masks of two sizes; `self` is the prediction.
-    pub(crate) fn check_same_size(&self, truth: &LabelMask) -> Result<(), Error> {
-        if self.size() == truth.size() {
-            return Ok(());
-        }
-        Err(Error::SizeMismatch {
-            prediction: self.size(),
-            truth: truth.size(),
-        })
-    }
-
-    /// Refuses ids of a prediction that are neither "other" nor one of `classes`.
-    pub(crate) fn check_prediction(&self, classes: u16) -> Result<(), Error> {
-        let Some(index) = self.labels.iter().position(|&id| id > classes) else {
-            return Ok(());
-        };
-        let (x, y) = self.position(index);
-        Err(Error::PredictionOutOfRange {
-            id: self.labels[index],
-            x,
-            y,
-            classes,
-        })
-    }
-
-    /// Refuses ids of a truth that are neither "other", nor one of `classes`, nor ignore.
-    pub(crate) fn check_truth(&self, classes: u16) -> Result<(), Error> {
-        let stray = |&id: &u16| id > classes && id != IGNORE;
-        let Some(index) = self.labels.iter().position(stray) else {
-            return Ok(());
-        };
-        let (x, y) = self.position(index);
-        Err(Error::TruthOutOfRange {
-            id: self.labels[index],
-            x,
-            y,
-            classes,
-        })
-    }
 }
 
-/// Refuses a pair that cannot be scored: two sizes, or ids beyond `classes`.
-pub(crate) fn check_pair(
-    prediction: &LabelMask,
-    truth: &LabelMask,
-    classes: u16,
-) -> Result<(), Error> {
-    prediction.check_same_size(truth)?;
-    prediction.check_prediction(classes)?;
-    truth.check_truth(classes)
+impl From<MaskView<'_>> for LabelMask {
+    fn from(view: MaskView) -> Self {
+        Self {
+            width: view.width(),
+            height: view.height(),
+            labels: view.labels().to_vec(),
+        }
+    }
 }
 
 /// The stored form of a mask, before its invariants are checked.
@@ -206,7 +153,6 @@ mod tests {
     fn pixels_are_in_reading_order() {
         let mask = LabelMask::new(3, 2, vec![0, 1, 2, 3, 4, 5]).unwrap();
         assert_eq!(mask.at(1, 1), 4);
-        assert_eq!(mask.position(5), (2, 1));
     }
 
     #[test]

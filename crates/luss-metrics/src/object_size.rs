@@ -10,10 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Areas, OTHER,
-    counts::{Cell, ImageCounts},
-};
+use crate::{Areas, ImageCounts, OTHER, image_counts::Cell};
 
 /// The size of an object, as a share of its picture's counted pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,8 +76,9 @@ fn area_percent(area: u64, counted: u64) -> u64 {
     (100 * area).div_ceil(counted)
 }
 
-/// Adds one picture to the table of each group that occurs in it; `sizes` is indexed by group.
-pub(crate) fn add_by_size(sizes: &mut [Areas; 4], image: &ImageCounts) {
+/// Adds one picture to the table of each group that occurs in it, `times` times; `sizes` is indexed
+/// by group.
+pub(crate) fn add_by_size(sizes: &mut [Areas; 4], image: &ImageCounts, times: u64) {
     let counted = image.pixels();
     let objects: Vec<(u16, SizeGroup)> = image
         .true_classes()
@@ -93,7 +91,7 @@ pub(crate) fn add_by_size(sizes: &mut [Areas; 4], image: &ImageCounts) {
                 .cells()
                 .iter()
                 .filter(|cell| belongs(cell, group, &objects));
-            members.for_each(|cell| sizes[group as usize].add(cell));
+            members.for_each(|cell| sizes[group as usize].add(cell, times));
         }
     }
 }
@@ -106,7 +104,7 @@ fn belongs(cell: &Cell, group: SizeGroup, objects: &[(u16, SizeGroup)]) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LabelMask;
+    use crate::{LabelMask, Protocol};
 
     #[test]
     fn upper_bounds_belong_to_the_smaller_group() {
@@ -135,9 +133,9 @@ mod tests {
         // Of 15 pixels, 1 is class 3 (7 %, MS) and 8 are class 2 (53 %, L).
         let labels = vec![3, 2, 2, 2, 2, 2, 2, 2, 2, 0, 0, 0, 0, 0, 0];
         let truth = LabelMask::new(5, 3, labels).unwrap();
-        let image = ImageCounts::new(&truth, &truth, |_| (false, false));
+        let image = ImageCounts::new(&truth, &truth, 3, &Protocol::new(3)).unwrap();
         let mut sizes = SizeGroup::ALL.map(|_| Areas::new(3));
-        add_by_size(&mut sizes, &image);
+        add_by_size(&mut sizes, &image, 1);
         let truth_of = |group: SizeGroup| sizes[group as usize].mask.truth().to_vec();
         assert_eq!(truth_of(SizeGroup::Small), [0, 0, 0, 0]);
         assert_eq!(truth_of(SizeGroup::MediumSmall), [6, 0, 0, 1]);

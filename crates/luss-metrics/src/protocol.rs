@@ -10,8 +10,16 @@ use crate::{Error, IGNORE};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
-    /// Number C of classes, without "other": 50, 300 or 919 in ImageNet-S; between 1 and 999.
+    /// Number C of classes, without "other": 50, 300 or 919 in ImageNet-S. At least 1 and below
+    /// `ignore`, so at most 65 534.
     pub classes: u16,
+    /// The id of pixels that count nowhere, in true masks: 1000 in ImageNet-S, often 255 or 65535
+    /// elsewhere. It lies above the classes; where nothing is ignored, any id that does not occur.
+    #[serde(default = "imagenet_s_ignore")]
+    pub ignore: u16,
+    /// What becomes of predicted ids above the classes (above the clusters, before a matching).
+    #[serde(default)]
+    pub out_of_range: OutOfRange,
     /// What a class that occurs in no mask does to a mean over classes.
     #[serde(default)]
     pub absent_class: AbsentClass,
@@ -21,6 +29,20 @@ pub struct Protocol {
     /// Thickness of a boundary as a fraction of the image diagonal; above 0, at most 1.
     #[serde(default = "reference_boundary_ratio")]
     pub boundary_ratio: f64,
+}
+
+/// What becomes of predicted ids that are neither "other" nor a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutOfRange {
+    /// They are an error with the place of the first one.
+    #[default]
+    Error,
+    /// As in the published toolbox, whose histograms end at C: such a pixel belongs to no predicted
+    /// area, so it is nobody's false positive, while it stays in the area of its true label. It is
+    /// foreground for the F-measure, a region of its own for boundaries, and no vote for the image
+    /// label. The ignore id in a prediction is such an id.
+    Drop,
 }
 
 /// What a class that occurs neither in a truth nor in a prediction does to the mean IoU.
@@ -48,11 +70,14 @@ pub enum BoundaryIgnore {
 }
 
 impl Protocol {
-    /// The published protocol for `classes` classes: absent classes count 0, the seam with
-    /// ignored regions is a boundary, boundaries are 3 % of the diagonal thick.
+    /// The published protocol for `classes` classes: 1000 is ignored, absent classes count 0, the
+    /// seam with ignored regions is a boundary, boundaries are 3 % of the diagonal thick. Unlike
+    /// there, a stray prediction is an error. From 1000 classes on, choose another `ignore`.
     pub fn new(classes: u16) -> Self {
         Self {
             classes,
+            ignore: IGNORE,
+            out_of_range: OutOfRange::default(),
             absent_class: AbsentClass::default(),
             boundary_ignore: BoundaryIgnore::default(),
             boundary_ratio: reference_boundary_ratio(),
@@ -65,7 +90,7 @@ impl Protocol {
     ///
     /// [`Error::ClassCount`] and [`Error::BoundaryRatio`] when a value is out of its range.
     pub fn check(&self) -> Result<(), Error> {
-        check_classes(self.classes)?;
+        check_classes(self.classes, self.ignore)?;
         let ratio = self.boundary_ratio;
         if ratio > 0.0 && ratio <= 1.0 {
             return Ok(());
@@ -79,12 +104,25 @@ fn reference_boundary_ratio() -> f64 {
     0.03
 }
 
+fn imagenet_s_ignore() -> u16 {
+    IGNORE
+}
+
 /// Refuses class counts whose ids would collide with ignore.
-pub(crate) fn check_classes(classes: u16) -> Result<(), Error> {
-    if (1..IGNORE).contains(&classes) {
+pub(crate) fn check_classes(classes: u16, ignore: u16) -> Result<(), Error> {
+    if (1..ignore).contains(&classes) {
         return Ok(());
     }
-    Err(Error::ClassCount { classes })
+    Err(Error::ClassCount { classes, ignore })
+}
+
+/// Refuses predictions without ids. Any number of them fits beside ignore, which predictions do
+/// not have.
+pub(crate) fn check_clusters(clusters: u16) -> Result<(), Error> {
+    match clusters {
+        0 => Err(Error::NoClusters),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -113,15 +151,19 @@ mod tests {
 
     #[test]
     fn class_ids_may_not_collide_with_ignore() {
-        assert!(Protocol::new(999).check().is_ok());
-        assert_eq!(
-            Protocol::new(1000).check(),
-            Err(Error::ClassCount { classes: 1000 })
-        );
-        assert_eq!(
-            Protocol::new(0).check(),
-            Err(Error::ClassCount { classes: 0 })
-        );
+        let check = |classes, ignore| {
+            let protocol = Protocol {
+                ignore,
+                ..Protocol::new(classes)
+            };
+            protocol.check()
+        };
+        assert!(check(999, IGNORE).is_ok());
+        assert!(check(65_534, 65_535).is_ok());
+        for (classes, ignore) in [(1000, IGNORE), (0, 255), (300, 255), (65_535, 65_535)] {
+            let error = Error::ClassCount { classes, ignore };
+            assert_eq!(check(classes, ignore), Err(error));
+        }
     }
 
     #[test]

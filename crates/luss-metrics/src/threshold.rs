@@ -12,23 +12,24 @@
 //! still occurs there. From the highest threshold down, a running sum over the bins then gives
 //! the exact joint pixel table and the exact co-occurrence table of each threshold.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsentClass, ClassAreas, CoOccurrence, Error, IGNORE, LabelMask, Matching, OTHER,
-    counts::add_each,
+    AbsentClass, ClassAreas, CoOccurrence, Error, IGNORE, MaskView, Matching, OTHER,
+    attention_bins::{BINS, BinTable, Bins, add_bins, kept},
+    checked::{add_all, check_entries, check_limit, sum, sum_each},
+    image_counts::{check_prediction, check_truth},
     iou::{all_labels, mean_iou},
-    mask::check_pair,
+    pair_hash::PairMap,
+    pair_table::PairTable,
     protocol::check_classes,
+    runs::{Runs, for_each_overlap},
 };
 
 /// Number of thresholds: 0, 0.01, … 0.8.
-const THRESHOLDS: usize = 81;
-
-/// Counts by cluster and class.
-type PairTable = BTreeMap<(u16, u16), u64>;
+pub(crate) const THRESHOLDS: usize = 81;
 
 /// The score at one threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,33 +47,49 @@ pub struct ThresholdPoint {
 ///
 /// Predictions hold as many clusters as there are classes, each picture's attention is one `f32`
 /// for each pixel, and the comparison is made in `f32`.
-#[derive(Debug, Clone, PartialEq)]
+///
+/// # Memory
+///
+/// 656 bytes for each pair of cluster and label that shares pixels, and for each that shares
+/// pictures; nothing for each picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedCurve")]
 pub struct ThresholdCurve {
     classes: u16,
+    ignore: u16,
     images: u64,
     /// True pixels by label.
     truth: Vec<u64>,
-    /// By the number of thresholds that keep a pixel: pixels by (cluster, label).
-    pixels: Vec<PairTable>,
-    /// By the number of thresholds at which a cluster occurs in a picture: pictures by (cluster,
-    /// class).
-    images_with: Vec<PairTable>,
+    /// Pixels by (cluster, label), each by the number of thresholds that keep it.
+    pixels: BinTable,
+    /// Pictures by (cluster, class), each by the number of thresholds at which the cluster occurs.
+    images_with: BinTable,
 }
 
 impl ThresholdCurve {
-    /// An empty curve for clusters and classes 1 to `classes`.
+    /// An empty curve for clusters and classes 1 to `classes`; 1000 is ignored.
     ///
     /// # Panics
     ///
     /// If `classes` is not in `1..=999`.
     pub fn new(classes: u16) -> Self {
-        check_classes(classes).unwrap_or_else(|error| panic!("{error}"));
+        Self::with_ignore(classes, IGNORE)
+    }
+
+    /// As [`ThresholdCurve::new`], with the id that the truths ignore.
+    ///
+    /// # Panics
+    ///
+    /// If `classes` is 0 or `ignore` not above it.
+    pub fn with_ignore(classes: u16, ignore: u16) -> Self {
+        check_classes(classes, ignore).unwrap_or_else(|error| panic!("{error}"));
         Self {
             classes,
+            ignore,
             images: 0,
             truth: vec![0; usize::from(classes) + 1],
-            pixels: vec![PairTable::new(); THRESHOLDS + 1],
-            images_with: vec![PairTable::new(); THRESHOLDS + 1],
+            pixels: BinTable::default(),
+            images_with: BinTable::default(),
         }
     }
 
@@ -83,56 +100,35 @@ impl ThresholdCurve {
     ///
     /// As [`crate::Evaluator::add`], and [`Error::AttentionCount`] or
     /// [`Error::AttentionNotANumber`]; the curve is then unchanged.
-    pub fn add(
+    pub fn add<'a, 'b>(
         &mut self,
-        ids: &LabelMask,
+        ids: impl Into<MaskView<'a>>,
         attention: &[f32],
-        truth: &LabelMask,
+        truth: impl Into<MaskView<'b>>,
     ) -> Result<(), Error> {
-        check_pair(ids, truth, self.classes)?;
-        check_attention(ids, attention)?;
-        self.images += 1;
-        self.add_truth(truth);
-        let pixels = sorted_pixels(ids, attention, truth);
-        self.add_pixels(&pixels);
-        self.add_presence(&pixels, truth);
+        let (ids, truth) = (ids.into(), truth.into());
+        ids.check_same_size(&truth)?;
+        let (id_runs, truth_runs) = (Runs::new(&ids), Runs::new(&truth));
+        check_prediction(&id_runs, self.classes)?;
+        check_truth(&truth_runs, self.classes, self.ignore)?;
+        check_attention(&ids, attention)?;
+        let picture = Picture::new(&id_runs, &truth_runs, attention, self.ignore);
+        self.add_picture(&picture);
         Ok(())
     }
 
-    fn add_truth(&mut self, truth: &LabelMask) {
-        let counted = truth.labels().iter().filter(|label| **label != IGNORE);
-        counted.for_each(|&label| self.truth[usize::from(label)] += 1);
-    }
-
-    fn add_pixels(&mut self, sorted: &[Pixel]) {
-        for equal in sorted.chunk_by(|a, b| a == b) {
-            let Pixel {
-                kept,
-                cluster,
-                label,
-            } = equal[0];
-            *self.pixels[usize::from(kept)]
-                .entry((cluster, label))
-                .or_default() += equal.len() as u64;
+    fn add_picture(&mut self, picture: &Picture) {
+        self.images += 1;
+        for (label, pixels) in &picture.truth {
+            self.truth[usize::from(*label)] += pixels;
         }
-    }
-
-    fn add_presence(&mut self, sorted: &[Pixel], truth: &LabelMask) {
-        let mut last_kept = BTreeMap::new(); // ascending bins: the highest one stays
-        for pixel in sorted {
-            last_kept.insert(pixel.cluster, pixel.kept);
+        for (&(cluster, label), bins) in &picture.pixels {
+            add_bins(self.pixels.bins(cluster, label), bins);
         }
-        let mut classes: Vec<u16> = truth.labels().to_vec();
-        classes.sort_unstable();
-        classes.dedup();
-        for (cluster, kept) in last_kept {
-            for &class in classes
-                .iter()
-                .filter(|class| !matches!(**class, OTHER | IGNORE))
-            {
-                *self.images_with[usize::from(kept)]
-                    .entry((cluster, class))
-                    .or_default() += 1;
+        let classes = || picture.truth.keys().filter(|class| **class != OTHER);
+        for (cluster, last) in picture.last_bins() {
+            for &class in classes() {
+                self.images_with.bins(cluster, class)[last] += 1;
             }
         }
     }
@@ -141,20 +137,25 @@ impl ThresholdCurve {
     ///
     /// # Errors
     ///
-    /// [`Error::Unmergeable`] when the curves differ in their class count.
+    /// [`Error::Unmergeable`] when the curves differ in their class count or ignore,
+    /// [`Error::CountOverflow`] when a state was tampered with; the curve is then unchanged.
     pub fn merge(&mut self, other: &ThresholdCurve) -> Result<(), Error> {
-        if self.classes != other.classes {
-            let (ours, theirs) = (self.classes.to_string(), other.classes.to_string());
+        let size = |curve: &Self| format!("{} classes, ignoring {}", curve.classes, curve.ignore);
+        if size(self) != size(other) {
             return Err(Error::Unmergeable {
                 what: "threshold curves",
-                ours,
-                theirs,
+                ours: size(self),
+                theirs: size(other),
             });
         }
-        self.images += other.images;
-        add_each(&mut self.truth, &other.truth);
-        merge_tables(&mut self.pixels, &other.pixels);
-        merge_tables(&mut self.images_with, &other.images_with);
+        *self = Self {
+            classes: self.classes,
+            ignore: self.ignore,
+            images: sum(self.images, other.images)?,
+            truth: sum_each(&self.truth, &other.truth)?,
+            pixels: self.pixels.sum(&other.pixels)?,
+            images_with: self.images_with.sum(&other.images_with)?,
+        };
         Ok(())
     }
 
@@ -164,10 +165,10 @@ impl ThresholdCurve {
     ///
     /// [`Error::NoImages`] when nothing was added.
     pub fn points(&self) -> Result<Vec<ThresholdPoint>, Error> {
-        let mut kept = Kept::new(self.classes);
+        let mut kept = Kept::new(self);
         let mut points = Vec::with_capacity(THRESHOLDS);
         for index in (0..THRESHOLDS).rev() {
-            kept.add_bin(&self.pixels[index + 1], &self.images_with[index + 1]);
+            kept.add_bin(&self.pixels, &self.images_with, index + 1);
             kept.occurrence.set_images(self.images);
             let matching = Matching::image_level(&kept.occurrence)?;
             let miou = kept.miou(&self.truth, &matching);
@@ -198,11 +199,11 @@ impl ThresholdCurve {
 }
 
 /// The threshold i/100, rounded to the nearest `f32`.
-fn threshold(index: usize) -> f32 {
+pub(crate) const fn threshold(index: usize) -> f32 {
     (index as f64 / 100.0) as f32
 }
 
-fn check_attention(ids: &LabelMask, attention: &[f32]) -> Result<(), Error> {
+fn check_attention(ids: &MaskView, attention: &[f32]) -> Result<(), Error> {
     let (values, pixels) = (attention.len(), ids.labels().len());
     if values != pixels {
         return Err(Error::AttentionCount { values, pixels });
@@ -214,100 +215,142 @@ fn check_attention(ids: &LabelMask, attention: &[f32]) -> Result<(), Error> {
     Err(Error::AttentionNotANumber { x, y })
 }
 
-/// A foreground pixel; ordered by `kept` first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Pixel {
-    /// Number of thresholds that keep it.
-    kept: u8,
-    cluster: u16,
-    /// Its true label.
-    label: u16,
+/// What one picture adds.
+struct Picture {
+    /// Pixels by true label, without the ignored ones.
+    truth: HashMap<u16, u64>,
+    /// Foreground pixels by (cluster, label) and by how many thresholds keep them.
+    pixels: PairMap<Bins>,
 }
 
-/// The pixels that have a cluster and are not ignored, in order. Sorting keeps the memory at
-/// O(pixels), whatever the number of clusters and classes.
-fn sorted_pixels(ids: &LabelMask, attention: &[f32], truth: &LabelMask) -> Vec<Pixel> {
-    let thresholds: [f32; THRESHOLDS] = std::array::from_fn(threshold);
-    let kept = |value: f32| thresholds.partition_point(|t| value >= *t) as u8;
-    let labels = ids.labels().iter().zip(truth.labels());
-    let mut pixels: Vec<Pixel> = labels
-        .zip(attention)
-        .filter(|((cluster, label), _)| **cluster != OTHER && **label != IGNORE)
-        .map(|((&cluster, &label), &value)| Pixel {
-            kept: kept(value),
-            cluster,
-            label,
-        })
-        .collect();
-    pixels.sort_unstable();
-    pixels
-}
+impl Picture {
+    fn new(ids: &Runs, truth: &Runs, attention: &[f32], ignore: u16) -> Self {
+        let (width, height) = truth.size();
+        let mut picture = Self {
+            truth: HashMap::new(),
+            pixels: PairMap::default(),
+        };
+        for (y, row) in (0..height).zip(attention.chunks_exact(width)) {
+            for_each_overlap(ids.row(y), truth.row(y), |columns, cluster, label| {
+                if label != ignore {
+                    *picture.truth.entry(label).or_default() += columns.len() as u64;
+                    if cluster != OTHER {
+                        let bins = picture.pixels.entry((cluster, label)).or_insert([0; BINS]);
+                        row[columns]
+                            .iter()
+                            .for_each(|&value| bins[kept(value)] += 1);
+                    }
+                }
+            });
+        }
+        picture
+    }
 
-fn merge_tables(sums: &mut [PairTable], other: &[PairTable]) {
-    for (sum, table) in sums.iter_mut().zip(other) {
-        table
-            .iter()
-            .for_each(|(pair, n)| *sum.entry(*pair).or_default() += n);
+    /// For each cluster the number of thresholds at which it occurs.
+    fn last_bins(&self) -> HashMap<u16, usize> {
+        let mut last = HashMap::new();
+        for (&(cluster, _), bins) in &self.pixels {
+            let highest = bins.iter().rposition(|n| *n > 0).unwrap_or(0);
+            let seen = last.entry(cluster).or_default();
+            *seen = highest.max(*seen);
+        }
+        last
     }
 }
 
 /// What is left at one threshold.
 struct Kept {
-    classes: u16,
     /// Pixels by (cluster, label).
-    pixels: Vec<u64>,
+    pixels: PairTable,
     /// Pixels by cluster.
     area: Vec<u64>,
+    /// Pixels of any cluster that are truly "other".
+    on_other: u64,
     occurrence: CoOccurrence,
 }
 
 impl Kept {
-    fn new(classes: u16) -> Self {
-        let labels = usize::from(classes) + 1;
-        let occurrence = CoOccurrence::new(classes, classes);
+    fn new(curve: &ThresholdCurve) -> Self {
+        let ThresholdCurve {
+            classes, ignore, ..
+        } = *curve;
         Self {
-            classes,
-            pixels: vec![0; labels * labels],
-            area: vec![0; labels],
-            occurrence,
+            pixels: PairTable::default(),
+            area: vec![0; usize::from(classes) + 1],
+            on_other: 0,
+            occurrence: CoOccurrence::with_ignore(classes, classes, ignore),
         }
     }
 
     /// Lowers the threshold by one step.
-    fn add_bin(&mut self, pixels: &PairTable, images_with: &PairTable) {
-        for (&(cluster, label), &n) in pixels {
-            let index = self.index(cluster, label);
-            self.pixels[index] += n;
+    fn add_bin(&mut self, pixels: &BinTable, images_with: &BinTable, bin: usize) {
+        for (cluster, label, n) in pixels.of_bin(bin) {
+            self.pixels.add(cluster, label, n);
             self.area[usize::from(cluster)] += n;
+            self.on_other += if label == OTHER { n } else { 0 };
         }
-        for (&(cluster, class), &n) in images_with {
+        for (cluster, class, n) in images_with.of_bin(bin) {
             self.occurrence.add_count(cluster, class, n);
         }
     }
 
-    fn index(&self, cluster: u16, label: u16) -> usize {
-        usize::from(cluster) * self.area.len() + usize::from(label)
-    }
-
     /// Mean IoU once each cluster has become its class and everything else "other".
     fn miou(&self, truth: &[u64], matching: &Matching) -> f64 {
-        let mut areas = ClassAreas::new(self.classes);
-        (0..)
-            .zip(truth)
-            .for_each(|(label, &pixels)| areas.add_truth(label, pixels));
-        let clusters = || 1..=self.classes;
-        let kept_of_other: u64 = clusters().map(|c| self.pixels[self.index(c, OTHER)]).sum();
-        areas.add_intersection(OTHER, truth[0] - kept_of_other);
-        areas.add_prediction(
-            OTHER,
-            truth.iter().sum::<u64>() - self.area.iter().sum::<u64>(),
-        );
-        for cluster in clusters() {
+        let classes = self.occurrence.classes();
+        let mut areas = ClassAreas::new(classes);
+        let labels = (0..).zip(truth);
+        labels.for_each(|(label, &pixels)| areas.add_truth(label, pixels));
+        let background = truth.iter().sum::<u64>() - self.area.iter().sum::<u64>();
+        areas.add_prediction(OTHER, background);
+        areas.add_intersection(OTHER, truth[0] - self.on_other);
+        for cluster in 1..=classes {
             let class = matching.class_of(cluster);
             areas.add_prediction(class, self.area[usize::from(cluster)]);
-            areas.add_intersection(class, self.pixels[self.index(cluster, class)]);
+            areas.add_intersection(class, self.pixels.get(cluster, class));
         }
-        mean_iou(&areas, all_labels(self.classes), AbsentClass::Zero)
+        mean_iou(&areas, all_labels(classes), AbsentClass::Zero)
+    }
+}
+
+/// The stored form of a curve, before its invariants are checked.
+#[derive(Deserialize)]
+struct UncheckedCurve {
+    classes: u16,
+    ignore: u16,
+    images: u64,
+    truth: Vec<u64>,
+    pixels: BinTable,
+    images_with: BinTable,
+}
+
+impl TryFrom<UncheckedCurve> for ThresholdCurve {
+    type Error = Error;
+
+    fn try_from(stored: UncheckedCurve) -> Result<Self, Error> {
+        let UncheckedCurve {
+            classes,
+            ignore,
+            images,
+            truth,
+            pixels,
+            images_with,
+        } = stored;
+        check_classes(classes, ignore)?;
+        check_limit(images)?;
+        check_entries("threshold curve", truth.len(), usize::from(classes) + 1)?;
+        check_limit(add_all(&truth)?)?;
+        let is_cluster = |id| (1..=classes).contains(&id);
+        pixels.check(|cluster, label| is_cluster(cluster) && label <= classes)?;
+        images_with.check(|cluster, class| is_cluster(cluster) && is_cluster(class))?;
+        pixels.check_parts_of(&truth)?;
+        Ok(Self {
+            classes,
+            ignore,
+            images,
+            truth,
+            pixels,
+            images_with,
+        })
     }
 }
 

@@ -61,6 +61,28 @@ pub(crate) fn squared_norm(a: &[f32]) -> f32 {
     sum_in_lanes(a, a, |x, y| x * y)
 }
 
+/// Squared Euclidean length in double precision, summed in eight lanes.
+pub(crate) fn squared_norm_f64(a: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; 8];
+    let blocks = a.chunks_exact(8);
+    let tail: f64 = blocks.remainder().iter().map(|&x| square(x)).sum();
+    for x in blocks {
+        for lane in 0..8 {
+            lanes[lane] += square(x[lane]);
+        }
+    }
+    lanes.iter().sum::<f64>() + tail
+}
+
+fn square(x: f32) -> f64 {
+    f64::from(x) * f64::from(x)
+}
+
+/// Inner product in double precision.
+pub(crate) fn product_f64(a: &[f32], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(&x, &y)| f64::from(x) * y).sum()
+}
+
 /// Eight independent sums let the compiler use vector registers without reordering additions.
 fn sum_in_lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; 8];

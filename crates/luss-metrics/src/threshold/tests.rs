@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Evaluator, Protocol,
+    Evaluator, LabelMask, Protocol,
     testing::{Noise, blobs},
 };
 

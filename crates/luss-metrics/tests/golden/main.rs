@@ -9,8 +9,9 @@ mod set;
 use std::collections::BTreeMap;
 
 use luss_metrics::{
-    Areas, ClassAreas, CoOccurrence, Error, Evaluator, ImageScore, LabelMask, Matching, Protocol,
-    Report, SizeGroup, ThresholdCurve,
+    AbsentClass, Areas, ClassAreas, CoOccurrence, Error, Evaluator, ImageCounts, ImageScore,
+    LabelMask, Matching, MatchingRule, OutOfRange, Overlap, Protocol, Report, SizeGroup,
+    ThresholdCurve, Ties,
 };
 use serde_json::Value;
 use set::GoldenSet;
@@ -244,6 +245,7 @@ fn the_threshold_curve_finds_the_published_optima() {
         curve.add(ids, &attention, truth).unwrap();
     }
     let points = curve.points().unwrap();
+    assert_ties(&set);
     for (text, totals) in set.independent["pass_match_total"].as_object().unwrap() {
         let point = points
             .iter()
@@ -260,6 +262,40 @@ fn the_threshold_curve_finds_the_published_optima() {
     }
 }
 
+/// The toolbox's own matching is one of the optimal ones, so its mIoU lies in their range.
+#[track_caller]
+fn assert_ties(set: &GoldenSet) {
+    let mut overlap = Overlap::new(set.classes, set.classes, 1000);
+    let mut counts = Vec::new();
+    for (prediction, truth) in set.pairs() {
+        overlap.add(&prediction, &truth).unwrap();
+        let protocol = Protocol::new(set.classes);
+        counts.push(ImageCounts::new(&prediction, &truth, set.classes, &protocol).unwrap());
+    }
+    let theirs = match_of(&set.official["imagenets_match"], 1);
+    let (rule, absent) = (MatchingRule::ImageLevel, AbsentClass::Zero);
+    let range = Ties::of(rule, &overlap, absent).unwrap().miou.unwrap();
+    let miou = overlap.miou(&theirs, absent).unwrap();
+    assert!(
+        range.exact && range.lowest <= miou && miou <= range.highest,
+        "{miou} in {range:?}"
+    );
+
+    // Counted once before the matching, the pictures give what the relabelled masks give.
+    let mut evaluator = Evaluator::new(Protocol::new(set.classes));
+    for image in &counts {
+        let matched = image
+            .matched(&theirs)
+            .unwrap()
+            .expect("a bijection joins nothing");
+        evaluator.add_counts(&matched).unwrap();
+    }
+    assert_eq!(
+        evaluator,
+        evaluated(set.classes, &matched(&set.pairs(), &theirs))
+    );
+}
+
 /// The pairs with the predicted id 1000 of one picture replaced.
 fn with_1000_as(pairs: &[Pair], id: u16) -> Vec<Pair> {
     let mut pairs = pairs.to_vec();
@@ -270,6 +306,36 @@ fn with_1000_as(pairs: &[Pair], id: u16) -> Vec<Pair> {
         .filter(|label| **label == 1000)
         .for_each(|label| *label = id);
     pairs
+}
+
+/// Stray ids dropped, every number of the toolbox is reproduced.
+#[test]
+fn every_edge_case_scores_as_in_the_toolbox_when_stray_ids_are_dropped() {
+    let Some(set) = GoldenSet::open("b_edge50") else {
+        return;
+    };
+    let protocol = Protocol {
+        out_of_range: OutOfRange::Drop,
+        ..Protocol::new(set.classes)
+    };
+    let mut evaluator = Evaluator::new(protocol);
+    for (prediction, truth) in set.pairs() {
+        evaluator.add(&prediction, &truth).unwrap();
+    }
+    let report = evaluator.report();
+    assert_areas(&set, "raw", &evaluator);
+    assert_scores(&report, &set.independent["raw"], EXACT);
+    assert_extra_means(&report, &set.independent["raw"]);
+    for (index, (prediction, truth)) in set.pairs().iter().enumerate() {
+        let image = ImageCounts::new(prediction, truth, set.classes, &protocol).unwrap();
+        let expected = set.independent["raw"]["acc_per_image"][index].as_u64();
+        let correct = ImageScore::of(&image, &protocol).label_correct;
+        assert_eq!(Some(u64::from(correct)), expected, "{}", set.images[index]);
+    }
+
+    // Picture 037 is exactly 50 %, which the toolbox's single precision places above.
+    let official = differing(&report, &set.official["imagenets_raw"], TOOLBOX);
+    assert_eq!(official, ["ML", "BML", "L", "BL"]);
 }
 
 /// Ids above the class count are refused here and dropped by the toolbox. An evaluator for 61

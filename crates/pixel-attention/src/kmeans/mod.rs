@@ -6,21 +6,26 @@
 //! are plain means and are *not* normalised again.
 //!
 //! 1. [`Init`] picks the first centroids from a stream keyed by seed and restart.
-//! 2. Every point goes to its nearest centroid: products of fixed blocks of points with fixed
-//!    blocks of centroids, the minimum taken per block, so the N x K table never exists.
-//! 3. Every centroid becomes the mean of its points (`f64` sums in the order of the points);
-//!    [`EmptyPolicy`] decides about clusters without points.
+//! 2. Every point goes to its nearest centroid. The products of a block of points with all
+//!    centroids are compared in the registers where they are summed; the N x K table never exists.
+//! 3. Every centroid becomes the mean of its points. The sums are `f64` and follow the points that
+//!    moved, which after a few iterations are few; [`EmptyPolicy`] decides about clusters without
+//!    points.
 //! 4. 2 and 3 repeat until the assignments do, or for the set number of iterations.
 //!
 //! The best of several restarts wins *whole*: centroids, assignments and inertia of a [`Run`]
-//! belong together. The result does not depend on the number of threads, bit for bit.
-//! Cost: `restarts * iterations * N * K * D` multiplications, memory of one copy of the centroids
-//! and 12 bytes for each point beside the points themselves.
+//! belong together. The result does not depend on the number of threads, nor on the width of the
+//! machine's registers, bit for bit.
+//! Cost: `restarts * iterations * N * K * D` multiplications; memory, beside the points, of a
+//! second copy of them (up to 4 GiB: more points are rearranged anew for each assignment), three
+//! copies of the centroids and 12 bytes for each point.
 
 mod assign;
 mod empty;
 mod init;
+mod kernel;
 mod run;
+mod sums;
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -29,6 +34,8 @@ use serde::{Deserialize, Serialize};
 pub use empty::EmptyPolicy;
 pub use init::Init;
 pub use run::Run;
+
+use assign::Points;
 
 use crate::{
     error::{Error, Result},
@@ -137,10 +144,11 @@ pub fn fit_reporting(
     let points = points.as_standard_layout();
     config.check(points.nrows())?;
     check_rows("point", points.view())?;
+    let packed = Points::often(points.view());
     let mut best: Option<Run> = None;
     for restart in 0..config.restarts {
         let initial = init::initial_centroids(points.view(), config, restart);
-        let run = run::lloyd(points.view(), initial, config, restart)?;
+        let run = run::lloyd(&packed, points.view(), initial, config, restart)?;
         report(&run);
         // Strictly lower: of equal runs the earliest wins.
         if best.as_ref().is_none_or(|best| run.inertia < best.inertia) {
@@ -176,6 +184,7 @@ pub fn fit_from(
         });
     }
     run::lloyd(
+        &Points::often(points.view()),
         points.view(),
         initial.as_standard_layout().into_owned(),
         config,
@@ -198,7 +207,7 @@ pub fn assign(points: ArrayView2<f32>, centroids: ArrayView2<f32>) -> Result<Vec
     check_centroids(centroids, points.ncols())?;
     check_rows("point", points.view())?;
     let centroids = centroids.as_standard_layout();
-    Ok(assign::nearest(points.view(), centroids.view()).labels)
+    Ok(Points::once(points.view()).nearest(centroids.view()))
 }
 
 /// Divides every row by its Euclidean length plus 1e-8, as PASS does before clustering.

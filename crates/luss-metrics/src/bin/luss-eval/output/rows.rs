@@ -1,0 +1,173 @@
+//! What the table, the CSV and the Markdown have in common.
+
+use luss_metrics::{ClassScore, Interval, LabelsUsed, Report, Score, ThresholdRule};
+
+use crate::{
+    evaluation::Evaluation,
+    scoring::Scored,
+    settings::{Meaning, Settings},
+};
+
+/// One score and, if resampled, where it lies.
+pub(super) struct Row {
+    pub(super) score: Score,
+    pub(super) value: Option<f64>,
+    pub(super) interval: Option<Interval>,
+}
+
+/// The scores in the order of a report.
+pub(super) fn rows(evaluation: &Evaluation) -> Vec<Row> {
+    let report = &evaluation.scored.report;
+    let interval = |index: usize| evaluation.intervals.as_ref()?.scores.get(index)?.interval;
+    let row = |(index, score): (usize, Score)| Row {
+        score,
+        value: score.of(report),
+        interval: interval(index),
+    };
+    Score::ALL.into_iter().enumerate().map(row).collect()
+}
+
+/// How people call a score.
+pub(super) fn title(score: Score) -> String {
+    match score {
+        Score::Miou => "mIoU".into(),
+        Score::MiouWithoutOther => "mIoU without other".into(),
+        Score::BoundaryMiou => "boundary mIoU".into(),
+        Score::ImageAccuracy => "image accuracy".into(),
+        Score::FBeta => "F-beta".into(),
+        Score::SizeMiou(group) => format!("mIoU, size {group}"),
+        Score::SizeBoundaryMiou(group) => format!("boundary mIoU, size {group}"),
+    }
+}
+
+/// A ratio in percent, a dash when there is none.
+pub(super) fn percent(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".into(), |ratio| format!("{:.2}", 100.0 * ratio))
+}
+
+/// `12.30 to 14.56`, in percent.
+pub(super) fn span(interval: &Interval) -> String {
+    format!(
+        "{} to {}",
+        percent(Some(interval.low)),
+        percent(Some(interval.high))
+    )
+}
+
+/// The rule of the matching.
+pub(super) fn matching_kind(settings: &Settings) -> &'static str {
+    match &settings.meaning {
+        Meaning::Classes => "none",
+        Meaning::Fixed(_) => "file",
+        Meaning::Fit(rule) => rule.name(),
+    }
+}
+
+/// The rule of the threshold as the command line spells it.
+pub(super) fn threshold_rule(rule: ThresholdRule) -> String {
+    match rule {
+        ThresholdRule::Validation => "best".into(),
+        ThresholdRule::Otsu => "otsu".into(),
+        ThresholdRule::ForegroundShare(share) => format!("share:{share}"),
+        ThresholdRule::Fixed(_) => "fixed".into(),
+    }
+}
+
+pub(super) fn labels_used(used: LabelsUsed) -> &'static str {
+    match used {
+        LabelsUsed::None => "none",
+        LabelsUsed::ValidationMasks => "true masks",
+    }
+}
+
+/// What someone who reads a score has to know besides it, a sentence each.
+pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String> {
+    let scored = &evaluation.scored;
+    let mut notes = vec![format!(
+        "{} pictures, {} classes",
+        scored.report.images, settings.protocol.classes
+    )];
+    notes.extend(pairing_note(scored));
+    notes.extend(left_out_note(scored));
+    notes.extend(matching_note(scored, settings));
+    notes.extend(threshold_note(scored));
+    notes.extend(interval_note(evaluation));
+    notes
+}
+
+fn pairing_note(scored: &Scored) -> Option<String> {
+    let by_name = scored.pairs.paired_by.name() == "name";
+    by_name.then(|| "paired by file name, since no path is in both folders".into())
+}
+
+fn left_out_note(scored: &Scored) -> Option<String> {
+    let left_out = scored.pairs.truths as u64 - scored.report.images;
+    (left_out > 0).then(|| {
+        format!(
+            "{left_out} of {} pictures left out (--allow-missing)",
+            scored.pairs.truths
+        )
+    })
+}
+
+fn matching_note(scored: &Scored, settings: &Settings) -> Option<String> {
+    let ties = scored.ties.as_ref()?;
+    let matched = format!("matched by {}", matching_kind(settings));
+    if ties.unique {
+        return Some(format!("{matched}: the only optimal matching"));
+    }
+    let (least, n) = (
+        if ties.assignments_exact {
+            ""
+        } else {
+            "at least "
+        },
+        ties.assignments,
+    );
+    let range = ties.miou.map_or_else(String::new, |miou| {
+        format!(
+            ", mIoU {} to {} over them",
+            percent(Some(miou.lowest)),
+            percent(Some(miou.highest))
+        )
+    });
+    Some(format!(
+        "{matched}: {least}{n} matchings are optimal{range}"
+    ))
+}
+
+fn threshold_note(scored: &Scored) -> Option<String> {
+    let chosen = scored.threshold?;
+    let (rule, labels) = (threshold_rule(chosen.rule), labels_used(chosen.labels_used));
+    Some(format!(
+        "attention threshold {} ({rule}; labels used: {labels})",
+        chosen.threshold
+    ))
+}
+
+fn interval_note(evaluation: &Evaluation) -> Option<String> {
+    let intervals = evaluation.intervals.as_ref()?;
+    let seams = if intervals.boundary_exact {
+        ""
+    } else {
+        "; boundary scores with the seams of joined clusters"
+    };
+    let (n, seed) = (intervals.bootstrap.resamples, intervals.bootstrap.seed);
+    Some(format!(
+        "95 % intervals from {n} resamples of the pictures, seed {seed}{seams}"
+    ))
+}
+
+/// The name of a label, or nothing.
+pub(super) fn name<'a>(settings: &'a Settings, label: u16) -> &'a str {
+    settings.names.as_ref().map_or("", |names| names.of(label))
+}
+
+/// The labels, if they are asked for.
+pub(super) fn per_class<'a>(report: &'a Report, settings: &Settings) -> &'a [ClassScore] {
+    if settings.arguments.per_class {
+        &report.per_class
+    } else {
+        &[]
+    }
+}

@@ -1,0 +1,176 @@
+//! One picture: its files read, checked against each other, thresholded and counted.
+
+use std::path::Path;
+
+use luss_metrics::{
+    Error, ImageCounts, LabelMask, Matching, OTHER, OutOfRange, Protocol,
+    folder::{FileError, MaskReader, Problem, ProblemKind, ScoreMap, read_npy},
+};
+
+use crate::pairs::{Pairs, Picture};
+
+/// Reads pictures one after the other.
+pub(crate) struct Loader {
+    truth: MaskReader,
+    prediction: MaskReader,
+}
+
+/// The masks of one picture, of one size.
+pub(crate) struct Loaded {
+    pub(crate) truth: LabelMask,
+    /// Predicted ids, before any threshold.
+    pub(crate) prediction: LabelMask,
+    pub(crate) scores: Option<ScoreMap>,
+}
+
+impl Loader {
+    pub(crate) fn new(pairs: &Pairs) -> Self {
+        Self {
+            truth: MaskReader::new(pairs.truth_format),
+            prediction: MaskReader::new(pairs.prediction_format),
+        }
+    }
+
+    /// Reads all files of a picture; says of each what is wrong with it.
+    pub(crate) fn load(&mut self, picture: &Picture) -> Result<Loaded, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let truth = noted(
+            self.truth.read(&picture.truth),
+            &picture.truth,
+            &mut problems,
+        );
+        let prediction = noted(
+            self.prediction.read(&picture.prediction),
+            &picture.prediction,
+            &mut problems,
+        );
+        let scores = picture
+            .scores
+            .as_deref()
+            .map(|path| noted(read_npy(path), path, &mut problems));
+        match (
+            truth,
+            prediction,
+            scores.map_or(Some(None), |scores| scores.map(Some)),
+        ) {
+            (Some((truth, _)), Some((prediction, _)), Some(scores)) => {
+                let loaded = Loaded {
+                    truth,
+                    prediction,
+                    scores,
+                };
+                loaded
+                    .check_sizes(picture)
+                    .map_err(|problem| vec![problem])?;
+                Ok(loaded)
+            }
+            _ => Err(problems),
+        }
+    }
+}
+
+fn noted<T>(read: Result<T, FileError>, path: &Path, problems: &mut Vec<Problem>) -> Option<T> {
+    let kind = |error: &FileError| match error {
+        FileError::Format { .. } => ProblemKind::MixedFormat,
+        _ => ProblemKind::Undecodable,
+    };
+    read.map_err(|error| problems.push(problem(path, kind(&error), error.to_string())))
+        .ok()
+}
+
+impl Loaded {
+    fn check_sizes(&self, picture: &Picture) -> Result<(), Problem> {
+        let (truth, prediction) = (self.truth.size(), self.prediction.size());
+        if truth != prediction {
+            let message = Error::SizeMismatch { prediction, truth }.to_string();
+            return Err(problem(
+                &picture.prediction,
+                ProblemKind::WrongSize,
+                message,
+            ));
+        }
+        let (Some(scores), Some(path)) = (&self.scores, &picture.scores) else {
+            return Ok(());
+        };
+        if (scores.width(), scores.height()) == truth {
+            return Ok(());
+        }
+        let message = format!(
+            "the scores are {}x{} but the mask is {}x{} (width x height); resize them (bilinear) to the mask's size, in the order height x width",
+            scores.width(),
+            scores.height(),
+            truth.0,
+            truth.1
+        );
+        Err(problem(path, ProblemKind::WrongSize, message))
+    }
+
+    /// Turns the pixels whose attention is below the threshold, compared in `f32`, into "other".
+    pub(crate) fn apply_threshold(&mut self, threshold: Option<f32>) {
+        let (Some(threshold), Some(scores)) = (threshold, &self.scores) else {
+            return;
+        };
+        for (id, score) in self.prediction.labels_mut().iter_mut().zip(scores.scores()) {
+            if *score < threshold {
+                *id = OTHER;
+            }
+        }
+    }
+
+    /// The picture's counts, with predicted ids as they are.
+    pub(crate) fn count(&self, clusters: u16, protocol: &Protocol) -> Result<ImageCounts, Error> {
+        ImageCounts::new(&self.prediction, &self.truth, clusters, protocol)
+    }
+
+    /// The prediction with each cluster replaced by its class. Where ids out of range are dropped
+    /// they keep an id out of range, each one of its own.
+    pub(crate) fn matched(
+        &self,
+        matching: &Matching,
+        protocol: &Protocol,
+    ) -> Result<LabelMask, Error> {
+        if protocol.out_of_range == OutOfRange::Error {
+            return matching.apply(&self.prediction);
+        }
+        let class_of = |id: u16| match id {
+            id if id <= matching.clusters() => matching.class_of(id),
+            id if id <= protocol.classes => u16::MAX - id,
+            id => id,
+        };
+        let mut matched = self.prediction.clone();
+        matched
+            .labels_mut()
+            .iter_mut()
+            .for_each(|id| *id = class_of(*id));
+        Ok(matched)
+    }
+
+    /// The prediction with ids above `clusters` as "other": what a matching is fitted to where ids
+    /// out of range are dropped.
+    pub(crate) fn without_strays(&self, clusters: u16) -> LabelMask {
+        let mut known = self.prediction.clone();
+        let strays = known.labels_mut().iter_mut().filter(|id| **id > clusters);
+        strays.for_each(|id| *id = OTHER);
+        known
+    }
+}
+
+/// What is wrong with a picture that was read.
+pub(crate) fn problem_of(error: &Error, picture: &Picture) -> Problem {
+    let (path, kind) = match error {
+        Error::SizeMismatch { .. } => (&picture.prediction, ProblemKind::WrongSize),
+        Error::TruthOutOfRange { .. } => (&picture.truth, ProblemKind::UnknownId),
+        Error::PictureTooLarge { .. } => (&picture.truth, ProblemKind::Undecodable),
+        _ => (&picture.prediction, ProblemKind::UnknownId),
+    };
+    problem(path, kind, error.to_string())
+}
+
+fn problem(path: &Path, kind: ProblemKind, message: String) -> Problem {
+    let path = path.to_owned();
+    Problem {
+        path,
+        kind,
+        message,
+    }
+}

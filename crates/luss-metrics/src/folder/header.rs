@@ -1,0 +1,133 @@
+//! The first 33 bytes of a PNG, looked at before anything is decoded or allocated.
+
+use super::{FileError, MaskFormat};
+
+/// The largest mask that is read: 2²⁷ pixels, such as 16 384 x 8 192. The largest picture of
+/// ImageNet has about a tenth of that.
+pub const MAX_PIXELS: u64 = 1 << 27;
+
+/// Deflate's shortest code stands for 258 bytes in 2 bits.
+const LARGEST_DEFLATE_RATIO: u64 = 1032;
+
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
+
+/// What the header of a PNG says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) bit_depth: u8,
+    pub(crate) format: MaskFormat,
+    /// Usual compression, usual filters, not interlaced.
+    pub(crate) plain: bool,
+}
+
+impl Header {
+    /// Length of the signature and the header chunk.
+    pub(crate) const BYTES: usize = 33;
+
+    /// Reads and checks the header of a PNG file.
+    pub(crate) fn read(file: &[u8]) -> Result<Self, FileError> {
+        let header = Self::peek(file)?;
+        header.check_length(file.len())?;
+        Ok(header)
+    }
+
+    /// As [`Header::read`], from the first bytes of the file alone.
+    pub(crate) fn peek(file: &[u8]) -> Result<Self, FileError> {
+        check_signature(file)?;
+        let Some(chunk) = file.get(8..Self::BYTES) else {
+            return Err(damaged("the file ends within it"));
+        };
+        if chunk[..8] != *b"\x00\x00\x00\x0dIHDR" {
+            return Err(damaged("the first chunk is not IHDR"));
+        }
+        let side = |at: usize| {
+            u32::from_be_bytes([chunk[at], chunk[at + 1], chunk[at + 2], chunk[at + 3]])
+        };
+        Self::of_size(side(8), side(12), &chunk[16..21])
+    }
+
+    fn of_size(width: u32, height: u32, rest: &[u8]) -> Result<Self, FileError> {
+        if width == 0 || height == 0 {
+            return Err(FileError::Empty { width, height });
+        }
+        let (wide, high) = (u64::from(width), u64::from(height));
+        if wide * high > MAX_PIXELS {
+            return Err(FileError::TooLarge {
+                width: wide,
+                height: high,
+            });
+        }
+        let (bit_depth, colour) = (rest[0], rest[1]);
+        Ok(Self {
+            width: width as usize,
+            height: height as usize,
+            bit_depth,
+            format: format_of(colour, bit_depth)?,
+            plain: rest[2..5] == [0; 3],
+        })
+    }
+
+    /// Bits of one pixel.
+    pub(crate) fn pixel_bits(&self) -> u64 {
+        let samples = if self.format == MaskFormat::Rg { 3 } else { 1 };
+        samples * u64::from(self.bit_depth)
+    }
+
+    /// Refuses a size that no deflate stream of this length unpacks to; so memory is bounded by
+    /// the length of the file.
+    fn check_length(&self, bytes: usize) -> Result<(), FileError> {
+        let (width, height) = (self.width as u64, self.height as u64);
+        let unpacked = (width * self.pixel_bits()).div_ceil(8) * height;
+        if unpacked <= LARGEST_DEFLATE_RATIO * bytes as u64 {
+            return Ok(());
+        }
+        Err(FileError::TooShort {
+            bytes,
+            width,
+            height,
+        })
+    }
+}
+
+fn check_signature(file: &[u8]) -> Result<(), FileError> {
+    if file.starts_with(&SIGNATURE) {
+        return Ok(());
+    }
+    let found = match file {
+        [] => "an empty file",
+        [0xff, 0xd8, ..] => "a JPEG",
+        [b'G', b'I', b'F', b'8', ..] => "a GIF",
+        [b'B', b'M', ..] => "a BMP",
+        [b'R', b'I', b'F', b'F', ..] => "a WebP",
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF",
+        [0x93, b'N', b'U', b'M', ..] => "a .npy array",
+        _ => "some other file",
+    };
+    Err(FileError::NotPng { found })
+}
+
+fn format_of(colour: u8, bit_depth: u8) -> Result<MaskFormat, FileError> {
+    match (colour, bit_depth) {
+        (0, 8) => return Ok(MaskFormat::Gray8),
+        (0, 16) => return Ok(MaskFormat::Gray16),
+        (2, 8) => return Ok(MaskFormat::Rg),
+        (3, 1 | 2 | 4 | 8) => return Ok(MaskFormat::Palette),
+        _ => {}
+    }
+    let colour = match colour {
+        0 => "grey",
+        2 => "RGB",
+        3 => "palette",
+        4 => "grey-with-alpha",
+        6 => "RGB-with-alpha",
+        _ => return Err(damaged("its colour type does not exist")),
+    };
+    let found = format!("{bit_depth}-bit {colour}");
+    Err(FileError::Unsupported { found })
+}
+
+fn damaged(reason: &'static str) -> FileError {
+    FileError::Header { reason }
+}

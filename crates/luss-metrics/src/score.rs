@@ -1,0 +1,89 @@
+//! The scores of a report by name, for everything that treats them alike.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::{Report, SizeGroup};
+
+/// One number of a [`Report`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Score {
+    /// [`Report::miou`].
+    Miou,
+    /// [`Report::miou_without_other`].
+    MiouWithoutOther,
+    /// [`Report::boundary_miou`].
+    BoundaryMiou,
+    /// [`Report::image_accuracy`].
+    ImageAccuracy,
+    /// [`Report::f_beta`].
+    FBeta,
+    /// mIoU of the objects of one size.
+    SizeMiou(SizeGroup),
+    /// Boundary mIoU of the objects of one size.
+    SizeBoundaryMiou(SizeGroup),
+}
+
+impl Score {
+    /// All scores, in the order of a report.
+    pub const ALL: [Score; 13] = [
+        Score::Miou,
+        Score::MiouWithoutOther,
+        Score::BoundaryMiou,
+        Score::ImageAccuracy,
+        Score::FBeta,
+        Score::SizeMiou(SizeGroup::Small),
+        Score::SizeMiou(SizeGroup::MediumSmall),
+        Score::SizeMiou(SizeGroup::MediumLarge),
+        Score::SizeMiou(SizeGroup::Large),
+        Score::SizeBoundaryMiou(SizeGroup::Small),
+        Score::SizeBoundaryMiou(SizeGroup::MediumSmall),
+        Score::SizeBoundaryMiou(SizeGroup::MediumLarge),
+        Score::SizeBoundaryMiou(SizeGroup::Large),
+    ];
+
+    /// Its value, in `0..=1`; `None` for a size that no object has.
+    pub fn of(self, report: &Report) -> Option<f64> {
+        match self {
+            Score::Miou => Some(report.miou),
+            Score::MiouWithoutOther => Some(report.miou_without_other),
+            Score::BoundaryMiou => Some(report.boundary_miou),
+            Score::ImageAccuracy => Some(report.image_accuracy),
+            Score::FBeta => Some(report.f_beta),
+            Score::SizeMiou(group) => report.sizes[group as usize].miou,
+            Score::SizeBoundaryMiou(group) => report.sizes[group as usize].boundary_miou,
+        }
+    }
+
+    /// The name that files use, such as `miou` or `sizes.small.boundary_miou`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Score::Miou => "miou",
+            Score::MiouWithoutOther => "miou_without_other",
+            Score::BoundaryMiou => "boundary_miou",
+            Score::ImageAccuracy => "image_accuracy",
+            Score::FBeta => "f_beta",
+            Score::SizeMiou(SizeGroup::Small) => "sizes.small.miou",
+            Score::SizeMiou(SizeGroup::MediumSmall) => "sizes.medium_small.miou",
+            Score::SizeMiou(SizeGroup::MediumLarge) => "sizes.medium_large.miou",
+            Score::SizeMiou(SizeGroup::Large) => "sizes.large.miou",
+            Score::SizeBoundaryMiou(SizeGroup::Small) => "sizes.small.boundary_miou",
+            Score::SizeBoundaryMiou(SizeGroup::MediumSmall) => "sizes.medium_small.boundary_miou",
+            Score::SizeBoundaryMiou(SizeGroup::MediumLarge) => "sizes.medium_large.boundary_miou",
+            Score::SizeBoundaryMiou(SizeGroup::Large) => "sizes.large.boundary_miou",
+        }
+    }
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for Score {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

@@ -1,0 +1,174 @@
+//! Ties against all matchings, tried one by one.
+
+use super::*;
+use crate::{LabelMask, Matching, testing::Noise};
+
+/// Small pictures of few labels, so that counts tie.
+fn overlap(seed: u64, clusters: u16, classes: u16, images: usize) -> Overlap {
+    let mut noise = Noise::new(seed);
+    let mut overlap = Overlap::new(clusters, classes, 1000);
+    for _ in 0..images {
+        let mut mask = |ids: u16| {
+            let labels = (0..5).map(|_| noise.below(usize::from(ids) + 1) as u16);
+            LabelMask::new(5, 1, labels.collect()).unwrap()
+        };
+        overlap.add(&mask(clusters), &mask(classes)).unwrap();
+    }
+    overlap
+}
+
+/// Every one-to-one matching that leaves no more alone than it must, as classes of the clusters.
+fn all_matchings(clusters: u16, classes: u16) -> Vec<Vec<u16>> {
+    fn extend(classes: u16, spare: u16, left: u16, chosen: &mut Vec<u16>, all: &mut Vec<Vec<u16>>) {
+        if left == 0 {
+            return all.push(chosen.clone());
+        }
+        let free = (1..=classes).filter(|class| !chosen.contains(class));
+        let mut options: Vec<u16> = free.collect();
+        options.extend((spare > 0).then_some(OTHER));
+        for class in options {
+            chosen.push(class);
+            extend(
+                classes,
+                spare - u16::from(class == OTHER),
+                left - 1,
+                chosen,
+                all,
+            );
+            chosen.pop();
+        }
+    }
+    let mut all = Vec::new();
+    extend(
+        classes,
+        clusters.saturating_sub(classes),
+        clusters,
+        &mut Vec::new(),
+        &mut all,
+    );
+    all
+}
+
+/// The optimal ones of them.
+fn optimal_matchings(rule: MatchingRule, overlap: &Overlap) -> Vec<Vec<u16>> {
+    let classes = usize::from(overlap.classes());
+    let mut weights = vec![0; usize::from(overlap.clusters()) * classes];
+    rule.for_each_weight(overlap, |cluster, class, weight| {
+        weights[usize::from(cluster - 1) * classes + usize::from(class - 1)] = weight;
+    });
+    let worth = |(cluster, class): (usize, &u16)| match *class {
+        OTHER => 0,
+        class => weights[cluster * classes + usize::from(class) - 1],
+    };
+    let total = |matching: &Vec<u16>| matching.iter().enumerate().map(worth).sum::<u64>();
+    let all = all_matchings(overlap.clusters(), overlap.classes());
+    let largest = all.iter().map(total).max().unwrap();
+    let fitted = Matching::fit(rule, overlap).unwrap();
+    assert_eq!(fitted.total(), Some(largest), "{rule} of {overlap:?}");
+    all.into_iter()
+        .filter(|matching| total(matching) == largest)
+        .collect()
+}
+
+#[track_caller]
+fn check(rule: MatchingRule, overlap: &Overlap, absent: AbsentClass) {
+    let optimal = optimal_matchings(rule, overlap);
+    let ties = Ties::of(rule, overlap, absent).unwrap();
+    let context = format!("{rule} {absent:?} of {overlap:?}");
+    assert_eq!(
+        (ties.assignments, ties.assignments_exact),
+        (optimal.len() as u64, true),
+        "{context}"
+    );
+    assert_eq!(ties.unique, optimal.len() == 1, "{context}");
+    let differs = |cluster: &usize| optimal.iter().any(|m| m[*cluster] != optimal[0][*cluster]);
+    let open = (0..usize::from(overlap.clusters())).filter(differs).count();
+    assert_eq!(ties.clusters_with_choice, open as u64, "{context}");
+
+    let miou = |m: &Vec<u16>| overlap.miou_under(|cluster| m[usize::from(cluster) - 1], absent);
+    let low = optimal.iter().map(miou).fold(f64::INFINITY, f64::min);
+    let high = optimal.iter().map(miou).fold(0.0, f64::max);
+    let range = ties.miou.unwrap();
+    assert!(
+        range.lowest >= low - 1e-12 && range.highest <= high + 1e-12,
+        "{context}"
+    );
+    if range.exact {
+        let ends = (range.lowest - low).abs().max((range.highest - high).abs());
+        assert!(ends < 1e-9, "{range:?}, not {low} to {high}: {context}");
+    }
+}
+
+#[test]
+fn counts_and_ranges_equal_those_of_all_matchings() {
+    let mut exact = 0;
+    for seed in 0..120 {
+        let mut noise = Noise::new(seed + 77);
+        let (clusters, classes) = (1 + noise.below(5) as u16, 1 + noise.below(5) as u16);
+        let overlap = overlap(seed, clusters, classes, 1 + noise.below(7));
+        for rule in [
+            MatchingRule::ImageLevel,
+            MatchingRule::PixelOverlap,
+            MatchingRule::Iou,
+        ] {
+            for absent in [AbsentClass::Zero, AbsentClass::Skip] {
+                check(rule, &overlap, absent);
+                let ties = Ties::of(rule, &overlap, absent).unwrap();
+                exact += usize::from(ties.miou.unwrap().exact && !ties.unique);
+            }
+        }
+    }
+    assert!(exact > 50, "{exact} ranges were compared");
+}
+
+#[test]
+fn seven_by_seven_equals_all_matchings() {
+    for seed in 0..3 {
+        check(
+            MatchingRule::ImageLevel,
+            &overlap(seed, 7, 7, 9),
+            AbsentClass::Zero,
+        );
+    }
+    check(
+        MatchingRule::ImageLevel,
+        &overlap(5, 7, 5, 6),
+        AbsentClass::Zero,
+    );
+    check(
+        MatchingRule::ImageLevel,
+        &overlap(6, 5, 7, 6),
+        AbsentClass::Zero,
+    );
+}
+
+#[test]
+fn no_overlap_leaves_everything_open() {
+    let mut overlap = Overlap::new(300, 300, 1000);
+    let other = LabelMask::new(1, 1, vec![0]).unwrap();
+    overlap.add(&other, &other).unwrap();
+    let ties = Ties::of(MatchingRule::ImageLevel, &overlap, AbsentClass::Zero).unwrap();
+    assert_eq!(ties.clusters_with_choice, 300);
+    assert!(
+        !ties.assignments_exact && ties.assignments >= 300 * 300 - 598,
+        "{ties:?}"
+    );
+    let range = ties.miou.unwrap();
+    assert_eq!((range.lowest, range.highest), (1.0 / 301.0, 1.0 / 301.0));
+}
+
+#[test]
+fn a_cluster_shared_evenly_has_a_choice_many_to_one() {
+    let mask = |labels: &[u16]| LabelMask::new(labels.len(), 1, labels.to_vec()).unwrap();
+    let mut overlap = Overlap::new(3, 4, 1000);
+    overlap
+        .add(&mask(&[1, 1, 2, 2, 2, 3]), &mask(&[4, 2, 1, 1, 3, 0]))
+        .unwrap();
+    let ties = Ties::of(MatchingRule::ManyToOne, &overlap, AbsentClass::Zero).unwrap();
+    assert_eq!((ties.assignments, ties.clusters_with_choice), (2, 1));
+    let matching = Matching::fit(MatchingRule::ManyToOne, &overlap).unwrap();
+    assert_eq!(
+        [1, 2, 3].map(|cluster| matching.class_of(cluster)),
+        [2, 1, 0]
+    );
+}

@@ -1,0 +1,417 @@
+//! Laws on random pictures, shrunk to small ones where they fail.
+
+use luss_metrics::{
+    AbsentClass, AttentionHistogram, Bootstrap, BoundaryIgnore, CoOccurrence, Evaluator, Fit,
+    ImageCounts, LabelMask, Matching, MatchingRule, OutOfRange, Overlap, Predictions, Protocol,
+    ThresholdCurve, Ties, boundary_map,
+};
+use proptest::{collection::vec, prelude::*, sample::Index};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+const CLASSES: u16 = 5;
+const IGNORE: u16 = 77;
+
+/// A prediction and its truth.
+#[derive(Debug, Clone)]
+struct Picture {
+    prediction: LabelMask,
+    truth: LabelMask,
+    attention: Vec<f32>,
+}
+
+/// Labels that stay the same for a while, as in a mask, and also single pixels.
+fn labels(pixels: usize, label: impl Strategy<Value = u16>) -> impl Strategy<Value = Vec<u16>> {
+    vec((label, 1usize..9), pixels).prop_map(move |runs| {
+        let runs = runs
+            .into_iter()
+            .flat_map(|(label, n)| std::iter::repeat_n(label, n));
+        runs.take(pixels).collect()
+    })
+}
+
+fn picture() -> impl Strategy<Value = Picture> {
+    (1usize..14, 1usize..12).prop_flat_map(|(width, height)| {
+        let pixels = width * height;
+        let truth = prop_oneof![6 => 0..=CLASSES, 1 => Just(IGNORE)];
+        let attention = vec(
+            (0u8..101).prop_map(|percent| f32::from(percent) / 100.0),
+            pixels,
+        );
+        let masks = (
+            labels(pixels, 0..=CLASSES),
+            labels(pixels, truth),
+            attention,
+        );
+        masks.prop_map(move |(prediction, truth, attention)| Picture {
+            prediction: LabelMask::new(width, height, prediction).unwrap(),
+            truth: LabelMask::new(width, height, truth).unwrap(),
+            attention,
+        })
+    })
+}
+
+fn pictures() -> impl Strategy<Value = Vec<Picture>> {
+    vec(picture(), 1..7)
+}
+
+fn protocol() -> impl Strategy<Value = Protocol> {
+    let absent = prop_oneof![Just(AbsentClass::Zero), Just(AbsentClass::Skip)];
+    let seam = prop_oneof![
+        Just(BoundaryIgnore::Edge),
+        Just(BoundaryIgnore::Transparent)
+    ];
+    let stray = prop_oneof![Just(OutOfRange::Error), Just(OutOfRange::Drop)];
+    (absent, seam, stray, 0.01..0.3).prop_map(
+        |(absent_class, boundary_ignore, out_of_range, boundary_ratio)| Protocol {
+            ignore: IGNORE,
+            out_of_range,
+            absent_class,
+            boundary_ignore,
+            boundary_ratio,
+            ..Protocol::new(CLASSES)
+        },
+    )
+}
+
+/// All that sums up pictures.
+#[derive(Debug, Clone, PartialEq)]
+struct Sums {
+    evaluator: Evaluator,
+    table: CoOccurrence,
+    overlap: Overlap,
+    curve: ThresholdCurve,
+    attention: AttentionHistogram,
+}
+
+impl Sums {
+    fn new(protocol: Protocol) -> Self {
+        Self {
+            evaluator: Evaluator::new(protocol),
+            table: CoOccurrence::with_ignore(CLASSES, CLASSES, IGNORE),
+            overlap: Overlap::new(CLASSES, CLASSES, IGNORE),
+            curve: ThresholdCurve::with_ignore(CLASSES, IGNORE),
+            attention: AttentionHistogram::new(),
+        }
+    }
+
+    fn of<'a>(protocol: Protocol, pictures: impl IntoIterator<Item = &'a Picture>) -> Self {
+        let mut sums = Self::new(protocol);
+        pictures.into_iter().for_each(|picture| sums.add(picture));
+        sums
+    }
+
+    fn add(&mut self, picture: &Picture) {
+        let Picture {
+            prediction,
+            truth,
+            attention,
+        } = picture;
+        self.evaluator.add(prediction, truth).unwrap();
+        self.table.add(prediction, truth).unwrap();
+        self.overlap.add(prediction, truth).unwrap();
+        self.curve.add(prediction, attention, truth).unwrap();
+        self.attention.add(attention).unwrap();
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.evaluator.merge(&other.evaluator).unwrap();
+        self.table.merge(&other.table).unwrap();
+        self.overlap.merge(&other.overlap).unwrap();
+        self.curve.merge(&other.curve).unwrap();
+        self.attention.merge(&other.attention).unwrap();
+    }
+
+    fn stored_and_restored(&self) -> Self {
+        Self {
+            evaluator: restored(&self.evaluator),
+            table: restored(&self.table),
+            overlap: restored(&self.overlap),
+            curve: restored(&self.curve),
+            attention: restored(&self.attention),
+        }
+    }
+}
+
+fn restored<T: Serialize + DeserializeOwned>(state: &T) -> T {
+    serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
+}
+
+/// The same picture with the clusters 1 to C renamed.
+fn renamed(picture: &Picture, names: &[u16]) -> Picture {
+    let mut picture = picture.clone();
+    let labels = picture.prediction.labels_mut().iter_mut();
+    let clusters = labels.filter(|label| **label > 0);
+    clusters.for_each(|label| *label = names[usize::from(*label) - 1]);
+    picture
+}
+
+fn matched(pictures: &[Picture], matching: &Matching, protocol: Protocol) -> Evaluator {
+    let mut evaluator = Evaluator::new(protocol);
+    for Picture {
+        prediction, truth, ..
+    } in pictures
+    {
+        evaluator
+            .add(&matching.apply(prediction).unwrap(), truth)
+            .unwrap();
+    }
+    evaluator
+}
+
+/// Each label's region minus its erosion, one 3x3 step at a time.
+fn boundary_by_erosion(mask: &LabelMask, thickness_px: usize) -> Vec<bool> {
+    let (width, height) = mask.size();
+    let inside = |region: &[bool], i: usize| {
+        let (x, y) = (i % width, i / width);
+        let border = x == 0 || y == 0 || x + 1 == width || y + 1 == height;
+        !border && (y - 1..=y + 1).all(|v| (x - 1..=x + 1).all(|u| region[v * width + u]))
+    };
+    let mut boundary = vec![false; width * height];
+    for label in 0..=CLASSES {
+        let region: Vec<bool> = mask.labels().iter().map(|&l| l == label).collect();
+        let eroded = (0..thickness_px).fold(region.clone(), |region, _| {
+            (0..region.len()).map(|i| inside(&region, i)).collect()
+        });
+        for i in (0..region.len()).filter(|&i| region[i] && !eroded[i]) {
+            boundary[i] = true;
+        }
+    }
+    boundary
+}
+
+/// Replaces the `at`-th number of a state.
+fn with_number(state: &Value, at: Index, number: &Value) -> Value {
+    fn numbers<'a>(value: &'a mut Value, found: &mut Vec<&'a mut Value>) {
+        match value {
+            Value::Number(_) => found.push(value),
+            Value::Array(items) => items.iter_mut().for_each(|item| numbers(item, found)),
+            Value::Object(items) => items.values_mut().for_each(|item| numbers(item, found)),
+            _ => {}
+        }
+    }
+    let mut state = state.clone();
+    let mut found = Vec::new();
+    numbers(&mut state, &mut found);
+    let count = found.len();
+    *found[at.index(count)] = number.clone();
+    state
+}
+
+fn hostile_number() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![
+        Just(0),
+        Just(1),
+        Just(u64::from(u16::MAX)),
+        Just(u64::from(u32::MAX)),
+        Just(1 << 62),
+        Just(u64::MAX),
+        any::<u64>(),
+        0..100u64,
+    ];
+    prop_oneof![
+        number.prop_map(Value::from),
+        Just(Value::from(-1)),
+        Just(Value::from(0.5))
+    ]
+}
+
+/// Uses a state that was accepted; errors are fine, panics are not.
+fn use_sums(sums: &mut Sums, picture: &Picture) {
+    let other = sums.clone();
+    let _ = sums.evaluator.merge(&other.evaluator);
+    let _ = sums.table.merge(&other.table);
+    let _ = sums.overlap.merge(&other.overlap);
+    let _ = sums.curve.merge(&other.curve);
+    let _ = sums.attention.merge(&other.attention);
+    let Picture {
+        prediction,
+        truth,
+        attention,
+    } = picture;
+    let _ = sums.evaluator.add(prediction, truth);
+    let _ = sums.table.add(prediction, truth);
+    let _ = sums.overlap.add(prediction, truth);
+    let _ = sums.curve.add(prediction, attention, truth);
+    let _ = sums.attention.add(attention);
+    let _ = sums.evaluator.report().to_string();
+    let _ = Matching::image_level(&sums.table);
+    for rule in MatchingRule::ALL {
+        let _ = Matching::fit(rule, &sums.overlap);
+        let _ = Ties::of(rule, &sums.overlap, AbsentClass::Zero);
+    }
+    let _ = sums
+        .overlap
+        .miou(&Matching::identity(CLASSES), AbsentClass::Skip);
+    let _ = sums.curve.best();
+    let _ = (
+        sums.attention.otsu(),
+        sums.attention.threshold_of_share(0.3),
+    );
+}
+
+/// A state with some numbers replaced, if it is accepted.
+fn damaged<T: Serialize + DeserializeOwned>(state: &T, damage: &[(Index, Value)]) -> Option<T> {
+    let stored = serde_json::to_value(state).unwrap();
+    let damaged = damage.iter().fold(stored, |state, (at, number)| {
+        with_number(&state, *at, number)
+    });
+    serde_json::from_value(damaged).ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(192) })]
+
+    #[test]
+    fn any_split_in_any_order_equals_one_pass(
+        pictures in pictures(),
+        shards in vec(0usize..3, 7),
+        order in Just(vec![0usize, 1, 2]).prop_shuffle(),
+        protocol in protocol(),
+    ) {
+        let whole = Sums::of(protocol, &pictures);
+        let mut merged = Sums::new(protocol);
+        for shard in order {
+            let mine = pictures.iter().zip(&shards).filter(|(_, s)| **s == shard);
+            let sums = Sums::of(protocol, mine.map(|(picture, _)| picture).rev());
+            merged.merge(&sums.stored_and_restored());
+        }
+        prop_assert_eq!(merged.evaluator.report(), whole.evaluator.report());
+        prop_assert_eq!(merged, whole);
+    }
+
+    #[test]
+    fn counting_first_and_adding_later_equals_adding_masks(
+        pictures in pictures(),
+        names in Just((1..=CLASSES).collect::<Vec<u16>>()).prop_shuffle(),
+        protocol in protocol(),
+    ) {
+        let text: Vec<String> = names.iter().zip(1..).map(|(class, id)| format!("\"{id}\": {class}")).collect();
+        let matching = Matching::from_json(&format!("{{{}}}", text.join(", "))).unwrap();
+        let (mut evaluator, mut overlap) = (Evaluator::new(protocol), Overlap::new(CLASSES, CLASSES, IGNORE));
+        for Picture { prediction, truth, .. } in &pictures {
+            let image = ImageCounts::new(prediction, truth, CLASSES, &protocol).unwrap();
+            overlap.add_counts(&image).unwrap();
+            let image: ImageCounts = restored(&image);
+            evaluator.add_counts(&image.matched(&matching).unwrap().unwrap()).unwrap();
+        }
+        prop_assert_eq!(&overlap, &Sums::of(protocol, &pictures).overlap);
+        prop_assert_eq!(&evaluator, &matched(&pictures, &matching, protocol));
+        let miou = overlap.miou(&matching, protocol.absent_class).unwrap();
+        prop_assert_eq!(miou, evaluator.report().miou);
+    }
+
+    #[test]
+    fn relabelling_predictions_leaves_matched_scores_unchanged(
+        pictures in pictures(),
+        names in Just((1..=CLASSES).collect::<Vec<u16>>()).prop_shuffle(),
+        protocol in protocol(),
+    ) {
+        let other: Vec<Picture> = pictures.iter().map(|picture| renamed(picture, &names)).collect();
+        let (ours, theirs) = (Sums::of(protocol, &pictures), Sums::of(protocol, &other));
+        for rule in MatchingRule::ALL {
+            let fit = |sums: &Sums| Matching::fit(rule, &sums.overlap).unwrap();
+            let ties = |sums: &Sums| Ties::of(rule, &sums.overlap, protocol.absent_class).unwrap();
+            let (a, b) = (ties(&ours), ties(&theirs));
+            prop_assert_eq!(fit(&ours).total(), fit(&theirs).total());
+            prop_assert_eq!(
+                (a.unique, a.clusters_with_choice, a.assignments),
+                (b.unique, b.clusters_with_choice, b.assignments)
+            );
+            if a.unique {
+                let score = |pictures: &[Picture], sums| matched(pictures, &fit(sums), protocol);
+                prop_assert_eq!(score(&pictures, &ours), score(&other, &theirs));
+            }
+            if let (Some(a), Some(b)) = (a.miou, b.miou) && a.exact {
+                let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
+                prop_assert!(close(a.lowest, b.lowest) && close(a.highest, b.highest));
+                let miou = matched(&pictures, &fit(&ours), protocol).report().miou;
+                prop_assert!(a.lowest - 1e-9 <= miou && miou <= a.highest + 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn a_perfect_prediction_scores_one(pictures in pictures()) {
+        let protocol = Protocol {
+            ignore: IGNORE,
+            absent_class: AbsentClass::Skip,
+            boundary_ignore: BoundaryIgnore::Transparent,
+            ..Protocol::new(CLASSES)
+        };
+        let mut evaluator = Evaluator::new(protocol);
+        for picture in &pictures {
+            let mut prediction = picture.truth.clone();
+            // Whatever is predicted where the truth is ignored.
+            let labels = prediction.labels_mut().iter_mut().zip(picture.prediction.labels());
+            labels.filter(|(label, _)| **label == IGNORE).for_each(|(label, any)| *label = *any);
+            evaluator.add(&prediction, &picture.truth).unwrap();
+        }
+        let report = evaluator.report();
+        let counted = evaluator.areas().mask.truth().iter().sum::<u64>() > 0;
+        prop_assert_eq!((report.miou, report.boundary_miou), if counted { (1.0, 1.0) } else { (0.0, 0.0) });
+        for size in report.sizes {
+            prop_assert!(size.miou.is_none_or(|miou| miou == 1.0));
+            prop_assert!(size.boundary_miou.is_none_or(|miou| miou == 1.0));
+        }
+    }
+
+    #[test]
+    fn scores_are_ratios(pictures in pictures(), protocol in protocol()) {
+        let report = Sums::of(protocol, &pictures).evaluator.report();
+        let whole = [report.miou, report.miou_without_other, report.boundary_miou];
+        let rest = [report.image_accuracy, report.f_beta];
+        let sizes = report.sizes.iter().flat_map(|size| [size.miou, size.boundary_miou]).flatten();
+        prop_assert!(whole.into_iter().chain(rest).chain(sizes).all(|score| (0.0..=1.0).contains(&score)));
+    }
+
+    #[test]
+    fn the_boundary_is_what_erosion_takes_from_each_label(picture in picture(), thickness_px in 0usize..5) {
+        let mask = &picture.prediction;
+        prop_assert_eq!(boundary_map(mask, thickness_px), boundary_by_erosion(mask, thickness_px));
+    }
+
+    #[test]
+    fn a_bootstrap_repeats(pictures in pictures(), seed: u64, protocol in protocol()) {
+        let count = |picture: &Picture| ImageCounts::new(&picture.prediction, &picture.truth, CLASSES, &protocol).unwrap();
+        let images: Vec<ImageCounts> = pictures.iter().map(count).collect();
+        let fit = Fit::Refit { rule: MatchingRule::ImageLevel, clusters: CLASSES };
+        let predictions = Predictions { images: &images, fit };
+        let run = |threads| {
+            let bootstrap = Bootstrap { threads, ..Bootstrap::new(seed, 5) };
+            let intervals = bootstrap.intervals(&predictions, &protocol).unwrap();
+            (intervals.scores, intervals.boundary_exact)
+        };
+        let (scores, exact) = run(1);
+        prop_assert!(exact);
+        prop_assert_eq!(&scores, &run(3).0);
+    }
+
+    #[test]
+    fn a_damaged_state_is_refused_or_usable(
+        pictures in pictures(),
+        damage in vec((any::<Index>(), hostile_number()), 1..4),
+    ) {
+        let protocol = Protocol { ignore: IGNORE, ..Protocol::new(CLASSES) };
+        let mut sums = Sums::of(protocol, &pictures);
+        if let Some(evaluator) = damaged(&sums.evaluator, &damage) { sums.evaluator = evaluator; }
+        if let Some(table) = damaged(&sums.table, &damage) { sums.table = table; }
+        if let Some(overlap) = damaged(&sums.overlap, &damage) { sums.overlap = overlap; }
+        if let Some(curve) = damaged(&sums.curve, &damage) { sums.curve = curve; }
+        if let Some(attention) = damaged(&sums.attention, &damage) { sums.attention = attention; }
+        use_sums(&mut sums, &pictures[0]);
+        let matching = damaged(&Matching::identity(CLASSES), &damage);
+        if let Some(matching) = &matching {
+            let _ = matching.apply(&pictures[0].prediction);
+            let _ = sums.overlap.miou(matching, AbsentClass::Zero);
+        }
+        let image = ImageCounts::new(&pictures[0].prediction, &pictures[0].truth, CLASSES, &protocol).unwrap();
+        if let Some(image) = damaged(&image, &damage) {
+            let _ = Evaluator::new(protocol).add_counts(&image);
+            let _ = Overlap::new(CLASSES, CLASSES, IGNORE).add_counts(&image);
+            let _ = matching.map(|matching| image.matched(&matching));
+            let predictions = Predictions { images: &[image], fit: Fit::AsTheyAre };
+            let _ = Bootstrap::new(1, 2).intervals(&predictions, &protocol);
+        }
+    }
+}
