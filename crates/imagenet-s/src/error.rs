@@ -200,6 +200,21 @@ pub enum Error {
         oddity: Oddity,
     },
 
+    /// A picture that would take too much memory.
+    #[error(
+        "{}: header claims {} x {} pixels, this file may have {most}; scale it down, fetch it \
+         again, or remove it",
+        .path.display(), .picture_px.0, .picture_px.1
+    )]
+    PictureTooLarge {
+        /// The picture or mask.
+        path: PathBuf,
+        /// Width and height according to its header.
+        picture_px: (u32, u32),
+        /// Pixels that are allowed.
+        most: u64,
+    },
+
     /// A mask that is not a readable PNG.
     #[error("{}: mask is not a readable PNG", .path.display())]
     MaskDecode {
@@ -255,6 +270,18 @@ pub enum Error {
         id: u16,
         /// Number of classes.
         classes: u16,
+    },
+
+    /// A list of sums that `md5sum` would not read.
+    #[error(
+        "{}: line {line} is not of the form SUM  PATH; write the list again (doctor --record)",
+        .path.display()
+    )]
+    ChecksumLine {
+        /// The list.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
     },
 
     /// A manifest that does not parse.

@@ -8,6 +8,8 @@
 //!   validation/CLASS/*.JPEG   validation-segmentation/CLASS/*.png
 //!   test/CLASS/*.JPEG         test-segmentation/CLASS/*.png   (masks of ImageNet-S are not public)
 //!   train-full/CLASS/*.JPEG   919 only: all of ImageNet-1k, for pre-training
+//!   checksums.md5             sums of the masks, as md5sum writes them
+//!   prepared.toml             how the tree was prepared; written last
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -23,6 +25,24 @@ pub const CLASS_LIST: &str = "categories.txt";
 /// The folder of a 919 tree that holds all 1000 classes. Pre-training for 919 reads it, through
 /// [`Dataset::open_pictures`](crate::Dataset::open_pictures).
 pub const TRAIN_FULL: &str = "train-full";
+
+/// The sums of a tree's files, in the form of `md5sum`; a tree without it is not compared.
+pub const CHECKSUMS: &str = "checksums.md5";
+
+/// How a tree was prepared. Written last, so that it marks a complete tree.
+pub const PREPARED: &str = "prepared.toml";
+
+/// Where files lie that are not whole yet: hidden from readers, removed at the end.
+pub const STAGING: &str = ".prepare";
+
+/// The file beside the trees whose lock says that somebody is preparing; it stays, empty.
+pub const LOCK_FILE: &str = ".prepare.lock";
+
+/// The folder of the training pictures in an ImageNet-1k tree.
+pub const IMAGENET_TRAIN: &str = "train";
+
+/// The names that the folder of validation pictures has in copies of ImageNet-1k.
+pub const IMAGENET_VALIDATION: [&str; 2] = ["val", "validation"];
 
 /// The extension of a mask, without the dot.
 pub const MASK_EXTENSION: &str = "png";
@@ -70,6 +90,12 @@ impl Split {
         }
     }
 
+    /// The split whose masks lie in a folder of this name.
+    pub fn of_mask_folder(name: &str) -> Option<Split> {
+        let named = |split: &Split| split.mask_folder() == Some(name);
+        Split::ALL.into_iter().find(named)
+    }
+
     /// Where the pictures of a tree lie.
     pub fn pictures(self, root: &Path) -> PathBuf {
         root.join(self.name())
@@ -79,6 +105,12 @@ impl Split {
     pub fn masks(self, root: &Path) -> Option<PathBuf> {
         self.mask_folder().map(|folder| root.join(folder))
     }
+}
+
+/// The official file that says where the pictures of a subset's test split come from: lines of
+/// `CLASS/NAME.JPEG CLASS/NAME.JPEG`, the first in ImageNet's validation, the second in the tree.
+pub fn test_mapping_file(subset: Subset) -> String {
+    format!("ImageNetS_im{subset}_mapping_test.txt")
 }
 
 /// The root folder of a subset's tree, as its archive names it.

@@ -52,6 +52,10 @@
 //! | everything that can be wrong | [`Error`] |
 
 pub mod categories;
+#[cfg(feature = "tools")]
+pub mod checksums;
+#[cfg(feature = "tools")]
+pub mod doctor;
 mod error;
 mod jpeg_structure;
 pub mod layout;
@@ -59,22 +63,33 @@ mod loader;
 pub mod manifest;
 mod mask_png;
 mod picture;
+#[cfg(feature = "tools")]
+pub mod prepare;
+#[cfg(feature = "tools")]
+mod progress;
 mod samples;
 mod scan;
+#[cfg(feature = "tools")]
+pub mod statistics;
+#[cfg(feature = "tools")]
+pub mod submission;
 mod subset;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;
 #[cfg(feature = "burn")]
 mod tensor;
 pub mod views;
+mod whole_file;
 
 pub use error::{Error, Oddity};
 pub use layout::Split;
 pub use loader::{Loader, LoaderStats};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
-pub use mask_png::{read_mask, write_mask};
-pub use picture::{OddPictures, picture_size, read_picture};
+pub use mask_png::{decode_mask, read_mask, write_mask};
+pub use picture::{OddPictures, decode_picture, picture_size, read_picture};
+#[cfg(feature = "tools")]
+pub use progress::{Progress, Watcher, progress_lines};
 pub use samples::{Dataset, Sample};
 pub use subset::{Subset, UnknownSubset};
 #[cfg(feature = "burn")]

@@ -2,16 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{BufReader, BufWriter, Write},
-    path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
+    io::{BufRead, BufReader, BufWriter, Cursor, Seek, Write},
+    path::Path,
 };
 
 use luss_metrics::LabelMask;
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Info, Transformations};
 
-use crate::error::Error;
+use crate::{error::Error, picture::MAX_PIXELS, whole_file::temporary_name};
 
 /// Reads a label mask.
 ///
@@ -21,7 +19,20 @@ use crate::error::Error;
 /// for every other kind of PNG, as a palette or a 16-bit mask would give wrong ids in silence.
 pub fn read_mask(path: &Path) -> Result<LabelMask, Error> {
     let file = File::open(path).map_err(Error::io(path))?;
-    let mut decoder = Decoder::new(BufReader::new(file));
+    decode(BufReader::new(file), path)
+}
+
+/// The same for the content of a file; `path` is for messages.
+///
+/// # Errors
+///
+/// Those of [`read_mask`] but [`Error::Io`].
+pub fn decode_mask(bytes: &[u8], path: &Path) -> Result<LabelMask, Error> {
+    decode(Cursor::new(bytes), path)
+}
+
+fn decode(content: impl BufRead + Seek, path: &Path) -> Result<LabelMask, Error> {
+    let mut decoder = Decoder::new(content);
     decoder.set_transformations(Transformations::IDENTITY);
     let unreadable = |source| Error::MaskDecode {
         path: path.to_owned(),
@@ -30,6 +41,7 @@ pub fn read_mask(path: &Path) -> Result<LabelMask, Error> {
     let mut reader = decoder.read_info().map_err(unreadable)?;
     check_encoding(reader.info(), path)?;
 
+    check_size(reader.info(), path)?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
     let mut rgb = vec![0; 3 * width * height];
     reader.next_frame(&mut rgb).map_err(unreadable)?;
@@ -57,6 +69,17 @@ pub fn write_mask(path: &Path, mask: &LabelMask) -> Result<(), Error> {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+fn check_size(info: &Info<'_>, path: &Path) -> Result<(), Error> {
+    if u64::from(info.width) * u64::from(info.height) <= MAX_PIXELS {
+        return Ok(());
+    }
+    Err(Error::PictureTooLarge {
+        path: path.to_owned(),
+        picture_px: (info.width, info.height),
+        most: MAX_PIXELS,
+    })
 }
 
 fn check_encoding(info: &Info<'_>, path: &Path) -> Result<(), Error> {
@@ -120,16 +143,10 @@ fn write_png(path: &Path, mask: &LabelMask) -> Result<(), Error> {
     file.flush().map_err(Error::io(path))
 }
 
-/// A name that no other writer of this machine uses at the same time, hidden from the readers.
-fn temporary_name(path: &Path) -> PathBuf {
-    static WRITTEN: AtomicU64 = AtomicU64::new(0);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (process, count) = (process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
-    path.with_file_name(format!(".{name}.{process}-{count}.tmp"))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use image::{DynamicImage, ImageBuffer, Luma, Rgb, RgbImage, RgbaImage};
 
     use super::*;

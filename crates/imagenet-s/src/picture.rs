@@ -1,14 +1,21 @@
 //! Reads pictures as 8-bit RGB, and refuses what it cannot read the way other tools do.
 
-use std::{fs, path::Path};
+use std::{fs, io::Cursor, path::Path};
 
-use image::{ImageFormat, ImageReader, RgbImage};
+use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Oddity},
     jpeg_structure::JpegStructure,
 };
+
+/// Pixels that a picture may have: ten times the largest of ImageNet-S, 400 MB as RGB.
+pub(crate) const MAX_PIXELS: u64 = 1 << 27;
+
+/// Pixels that a byte of a JPEG file can stand for: a block of 64 takes at least one bit in the
+/// first scan, and colour at half resolution makes that one of 512.
+const MAX_PIXELS_A_BYTE: u64 = 512;
 
 /// What to do with odd pictures: CMYK JPEGs, and files whose content is not what the name says.
 /// ImageNet has a few dozen of them.
@@ -31,22 +38,63 @@ pub enum OddPictures {
 /// # Errors
 ///
 /// [`Error::Io`], [`Error::PictureFormat`], [`Error::TruncatedPicture`], [`Error::Picture`] when
-/// the decoder fails, and [`Error::OddPicture`] under [`OddPictures::Refuse`].
+/// the decoder fails, [`Error::PictureTooLarge`] for more than 2^27 pixels or more than the bytes
+/// of the file can hold, and [`Error::OddPicture`] under [`OddPictures::Refuse`].
 pub fn read_picture(path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
-    let format = content_format(&bytes, path)?;
+    decode_picture(&bytes, path, odd)
+}
+
+/// The same for the content of a file; `path` is for its extension and for messages.
+///
+/// # Errors
+///
+/// Those of [`read_picture`] but [`Error::Io`].
+pub fn decode_picture(bytes: &[u8], path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
+    let format = content_format(bytes, path)?;
     if odd == OddPictures::Refuse {
         check_name(path, format)?;
     }
     if format == ImageFormat::Jpeg {
-        check_jpeg(&bytes, path, odd)?;
+        check_jpeg(bytes, path, odd)?;
     }
-    let decoded = image::load_from_memory_with_format(&bytes, format);
-    let picture = decoded.map_err(|source| Error::Picture {
+    check_size(bytes, format, path)?;
+    let decoded = decode(bytes, format).map_err(|source| Error::Picture {
         path: path.to_owned(),
         source,
     })?;
-    Ok(picture.into_rgb8())
+    Ok(decoded.into_rgb8())
+}
+
+fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::no_limits();
+    // The pixels themselves, up to 16 bits and four samples, and what the decoder works with.
+    limits.max_alloc = Some(MAX_PIXELS * 16);
+    reader.limits(limits);
+    reader.decode()
+}
+
+/// Refuses what would take more memory than any picture needs, by the header alone.
+fn check_size(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(), Error> {
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let (width, height) = reader.into_dimensions().map_err(|source| Error::Picture {
+        path: path.to_owned(),
+        source,
+    })?;
+    let pixels = u64::from(width) * u64::from(height);
+    let most = match format {
+        ImageFormat::Jpeg => MAX_PIXELS.min(MAX_PIXELS_A_BYTE * bytes.len() as u64),
+        _ => MAX_PIXELS,
+    };
+    if pixels <= most {
+        return Ok(());
+    }
+    Err(Error::PictureTooLarge {
+        path: path.to_owned(),
+        picture_px: (width, height),
+        most,
+    })
 }
 
 /// Width and height of a picture in pixels, from its header: nothing else is decoded or checked.

@@ -256,7 +256,7 @@ fn class_names(root: &Path, scans: &[Scan]) -> Result<Vec<String>, Error> {
     Ok(folders.into_iter().cloned().collect())
 }
 
-fn read_class_list(path: &Path) -> Result<Vec<String>, Error> {
+pub(crate) fn read_class_list(path: &Path) -> Result<Vec<String>, Error> {
     let text = fs::read_to_string(path).map_err(Error::io(path))?;
     let names: Vec<String> = text.lines().map(str::to_owned).collect();
     match names.windows(2).position(|pair| pair[0] >= pair[1]) {
@@ -335,7 +335,7 @@ fn pair_masks(samples: &mut [Sample], folder: &Path) -> Result<(), Error> {
     check_every_mask_has_a_picture(masks.into_values(), folder)
 }
 
-fn is_mask(path: &Path) -> bool {
+pub(crate) fn is_mask(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case(layout::MASK_EXTENSION))
 }

@@ -1,0 +1,138 @@
+//! Opens every picture and mask: does it decode, does the mask fit, has the file its sum.
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use luss_metrics::{IGNORE, LabelMask};
+
+use super::{
+    Fault, FaultKind,
+    walk::{Entry, Pair},
+};
+use crate::{
+    checksums::{Checksums, md5_of},
+    error::Error,
+    mask_png::decode_mask,
+    picture::{OddPictures, decode_picture},
+};
+
+/// What a pair is held against.
+pub(super) struct Expectations<'a> {
+    pub(super) odd: OddPictures,
+    pub(super) classes: u16,
+    pub(super) sums: &'a Checksums,
+}
+
+/// What was found in one pair.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) faults: Vec<Fault>,
+    /// Path below the root and sum of each file that could be read.
+    pub(super) sums: Vec<(String, String)>,
+}
+
+impl Findings {
+    /// Reads a picture and its mask. `own` is the id of the class folder.
+    pub(super) fn of(pair: &Pair, own: Option<u16>, expected: &Expectations<'_>) -> Self {
+        let mut findings = Self::default();
+        let picture = pair.picture.as_ref().and_then(|entry| {
+            findings.decoded(entry, expected, |bytes| {
+                let picture = decode_picture(bytes, &entry.path, expected.odd)?;
+                Ok((picture.width() as usize, picture.height() as usize))
+            })
+        });
+        if let Some(entry) = &pair.mask {
+            let decode = |bytes: &[u8]| decode_mask(bytes, &entry.path);
+            if let Some(mask) = findings.decoded(entry, expected, decode) {
+                findings.check_mask(&mask, entry, picture, own, expected.classes);
+            }
+        }
+        findings
+    }
+
+    /// What `decode` makes of the file, with its faults noted.
+    fn decoded<T>(
+        &mut self,
+        entry: &Entry,
+        expected: &Expectations<'_>,
+        decode: impl FnOnce(&[u8]) -> Result<T, Error>,
+    ) -> Option<T> {
+        let bytes = match fs::read(&entry.path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let error = Error::io(&entry.path)(error);
+                self.faults.push(Fault::of(&error, &entry.path));
+                return None;
+            }
+        };
+        if bytes.is_empty() {
+            let text = "has no byte in it; fetch it again, or remove it";
+            self.faults
+                .push(Fault::new(FaultKind::EmptyFile, &entry.path, text));
+            return None;
+        }
+        self.check_sum(&bytes, entry, expected.sums);
+        let decoded = catch_unwind(AssertUnwindSafe(|| decode(&bytes)));
+        match decoded {
+            Ok(Ok(decoded)) => return Some(decoded),
+            Ok(Err(error)) => self.faults.push(Fault::of(&error, &entry.path)),
+            Err(_) => self.faults.push(panicked(&entry.path)),
+        }
+        None
+    }
+
+    fn check_sum(&mut self, bytes: &[u8], entry: &Entry, sums: &Checksums) {
+        let found = md5_of(bytes);
+        if let Some(expected) = sums.get(&entry.key).filter(|sum| *sum != found) {
+            let text = format!(
+                "md5 is {found}, the list of sums has {expected}; prepare it again, or record the \
+                 sums again if the change is meant"
+            );
+            self.faults
+                .push(Fault::new(FaultKind::WrongChecksum, &entry.path, text));
+        }
+        self.sums.push((entry.key.clone(), found));
+    }
+
+    fn check_mask(
+        &mut self,
+        mask: &LabelMask,
+        entry: &Entry,
+        picture_px: Option<(usize, usize)>,
+        own: Option<u16>,
+        classes: u16,
+    ) {
+        let path = entry.path.clone();
+        if let Some(picture_px) = picture_px.filter(|size| *size != mask.size()) {
+            let mask_px = mask.size();
+            let error = Error::MaskSize {
+                path: path.clone(),
+                mask_px,
+                picture_px,
+            };
+            self.faults.push(Fault::of(&error, &path));
+        }
+        let mut ids = mask.labels().iter().copied();
+        if let Some(id) = ids.find(|&id| id > classes && id != IGNORE) {
+            let error = Error::IdOutOfRange {
+                path: path.clone(),
+                id,
+                classes,
+            };
+            self.faults.push(Fault::of(&error, &path));
+        }
+        if let Some(own) = own.filter(|own| !mask.labels().contains(own)) {
+            let text = format!("has no pixel of class {own}, its folder; look at it");
+            self.faults
+                .push(Fault::new(FaultKind::ClassNotInMask, path, text));
+        }
+    }
+}
+
+fn panicked(path: &Path) -> Fault {
+    let text = "the decoder panicked; fetch the file again, and report it with the file";
+    Fault::new(FaultKind::UndecodablePicture, path, text)
+}
