@@ -49,7 +49,11 @@
     feature = "burn",
     doc = "| a batch on a device | [`pictures_to_tensor`] |"
 )]
-//! | everything that can be wrong | [`Error`] |
+#![cfg_attr(
+    feature = "tools",
+    doc = "| trees from ImageNet-1k and the archives | [`prepare`] |\n| everything that is wrong with a tree | [`doctor`] |"
+)]
+//! | everything that can be wrong with a file | [`Error`] |
 
 pub mod categories;
 #[cfg(feature = "tools")]
@@ -69,10 +73,6 @@ pub mod prepare;
 mod progress;
 mod samples;
 mod scan;
-#[cfg(feature = "tools")]
-pub mod statistics;
-#[cfg(feature = "tools")]
-pub mod submission;
 mod subset;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;

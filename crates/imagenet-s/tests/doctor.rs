@@ -235,9 +235,7 @@ fn a_web_page_in_place_of_a_picture_is_found() {
 fn a_picture_of_another_format_than_its_name_is_found() {
     check_found(FaultKind::OddPicture, |root| {
         let file = first(root, "train");
-        picture()
-            .save_with_format(&file, ImageFormat::Png)
-            .unwrap();
+        picture().save_with_format(&file, ImageFormat::Png).unwrap();
         file
     });
 }
@@ -318,7 +316,9 @@ fn a_mask_without_its_class_is_a_warning() {
 fn a_picture_in_two_splits_is_found() {
     check_found(FaultKind::Leak, |root| {
         let picture = first(root, "validation");
-        let leaked = root.join("test/n01443537").join(picture.file_name().unwrap());
+        let leaked = root
+            .join("test/n01443537")
+            .join(picture.file_name().unwrap());
         fs::copy(picture, &leaked).unwrap();
         leaked
     });
@@ -369,7 +369,7 @@ fn recorded_sums_find_a_picture_that_changes_later() {
         record: true,
         ..options()
     };
-    examine(&[root.clone()], &record, &|_| ()).unwrap();
+    examine(std::slice::from_ref(&root), &record, &|_| ()).unwrap();
     assert_eq!(examined(&root).faults, []);
     let picture = first(&root, "train");
     fs::write(&picture, miniature::jpeg(77_777)).unwrap();
@@ -393,14 +393,20 @@ fn the_exit_code_says_whether_training_may_start() {
     let (folder, root) = tree();
     let (code, text) = doctor(&root, &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("250 pictures, 0 faults, 0 warnings: training may start"), "{text}");
+    assert!(
+        text.contains("250 pictures, 0 faults, 0 warnings: training may start"),
+        "{text}"
+    );
 
     fs::remove_file(first(&root, "train")).unwrap();
     let json = folder.path().join("faults.json");
     let (code, text) = doctor(&root, &["--json", json.to_str().unwrap()]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("fault wrong-count (1):"), "{text}");
-    assert!(text.contains("99 pictures, the manifest has 100; prepare again"), "{text}");
+    assert!(
+        text.contains("99 pictures, the manifest has 100; prepare again"),
+        "{text}"
+    );
     let json: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
     assert_eq!(json["faults"][0]["kind"], "wrong-count");
 

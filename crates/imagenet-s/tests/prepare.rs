@@ -139,7 +139,13 @@ fn merged_classes_hold_the_pictures_of_both_folders() {
         let files = expected().keys().filter(|key| key.starts_with(&prefix));
         files.count()
     };
-    for kept in ["n04355933", "n02808440", "n03832673", "n03773504", "n15075141"] {
+    for kept in [
+        "n04355933",
+        "n02808440",
+        "n03832673",
+        "n03773504",
+        "n15075141",
+    ] {
         assert_eq!(folder(kept), 4, "{kept}");
     }
     assert_eq!(folder("n04356056"), 0);
@@ -204,7 +210,10 @@ fn a_preparation_that_is_killed_at_any_moment_is_completed_by_the_next() {
         interrupted += u32::from(!child.wait().unwrap().success());
         for (key, sum) in trees(output.path()) {
             let staged = key.contains("/.prepare/");
-            assert!(staged || expected.get(&key) == Some(&sum), "{moment}: {key}");
+            assert!(
+                staged || expected.get(&key) == Some(&sum),
+                "{moment}: {key}"
+            );
         }
         succeeds(program(output.path(), "300", "copy"));
         check_same(&trees(output.path()), &expected);
@@ -233,7 +242,10 @@ fn a_dry_run_tells_the_space_and_writes_nothing() {
     let mut command = program(output.path(), "50", "copy");
     command.arg("--dry-run");
     let told = succeeds(command);
-    assert!(told.contains("train 100, train-semi 50, validation 50, test 50"), "{told}");
+    assert!(
+        told.contains("train 100, train-semi 50, validation 50, test 50"),
+        "{told}"
+    );
     assert!(told.contains("MiB to be written"), "{told}");
     assert_eq!(fs::read_dir(output.path()).unwrap().count(), 0);
 }
@@ -345,7 +357,11 @@ fn an_incomplete_imagenet_is_refused_with_what_is_missing() {
     let class = "train/n01443537";
     check_refused(
         |root| fs::remove_dir_all(root.join(class)).unwrap(),
-        &["1 class folders", "n01443537", "unpack the training archive"],
+        &[
+            "1 class folders",
+            "n01443537",
+            "unpack the training archive",
+        ],
     );
     check_refused(
         |root| fs::remove_file(root.join(class).join("n01443537_38.JPEG")).unwrap(),
@@ -353,14 +369,20 @@ fn an_incomplete_imagenet_is_refused_with_what_is_missing() {
     );
     check_refused(
         |root| fs::remove_file(root.join(class).join("n01443537_10026.JPEG")).unwrap(),
-        &["1 pictures of the train-semi split", "n01443537/n01443537_10026"],
+        &[
+            "1 pictures of the train-semi split",
+            "n01443537/n01443537_10026",
+        ],
     );
     check_refused(
         |root| {
             fs::remove_dir_all(root.join("val")).unwrap();
             fs::create_dir(root.join("val")).unwrap();
         },
-        &["50 pictures of the validation split of ImageNet-S50", "ILSVRC2012_val_"],
+        &[
+            "50 pictures of the validation split of ImageNet-S50",
+            "ILSVRC2012_val_",
+        ],
     );
 }
 
@@ -378,7 +400,10 @@ fn an_archive_or_mapping_that_is_missing_is_named() {
         test_mappings: Some(nowhere),
         ..config(output.path())
     });
-    assert!(message.contains("ImageNetS_im50_mapping_test.txt"), "{message}");
+    assert!(
+        message.contains("ImageNetS_im50_mapping_test.txt"),
+        "{message}"
+    );
     let message = without(config(&mini.imagenet().join("train")));
     assert!(message.contains("part of the ImageNet tree"), "{message}");
 }

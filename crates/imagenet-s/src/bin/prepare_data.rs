@@ -130,7 +130,9 @@ fn announce(plan: &Plan) {
         plan.placing
     );
     if plan.pictures[Split::Test as usize] == 0 {
-        println!("  no test split: it needs --test-mappings, the folder data/mapping of the toolbox");
+        println!(
+            "  no test split: it needs --test-mappings, the folder data/mapping of the toolbox"
+        );
     }
 }
 

@@ -93,7 +93,11 @@ pub fn examine(
     let mut trees = Vec::new();
     for root in roots {
         let tree = examine_tree(root, options, watcher, &mut report.faults)?;
-        report.pictures += tree.splits.iter().map(|s| s.pictures().count() as u64).sum::<u64>();
+        report.pictures += tree
+            .splits
+            .iter()
+            .map(|s| s.pictures().count() as u64)
+            .sum::<u64>();
         trees.push(tree);
     }
     for tested in &trees {
@@ -164,7 +168,9 @@ fn check_train_full(root: &Path, faults: &mut Vec<Fault>) {
 /// The subset that the tree's own record names.
 fn noted_subset(root: &Path) -> Option<Subset> {
     let text = fs::read_to_string(root.join(layout::PREPARED)).ok()?;
-    toml::from_str::<Prepared>(&text).ok().map(|noted| noted.subset)
+    toml::from_str::<Prepared>(&text)
+        .ok()
+        .map(|noted| noted.subset)
 }
 
 /// The class list, or the folders. A list that is a subset's makes the tree one of that subset.
@@ -213,11 +219,10 @@ fn check_folders(tree: &Examined, faults: &mut Vec<Fault>) {
             }
             continue;
         }
-        if let Some(masks) = split.masks(&tree.root) {
-            if tree.subset.is_some() && labelled && !files.has_masks {
-                let text = "folder of masks is missing; prepare the tree again";
-                faults.push(Fault::new(FaultKind::MissingFolder, masks, text));
-            }
+        let without_masks = tree.subset.is_some() && labelled && !files.has_masks;
+        if let Some(masks) = split.masks(&tree.root).filter(|_| without_masks) {
+            let text = "folder of masks is missing; prepare the tree again";
+            faults.push(Fault::new(FaultKind::MissingFolder, masks, text));
         }
         check_classes(tree, split, faults);
     }
@@ -236,13 +241,19 @@ fn check_classes(tree: &Examined, split: Split, faults: &mut Vec<Fault>) {
             faults.push(Fault::new(FaultKind::UnknownClass, path, text));
         }
     }
-    let full: BTreeSet<&str> = files.pictures().map(|((class, _), _)| class.as_str()).collect();
+    let full: BTreeSet<&str> = files
+        .pictures()
+        .map(|((class, _), _)| class.as_str())
+        .collect();
     // Every class of ImageNet-S has pictures in every split; in other data a split may lack some.
     let expected = match tree.subset {
         Some(_) => &tree.class_names,
         None => &files.classes,
     };
-    for class in expected.iter().filter(|class| !full.contains(class.as_str())) {
+    for class in expected
+        .iter()
+        .filter(|class| !full.contains(class.as_str()))
+    {
         let text = "class has no picture in this split; restore its pictures";
         faults.push(Fault::new(FaultKind::EmptyClass, folder.join(class), text));
     }
@@ -275,7 +286,10 @@ fn check_counts(tree: &Examined, subset: Subset, manifest: &Manifest, faults: &m
     };
     for split in Split::ALL {
         let folder = split.pictures(&tree.root);
-        let (found, expected) = (tree.split(split).pictures().count() as u64, entry.pictures.of(split));
+        let (found, expected) = (
+            tree.split(split).pictures().count() as u64,
+            entry.pictures.of(split),
+        );
         if folder.is_dir() && found != expected {
             let text = format!(
                 "{found} pictures, the manifest has {expected}; prepare again, and remove what is \

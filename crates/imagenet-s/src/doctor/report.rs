@@ -36,7 +36,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (kind, faults) in self.by_kind() {
-            let weight = if kind.is_warning() { "warning" } else { "fault" };
+            let weight = if kind.is_warning() {
+                "warning"
+            } else {
+                "fault"
+            };
             writeln!(f, "{weight} {} ({}):", kind.name(), faults.len())?;
             for fault in faults.iter().take(SHOWN) {
                 writeln!(f, "  {}", line(fault))?;
@@ -54,7 +58,10 @@ impl fmt::Display for Report {
         let warnings = warnings.count();
         let faults = self.faults.len() - warnings;
         let pictures = self.pictures;
-        write!(f, "{pictures} pictures, {faults} faults, {warnings} warnings: {verdict}")
+        write!(
+            f,
+            "{pictures} pictures, {faults} faults, {warnings} warnings: {verdict}"
+        )
     }
 }
 

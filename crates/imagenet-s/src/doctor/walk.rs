@@ -105,11 +105,15 @@ impl Walk<'_> {
                 self.stray(path);
                 continue;
             }
-            let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+            let stem = name
+                .rsplit_once('.')
+                .map_or(name.as_str(), |(stem, _)| stem);
             let stem = format!("{prefix}{stem}");
             match last.replace((stem.clone(), path.clone())) {
                 Some((before, first)) if before == stem => self.duplicate(&first, path),
-                _ => self.entries.push(((class.to_owned(), stem), self.entry(path))),
+                _ => self
+                    .entries
+                    .push(((class.to_owned(), stem), self.entry(path))),
             }
         }
     }

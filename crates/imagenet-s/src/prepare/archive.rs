@@ -106,10 +106,7 @@ impl MaskArchive {
     }
 
     /// Hands every mask's name and file to `take`, in the order of the archive.
-    pub(super) fn read(
-        &self,
-        take: &mut dyn FnMut(MaskName, &[u8]) -> Result<(), PrepareError>,
-    ) -> Result<(), PrepareError> {
+    pub(super) fn read(&self, take: TakeBytes<'_>) -> Result<(), PrepareError> {
         let mut bytes = Vec::new();
         self.visit(&mut |name, file| {
             bytes.clear();
@@ -167,6 +164,9 @@ impl MaskArchive {
         }
     }
 }
+
+/// What is done with the name and bytes of a mask.
+type TakeBytes<'a> = &'a mut dyn FnMut(MaskName, &[u8]) -> Result<(), PrepareError>;
 
 /// What is done with a file of an archive.
 type Take<'a> = &'a mut dyn FnMut(MaskName, &mut dyn Read) -> Result<(), PrepareError>;

@@ -349,7 +349,8 @@ fn parse_mapping_line(line: &str) -> Option<(String, String)> {
     let (source, target) = line.split_once(' ')?;
     let (class, name) = target.split_once('/')?;
     let same_name = source.rsplit('/').next() == Some(name);
-    let plain = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['/', ' ']);
+    let plain =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains(['/', ' ']);
     let stem = name.rsplit_once('.')?.0;
     (same_name && plain(class) && plain(name)).then(|| (class.to_owned(), stem.to_owned()))
 }
@@ -367,7 +368,13 @@ mod tests {
 
     #[test]
     fn a_mapping_line_that_renames_or_leaves_the_tree_is_refused() {
-        for line in ["", "a.JPEG", "n1/a.JPEG n2/b.JPEG", "n1/a.JPEG ../a.JPEG", "a.JPEG /a.JPEG"] {
+        for line in [
+            "",
+            "a.JPEG",
+            "n1/a.JPEG n2/b.JPEG",
+            "n1/a.JPEG ../a.JPEG",
+            "a.JPEG /a.JPEG",
+        ] {
             assert_eq!(parse_mapping_line(line), None, "{line:?}");
         }
     }

@@ -74,9 +74,7 @@ pub(crate) fn picture() -> RgbImage {
 pub(crate) fn jpeg(number: u32) -> Vec<u8> {
     static PLAIN: LazyLock<Vec<u8>> = LazyLock::new(|| {
         let mut bytes = Cursor::new(Vec::new());
-        picture()
-            .write_to(&mut bytes, ImageFormat::Jpeg)
-            .unwrap();
+        picture().write_to(&mut bytes, ImageFormat::Jpeg).unwrap();
         bytes.into_inner()
     });
     let (start, rest) = PLAIN.split_at(2);
@@ -189,20 +187,28 @@ fn write_subset(
         };
         let png = mask(class.id);
         let source = semi_source(class);
-        let semi = format!("{}/{source}_{}.png", folder(Split::TrainSemi), TRAIN_NUMBERS[1]);
+        let semi = format!(
+            "{}/{source}_{}.png",
+            folder(Split::TrainSemi),
+            TRAIN_NUMBERS[1]
+        );
         masks.push((semi, png.clone()));
         let numbers = &numbers[class.wnid];
         let in_validation = if subset == Subset::S919 { 2 } else { 1 };
         for &number in &numbers[..in_validation] {
             let name = validation_name(number);
-            masks.push((format!("{}/{name}.png", folder(Split::Validation)), png.clone()));
+            masks.push((
+                format!("{}/{name}.png", folder(Split::Validation)),
+                png.clone(),
+            ));
         }
         validation += in_validation;
         let test = numbers[if at < leaked { 1 } else { 2 }];
         let name = format!("{}.JPEG", validation_name(test));
         mapping += &format!("n00000000/{name} {}/{name}\n", class.wnid);
         let sources = categories().iter();
-        let sources = sources.filter(|c| class_of(subset, c.wnid).is_some_and(|c| c.id == class.id));
+        let sources =
+            sources.filter(|c| class_of(subset, c.wnid).is_some_and(|c| c.id == class.id));
         train += TRAIN_NUMBERS.len() * sources.count();
     }
     fs::create_dir_all(root.join("mapping")).unwrap();
