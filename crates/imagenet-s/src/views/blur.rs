@@ -5,6 +5,7 @@
 //! extended box filtering"). Weights have 24 fractional bits, every pass is rounded to 8 bit and
 //! borders are repeated. Three passes differ from a true Gaussian by one or two gray levels.
 
+use super::widest::widest;
 use image::RgbImage;
 
 /// Box blurs along each axis.
@@ -83,12 +84,21 @@ impl BoxKernel {
             for tap in 1..2 * reach {
                 add(sums, neighbour(tap));
             }
-            let ends = neighbour(0).iter().zip(neighbour(2 * reach));
-            for ((sample, &sum), (&left, &right)) in samples.iter_mut().zip(&*sums).zip(ends) {
-                let ends = u32::from(left) + u32::from(right);
-                *sample = rounded(sum * self.inner + ends * self.outer);
-            }
+            self.weigh(samples, sums, [neighbour(0), neighbour(2 * reach)]);
         }
+    }
+
+    /// Weighted averages, from the sums of the inner samples and the two outer ones.
+    fn weigh(&self, averages: &mut [u8], sums: &[u32], outer: [&[u8]; 2]) {
+        type Ends<'a> = [&'a [u8]; 2];
+        let kernel = self;
+        widest!((kernel: &'a BoxKernel, averages: &'a mut [u8], sums: &'a [u32], outer: Ends<'a>) -> () {
+            let ends = outer[0].iter().zip(outer[1]);
+            for ((average, &sum), (&left, &right)) in averages.iter_mut().zip(sums).zip(ends) {
+                let ends = u32::from(left) + u32::from(right);
+                *average = rounded(sum * kernel.inner + ends * kernel.outer);
+            }
+        });
     }
 }
 
@@ -110,11 +120,14 @@ impl Space {
 }
 
 fn add(sums: &mut [u32], samples: &[u8]) {
-    for (sum, &sample) in sums.iter_mut().zip(samples) {
-        *sum += u32::from(sample);
-    }
+    widest!((sums: &'a mut [u32], samples: &'a [u8]) -> () {
+        for (sum, &sample) in sums.iter_mut().zip(samples) {
+            *sum += u32::from(sample);
+        }
+    });
 }
 
+#[inline(always)]
 fn rounded(sum: u32) -> u8 {
     ((sum + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS) as u8
 }

@@ -5,8 +5,15 @@
 //! than 1 extrapolates. Hue turns the colour circle in 256 steps. All functions take interleaved
 //! samples: `pixels` is `[height * width * 3]`.
 
-use super::stream::Stream;
+use super::{stream::Stream, widest::widest};
+use pulp::{Arch, NullaryFnOnce};
 use serde::{Deserialize, Serialize};
+
+/// Pixels that are changed at a time.
+const BLOCK: usize = 32;
+
+/// Red, green and blue of some pixels.
+type Planes = [[u8; BLOCK]; 3];
 
 /// Settings of [`jitter`]; the defaults are those of the reference's pre-training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,49 +74,49 @@ pub fn contrast(pixels: &mut [u8], factor: f64) {
     if pixels_rgb.is_empty() {
         return;
     }
-    let sum = pixels_rgb
-        .iter()
-        .map(|&rgb| u64::from(luma(rgb)))
-        .sum::<u64>();
+    let sum = widest!((pixels_rgb: &'a [[u8; 3]]) -> u64 { sum_of_luma(pixels_rgb) });
     let mean = sum as f64 / pixels_rgb.len() as f64;
     blend_with_gray(pixels, (mean + 0.5) as u8, factor);
 }
 
 /// Blends every pixel with its own luma.
 pub fn saturation(pixels: &mut [u8], factor: f64) {
-    for rgb in pixels.as_chunks_mut::<3>().0 {
-        let gray = luma(*rgb);
-        *rgb = rgb.map(|sample| blend(gray, sample, factor as f32));
-    }
+    let factor = factor as f32;
+    by_blocks(pixels, BlendWithLuma { factor });
 }
 
 /// Turns the hue by `turn` of the colour circle, in `-0.5..=0.5`, truncated to 1/255.
 pub fn hue(pixels: &mut [u8], turn: f64) {
     let steps = (turn * 255.0) as i32 as u8; // modulo 256: a negative turn wraps around
-    let circle: [Hue; 256] = std::array::from_fn(|hue| Hue::new((hue as u8).wrapping_add(steps)));
-    for rgb in pixels.as_chunks_mut::<3>().0 {
-        let [hue, saturation, value] = hsv_from_rgb(*rgb);
-        *rgb = circle[usize::from(hue)].rgb(saturation, value);
-    }
+    by_blocks(pixels, TurnHue { steps });
 }
 
 /// Replaces every pixel by its luma in all three channels.
 pub fn grayscale(pixels: &mut [u8]) {
-    for rgb in pixels.as_chunks_mut::<3>().0 {
-        *rgb = [luma(*rgb); 3];
-    }
+    by_blocks(pixels, ToLuma);
+}
+
+#[inline(always)]
+fn sum_of_luma(pixels: &[[u8; 3]]) -> u64 {
+    let rows = pixels.chunks(1 << 16); // whose sums fit into 32 bits
+    let sums = rows.map(|row| row.iter().map(|&rgb| u32::from(luma(rgb))).sum::<u32>());
+    sums.map(u64::from).sum()
 }
 
 /// ITU-R 601 luma in 16-bit fixed point, rounded.
+#[inline(always)]
 fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let weighted = 19_595 * u32::from(red) + 38_470 * u32::from(green) + 7_471 * u32::from(blue);
     ((weighted + (1 << 15)) >> 16) as u8
 }
 
 /// From `degenerate` towards `sample`: truncated, not rounded, and clamped.
+#[inline(always)]
 fn blend(degenerate: u8, sample: u8, factor: f32) -> u8 {
     let difference = f32::from(i16::from(sample) - i16::from(degenerate));
-    (f32::from(degenerate) + factor * difference) as u8
+    let blended = (f32::from(degenerate) + factor * difference).clamp(0.0, 255.0);
+    // As in `whole`.
+    (blended.floor() + (1 << 23) as f32).to_bits() as u8
 }
 
 /// Blends all samples with one gray level, through a table of the 256 results.
@@ -120,66 +127,156 @@ fn blend_with_gray(pixels: &mut [u8], gray: u8, factor: f64) {
     }
 }
 
-/// Hue, saturation and value in `0..=255`, the first two truncated.
+/// What [`hue`] does.
+struct TurnHue {
+    steps: u8,
+}
+
+impl Change for TurnHue {
+    #[inline(always)]
+    fn change(&self, [red, green, blue]: &Planes) -> Planes {
+        let mut turned = [[0; BLOCK]; 3];
+        for at in 0..BLOCK {
+            let [hue, saturation, value] = hsv_from_rgb([red[at], green[at], blue[at]]);
+            let hue = hue.wrapping_add(self.steps);
+            [turned[0][at], turned[1][at], turned[2][at]] = rgb_from_hsv([hue, saturation, value]);
+        }
+        turned
+    }
+}
+
+/// Hue, saturation and value in `0..=255`, the first two truncated. Without branches: what is
+/// divided by a range of 0 is not used.
+#[inline(always)]
 fn hsv_from_rgb([red, green, blue]: [u8; 3]) -> [u8; 3] {
     let largest = red.max(green).max(blue);
     let range = largest - red.min(green).min(blue);
-    if range == 0 {
-        return [0, 0, largest];
-    }
-    let saturation = f32::from(range) / f32::from(largest);
+    let saturation = f64::from(f32::from(range) / f32::from(largest));
+    let below = |sample: u8| f64::from(f32::from(largest - sample) / f32::from(range));
+    let [red_below, green_below, blue_below] = [below(red), below(green), below(blue)];
     // In sixths of a turn: the sector of the largest channel, and where between the others.
-    let (sector, plus, minus) = if red == largest {
-        (0.0, blue, green)
+    let sixths = if red == largest {
+        blue_below - green_below
     } else if green == largest {
-        (2.0, red, blue)
+        2.0 + red_below - blue_below
     } else {
-        (4.0, green, red)
+        4.0 + green_below - red_below
     };
-    let below = |sample| f64::from(f32::from(largest - sample) / f32::from(range));
-    let sixths = (sector + below(plus) - below(minus)) as f32;
-    let turns = f64::from(sixths) / 6.0 + 1.0;
-    let hue = (if turns >= 1.0 { turns - 1.0 } else { turns }) as f32;
+    let turns = f64::from(sixths as f32) / 6.0 + 1.0;
+    let hue = f64::from((if turns >= 1.0 { turns - 1.0 } else { turns }) as f32);
+    match range {
+        0 => [0, 0, largest],
+        _ => [whole(hue * 255.0), whole(saturation * 255.0), largest],
+    }
+}
+
+/// The colour, rounded half away from zero.
+#[inline(always)]
+fn rgb_from_hsv([hue, saturation, value]: [u8; 3]) -> [u8; 3] {
+    let sixths = f64::from(hue) * 6.0 / 255.0;
+    let fraction = f64::from((sixths - sixths.floor()) as f32);
+    let saturation = f64::from((f64::from(saturation) / 255.0) as f32);
+    let level = |kept: f64| whole(f64::from(value) * kept + 0.5);
+    let rising = level(1.0 - saturation * (1.0 - fraction));
+    let falling = level(1.0 - f64::from((saturation * fraction) as f32));
+    let low = level(1.0 - saturation);
+    match whole(sixths) {
+        1 => [falling, value, low],
+        2 => [low, value, rising],
+        3 => [low, falling, value],
+        4 => [rising, low, value],
+        5 => [value, low, falling],
+        _ => [value, rising, low],
+    }
+}
+
+/// A number of `0.0..256.0`, truncated. The sum has its integer in the last bits: unlike a
+/// conversion that clamps, this is made with vectors.
+#[inline(always)]
+fn whole(number: f64) -> u8 {
+    (number.floor() + (1_u64 << 52) as f64).to_bits() as u8
+}
+
+/// A change of some pixels, which has to be inlined into [`by_blocks`].
+trait Change {
+    fn change(&self, planes: &Planes) -> Planes;
+}
+
+/// What [`saturation`] does.
+struct BlendWithLuma {
+    factor: f32,
+}
+
+impl Change for BlendWithLuma {
+    #[inline(always)]
+    fn change(&self, [red, green, blue]: &Planes) -> Planes {
+        let mut blended = [[0; BLOCK]; 3];
+        for at in 0..BLOCK {
+            let gray = luma([red[at], green[at], blue[at]]);
+            blended[0][at] = blend(gray, red[at], self.factor);
+            blended[1][at] = blend(gray, green[at], self.factor);
+            blended[2][at] = blend(gray, blue[at], self.factor);
+        }
+        blended
+    }
+}
+
+/// What [`grayscale`] does.
+struct ToLuma;
+
+impl Change for ToLuma {
+    #[inline(always)]
+    fn change(&self, [red, green, blue]: &Planes) -> Planes {
+        [each(|at| luma([red[at], green[at], blue[at]])); 3]
+    }
+}
+
+/// Changes all pixels, some at a time.
+fn by_blocks<C: Change>(pixels: &mut [u8], change: C) {
+    let (blocks, rest) = pixels.as_chunks_mut::<3>().0.as_chunks_mut::<BLOCK>();
+    change_blocks(blocks, &change);
+    let mut last = [[[0; 3]; BLOCK]];
+    last[0][..rest.len()].copy_from_slice(rest);
+    change_blocks(&mut last, &change);
+    rest.copy_from_slice(&last[0][..rest.len()]);
+}
+
+fn change_blocks<C: Change>(blocks: &mut [[[u8; 3]; BLOCK]], change: &C) {
+    struct Loops<'a, C>(&'a mut [[[u8; 3]; BLOCK]], &'a C);
+    impl<C: Change> NullaryFnOnce for Loops<'_, C> {
+        type Output = ();
+        #[inline(always)]
+        fn call(self) {
+            for block in self.0 {
+                *block = pixels_of(&self.1.change(&planes_of(block)));
+            }
+        }
+    }
+    Arch::new().dispatch(Loops(blocks, change));
+}
+
+#[inline(always)]
+fn planes_of(block: &[[u8; 3]; BLOCK]) -> Planes {
     [
-        (f64::from(hue) * 255.0) as u8,
-        (f64::from(saturation) * 255.0) as u8,
-        largest,
+        each(|at| block[at][0]),
+        each(|at| block[at][1]),
+        each(|at| block[at][2]),
     ]
 }
 
-/// A place on the colour circle.
-#[derive(Clone, Copy)]
-struct Hue {
-    /// Which of the levels (value, rising, falling, low) red, green and blue have.
-    levels: [u8; 3],
-    /// Place inside the sixth of the circle, in `0..1`.
-    fraction: f64,
+#[inline(always)]
+fn pixels_of([red, green, blue]: &Planes) -> [[u8; 3]; BLOCK] {
+    each(|at| [red[at], green[at], blue[at]])
 }
 
-impl Hue {
-    fn new(hue: u8) -> Self {
-        let sixths = f64::from(hue) * 6.0 / 255.0;
-        let fraction = f64::from((sixths - sixths.floor()) as f32);
-        let levels = match sixths as u8 % 6 {
-            0 => [0, 1, 3],
-            1 => [2, 0, 3],
-            2 => [3, 0, 1],
-            3 => [3, 2, 0],
-            4 => [1, 3, 0],
-            _ => [0, 3, 2],
-        };
-        Self { levels, fraction }
+/// A value for each pixel of a block.
+#[inline(always)]
+fn each<T: Copy + Default>(value: impl Fn(usize) -> T) -> [T; BLOCK] {
+    let mut values = [T::default(); BLOCK];
+    for (at, place) in values.iter_mut().enumerate() {
+        *place = value(at);
     }
-
-    /// The colour of this hue, rounded half away from zero.
-    fn rgb(&self, saturation: u8, value: u8) -> [u8; 3] {
-        let saturation = f64::from((f64::from(saturation) / 255.0) as f32);
-        let level = |kept: f64| (f64::from(value) * kept + 0.5) as u8;
-        let rising = level(1.0 - saturation * (1.0 - self.fraction));
-        let falling = level(1.0 - f64::from((saturation * self.fraction) as f32));
-        let levels = [value, rising, falling, level(1.0 - saturation)];
-        self.levels.map(|index| levels[usize::from(index & 3)])
-    }
+    values
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod overlap_grid;
 pub mod paired;
 pub mod resize;
 pub mod stream;
+mod widest;
 
 #[cfg(test)]
 mod golden;

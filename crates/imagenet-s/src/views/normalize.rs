@@ -33,13 +33,20 @@ impl Normalization {
     /// - output: `[3 * height * width]`, channels first
     pub fn planes(&self, pixels: &[u8]) -> Vec<f32> {
         let (pixels, _) = pixels.as_chunks::<3>();
-        let plane = |channel: usize| {
-            let normalized = move |pixel: &[u8; 3]| {
-                (f32::from(pixel[channel]) / 255.0 - self.mean[channel]) / self.std[channel]
-            };
-            pixels.iter().map(normalized)
-        };
-        (0..3).flat_map(plane).collect()
+        let mut planes = vec![0.0; 3 * pixels.len()];
+        for (channel, plane) in planes.chunks_exact_mut(pixels.len().max(1)).enumerate() {
+            let values = self.values(channel);
+            for (value, pixel) in plane.iter_mut().zip(pixels) {
+                *value = values[usize::from(pixel[channel])];
+            }
+        }
+        planes
+    }
+
+    /// The 256 results of a channel.
+    fn values(&self, channel: usize) -> [f32; 256] {
+        let (mean, std) = (self.mean[channel], self.std[channel]);
+        std::array::from_fn(|sample| (sample as f32 / 255.0 - mean) / std)
     }
 }
 

@@ -6,6 +6,7 @@
 //! for some shapes, which moves a sample by at most one gray level; the published networks were
 //! trained with earlier versions.)
 
+use super::widest::widest;
 use image::RgbImage;
 use luss_metrics::LabelMask;
 
@@ -15,6 +16,12 @@ const FRACTION_BITS: u32 = 22;
 const HALF: i32 = 1 << (FRACTION_BITS - 1);
 /// Samples of an RGB pixel.
 const CHANNELS: usize = 3;
+/// Rows whose columns are resized at a time; their sums, four for a pixel, stay in registers.
+const BAND: usize = 8;
+
+type Pixel = [u8; CHANNELS];
+/// A pixel of each row of a band, in four samples.
+type Column = [u8; 4 * BAND];
 
 /// A rectangle of a picture, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +131,7 @@ impl Taps {
     }
 
     /// First input of each output, with the weights of that and the following inputs.
+    #[inline(always)]
     fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
         let weights = self.weights.chunks_exact(self.per_output);
         self.ranges
@@ -148,55 +156,106 @@ fn triangle(weights: &mut [i32], first: usize, centre: f64, reach: f64) {
 
 /// Cuts the region and resizes its columns to `width`: samples of `region.height` rows.
 fn resize_columns(picture: &RgbImage, region: Region, width: usize) -> Vec<u8> {
-    let row_samples = picture.width() as usize * CHANNELS;
-    let columns = region.left as usize * CHANNELS..(region.left + region.width) as usize * CHANNELS;
-    let rows = picture.as_raw().chunks_exact(row_samples);
+    let columns = region.left as usize..(region.left + region.width) as usize;
+    let (pixels, _) = picture.as_raw().as_chunks::<CHANNELS>();
+    let rows = pixels.chunks_exact(picture.width() as usize);
     let rows = rows.skip(region.top as usize).take(region.height as usize);
     let rows = rows.map(|row| &row[columns.clone()]);
     if region.width as usize == width {
-        return rows.flatten().copied().collect();
+        return rows.flatten().flatten().copied().collect();
     }
-    let taps = Taps::new(region.width as usize, width);
-    let mut wide = vec![0; region.height as usize * width * CHANNELS];
-    for (output, row) in wide.chunks_exact_mut(width * CHANNELS).zip(rows) {
-        resize_row(row, output, &taps);
+    let rows: Vec<&[Pixel]> = rows.collect();
+    let taps = Taps::new(columns.len(), width);
+    let mut standing = vec![[0; 4 * BAND]; columns.len()];
+    let mut wide = vec![[0; CHANNELS]; rows.len() * width];
+    for (output, rows) in wide.chunks_mut(BAND * width).zip(rows.chunks(BAND)) {
+        resize_band(rows, &mut standing, output, &taps);
     }
-    wide
+    wide.into_flattened()
 }
 
-/// One row of the first pass.
-fn resize_row(row: &[u8], output: &mut [u8], taps: &Taps) {
-    let (pixels, _) = row.as_chunks::<CHANNELS>();
-    let (outputs, _) = output.as_chunks_mut::<CHANNELS>();
-    for (output, (first, weights)) in outputs.iter_mut().zip(taps.iter()) {
-        let mut sums = [HALF; CHANNELS];
-        for (pixel, &weight) in pixels[first..first + weights.len()].iter().zip(weights) {
-            for (sum, &sample) in sums.iter_mut().zip(pixel) {
-                *sum += i32::from(sample) * weight;
+/// The first pass over up to [`BAND`] rows. Column by column, all of them share a weight.
+fn resize_band(rows: &[&[Pixel]], standing: &mut [Column], output: &mut [Pixel], taps: &Taps) {
+    type Rows<'a> = &'a [&'a [Pixel]];
+    widest!((rows: Rows<'a>, standing: &'a mut [Column], output: &'a mut [Pixel], taps: &'a Taps) -> () {
+        stand_up(rows, standing);
+        for (at, (first, weights)) in taps.iter().enumerate() {
+            let mut sums = [HALF; 4 * BAND];
+            for (column, &weight) in standing[first..].iter().zip(weights) {
+                add_weighted(&mut sums, column, weight);
+            }
+            let pixels = sums.map(rounded);
+            let rows = output.chunks_exact_mut(taps.ranges.len());
+            for (row, &[red, green, blue, _]) in rows.zip(pixels.as_chunks().0) {
+                row[at] = [red, green, blue];
             }
         }
-        *output = sums.map(rounded);
+    });
+}
+
+/// The pixels of some rows, column by column. What lies below the rows is not touched.
+#[inline(always)]
+fn stand_up(rows: &[&[Pixel]], standing: &mut [Column]) {
+    let place = |column: &mut Column, row: usize, [red, green, blue]: Pixel| {
+        column[4 * row..][..4].copy_from_slice(&[red, green, blue, 0]);
+    };
+    if let Ok(rows) = <[&[Pixel]; BAND]>::try_from(rows) {
+        let rows = rows.map(|row| &row[..standing.len()]);
+        for (at, column) in standing.iter_mut().enumerate() {
+            for (row, pixels) in rows.iter().enumerate() {
+                place(column, row, pixels[at]);
+            }
+        }
+    } else {
+        for (row, pixels) in rows.iter().enumerate() {
+            for (column, &pixel) in standing.iter_mut().zip(*pixels) {
+                place(column, row, pixel);
+            }
+        }
     }
 }
 
-/// The second pass: rows of `row_samples` samples, added up whole rows at a time.
+/// The second pass: rows of `row_samples` samples.
 fn resize_rows(wide: &[u8], row_samples: usize, taps: &Taps) -> Vec<u8> {
-    let mut output = Vec::with_capacity(taps.ranges.len() * row_samples);
-    let mut sums = vec![0; row_samples];
-    for (first, weights) in taps.iter() {
-        sums.fill(HALF);
-        let rows = wide[first * row_samples..].chunks_exact(row_samples);
-        for (row, &weight) in rows.zip(weights) {
-            for (sum, &sample) in sums.iter_mut().zip(row) {
-                *sum += i32::from(sample) * weight;
-            }
-        }
-        output.extend(sums.iter().map(|&sum| rounded(sum)));
+    let mut output = vec![0; taps.ranges.len() * row_samples];
+    for (row, (first, weights)) in output.chunks_exact_mut(row_samples).zip(taps.iter()) {
+        blend_rows(&wide[first * row_samples..], row, weights);
     }
     output
 }
 
+/// The weighted sum of the first rows of `wide`, some samples at a time: their sums stay in
+/// registers.
+fn blend_rows(wide: &[u8], output: &mut [u8], weights: &[i32]) {
+    widest!((wide: &'a [u8], output: &'a mut [u8], weights: &'a [i32]) -> () {
+        let row_samples = output.len();
+        let (blocks, rest) = output.as_chunks_mut::<{ 4 * BAND }>();
+        for (block, output) in blocks.iter_mut().enumerate() {
+            let mut sums = [HALF; 4 * BAND];
+            for (row, &weight) in wide.chunks_exact(row_samples).zip(weights) {
+                let samples = row[block * 4 * BAND..].first_chunk().expect("a whole block");
+                add_weighted::<{ 4 * BAND }>(&mut sums, samples, weight);
+            }
+            *output = sums.map(rounded);
+        }
+        let start = row_samples - rest.len();
+        for (at, sample) in rest.iter_mut().enumerate() {
+            let rows = wide.chunks_exact(row_samples).zip(weights);
+            let sum: i32 = rows.map(|(row, weight)| i32::from(row[start + at]) * weight).sum();
+            *sample = rounded(HALF + sum);
+        }
+    });
+}
+
+#[inline(always)]
+fn add_weighted<const N: usize>(sums: &mut [i32; N], samples: &[u8; N], weight: i32) {
+    for (sum, &sample) in sums.iter_mut().zip(samples) {
+        *sum += i32::from(sample) * weight;
+    }
+}
+
 /// The sample of a weighted sum that already holds the half.
+#[inline(always)]
 fn rounded(sum: i32) -> u8 {
     (sum >> FRACTION_BITS).clamp(0, 255) as u8
 }

@@ -1,0 +1,210 @@
+//! The views against Pillow and torchvision on real photographs: `fixtures/transforms.npz`, made
+//! by `fixtures/transforms.py`.
+
+use std::{collections::BTreeMap, fs::File, path::PathBuf};
+
+use image::{RgbImage, imageops::flip_horizontal};
+use imagenet_s::{
+    LabelMask, OddPictures, read_picture,
+    views::{
+        CropFrame, MULTI_CROP, PLAIN, Region, blur::gaussian_blur, center_crop, color, resize_mask,
+        resize_shorter, resized_crop,
+    },
+};
+use ndarray::{Array, Dimension, Ix2, Ix3};
+use ndarray_npy::{NpzReader, ReadableElement};
+
+/// Top, left, height, width, side of the result: those of the script.
+const BOXES: [(&str, [u32; 5]); 5] = [
+    ("down", [3, 5, 42, 50, 20]),
+    ("down_much", [0, 0, 48, 60, 7]),
+    ("up", [20, 31, 13, 17, 32]),
+    ("narrow", [2, 40, 45, 7, 22]),
+    ("flat", [30, 1, 6, 58, 22]),
+];
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+/// The arrays of the script.
+struct Reference(NpzReader<File>);
+
+impl Reference {
+    fn open() -> Self {
+        let file = File::open(fixture("transforms.npz")).unwrap();
+        Self(NpzReader::new(file).unwrap())
+    }
+
+    #[track_caller]
+    fn array<T: ReadableElement, D: Dimension>(&mut self, name: &str) -> Array<T, D> {
+        self.0.by_name(name).expect(name)
+    }
+
+    #[track_caller]
+    fn picture(&mut self, name: &str) -> RgbImage {
+        let pixels = self.array::<u8, Ix3>(name);
+        let (height, width, _) = pixels.dim();
+        RgbImage::from_raw(
+            width as u32,
+            height as u32,
+            pixels.iter().copied().collect(),
+        )
+        .unwrap()
+    }
+
+    #[track_caller]
+    fn mask(&mut self, name: &str) -> LabelMask {
+        let labels = self.array::<u16, Ix2>(name);
+        let (height, width) = labels.dim();
+        LabelMask::new(width, height, labels.iter().copied().collect()).unwrap()
+    }
+
+    /// Checks that no sample differs by more than `levels`, and counts those that differ at all.
+    #[track_caller]
+    fn check(&mut self, name: &str, ours: &RgbImage, levels: u8) -> usize {
+        let theirs = self.picture(name);
+        assert_eq!(ours.dimensions(), theirs.dimensions(), "{name}");
+        let differences = ours.iter().zip(theirs.iter()).map(|(a, b)| a.abs_diff(*b));
+        let differences: Vec<u8> = differences.filter(|&levels| levels > 0).collect();
+        let largest = differences.iter().max().copied().unwrap_or(0);
+        assert!(largest <= levels, "{name}: {largest} levels");
+        differences.len()
+    }
+}
+
+/// Both photographs with their names.
+fn photos(reference: &mut Reference) -> BTreeMap<String, RgbImage> {
+    let names = ["photo0", "photo1"].map(str::to_owned);
+    names
+        .map(|name| (name.clone(), reference.picture(&name)))
+        .into()
+}
+
+fn frame([top, left, height, width, _]: [u32; 5], flip: bool) -> CropFrame {
+    CropFrame {
+        left,
+        top,
+        width,
+        height,
+        flip,
+    }
+}
+
+#[test]
+fn crops_are_within_one_level() {
+    let mut reference = Reference::open();
+    for (name, photo) in photos(&mut reference) {
+        for (cut, numbers) in BOXES {
+            let side = numbers[4];
+            let ours = resized_crop(&photo, &frame(numbers, false), side, side);
+            reference.check(&format!("{name}.crop.{cut}"), &ours, 1);
+        }
+    }
+}
+
+#[test]
+fn whole_pictures_are_within_one_level() {
+    let mut reference = Reference::open();
+    for (name, photo) in photos(&mut reference) {
+        let shorter = resize_shorter(&photo, 30);
+        reference.check(&format!("{name}.shorter"), &shorter, 1);
+        reference.check(&format!("{name}.centre"), &center_crop(&shorter, 25), 1);
+        reference.check(&format!("{name}.mirrored"), &flip_horizontal(&photo), 0);
+    }
+}
+
+#[test]
+fn masks_are_exact() {
+    let mut reference = Reference::open();
+    for name in ["photo0", "photo1"] {
+        let mask = reference.mask(&format!("{name}.mask"));
+        for (cut, [top, left, height, width, side]) in BOXES {
+            let region = Region {
+                left,
+                top,
+                width,
+                height,
+            };
+            let theirs = reference.mask(&format!("{name}.mask.{cut}"));
+            assert_eq!(
+                resize_mask(&mask, region, side, side),
+                theirs,
+                "{name}.mask.{cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn colours_are_within_one_level() {
+    let mut reference = Reference::open();
+    type Operation = fn(&mut [u8], f64);
+    let operations: [(&str, Operation, &[f64]); 4] = [
+        ("brightness", color::brightness, &[0.3, 1.7]),
+        ("contrast", color::contrast, &[0.3, 1.7]),
+        ("saturation", color::saturation, &[0.3, 1.7]),
+        ("hue", color::hue, &[-0.17, 0.2]),
+    ];
+    for (name, photo) in photos(&mut reference) {
+        for (operation, apply, strengths) in operations {
+            for &strength in strengths {
+                let mut ours = photo.clone();
+                apply(&mut ours, strength);
+                let differing =
+                    reference.check(&format!("{name}.{operation}.{strength}"), &ours, 1);
+                assert_eq!(differing, 0, "{name}.{operation}.{strength}");
+            }
+        }
+        let mut gray = photo;
+        color::grayscale(&mut gray);
+        reference.check(&format!("{name}.gray"), &gray, 1);
+    }
+}
+
+#[test]
+fn blurs_are_within_two_levels() {
+    let mut reference = Reference::open();
+    for (name, photo) in photos(&mut reference) {
+        for sigma in ["0.4", "1.1", "2.0"] {
+            let mut ours = photo.clone();
+            gaussian_blur(&mut ours, sigma.parse().unwrap());
+            reference.check(&format!("{name}.blur.{sigma}"), &ours, 2);
+        }
+    }
+}
+
+#[test]
+fn a_whole_view_and_its_normalisation_agree() {
+    let mut reference = Reference::open();
+    for (name, photo) in photos(&mut reference) {
+        let mut view = resized_crop(&photo, &frame(BOXES[0].1, true), 20, 20);
+        color::brightness(&mut view, 1.4);
+        color::hue(&mut view, -0.1);
+        color::saturation(&mut view, 0.6);
+        color::contrast(&mut view, 0.8);
+        gaussian_blur(&mut view, 1.3);
+        for (kind, normalization) in [("plain", PLAIN), ("multi_crop", MULTI_CROP)] {
+            let key = format!("{name}.view.{kind}");
+            let theirs = reference.array::<f32, Ix3>(&key);
+            let ours = normalization.planes(&view);
+            assert_eq!(ours.len(), theirs.len());
+            let differences = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs());
+            let largest = differences.fold(0.0, f32::max);
+            // One level is 1 / (255 * 0.224) = 0.0175; a level in the resize may become two.
+            assert!(largest <= 0.036, "{key}: {largest}");
+        }
+    }
+}
+
+/// Decoders round their inverse DCT and their colour conversion differently.
+#[test]
+fn a_decoded_photograph_is_within_three_levels() {
+    let mut reference = Reference::open();
+    let ours = read_picture(&fixture("photo.jpg"), OddPictures::Refuse).unwrap();
+    let differing = reference.check("decoded", &ours, 3);
+    let share = differing as f64 / ours.len() as f64;
+    assert!(share < 0.5, "{share} of the samples differ");
+}
