@@ -2,24 +2,24 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead, BufReader, BufWriter, Cursor, Seek, Write},
+    io::{BufWriter, Cursor, Write},
     path::Path,
 };
 
 use luss_metrics::LabelMask;
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Info, Transformations};
 
-use crate::{error::Error, picture::MAX_PIXELS, whole_file::temporary_name};
+use crate::{error::Error, picture::most_png_pixels, whole_file::temporary_name};
 
 /// Reads a label mask.
 ///
 /// # Errors
 ///
-/// [`Error::Io`], [`Error::MaskDecode`] for a file that is no whole PNG, and [`Error::MaskFormat`]
-/// for every other kind of PNG, as a palette or a 16-bit mask would give wrong ids in silence.
+/// [`Error::Io`], [`Error::MaskDecode`] for a file that is no whole PNG, [`Error::MaskFormat`] for
+/// every other kind of PNG, as a palette or a 16-bit mask would give wrong ids in silence, and
+/// [`Error::PictureTooLarge`] for more than 2^27 pixels or more than the bytes of the file can hold.
 pub fn read_mask(path: &Path) -> Result<LabelMask, Error> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    decode(BufReader::new(file), path)
+    decode_mask(&fs::read(path).map_err(Error::io(path))?, path)
 }
 
 /// The same for the content of a file; `path` is for messages.
@@ -28,11 +28,7 @@ pub fn read_mask(path: &Path) -> Result<LabelMask, Error> {
 ///
 /// Those of [`read_mask`] but [`Error::Io`].
 pub fn decode_mask(bytes: &[u8], path: &Path) -> Result<LabelMask, Error> {
-    decode(Cursor::new(bytes), path)
-}
-
-fn decode(content: impl BufRead + Seek, path: &Path) -> Result<LabelMask, Error> {
-    let mut decoder = Decoder::new(content);
+    let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
     let unreadable = |source| Error::MaskDecode {
         path: path.to_owned(),
@@ -40,8 +36,7 @@ fn decode(content: impl BufRead + Seek, path: &Path) -> Result<LabelMask, Error>
     };
     let mut reader = decoder.read_info().map_err(unreadable)?;
     check_encoding(reader.info(), path)?;
-
-    check_size(reader.info(), path)?;
+    check_size(reader.info(), bytes.len(), path)?;
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
     let mut rgb = vec![0; 3 * width * height];
     reader.next_frame(&mut rgb).map_err(unreadable)?;
@@ -71,14 +66,15 @@ pub fn write_mask(path: &Path, mask: &LabelMask) -> Result<(), Error> {
     written
 }
 
-fn check_size(info: &Info<'_>, path: &Path) -> Result<(), Error> {
-    if u64::from(info.width) * u64::from(info.height) <= MAX_PIXELS {
+fn check_size(info: &Info<'_>, bytes: usize, path: &Path) -> Result<(), Error> {
+    let most = most_png_pixels(bytes, 24);
+    if u64::from(info.width) * u64::from(info.height) <= most {
         return Ok(());
     }
     Err(Error::PictureTooLarge {
         path: path.to_owned(),
         picture_px: (info.width, info.height),
-        most: MAX_PIXELS,
+        most,
     })
 }
 

@@ -17,6 +17,9 @@ pub(crate) const MAX_PIXELS: u64 = 1 << 27;
 /// first scan, and colour at half resolution makes that one of 512.
 const MAX_PIXELS_A_BYTE: u64 = 512;
 
+/// How much longer the content of a deflate stream can be than the stream.
+const MAX_DEFLATE_RATIO: u64 = 1032;
+
 /// What to do with odd pictures: CMYK JPEGs, and files whose content is not what the name says.
 /// ImageNet has a few dozen of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -85,6 +88,7 @@ fn check_size(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(), Erro
     let pixels = u64::from(width) * u64::from(height);
     let most = match format {
         ImageFormat::Jpeg => MAX_PIXELS.min(MAX_PIXELS_A_BYTE * bytes.len() as u64),
+        ImageFormat::Png => most_png_pixels(bytes.len(), png_pixel_bits(bytes)),
         _ => MAX_PIXELS,
     };
     if pixels <= most {
@@ -95,6 +99,25 @@ fn check_size(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(), Erro
         picture_px: (width, height),
         most,
     })
+}
+
+/// Pixels that a PNG file of so many bytes can hold, up to [`MAX_PIXELS`].
+pub(crate) fn most_png_pixels(bytes: usize, pixel_bits: u64) -> u64 {
+    MAX_PIXELS.min(bytes as u64 * MAX_DEFLATE_RATIO * 8 / pixel_bits)
+}
+
+/// Bits of a pixel by the header: at least 1, and 1 for a header that the decoder will refuse.
+fn png_pixel_bits(bytes: &[u8]) -> u64 {
+    let Some(&[depth, color]) = bytes.get(24..26).and_then(|field| field.first_chunk()) else {
+        return 1;
+    };
+    let samples = match color {
+        2 => 3,
+        4 => 2,
+        6 => 4,
+        _ => 1,
+    };
+    (u64::from(depth) * samples).max(1)
 }
 
 /// Width and height of a picture in pixels, from its header: nothing else is decoded or checked.
