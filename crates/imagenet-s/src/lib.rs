@@ -83,7 +83,7 @@ mod whole_file;
 
 pub use error::{Error, Oddity};
 pub use layout::Split;
-pub use loader::{Loader, LoaderStats};
+pub use loader::{Loader, LoaderStats, Skipped};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use mask_png::{decode_mask, read_mask, write_mask};

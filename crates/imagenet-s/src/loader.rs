@@ -14,9 +14,10 @@ use crate::error::Error;
 /// An iterator over prepared items, in the order of the list it was given.
 ///
 /// Results do not depend on the number of workers. At most `capacity` items are being prepared
-/// or wait to be taken at any time. The first error, in the order of the list, is handed out in
-/// its turn and ends the iteration; a panic in the preparation becomes such an error. Dropping
-/// the loader stops the workers after the item each is at, and waits for them.
+/// or wait to be taken at any time, which bounds the memory. The first error, in the order of the
+/// list, is handed out in its turn and ends the iteration, unless the loader is
+/// [`skipping`](Self::skipping); a panic in the preparation becomes such an error. Dropping the
+/// loader stops the workers after the item each is at, and waits for them.
 ///
 /// ```
 /// use imagenet_s::Loader;
@@ -32,6 +33,16 @@ pub struct Loader<T> {
     workers: Vec<JoinHandle<()>>,
     started: Instant,
     waited: Duration,
+    skipped: Vec<Skipped>,
+}
+
+/// An item that could not be prepared and was left out.
+#[derive(Debug)]
+pub struct Skipped {
+    /// Its place in the list.
+    pub item: usize,
+    /// What was wrong with it.
+    pub error: Error,
 }
 
 /// How a [`Loader`] keeps up with its consumer.
@@ -60,6 +71,7 @@ struct Shared<T> {
     /// There is room in the line, or nothing left to do.
     room: Condvar,
     capacity: usize,
+    skips: bool,
 }
 
 /// The items in work, as a window that moves over the list.
@@ -91,6 +103,28 @@ impl<T: Send + 'static> Loader<T> {
         I: Send + Sync + 'static,
         F: Fn(&I) -> Result<T, Error> + Send + Sync + 'static,
     {
+        Self::start(items, workers, capacity, false, prepare)
+    }
+
+    /// The same, but an item that cannot be prepared is left out and listed in
+    /// [`skipped`](Self::skipped). A panic is a bug and still ends the iteration.
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    pub fn skipping<I, F>(items: Vec<I>, workers: usize, capacity: usize, prepare: F) -> Self
+    where
+        I: Send + Sync + 'static,
+        F: Fn(&I) -> Result<T, Error> + Send + Sync + 'static,
+    {
+        Self::start(items, workers, capacity, true, prepare)
+    }
+
+    fn start<I, F>(items: Vec<I>, workers: usize, capacity: usize, skips: bool, prepare: F) -> Self
+    where
+        I: Send + Sync + 'static,
+        F: Fn(&I) -> Result<T, Error> + Send + Sync + 'static,
+    {
         assert!(
             workers > 0 && capacity > 0,
             "{workers} workers, capacity {capacity}"
@@ -105,6 +139,7 @@ impl<T: Send + 'static> Loader<T> {
             front_is_done: Condvar::new(),
             room: Condvar::new(),
             capacity,
+            skips,
         });
         let work = Arc::new((items, prepare));
         let start = |_| {
@@ -117,15 +152,22 @@ impl<T: Send + 'static> Loader<T> {
             workers,
             started: Instant::now(),
             waited: Duration::ZERO,
+            skipped: Vec::new(),
         }
     }
 }
 
 impl<T> Loader<T> {
+    /// The items that were left out so far, in order; none unless the loader is
+    /// [`skipping`](Self::skipping).
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
     /// How the loader has kept up so far.
     pub fn stats(&self) -> LoaderStats {
         LoaderStats {
-            items: self.shared.lock().front as u64,
+            items: (self.shared.lock().front - self.skipped.len()) as u64,
             seconds: self.started.elapsed().as_secs_f64(),
             waited_seconds: self.waited.as_secs_f64(),
         }
@@ -137,9 +179,16 @@ impl<T> Iterator for Loader<T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let asked = Instant::now();
-        let taken = self.shared.take_front();
+        let taken = loop {
+            match self.shared.take_front() {
+                Some((item, Err(error))) if self.shared.may_skip(&error) => {
+                    self.skipped.push(Skipped { item, error });
+                }
+                taken => break taken,
+            }
+        };
         self.waited += asked.elapsed();
-        taken
+        taken.map(|(_, result)| result)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -165,8 +214,13 @@ impl<T> Shared<T> {
             .expect("no foreign code runs under the lock")
     }
 
-    /// The consumer's side: waits for the item at the front.
-    fn take_front(&self) -> Option<Result<T, Error>> {
+    /// Whether an item with this error is left out, and the next one wanted.
+    fn may_skip(&self, error: &Error) -> bool {
+        self.skips && !matches!(error, Error::WorkerPanicked { .. })
+    }
+
+    /// The consumer's side: waits for the item at the front, and tells its place in the list.
+    fn take_front(&self) -> Option<(usize, Result<T, Error>)> {
         let waiting = |line: &mut Line<T>| line.front < line.end && !line.front_is_done();
         let mut line = self
             .front_is_done
@@ -176,13 +230,16 @@ impl<T> Shared<T> {
             return None;
         }
         let result = line.window.pop_front().flatten();
+        let at = line.front;
         line.front += 1;
-        if matches!(result, Some(Err(_))) {
+        if let Some(Err(error)) = &result
+            && !self.may_skip(error)
+        {
             line.end = line.front;
         }
         drop(line);
         self.room.notify_all();
-        result
+        result.map(|result| (at, result))
     }
 
     /// A worker's side: prepares items until there are none left.
@@ -216,7 +273,9 @@ impl<T> Shared<T> {
             drop(line); // before `result`, whose destructor is foreign code
             return;
         }
-        if result.is_err() {
+        if let Err(error) = &result
+            && !self.may_skip(error)
+        {
             line.end = at + 1;
         }
         let front = line.front;

@@ -137,6 +137,13 @@ impl Dataset {
         &self.splits[split as usize].samples
     }
 
+    /// This dataset without some pictures of a split.
+    pub fn without(mut self, split: Split, pictures: &BTreeSet<PathBuf>) -> Self {
+        let samples = &mut self.splits[split as usize].samples;
+        samples.retain(|sample| !pictures.contains(&sample.picture));
+        self
+    }
+
     /// Whether every sample of the split has a mask; otherwise none has.
     pub fn has_masks(&self, split: Split) -> bool {
         self.splits[split as usize].has_masks

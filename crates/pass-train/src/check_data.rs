@@ -3,13 +3,13 @@
 //! A bad file among a million would otherwise stop the training after hours. A folder with more
 //! than one bad file is told about all of them at once.
 
-use std::{error::Error as _, fmt, time::Instant};
+use std::{collections::BTreeSet, error::Error as _, fmt, path::PathBuf, time::Instant};
 
 use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask, read_picture};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, Progress, RunFile, Step, Verbosity};
+use crate::{Error, Progress, RunFile, Step, Verbosity, run_file::BadPictures};
 
 /// Faults that the message spells out; the rest is counted.
 const SHOWN: usize = 20;
@@ -18,14 +18,34 @@ const SHOWN: usize = 20;
 const CHUNK: usize = 256;
 
 /// What the check leaves in `done/check_data.json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CheckSummary {
     /// Pictures that were read.
     pictures: usize,
     /// Masks that were read.
     masks: usize,
+    /// Training pictures that every step leaves out.
+    #[serde(default)]
+    pub(crate) skipped: Vec<Skipped>,
     /// Wall time.
     seconds: f64,
+}
+
+/// A training picture that is left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Skipped {
+    picture: PathBuf,
+    reason: String,
+}
+
+impl CheckSummary {
+    /// The files that are left out.
+    pub(crate) fn left_out(&self) -> BTreeSet<PathBuf> {
+        self.skipped
+            .iter()
+            .map(|skipped| skipped.picture.clone())
+            .collect()
+    }
 }
 
 /// The bad files of a dataset.
@@ -65,8 +85,8 @@ impl fmt::Display for Faults {
 ///
 /// # Errors
 ///
-/// [`Error::TooFewPictures`], [`Error::Faults`] with all bad files, or [`Error::Data`] if
-/// `data.pretrain_pictures` cannot be opened.
+/// [`Error::TooFewPictures`], also when too few are left; [`Error::Faults`] with all bad files
+/// that must not be skipped; [`Error::Data`] if `data.pretrain_pictures` cannot be opened.
 pub(crate) fn check_data(
     file: &RunFile,
     data: &Dataset,
@@ -78,20 +98,56 @@ pub(crate) fn check_data(
         None => None,
     };
     check_counts(file, data, extra.as_ref())?;
-    let samples: Vec<&Sample> = Split::ALL
-        .into_iter()
-        .flat_map(|split| data.samples(split))
-        .chain(extra.iter().flat_map(|data| data.samples(Split::Train)))
-        .collect();
-    read_all(data, &samples, file.data.odd_pictures, verbosity)?;
-    Ok(CheckSummary {
+    let samples = samples_of(data, extra.as_ref());
+    let found = read_all(data, &samples, file.data.odd_pictures, verbosity);
+    let skipped = skipped_or_refused(found, file.data.bad_pictures, samples.len())?;
+    let summary = CheckSummary {
         pictures: samples.len(),
         masks: samples
             .iter()
-            .filter(|sample| sample.mask.is_some())
+            .filter(|(_, sample)| sample.mask.is_some())
             .count(),
+        skipped,
         seconds: started.elapsed().as_secs_f64(),
-    })
+    };
+    let left_out = summary.left_out();
+    let left = |data: &Dataset| data.clone().without(Split::Train, &left_out);
+    check_counts(file, &left(data), extra.as_ref().map(left).as_ref())?;
+    Ok(summary)
+}
+
+/// Every sample of a run with its split.
+fn samples_of<'a>(data: &'a Dataset, extra: Option<&'a Dataset>) -> Vec<(Split, &'a Sample)> {
+    let of = |data: &'a Dataset, split| {
+        data.samples(split)
+            .iter()
+            .map(move |sample| (split, sample))
+    };
+    let all = Split::ALL.into_iter().flat_map(|split| of(data, split));
+    all.chain(extra.into_iter().flat_map(|data| of(data, Split::Train)))
+        .collect()
+}
+
+/// What can be done without, or an error that names the rest.
+fn skipped_or_refused(
+    found: Vec<Found<'_>>,
+    bad_pictures: BadPictures,
+    pictures: usize,
+) -> Result<Vec<Skipped>, Error> {
+    let may_skip = |found: &Found| bad_pictures == BadPictures::Skip && found.split == Split::Train;
+    let (skipped, refused): (Vec<_>, Vec<_>) = found.into_iter().partition(may_skip);
+    if refused.is_empty() {
+        return Ok(skipped.into_iter().map(Skipped::from).collect());
+    }
+    Err(Error::Faults(Faults {
+        pictures,
+        count: refused.len(),
+        first: refused
+            .into_iter()
+            .take(SHOWN)
+            .map(|found| found.error)
+            .collect(),
+    }))
 }
 
 /// Refuses data with fewer training pictures than a batch of a training step or than clusters.
@@ -142,35 +198,47 @@ fn check_counts(file: &RunFile, data: &Dataset, extra: Option<&Dataset>) -> Resu
     Ok(())
 }
 
+/// Something that is wrong with a sample.
+struct Found<'a> {
+    split: Split,
+    sample: &'a Sample,
+    error: imagenet_s::Error,
+}
+
+impl From<Found<'_>> for Skipped {
+    fn from(found: Found<'_>) -> Self {
+        let cause = found.error.source().map(|cause| format!(": {cause}"));
+        Self {
+            picture: found.sample.picture.clone(),
+            reason: format!("{}{}", found.error, cause.unwrap_or_default()),
+        }
+    }
+}
+
 /// Reads all samples on all threads and collects what is wrong with them, in their order.
-fn read_all(
+fn read_all<'a>(
     data: &Dataset,
-    samples: &[&Sample],
+    samples: &[(Split, &'a Sample)],
     odd: OddPictures,
     verbosity: Verbosity,
-) -> Result<(), Error> {
-    let total = samples.len();
-    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total as u64, "pictures");
-    let (mut count, mut first) = (0, Vec::new());
+) -> Vec<Found<'a>> {
+    let total = samples.len() as u64;
+    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total, "pictures");
+    let mut found = Vec::new();
     for chunk in samples.chunks(CHUNK) {
-        let faults: Vec<imagenet_s::Error> = chunk
-            .par_iter()
-            .flat_map_iter(|sample| faults_of(data, sample, odd))
-            .collect();
-        count += faults.len();
-        let room = SHOWN - first.len();
-        first.extend(faults.into_iter().take(room));
+        let faults = chunk.par_iter().flat_map_iter(|&(split, sample)| {
+            let errors = faults_of(data, sample, odd).into_iter();
+            errors.map(move |error| Found {
+                split,
+                sample,
+                error,
+            })
+        });
+        found.par_extend(faults);
         progress.advance(chunk.len() as u64);
     }
-    if count > 0 {
-        return Err(Error::Faults(Faults {
-            pictures: total,
-            count,
-            first,
-        }));
-    }
     progress.finish();
-    Ok(())
+    found
 }
 
 /// What is wrong with a picture and with its mask.
@@ -272,6 +340,46 @@ mod tests {
             panic!("two bad files pass");
         };
         assert_eq!(faults.count, 2);
+    }
+
+    #[test]
+    fn bad_training_pictures_are_skipped_on_demand_and_others_never() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = tiny_tree(&dir.path().join("tree"));
+        let picture = &data.samples(Split::Train)[4].picture;
+        truncate(picture);
+        let file = run_file("[data]\nbad_pictures = \"skip\"");
+        let summary = check(&file, &data).unwrap();
+        assert_eq!(summary.left_out(), BTreeSet::from([picture.clone()]));
+        assert!(summary.skipped[0].reason.contains("is truncated"));
+
+        truncate(&data.samples(Split::Validation)[0].picture);
+        let Err(Error::Faults(faults)) = check(&file, &data) else {
+            panic!("a bad picture of the validation passes");
+        };
+        assert_eq!(faults.count, 1);
+    }
+
+    #[test]
+    fn skipping_must_leave_enough_pictures() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = tiny_tree(&dir.path().join("tree"));
+        data.samples(Split::Train)
+            .iter()
+            .take(23)
+            .for_each(|sample| truncate(&sample.picture));
+        let error = check(&run_file("[data]\nbad_pictures = \"skip\""), &data).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                Error::TooFewPictures {
+                    pictures: 7,
+                    needed: 8,
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! What every step is given: the run, the data, the device, and how loudly to speak.
 
-use std::{fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, picture_size, read_mask, synthetic::write_synthetic};
@@ -8,7 +12,7 @@ use luss_metrics::LabelMask;
 
 use crate::{
     Error, RunDir, RunFile, Step, Verbosity,
-    check_data::check_data,
+    check_data::{CheckSummary, check_data},
     run_file::{Source, ThresholdRule},
 };
 
@@ -19,8 +23,10 @@ pub struct Context {
     pub run: RunDir,
     /// What the run is to do.
     pub file: RunFile,
-    /// The pictures.
+    /// The pictures, without those that are left out.
     pub data: Dataset,
+    /// Bad training pictures that every step leaves out (`data.bad_pictures = "skip"`).
+    pub left_out: BTreeSet<PathBuf>,
     /// Where tensors live; training steps differentiate on it.
     pub device: Device,
     /// Bars, lines or silence.
@@ -48,20 +54,36 @@ impl Context {
         let data = open_data(root, &file.data.source)?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
         let run = RunDir::find(root, &file)?;
-        if run.is_done(Step::CheckData) {
+        let left_out = if run.is_done(Step::CheckData) {
             run.start(&file)?;
+            run.summary::<CheckSummary>(Step::CheckData)?.left_out()
         } else {
             let summary = check_data(&file, &data, verbosity)?;
             run.start(&file)?;
             run.finish(Step::CheckData, &summary)?;
-        }
-        Ok(Self {
+            summary.left_out()
+        };
+        let context = Self {
             run,
             file,
-            data,
+            data: data.without(Split::Train, &left_out),
+            left_out,
             device,
             verbosity,
-        })
+        };
+        context.say_what_is_left_out();
+        Ok(context)
+    }
+
+    fn say_what_is_left_out(&self) {
+        if !self.left_out.is_empty() {
+            let count = self.left_out.len();
+            let list = self.run.done_mark(Step::CheckData);
+            self.say(&format!(
+                "{count} bad training pictures are left out: see {}",
+                list.display()
+            ));
+        }
     }
 
     /// Another run on the same pictures, which need no second check.
@@ -72,14 +94,13 @@ impl Context {
     pub(crate) fn sibling(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
         file.threshold.rule = self.file.threshold.rule;
         let run = RunDir::open(root, &file)?;
-        run.finish(
-            Step::CheckData,
-            &"with the run that this one is a control of",
-        )?;
+        let checked: CheckSummary = self.run.summary(Step::CheckData)?;
+        run.finish(Step::CheckData, &checked)?;
         Ok(Self {
             run,
             file,
             data: self.data.clone(),
+            left_out: self.left_out.clone(),
             device: self.device.clone(),
             verbosity: self.verbosity,
         })

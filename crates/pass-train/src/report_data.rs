@@ -100,7 +100,10 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
     methods.chain(controls.map(row(RowKind::Control))).collect()
 }
 
-/// One chart a step, one series a loss term; the learning rate is no loss.
+/// What the log has besides the terms of the loss.
+const NO_LOSS: [&str; 2] = ["lr", "waiting"];
+
+/// One chart a step, one series a loss term.
 fn curves(log: &[LogRecord]) -> Vec<Curve> {
     let steps = [Step::Pretrain, Step::TuneAttention, Step::Finetune];
     let of = |step: Step| log.iter().filter(move |record| record.step == step.name());
@@ -111,7 +114,7 @@ fn curves(log: &[LogRecord]) -> Vec<Curve> {
                 .next()?
                 .values
                 .keys()
-                .filter(|n| *n != "lr")
+                .filter(|name| !NO_LOSS.contains(&name.as_str()))
                 .collect();
             let series = names
                 .into_iter()

@@ -168,7 +168,8 @@ impl RunDir {
         self.root.join("done")
     }
 
-    fn done_mark(&self, step: Step) -> PathBuf {
+    /// The file that says that a step has finished, with what it has to tell.
+    pub(crate) fn done_mark(&self, step: Step) -> PathBuf {
         self.done_marks().join(format!("{}.json", step.name()))
     }
 
@@ -199,6 +200,15 @@ impl RunDir {
     /// [`Error::Io`].
     pub fn finish(&self, step: Step, summary: &impl Serialize) -> Result<(), Error> {
         self.write_json(&self.done_mark(step), summary)
+    }
+
+    /// What a finished step had to tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunDir::read_json`].
+    pub(crate) fn summary<T: DeserializeOwned>(&self, step: Step) -> Result<T, Error> {
+        self.read_json(&self.done_mark(step))
     }
 
     /// Refuses to go on before `needs` has finished.

@@ -27,6 +27,9 @@ const LOG_LINES: usize = 2000;
 /// Pictures that wait for the network, in batches.
 const BATCHES_AHEAD: usize = 3;
 
+/// Share of the time that a training may wait for pictures before it says so.
+const MUCH_WAITING: f64 = 0.1;
+
 /// What a training step does with its epochs.
 pub(crate) struct Plan<'a> {
     /// The step.
@@ -150,8 +153,9 @@ pub(crate) fn train<T: Trainee>(
                 .collect::<Result<Vec<_>, Error>>()?;
             let at = session.position(epoch);
             let terms = trainee.step(items, at);
-            session.record(at, &terms)?;
+            session.record(at, &terms, loader.stats().waited_seconds)?;
         }
+        session.waited_before += loader.stats().waited_seconds;
         if (epoch + 1) % plan.checkpoint_epochs == 0 && epoch + 1 < plan.epochs {
             checkpoints.save(epoch + 1, |folder| trainee.save(folder))?;
         }
@@ -204,6 +208,10 @@ struct Session {
     iteration: usize,
     pending: Vec<Terms>,
     started: Instant,
+    /// Seconds that the loaders of former epochs kept the training waiting.
+    waited_before: f64,
+    /// Seconds since the start, and of them waited for pictures, at the last line of the log.
+    last_line: [f64; 2],
 }
 
 impl Session {
@@ -233,6 +241,8 @@ impl Session {
             iteration: done,
             pending: Vec::new(),
             started: Instant::now(),
+            waited_before: 0.0,
+            last_line: [0.0; 2],
         })
     }
 
@@ -244,7 +254,8 @@ impl Session {
         }
     }
 
-    fn record(&mut self, at: Position, terms: &Terms) -> Result<(), Error> {
+    /// Counts an iteration; `waited` are the seconds for which this epoch's loader was waited for.
+    fn record(&mut self, at: Position, terms: &Terms, waited: f64) -> Result<(), Error> {
         if let Some(&(term, value)) = terms.iter().find(|(_, value)| !value.is_finite()) {
             let step = self.step.name();
             return Err(Error::NotFinite {
@@ -259,7 +270,8 @@ impl Session {
         self.pending.push(terms.clone());
         if self.iteration.is_multiple_of(self.stride) {
             let means = means(&std::mem::take(&mut self.pending));
-            self.progress.message(message(&means));
+            let waiting = self.share_of_waiting(self.waited_before + waited);
+            self.progress.message(message(&means, waiting));
             self.log.append(&LogRecord {
                 step: self.step.name().into(),
                 epoch: at.epoch as u64,
@@ -267,12 +279,20 @@ impl Session {
                 seconds: self.started.elapsed().as_secs_f64(),
                 values: means
                     .into_iter()
-                    .chain([("lr", at.lr)])
+                    .chain([("lr", at.lr), ("waiting", waiting)])
                     .map(|(name, value)| (name.to_string(), value))
                     .collect(),
             })?;
         }
         Ok(())
+    }
+
+    /// The share of the time since the last line for which pictures were waited for.
+    fn share_of_waiting(&mut self, waited: f64) -> f64 {
+        let now = [self.started.elapsed().as_secs_f64(), waited];
+        let [seconds, waited] = [now[0] - self.last_line[0], now[1] - self.last_line[1]];
+        self.last_line = now;
+        waited / seconds.max(f64::MIN_POSITIVE)
     }
 
     fn close(self) {
@@ -294,10 +314,17 @@ fn means(iterations: &[Terms]) -> Terms {
         .collect()
 }
 
-fn message(terms: &Terms) -> String {
-    let parts: Vec<String> = terms
+/// The terms, and how much of the time the training waited if that is worth telling.
+fn message(terms: &Terms, waiting: f64) -> String {
+    let mut parts: Vec<String> = terms
         .iter()
         .map(|(name, value)| format!("{name} {value:.3}"))
         .collect();
+    if waiting > MUCH_WAITING {
+        let percent = 100.0 * waiting;
+        parts.push(format!(
+            "{percent:.0} % waiting for pictures: raise data.workers"
+        ));
+    }
     parts.join("  ")
 }

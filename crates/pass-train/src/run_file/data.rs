@@ -13,6 +13,9 @@ pub struct DataSection {
     pub source: Source,
     /// CMYK JPEGs and files whose content is not what their name says.
     pub odd_pictures: OddPictures,
+    /// Training pictures that cannot be read. Those of the other splits always stop a run, since
+    /// its numbers would be about other pictures.
+    pub bad_pictures: BadPictures,
     /// Threads that decode and crop.
     pub workers: usize,
     /// Other pictures for step 1 alone, as the paper pre-trains on all of ImageNet-1k for 919
@@ -25,10 +28,22 @@ impl Default for DataSection {
         Self {
             source: Source::Synthetic(SyntheticConfig::default()),
             odd_pictures: OddPictures::Refuse,
+            bad_pictures: BadPictures::Refuse,
             workers: 2,
             pretrain_pictures: None,
         }
     }
+}
+
+/// What becomes of training pictures that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BadPictures {
+    /// The run stops before it begins, and names them.
+    #[default]
+    Refuse,
+    /// They are left out of every step and listed in `done/check_data.json`.
+    Skip,
 }
 
 /// Where the pictures come from.

@@ -84,6 +84,7 @@ fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
         return Ok(context.data.samples(Split::Train).into());
     };
     let pictures = Dataset::open_pictures(folder, context.data.classes())?;
+    let pictures = pictures.without(Split::Train, &context.left_out);
     Ok(pictures.samples(Split::Train).into())
 }
 
