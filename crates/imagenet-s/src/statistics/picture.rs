@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn the_object_covers_its_places() {
         let objects = PictureStatistics::of(&mask()).objects;
-        // 8 x 10.67 places for each pixel: columns 24..40 and rows 21..42.
-        assert_eq!(objects.iter().filter(|&&there| there).count(), 16 * 21);
+        // 8 x 10.67 places for each pixel: the centres of columns 24 to 39 and rows 21 to 42.
+        assert_eq!(objects.iter().filter(|&&there| there).count(), 16 * 22);
         assert!(objects[30 * SIDE + 24] && !objects[30 * SIDE + 23] && !objects[0]);
     }
 

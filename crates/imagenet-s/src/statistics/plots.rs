@@ -90,12 +90,12 @@ fn charts(statistics: &Statistics) -> Vec<(&'static str, String)> {
     let all = [
         (
             "class-pictures.svg",
-            ["pictures of each class", "rank", "pictures"],
+            ["pictures of each class", "rank", "% of the split"],
             lines(&pictures, false),
         ),
         (
             "class-pixels.svg",
-            ["pixels of each class", "rank", "pixels"],
+            ["pixels of each class", "rank", "% of all objects"],
             lines(&pixels, true),
         ),
         (
@@ -110,12 +110,15 @@ fn charts(statistics: &Statistics) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The classes that occur, most frequent first.
+/// The shares of the classes that occur, most frequent first, so that splits can be compared.
 fn ranked(counts: impl Iterator<Item = u64>) -> Vec<(f64, f64)> {
     let mut counts: Vec<u64> = counts.filter(|&count| count > 0).collect();
     counts.sort_unstable_by(|a, b| b.cmp(a));
+    let all: u64 = counts.iter().sum();
     let places = (1..).map(f64::from).zip(counts);
-    places.map(|(rank, count)| (rank, count as f64)).collect()
+    places
+        .map(|(rank, count)| (rank, 100.0 * count as f64 / all as f64))
+        .collect()
 }
 
 /// In steps of 5 % of the picture.
@@ -145,18 +148,21 @@ fn draw(
 ) -> Drawn {
     area.fill(&WHITE)?;
     let points = || lines.iter().flat_map(|line| &line.points);
-    let right = points().map(|point| point.0).fold(1.0, f64::max);
+    let left = points().map(|point| point.0).fold(f64::MAX, f64::min);
+    let right = points().map(|point| point.0).fold(left + 1.0, f64::max);
     let top = 1.05 * points().map(|point| point.1).fold(0.0, f64::max);
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(36)
-        .y_label_area_size(70)
-        .build_cartesian_2d(0.0..right, 0.0..top.max(f64::MIN_POSITIVE))?;
+        .y_label_area_size(54)
+        .build_cartesian_2d(left..right, 0.0..top.max(f64::MIN_POSITIVE))?;
     chart
         .configure_mesh()
         .x_desc(x)
         .y_desc(y)
+        .x_label_formatter(&|x| format!("{x}"))
+        .y_label_formatter(&|y| format!("{y}"))
         .light_line_style(TRANSPARENT)
         .draw()?;
     for line in lines {
@@ -171,6 +177,7 @@ fn draw(
     }
     chart
         .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .draw()?;
