@@ -1,6 +1,8 @@
 //! What can be wrong with files: one variant per cause, each with the path, the numbers and what to do.
 
-use std::{fmt, io, path::PathBuf};
+use std::{io, path::PathBuf};
+
+use crate::oddity::Oddity;
 
 /// Everything this crate refuses. The message names the cause and, where there is one, the remedy;
 /// an underlying error is the [`source`](std::error::Error::source).
@@ -257,6 +259,76 @@ pub enum Error {
         /// Width and height of the picture.
         picture_px: (usize, usize),
     },
+    /// A file that is no whole pack.
+    #[error("{}: this pack cannot be used: {reason}; pack again", .path.display())]
+    PackFormat {
+        /// The pack.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A pack without pictures that the dataset has.
+    #[error(
+        "{}: {count} pictures are not in this pack, the first is {}; pack again",
+        .pack.display(), .first.display()
+    )]
+    PackLacks {
+        /// The pack.
+        pack: PathBuf,
+        /// Pictures that it lacks; 0 for an empty pack.
+        count: u64,
+        /// The first such picture in sorted order.
+        first: PathBuf,
+    },
+    /// A picture that was changed after it was packed.
+    #[error(
+        "{}: this picture differs from the one in {}; pack again",
+        .picture.display(), .pack.display()
+    )]
+    PackStale {
+        /// The pack.
+        pack: PathBuf,
+        /// The picture.
+        picture: PathBuf,
+    },
+    /// Two processes that write one pack.
+    #[error("{}: another process is packing this; wait for it", .path.display())]
+    PackBusy {
+        /// The pack.
+        path: PathBuf,
+    },
+    /// A folder without a single mask.
+    #[error("{}: no mask (PNG) in or below this folder; check the path", .path.display())]
+    NoMasks {
+        /// The folder that was searched.
+        path: PathBuf,
+    },
+    /// A picture that only one of two annotators labelled.
+    #[error(
+        "{}: there is no such mask, but there is {}; compare annotators of the same pictures",
+        .path.display(), .other.display()
+    )]
+    UnpairedMask {
+        /// The mask that is missing.
+        path: PathBuf,
+        /// The other annotator's.
+        other: PathBuf,
+    },
+    /// Two masks of a picture with different sizes.
+    #[error(
+        "{}: mask is {} x {} pixels, and {} is {} x {}; both must have the size of the picture",
+        .path.display(), .mask_px.0, .mask_px.1, .other.display(), .other_px.0, .other_px.1
+    )]
+    UnlikeMasks {
+        /// One mask.
+        path: PathBuf,
+        /// Its width and height.
+        mask_px: (usize, usize),
+        /// The other mask.
+        other: PathBuf,
+        /// Its width and height.
+        other_px: (usize, usize),
+    },
     /// A label that no class of the dataset has.
     #[error(
         "{}: mask has id {id}; allowed are 0 (other), 1 to {classes}, and 1000 (ignore): use the \
@@ -322,31 +394,6 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
-}
-
-/// Why a picture is odd: decoders disagree about it, or its name lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Oddity {
-    /// A JPEG with four components (CMYK or YCCK).
-    Cmyk,
-    /// Content of another format than the extension says.
-    Misnamed {
-        /// The format of the content, in capitals.
-        content: &'static str,
-        /// The format that the extension stands for, in capitals.
-        extension: &'static str,
-    },
-}
-
-impl fmt::Display for Oddity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Oddity::Cmyk => f.write_str("JPEG has four colour components (CMYK), not RGB"),
-            Oddity::Misnamed { content, extension } => {
-                write!(f, "content is {content} but the name says {extension}")
-            }
-        }
-    }
 }
 
 impl Error {

@@ -38,11 +38,13 @@
 //! | what | where |
 //! |---|---|
 //! | a dataset on disk, its splits and samples | [`Dataset`], [`Split`], [`Sample`] |
+//! | pictures, class folders and masks of your own | [`Dataset::open_pictures`], [`Dataset::open_folders`], [`Dataset::with_pairs`] |
 //! | the names of its folders | [`layout`] |
 //! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
 //! | CMYK and misnamed pictures | [`OddPictures`] |
 //! | the subsets of ImageNet-S and their classes | [`Subset`], [`categories`], [`classes`](categories::classes) |
 //! | archives, sums, counts, terms of use | [`Manifest`] |
+//! | all pictures in one file, for slow disks | [`pack`], [`Dataset::with_pack`] |
 //! | reading ahead on several threads, in order | [`Loader`] |
 //! | multi-crop, overlap grids, resizing | [`views`] |
 #![cfg_attr(
@@ -51,13 +53,14 @@
 )]
 #![cfg_attr(
     feature = "tools",
-    doc = "| trees from ImageNet-1k and the archives | [`prepare`] |\n| everything that is wrong with a tree | [`doctor`] |"
+    doc = "| trees from ImageNet-1k and the archives | [`prepare`] |\n| what a dataset consists of | [`mod@statistics`] |\n| everything that is wrong with a tree | [`doctor`] |\n| predictions for the test server | [`submission`] |"
 )]
 //! | everything that can be wrong with a file | [`Error`] |
 
 pub mod categories;
 #[cfg(feature = "tools")]
 pub mod checksums;
+mod custom;
 #[cfg(feature = "tools")]
 pub mod doctor;
 mod error;
@@ -66,13 +69,19 @@ pub mod layout;
 mod loader;
 pub mod manifest;
 mod mask_png;
+mod oddity;
+pub mod pack;
 mod picture;
 #[cfg(feature = "tools")]
 pub mod prepare;
-#[cfg(feature = "tools")]
 mod progress;
+mod sample;
 mod samples;
 mod scan;
+#[cfg(feature = "tools")]
+pub mod statistics;
+#[cfg(feature = "tools")]
+pub mod submission;
 mod subset;
 #[cfg(feature = "synthetic")]
 pub mod synthetic;
@@ -81,16 +90,17 @@ mod tensor;
 pub mod views;
 mod whole_file;
 
-pub use error::{Error, Oddity};
+pub use error::Error;
 pub use layout::Split;
 pub use loader::{Loader, LoaderStats, Skipped};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use mask_png::{decode_mask, read_mask, write_mask};
+pub use oddity::Oddity;
 pub use picture::{OddPictures, decode_picture, picture_size, read_picture};
-#[cfg(feature = "tools")]
 pub use progress::{Progress, Watcher, progress_lines};
-pub use samples::{Dataset, Sample};
+pub use sample::Sample;
+pub use samples::Dataset;
 pub use subset::{Subset, UnknownSubset};
 #[cfg(feature = "burn")]
 pub use tensor::pictures_to_tensor;

@@ -5,10 +5,7 @@ use std::{fs, io::Cursor, path::Path};
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Oddity},
-    jpeg_structure::JpegStructure,
-};
+use crate::{error::Error, jpeg_structure::JpegStructure, oddity::Oddity};
 
 /// Pixels that a picture may have: ten times the largest of ImageNet-S, 400 MB as RGB.
 pub(crate) const MAX_PIXELS: u64 = 1 << 27;
@@ -80,11 +77,7 @@ fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError>
 
 /// Refuses what would take more memory than any picture needs, by the header alone.
 fn check_size(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(), Error> {
-    let reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let (width, height) = reader.into_dimensions().map_err(|source| Error::Picture {
-        path: path.to_owned(),
-        source,
-    })?;
+    let (width, height) = dimensions(bytes, format, path)?;
     let pixels = u64::from(width) * u64::from(height);
     let most = match format {
         ImageFormat::Jpeg => MAX_PIXELS.min(MAX_PIXELS_A_BYTE * bytes.len() as u64),
@@ -133,6 +126,20 @@ pub fn picture_size(path: &Path) -> Result<(usize, usize), Error> {
         source,
     })?;
     Ok((width as usize, height as usize))
+}
+
+/// The same for the content of a file; `path` is for messages.
+pub(crate) fn size_of(bytes: &[u8], path: &Path) -> Result<(usize, usize), Error> {
+    let (width, height) = dimensions(bytes, content_format(bytes, path)?, path)?;
+    Ok((width as usize, height as usize))
+}
+
+fn dimensions(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(u32, u32), Error> {
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.into_dimensions().map_err(|source| Error::Picture {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// The format a file name stands for, if it is one of a picture.
@@ -284,6 +291,23 @@ mod tests {
                 .pixels()
                 .all(|Rgb([r, g, b])| r == g && g == b && r.abs_diff(77) <= 1)
         );
+    }
+
+    #[test]
+    fn the_orientation_of_exif_is_ignored() {
+        let (_folder, path) = saved(gradient(), "a.jpg", ImageFormat::Jpeg);
+        let plain = fs::read(&path).unwrap();
+        let stored = read_picture(&path, OddPictures::Refuse).unwrap();
+        // One entry of a TIFF directory: tag 0x112 (orientation), a short, "turn by 90 degrees".
+        let entry = [0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
+        let tiff = [b"II*\0".as_slice(), &[8, 0, 0, 0], &[1, 0], &entry, &[0; 4]].concat();
+        let exif = [b"Exif\0\0".as_slice(), &tiff].concat();
+        let length = (exif.len() as u16 + 2).to_be_bytes();
+        let turned = [&plain[..2], &[0xFF, 0xE1], &length, &exif, &plain[2..]].concat();
+        fs::write(&path, turned).unwrap();
+        assert_eq!(read_picture(&path, OddPictures::Refuse).unwrap(), stored);
+        assert_eq!(stored.dimensions(), (7, 5));
+        assert_eq!(picture_size(&path).unwrap(), (7, 5));
     }
 
     #[test]

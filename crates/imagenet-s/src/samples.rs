@@ -12,42 +12,26 @@ use crate::{
     error::Error,
     layout::{self, Split},
     picture::named_format,
-    scan::{Found, Scan, scan},
+    sample::Sample,
+    scan::{Scan, scan},
 };
-
-/// One picture of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
-    /// `folder/stem`: the path below the split's folder without the extension, always with `/`.
-    /// Unique within a split; pseudo labels and predictions go by it.
-    pub key: String,
-    /// The picture's file.
-    pub picture: PathBuf,
-    /// The mask's file; `None` for a whole split without masks.
-    pub mask: Option<PathBuf>,
-    /// Rank of the class folder among the class names, so the class id is 1 + this. For
-    /// [`Dataset::open_pictures`] the rank among the folders found; `None` for a loose picture.
-    ///
-    /// This is a label: unsupervised steps must not look at it.
-    pub folder: Option<u32>,
-}
 
 /// The samples of a dataset on disk, in a defined order: sorted by file name at each level.
 ///
 /// Opening lists the files and opens none of them.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    root: PathBuf,
-    classes: u16,
-    class_names: Vec<String>,
-    splits: [SplitSamples; Split::ALL.len()],
-    ignored_files: u64,
+    pub(crate) root: PathBuf,
+    pub(crate) classes: u16,
+    pub(crate) class_names: Vec<String>,
+    pub(crate) splits: [SplitSamples; Split::ALL.len()],
+    pub(crate) ignored_files: u64,
 }
 
 #[derive(Debug, Clone, Default)]
-struct SplitSamples {
-    samples: Vec<Sample>,
-    has_masks: bool,
+pub(crate) struct SplitSamples {
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) has_masks: bool,
 }
 
 impl Dataset {
@@ -84,35 +68,6 @@ impl Dataset {
             class_names,
             splits,
             ignored_files,
-        })
-    }
-
-    /// Opens any folder of pictures, flat or nested, as a training split without labels, to be
-    /// divided into `classes` clusters.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoPictures`], [`Error::ClassCount`] unless `classes` is `1..=999`,
-    /// [`Error::TreeNotFolder`] for the root of an ImageNet-S tree, whose masks would be taken for
-    /// pictures, and those of [`open`](Self::open) that concern single files.
-    pub fn open_pictures(root: &Path, classes: u16) -> Result<Self, Error> {
-        check_is_no_tree(root)?;
-        let classes = class_count(root, classes.into())?;
-        let scan = scan_pictures(root)?;
-        let samples = scan
-            .files
-            .into_iter()
-            .map(|found| sample(found, |rank| rank))
-            .collect();
-        let mut splits = <[SplitSamples; Split::ALL.len()]>::default();
-        splits[Split::Train as usize].samples = samples;
-        let root = root.to_owned();
-        Ok(Self {
-            root,
-            classes,
-            class_names: Vec::new(),
-            splits,
-            ignored_files: scan.ignored,
         })
     }
 
@@ -205,20 +160,8 @@ fn check_root(root: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_is_no_tree(root: &Path) -> Result<(), Error> {
-    let has_masks = |split: Split| split.masks(root).is_some_and(|masks| masks.is_dir());
-    if Split::Train.pictures(root).is_dir() && Split::ALL.into_iter().any(has_masks) {
-        let train = Split::Train.pictures(root);
-        return Err(Error::TreeNotFolder {
-            path: root.to_owned(),
-            train,
-        });
-    }
-    Ok(())
-}
-
 /// `classes` as an id, if ids stay below the ignore label.
-fn class_count(root: &Path, classes: usize) -> Result<u16, Error> {
+pub(crate) fn class_count(root: &Path, classes: usize) -> Result<u16, Error> {
     match u16::try_from(classes) {
         Ok(count) if (1..IGNORE).contains(&count) => Ok(count),
         _ => Err(Error::ClassCount {
@@ -243,7 +186,7 @@ fn scan_split(root: &Path, split: Split) -> Result<Scan, Error> {
     }
 }
 
-fn scan_pictures(folder: &Path) -> Result<Scan, Error> {
+pub(crate) fn scan_pictures(folder: &Path) -> Result<Scan, Error> {
     let scan = scan(folder, |path| named_format(path).is_some())?;
     if scan.files.is_empty() {
         return Err(Error::NoPictures {
@@ -285,7 +228,10 @@ fn class_samples(
     let ranks = class_ranks(root, split, &scan.folders, class_names)?;
     let pictures = scan.files.into_iter();
     let mut samples: Vec<Sample> = pictures
-        .map(|found| sample(found, |rank| ranks[rank]))
+        .map(|found| {
+            let folder = found.folder.map(|folder| ranks[folder] as u32);
+            Sample::new(found, folder)
+        })
         .collect();
     let masks = split
         .masks(root)
@@ -318,18 +264,8 @@ fn class_ranks(
     folders.iter().map(rank).collect()
 }
 
-fn sample(found: Found, rank: impl Fn(usize) -> usize) -> Sample {
-    let folder = found.folder.map(|folder| rank(folder) as u32);
-    Sample {
-        key: found.key,
-        picture: found.path,
-        mask: None,
-        folder,
-    }
-}
-
 /// Gives each sample the mask with its key.
-fn pair_masks(samples: &mut [Sample], folder: &Path) -> Result<(), Error> {
+pub(crate) fn pair_masks(samples: &mut [Sample], folder: &Path) -> Result<(), Error> {
     let found = scan(folder, is_mask)?.files;
     let mut masks: HashMap<String, PathBuf> = found
         .into_iter()

@@ -109,6 +109,29 @@ fn prepared_trees_are_clean() {
     }
 }
 
+#[test]
+fn trees_of_links_are_clean_wherever_they_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    for (placing, subset) in [
+        (Placing::Symlink, Subset::S50),
+        (Placing::Hardlink, Subset::S50),
+        (Placing::Symlink, Subset::S919),
+    ] {
+        let config = Config {
+            imagenet: ImageNet::open(&miniature().imagenet()).unwrap(),
+            annotations: miniature().annotations(),
+            test_mappings: Some(miniature().mappings()),
+            output: folder.path().join(format!("mein Ördner 数据 {placing:?}")),
+            placing,
+            train_full: true,
+        };
+        let plan = Plan::new(&config, &manifest(), subset).unwrap();
+        prepare(&plan, &|_| ()).unwrap();
+        let report = examined(&plan.root);
+        assert_eq!(report.faults, [], "{report}");
+    }
+}
+
 // Fifteen faults and more, each planted alone.
 
 #[test]

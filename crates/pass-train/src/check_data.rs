@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, error::Error as _, fmt, path::PathBuf, time::Instant};
 
-use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask, read_picture};
+use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -93,10 +93,7 @@ pub(crate) fn check_data(
     verbosity: Verbosity,
 ) -> Result<CheckSummary, Error> {
     let started = Instant::now();
-    let extra = match &file.data.pretrain_pictures {
-        Some(folder) => Some(Dataset::open_pictures(folder, data.classes())?),
-        None => None,
-    };
+    let extra = file.data.open_pretrain_pictures(data.classes())?;
     check_counts(file, data, extra.as_ref())?;
     let samples = samples_of(data, extra.as_ref());
     let found = read_all(data, &samples, file.data.odd_pictures, verbosity);
@@ -243,7 +240,7 @@ fn read_all<'a>(
 
 /// What is wrong with a picture and with its mask.
 fn faults_of(data: &Dataset, sample: &Sample, odd: OddPictures) -> Vec<imagenet_s::Error> {
-    let picture = read_picture(&sample.picture, odd);
+    let picture = sample.read_picture(odd);
     let mask = sample.mask.as_deref().map(|path| {
         let mask = read_mask(path)?;
         match &picture {

@@ -7,13 +7,13 @@ use std::{
 };
 
 use burn::tensor::Device;
-use imagenet_s::{Dataset, Sample, Split, picture_size, read_mask, synthetic::write_synthetic};
+use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
 
 use crate::{
     Error, RunDir, RunFile, Step, Verbosity,
     check_data::{CheckSummary, check_data},
-    run_file::{Source, ThresholdRule},
+    run_file::{DataSection, Source, ThresholdRule},
 };
 
 /// What every step is given.
@@ -51,7 +51,7 @@ impl Context {
         verbosity: Verbosity,
     ) -> Result<Self, Error> {
         file.check("with the command line")?;
-        let data = open_data(root, &file.data.source)?;
+        let data = open_data(root, &file.data)?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
         let run = RunDir::find(root, &file)?;
         let left_out = if run.is_done(Step::CheckData) {
@@ -136,8 +136,7 @@ impl Context {
             .as_deref()
             .expect("asked only for samples with masks");
         let mask = read_mask(path)?;
-        self.data
-            .check_mask(&mask, path, picture_size(&sample.picture)?)?;
+        self.data.check_mask(&mask, path, sample.picture_size()?)?;
         Ok(mask)
     }
 
@@ -150,8 +149,8 @@ impl Context {
 }
 
 /// The pictures of a run; the embedded dataset is written into the run directory first.
-fn open_data(root: &Path, source: &Source) -> Result<Dataset, Error> {
-    Ok(match source {
+fn open_data(root: &Path, section: &DataSection) -> Result<Dataset, Error> {
+    let mut data = match &section.source {
         Source::Synthetic(config) => {
             fs::create_dir_all(root).map_err(Error::io(root, "create the run directory"))?;
             let place = root.join("data");
@@ -160,7 +159,14 @@ fn open_data(root: &Path, source: &Source) -> Result<Dataset, Error> {
         }
         Source::Layout { path } => Dataset::open(path)?,
         Source::Pictures { path, classes } => Dataset::open_pictures(path, *classes)?,
-    })
+    };
+    if let Some(pairs) = &section.validation {
+        data = data.with_pairs(Split::Validation, &pairs.pictures, &pairs.masks)?;
+    }
+    if let Some(pack) = &section.pack {
+        data = data.with_pack(pack)?;
+    }
+    Ok(data)
 }
 
 /// The threshold rule that the data allows, or the one that was asked for.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use imagenet_s::{
-    Loader, Sample, Split, pictures_to_tensor, read_picture,
+    Loader, Sample, Split, pictures_to_tensor,
     views::{PLAIN, center_crop, resize_shorter},
 };
 
@@ -47,7 +47,7 @@ pub(crate) fn for_each_batch(
         context.file.data.workers,
         2 * batch,
         move |&index: &usize| {
-            let picture = read_picture(&samples[index].picture, odd)?;
+            let picture = samples[index].read_picture(odd)?;
             Ok(prepare(index, &picture, shape))
         },
     );

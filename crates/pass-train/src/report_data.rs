@@ -1,6 +1,6 @@
 //! Gathers what a run left behind into its report.
 
-use imagenet_s::{Sample, Split, read_mask, read_picture};
+use imagenet_s::{Sample, Split, read_mask};
 use luss_metrics::{LabelMask, Matching, image_miou};
 
 use crate::{
@@ -219,7 +219,7 @@ fn sheet_row(
 ) -> Result<SheetRow, Error> {
     Ok(SheetRow {
         key: sample.key.clone(),
-        picture: read_picture(&sample.picture, context.file.data.odd_pictures)?,
+        picture: sample.read_picture(context.file.data.odd_pictures)?,
         truth: sample
             .mask
             .is_some()

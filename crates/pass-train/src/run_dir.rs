@@ -277,7 +277,9 @@ fn remove_if_there(
 fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
     let mut table: toml::Table = toml::from_str(run_file)?;
     if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
-        data.remove("workers");
+        for key in ["workers", "pack", "pretrain_pack"] {
+            data.remove(key);
+        }
     }
     Ok(table)
 }
@@ -335,6 +337,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 1")).unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 2")).unwrap();
+        RunDir::open(dir.path(), &run_file("[data]\npack = \"a.pack\"")).unwrap();
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use imagenet_s::{
-    OddPictures, Sample, pictures_to_tensor, read_picture,
+    OddPictures, Sample, pictures_to_tensor,
     views::{Crop, MultiCropConfig, Normalization, OVERLAP_GRID, multi_crop, overlap_grids},
 };
 
@@ -25,7 +25,7 @@ pub(crate) fn make_views(
     seed: u64,
 ) -> impl Fn(Place) -> Result<Views, Error> + Clone + Send + Sync + 'static {
     move |place| {
-        let picture = read_picture(&samples[place.index].picture, odd)?;
+        let picture = samples[place.index].read_picture(odd)?;
         let crops = multi_crop(&picture, &config, seed, place.epoch, place.index as u64);
         let grids = overlap_grids(&crops[0].frame, &crops[1].frame);
         Ok(Views { crops, grids })

@@ -7,7 +7,7 @@
 
 mod ellipse;
 
-use imagenet_s::{OddPictures, Sample, Split, read_picture, views::permutation};
+use imagenet_s::{OddPictures, Sample, Split, views::permutation};
 use luss_metrics::{CoOccurrence, Evaluator, LabelMask, Matching, Protocol, Report};
 use ndarray::Array2;
 use pixel_attention::kmeans::{self, KMeansConfig};
@@ -177,7 +177,7 @@ fn colours_of(
     progress: &mut Progress,
 ) -> Result<Vec<[f32; FEATURES]>, Error> {
     let colours = |sample: &Sample| {
-        let picture = read_picture(&sample.picture, odd)?;
+        let picture = sample.read_picture(odd)?;
         Ok::<_, Error>(ellipse_colours(&picture, ELLIPSE_SHARE))
     };
     let mut all = Vec::with_capacity(samples.len());

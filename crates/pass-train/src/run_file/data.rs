@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use imagenet_s::{OddPictures, synthetic::SyntheticConfig};
+use imagenet_s::{Dataset, OddPictures, synthetic::SyntheticConfig};
 use serde::{Deserialize, Serialize};
+
+use crate::Error;
 
 /// The pictures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,37 @@ pub struct DataSection {
     /// Other pictures for step 1 alone, as the paper pre-trains on all of ImageNet-1k for 919
     /// classes; left out, step 1 learns from the training pictures.
     pub pretrain_pictures: Option<PathBuf>,
+    /// A pack of the source's pictures, from which they are then read. It changes no result, so a
+    /// run may be continued with another one or none.
+    pub pack: Option<PathBuf>,
+    /// The same for `pretrain_pictures`.
+    pub pretrain_pack: Option<PathBuf>,
+    /// Pictures with masks of your own as the validation split.
+    pub validation: Option<Pairs>,
+}
+
+/// Two folders of pictures and their masks, paired by the paths below them without extension.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairs {
+    /// The pictures, flat or nested.
+    pub pictures: PathBuf,
+    /// The masks: PNG with `id = R + 256 G`.
+    pub masks: PathBuf,
+}
+
+impl DataSection {
+    /// The pictures of step 1 alone, if there are any.
+    pub(crate) fn open_pretrain_pictures(&self, classes: u16) -> Result<Option<Dataset>, Error> {
+        let Some(folder) = &self.pretrain_pictures else {
+            return Ok(None);
+        };
+        let pictures = Dataset::open_pictures(folder, classes)?;
+        Ok(Some(match &self.pretrain_pack {
+            Some(pack) => pictures.with_pack(pack)?,
+            None => pictures,
+        }))
+    }
 }
 
 impl Default for DataSection {
@@ -31,6 +64,9 @@ impl Default for DataSection {
             bad_pictures: BadPictures::Refuse,
             workers: 2,
             pretrain_pictures: None,
+            pack: None,
+            pretrain_pack: None,
+            validation: None,
         }
     }
 }

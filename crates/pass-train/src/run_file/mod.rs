@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-pub use data::{BadPictures, DataSection, Source};
+pub use data::{BadPictures, DataSection, Pairs, Source};
 pub use inference::{
     ClusterSection, DistanceMatchingSection, PredictSection, ThresholdRule, ThresholdSection,
 };

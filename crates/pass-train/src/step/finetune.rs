@@ -7,7 +7,7 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData},
 };
 use imagenet_s::{
-    OddPictures, Sample, Split, pictures_to_tensor, read_picture,
+    OddPictures, Sample, Split, pictures_to_tensor,
     views::{PLAIN, Purpose, Stream, paired_crop},
 };
 use luss_metrics::LabelMask;
@@ -120,7 +120,7 @@ impl LabelledCrops {
 
     fn make(&self, place: Place) -> Result<LabelledCrop, Error> {
         let sample = &self.samples[place.index];
-        let picture = read_picture(&sample.picture, self.odd)?;
+        let picture = sample.read_picture(self.odd)?;
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let labels = self
             .store

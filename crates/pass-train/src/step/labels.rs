@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use imagenet_s::{Split, picture_size, write_mask};
+use imagenet_s::{Split, write_mask};
 use pixel_attention::{
     attention_net::AttentionNet,
     centroids::read_centroids,
@@ -121,7 +121,7 @@ fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result
         "masks",
     );
     for sample in samples {
-        let (width, height) = picture_size(&sample.picture)?;
+        let (width, height) = sample.picture_size()?;
         let mask = store.get(&sample.key)?.to_mask(width, height, threshold);
         write_mask(
             &context.run.mask("pseudo_labels", split.name(), &sample.key),

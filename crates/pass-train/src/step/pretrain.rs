@@ -7,7 +7,7 @@ use burn::{
     optim::{GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };
-use imagenet_s::{Dataset, Sample, Split, views::MULTI_CROP};
+use imagenet_s::{Sample, Split, views::MULTI_CROP};
 use pass_model::{
     checkpoint::load_module,
     loss::{
@@ -80,10 +80,10 @@ pub fn pretrain(context: &Context) -> Result<(), Error> {
 
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.
 fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
-    let Some(folder) = &context.file.data.pretrain_pictures else {
+    let section = &context.file.data;
+    let Some(pictures) = section.open_pretrain_pictures(context.data.classes())? else {
         return Ok(context.data.samples(Split::Train).into());
     };
-    let pictures = Dataset::open_pictures(folder, context.data.classes())?;
     let pictures = pictures.without(Split::Train, &context.left_out);
     Ok(pictures.samples(Split::Train).into())
 }

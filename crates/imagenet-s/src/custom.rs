@@ -1,0 +1,135 @@
+//! Datasets of one's own: any folder of pictures, class folders from anywhere, pictures with masks.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Dataset, Error, Sample, Split,
+    samples::{SplitSamples, class_count, pair_masks, scan_pictures},
+    scan::Found,
+};
+
+impl Dataset {
+    /// Opens any folder of pictures, flat or nested, as a training split without labels, to be
+    /// divided into `classes` clusters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPictures`], [`Error::ClassCount`] unless `classes` is `1..=999`,
+    /// [`Error::TreeNotFolder`] for the root of an ImageNet-S tree, whose masks would be taken for
+    /// pictures, and those of [`open`](Self::open) that concern single files.
+    pub fn open_pictures(root: &Path, classes: u16) -> Result<Self, Error> {
+        check_is_no_tree(root)?;
+        let classes = class_count(root, classes.into())?;
+        let scan = scan_pictures(root)?;
+        let samples = scan
+            .files
+            .into_iter()
+            .map(|found| {
+                let folder = found.folder.map(|folder| folder as u32);
+                Sample::new(found, folder)
+            })
+            .collect();
+        let mut splits = <[SplitSamples; Split::ALL.len()]>::default();
+        splits[Split::Train as usize].samples = samples;
+        let root = root.to_owned();
+        Ok(Self {
+            root,
+            classes,
+            class_names: Vec::new(),
+            splits,
+            ignored_files: scan.ignored,
+        })
+    }
+
+    /// Opens class folders that may lie anywhere as a training split: the first has class 1.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClassCount`] unless there are `1..=999`, [`Error::NoPictures`] for an empty one,
+    /// [`Error::DuplicateStem`] for two folders of one name, and those of [`open`](Self::open) that
+    /// concern single files.
+    pub fn open_folders(folders: &[PathBuf]) -> Result<Self, Error> {
+        let root = folders.first().cloned().unwrap_or_default();
+        let classes = class_count(&root, folders.len())?;
+        let class_names = folder_names(folders)?;
+        let mut train = SplitSamples::default();
+        let mut ignored_files = 0;
+        for (rank, (folder, name)) in folders.iter().zip(&class_names).enumerate() {
+            let scan = scan_pictures(folder)?;
+            ignored_files += scan.ignored;
+            train.samples.extend(scan.files.into_iter().map(|found| {
+                let key = format!("{name}/{}", found.key);
+                Sample::new(Found { key, ..found }, Some(rank as u32))
+            }));
+        }
+        let mut splits = <[SplitSamples; Split::ALL.len()]>::default();
+        splits[Split::Train as usize] = train;
+        Ok(Self {
+            root,
+            classes,
+            class_names,
+            splits,
+            ignored_files,
+        })
+    }
+
+    /// This dataset with the pictures and masks of two folders as one of its splits: flat or
+    /// nested, paired by their paths without extension. The masks tell the classes, not the folders.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoPictures`], [`Error::MissingMasks`], [`Error::MasksWithoutPicture`], and those of
+    /// [`open`](Self::open) that concern single files.
+    pub fn with_pairs(
+        mut self,
+        split: Split,
+        pictures: &Path,
+        masks: &Path,
+    ) -> Result<Self, Error> {
+        let scan = scan_pictures(pictures)?;
+        self.ignored_files += scan.ignored;
+        let found = scan.files.into_iter();
+        let mut samples: Vec<Sample> = found.map(|found| Sample::new(found, None)).collect();
+        pair_masks(&mut samples, masks)?;
+        self.splits[split as usize] = SplitSamples {
+            samples,
+            has_masks: true,
+        };
+        Ok(self)
+    }
+}
+
+fn check_is_no_tree(root: &Path) -> Result<(), Error> {
+    let has_masks = |split: Split| split.masks(root).is_some_and(|masks| masks.is_dir());
+    if Split::Train.pictures(root).is_dir() && Split::ALL.into_iter().any(has_masks) {
+        let train = Split::Train.pictures(root);
+        return Err(Error::TreeNotFolder {
+            path: root.to_owned(),
+            train,
+        });
+    }
+    Ok(())
+}
+
+/// The last parts of the paths, which go into keys and so must differ.
+fn folder_names(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
+    let mut seen = HashMap::new();
+    let name = |folder: &PathBuf| {
+        let absolute = folder.canonicalize().map_err(Error::io(folder))?;
+        let name = absolute.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| Error::NameNotUtf8 {
+            path: folder.clone(),
+        })?;
+        match seen.insert(name.to_owned(), folder.clone()) {
+            Some(first) => Err(Error::DuplicateStem {
+                first,
+                second: folder.clone(),
+            }),
+            None => Ok(name.to_owned()),
+        }
+    };
+    folders.iter().map(name).collect()
+}

@@ -1,0 +1,68 @@
+//! One picture of a dataset: where it lies, and reading it.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+
+use crate::{
+    Error,
+    pack::PackedPicture,
+    picture::{OddPictures, decode_picture, picture_size, read_picture, size_of},
+    scan::Found,
+};
+
+/// One picture of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// `folder/stem`: the path below the split's folder without the extension, always with `/`.
+    /// Unique within a split; pseudo labels and predictions go by it.
+    pub key: String,
+    /// The picture's file.
+    pub picture: PathBuf,
+    /// The mask's file; `None` for a whole split without masks.
+    pub mask: Option<PathBuf>,
+    /// Rank of the class folder among the class names, so the class id is 1 + this. For
+    /// [`Dataset::open_pictures`] the rank among the folders found; `None` for a loose picture.
+    ///
+    /// This is a label: unsupervised steps must not look at it.
+    pub folder: Option<u32>,
+    /// Where the picture lies in a pack, from which it is then read.
+    pub(crate) packed: Option<PackedPicture>,
+}
+
+impl Sample {
+    pub(crate) fn new(found: Found, folder: Option<u32>) -> Self {
+        Self {
+            key: found.key,
+            picture: found.path,
+            mask: None,
+            folder,
+            packed: None,
+        }
+    }
+
+    /// The picture, from the pack of the dataset if it has one: the same bits as from the file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read_picture`](crate::read_picture), and [`Error::PackFormat`] for a pack that
+    /// was damaged since it was opened.
+    pub fn read_picture(&self, odd: OddPictures) -> Result<RgbImage, Error> {
+        match &self.packed {
+            Some(packed) => decode_picture(&packed.read()?, &self.picture, odd),
+            None => read_picture(&self.picture, odd),
+        }
+    }
+
+    /// Width and height of the picture in pixels, from its header.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`picture_size`](crate::picture_size), and [`Error::PackFormat`].
+    pub fn picture_size(&self) -> Result<(usize, usize), Error> {
+        match &self.packed {
+            Some(packed) => size_of(&packed.read()?, &self.picture),
+            None => picture_size(&self.picture),
+        }
+    }
+}
