@@ -8,6 +8,10 @@ use crate::Noise;
 /// How far the noise outweighs the distance between two groups, for each column.
 const SPREAD: f32 = 8.0;
 
+/// The column that varies half as much as the first. Later ones vary less and less, as the principal
+/// components of embeddings do: rows that vary alike in 2048 columns never leave their first cluster.
+const HALF_COLUMN: f32 = 16.0;
+
 /// Unit rows around random centres, part by part: what a clustering of picture embeddings sees.
 ///
 /// The groups overlap, so that k-means does not come to rest within a few iterations.
@@ -38,12 +42,15 @@ impl Mixture {
     ///
     /// - output: `[points, dim]`
     pub fn rows(&mut self, points: usize) -> Array2<f32> {
+        let size = |column: usize| HALF_COLUMN / (HALF_COLUMN + column as f32);
+        let sizes: Vec<f32> = (0..self.dim).map(size).collect();
         let mut values = Vec::with_capacity(points * self.dim);
         for _ in 0..points {
             let first = self.noise.below(self.groups) * self.dim;
             let centre = &self.centres[first..first + self.dim];
             let noise = &mut self.noise;
-            values.extend(centre.iter().map(|c| c + noise.uniform(-SPREAD, SPREAD)));
+            let columns = centre.iter().zip(&sizes);
+            values.extend(columns.map(|(c, size)| size * (c + noise.uniform(-SPREAD, SPREAD))));
         }
         let shape = (points, self.dim);
         let mut rows = Array2::from_shape_vec(shape, values).expect("points * dim values");
