@@ -299,8 +299,8 @@ fn rows_in_a_file_give_the_same_bits_as_rows_in_memory() {
     for init in [Init::Random, Init::PlusPlus] {
         let config = KMeansConfig {
             init,
-            restarts: 2,
-            iterations: 6,
+            restarts: 1,
+            iterations: 4,
             ..config(9)
         };
         let resident = fit(points.view(), &config).unwrap();
