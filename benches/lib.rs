@@ -3,11 +3,13 @@
 //! This library holds the data they run on. All of it comes from fixed seeds, so that two runs,
 //! also on two machines, work on the same numbers. How results are kept: `results/README.md`.
 
+mod mixture;
+
+pub use mixture::{Mixture, mixture};
+
 use burn::tensor::{Device, Tensor, TensorData};
 use image::RgbImage;
 use luss_metrics::{IGNORE, LabelMask, OTHER};
-use ndarray::Array2;
-use pixel_attention::kmeans::normalize_rows;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -21,9 +23,6 @@ const OBJECTS: usize = 6;
 
 /// Width of an object's ignored rim, as a share of its squared radius.
 const RIM: f32 = 0.2;
-
-/// How far the noise of [`mixture`] outweighs the distance between two groups, for each column.
-const SPREAD: f32 = 8.0;
 
 /// Random numbers of a seed.
 pub struct Noise(ChaCha8Rng);
@@ -60,27 +59,6 @@ impl Noise {
         let values = self.vector(shape.iter().product(), low, high);
         Tensor::from_data(TensorData::new(values, shape), device)
     }
-}
-
-/// Unit rows around `groups` centres: what a clustering of picture embeddings sees.
-///
-/// The groups overlap, so that k-means does not come to rest within a few iterations.
-///
-/// # Shapes
-///
-/// - output: `[points, dim]`
-pub fn mixture(points: usize, dim: usize, groups: usize) -> Array2<f32> {
-    let mut noise = Noise::new(0);
-    let centres = noise.vector(groups * dim, -1.0, 1.0);
-    let mut values = Vec::with_capacity(points * dim);
-    for _ in 0..points {
-        let first = noise.below(groups) * dim;
-        let centre = &centres[first..first + dim];
-        values.extend(centre.iter().map(|c| c + noise.uniform(-SPREAD, SPREAD)));
-    }
-    let mut rows = Array2::from_shape_vec((points, dim), values).expect("points * dim values");
-    normalize_rows(&mut rows);
-    rows
 }
 
 /// A mask of [`PICTURE_PX`] with a few objects of `classes` classes, each in an ignored rim.

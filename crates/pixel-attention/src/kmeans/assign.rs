@@ -89,17 +89,18 @@ impl Assigner {
         Scratch { packed, partial }: &mut Scratch,
     ) {
         let length = self.block * self.dim;
-        let points = match self.packed.is_empty() {
-            false => &self.packed[block * length..(block + 1) * length],
+        let (points, next) = match self.packed.is_empty() {
+            false => self.packed[block * length..].split_at(length),
             true => {
                 packed.resize(length, 0.0);
                 pack_points(rows, self.dim, packed);
-                packed
+                (&packed[..], &[][..])
             }
         };
         let mut found = [0u32; MAX_BLOCK];
         self.arch.dispatch(Nearest {
             points,
+            next,
             table,
             partial,
             labels: &mut found[..self.block],

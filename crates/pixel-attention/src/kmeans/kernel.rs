@@ -8,15 +8,16 @@
 //! depend on the width of the registers.
 //!
 //! Many columns are taken in slices ([`SLICE_COLUMNS`]), so that a block's slice stays in the
-//! second-level cache for all centroids; only then are partial scores put aside.
+//! first-level cache for all centroids, while the next one is fetched; partial scores are put aside.
 
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 /// Centroids whose scores are in registers at a time.
 pub(super) const GROUP: usize = 6;
 
-/// Columns of one slice: 64 points of it are 128 KiB.
-pub(super) const SLICE_COLUMNS: usize = 512;
+/// Columns of one slice: 64 points of it are 16 KiB, a third of a first-level cache.
+pub(super) const SLICE_COLUMNS: usize = 64;
 
 /// The most points of a block, on any machine.
 pub(super) const MAX_BLOCK: usize = 64;
@@ -82,11 +83,10 @@ impl CentroidTable {
     fn new(rows: &[f32], dim: usize, offset: impl Fn(&[f32]) -> f32) -> Self {
         let groups = (rows.len() / dim).div_ceil(GROUP);
         let mut packed = vec![0.0; groups * GROUP * dim];
-        for (centroid, row) in rows.chunks_exact(dim).enumerate() {
-            for (column, &value) in row.iter().enumerate() {
-                packed[place(centroid, column, groups, dim)] = value;
-            }
-        }
+        let slices = packed.par_chunks_mut(groups * GROUP * SLICE_COLUMNS);
+        slices.enumerate().for_each(|(slice, packed)| {
+            pack_centroids(rows, dim, slice * SLICE_COLUMNS, groups, packed);
+        });
         let mut offsets: Vec<f32> = rows.chunks_exact(dim).map(offset).collect();
         offsets.resize(groups * GROUP, f32::INFINITY);
         Self {
@@ -106,18 +106,24 @@ impl CentroidTable {
     }
 }
 
-/// Where a value of a centroid lies in the packed table.
-fn place(centroid: usize, column: usize, groups: usize, dim: usize) -> usize {
-    let first = column / SLICE_COLUMNS * SLICE_COLUMNS;
-    let columns = SLICE_COLUMNS.min(dim - first);
-    let before = first * groups + centroid / GROUP * columns;
-    (before + column - first) * GROUP + centroid % GROUP
+/// Columns `first..` of all centroids: group by group, `[columns, GROUP]`.
+fn pack_centroids(rows: &[f32], dim: usize, first: usize, groups: usize, packed: &mut [f32]) {
+    let columns = packed.len() / (groups * GROUP);
+    for (centroid, row) in rows.chunks_exact(dim).enumerate() {
+        let group = &mut packed[centroid / GROUP * columns * GROUP..];
+        let places = group.iter_mut().skip(centroid % GROUP).step_by(GROUP);
+        for (place, &value) in places.zip(&row[first..first + columns]) {
+            *place = value;
+        }
+    }
 }
 
 /// The nearest centroid of each point of a packed block; of equal ones the first.
 pub(super) struct Nearest<'a> {
     /// The block, see [`pack_points`].
     pub(super) points: &'a [f32],
+    /// The block that will be asked for next, if it is packed already.
+    pub(super) next: &'a [f32],
     pub(super) table: &'a CentroidTable,
     /// Partial scores, if the columns fill more than one slice.
     pub(super) partial: &'a mut Vec<f32>,
@@ -153,11 +159,18 @@ impl Nearest<'_> {
         }
         let (points, _) = S::as_simd_f32s(self.points);
         let mut packed = &table.packed[..];
+        let slice_values = slice_length * V * S::F32_LANES;
         for (slice, points) in points.chunks(slice_length * V).enumerate() {
+            let behind = (slice + 1) * slice_values;
+            let upcoming = self.points.get(behind..).filter(|rest| !rest.is_empty());
+            let upcoming = upcoming.unwrap_or(self.next);
+            let upcoming = &upcoming[..slice_values.min(upcoming.len())];
+            let mut upcoming = upcoming.chunks(slice_values.div_ceil(table.groups()));
             let group_length = points.len() / V * GROUP;
             let (here, rest) = packed.split_at(table.groups() * group_length);
             packed = rest;
             for (group, centroids) in here.chunks_exact(group_length).enumerate() {
+                upcoming.next().into_iter().for_each(prefetch);
                 let kept = group * group_scores..(group + 1) * group_scores;
                 let before = match slice {
                     0 => [[simd.splat_f32s(0.0); V]; GROUP],
@@ -174,6 +187,22 @@ impl Nearest<'_> {
         let (labels, _) = S::as_mut_simd_u32s(self.labels);
         labels.copy_from_slice(&largest.labels);
     }
+}
+
+/// Brings values closer that will be needed soon; a hint without effect on any result.
+#[inline(always)]
+fn prefetch(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(16) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that the program could see, and the line exists.
+        #[allow(unsafe_code)]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
 
 /// Adds `x_k · c_k` for all columns k of a slice, in their order.
@@ -282,6 +311,7 @@ mod tests {
             let mut labels = vec![u32::MAX; width];
             arch.dispatch(Nearest {
                 points: &packed,
+                next: &[],
                 table: &CentroidTable::by_distance(&centroids, dim),
                 partial: &mut Vec::new(),
                 labels: &mut labels,

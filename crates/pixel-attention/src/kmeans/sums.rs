@@ -98,17 +98,18 @@ impl<'a> ClusterSums<'a> {
 
     /// The mean of each cluster, `[clusters, D]`; zero without points.
     pub(super) fn means(&self) -> Array2<f32> {
-        let clusters = self
-            .sums
-            .chunks(self.dim)
-            .zip(&self.counts)
-            .zip(&self.masses);
-        let means = clusters.flat_map(|((sums, &count), &mass)| {
+        let (clusters, dim) = (self.counts.len(), self.dim);
+        let mut means = Array2::zeros((clusters, dim));
+        let rows = means.as_slice_mut().expect("standard layout");
+        let rows = rows.par_chunks_mut(dim).zip(self.sums.par_chunks(dim));
+        let sizes = self.counts.par_iter().zip(&self.masses);
+        rows.zip(sizes).for_each(|((mean, sums), (&count, &mass))| {
             let mass = if count == 0 { f64::INFINITY } else { mass };
-            sums.iter().map(move |sum| (sum / mass) as f32)
+            for (mean, sum) in mean.iter_mut().zip(sums) {
+                *mean = (sum / mass) as f32;
+            }
         });
-        let shape = (self.counts.len(), self.dim);
-        Array2::from_shape_vec(shape, means.collect()).expect("clusters x dim")
+        means
     }
 
     /// Points of each cluster.
@@ -121,11 +122,13 @@ impl<'a> ClusterSums<'a> {
     /// `squared_norms` is the first of the three.
     pub(super) fn inertia(&self, centroids: ArrayView2<f32>, squared_norms: f64) -> f64 {
         let centroids = centroids.as_slice().expect("standard layout");
-        let sums = self.sums.chunks(self.dim).zip(&self.masses);
-        let explained: f64 = sums
-            .zip(centroids.chunks(self.dim))
+        let sums = self.sums.par_chunks(self.dim).zip(&self.masses);
+        let explained: Vec<f64> = sums
+            .zip(centroids.par_chunks(self.dim))
             .map(|((sums, &mass), c)| 2.0 * product_f64(c, sums) - mass * squared_norm_f64(c))
-            .sum();
+            .collect();
+        // One after the other, whatever the threads.
+        let explained: f64 = explained.iter().sum();
         (squared_norms - explained).max(0.0)
     }
 }
