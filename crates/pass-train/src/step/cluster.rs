@@ -4,18 +4,15 @@ use std::time::Instant;
 
 use imagenet_s::Split;
 use luss_metrics::{cluster_accuracy, normalized_mutual_information};
-use ndarray::Array2;
 use pixel_attention::{
-    attention_net::AttentionNet,
     centroids::write_centroids,
-    kmeans::{self, KMeansConfig, normalize_rows},
+    kmeans::{self, KMeansConfig},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
-    inference::{Shape, for_each_batch},
-    step::attention::tuned_net,
+    step::{attention::tuned_net, embeddings::embeddings},
 };
 
 /// What the step leaves in `done/cluster.json`: the winning run, and how it agrees with the folder
@@ -71,31 +68,6 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let summary = summarize(context, &run, started.elapsed().as_secs_f64());
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
-}
-
-/// The L2-normalised, attention-pooled embedding of every training picture.
-fn embeddings(context: &Context, net: &mut AttentionNet) -> Result<Array2<f32>, Error> {
-    let section = &context.file.cluster;
-    let shape = Shape::Center(section.resize, section.crop);
-    let mut values: Vec<f32> = Vec::new();
-    let mut width = 0;
-    for_each_batch(
-        context,
-        "embed",
-        Split::Train,
-        shape,
-        section.batch,
-        |_, pictures| {
-            let pooled = net.cluster_embedding(pictures);
-            width = pooled.dims()[1];
-            values.extend(pooled.into_data().iter::<f32>());
-            Ok(())
-        },
-    )?;
-    let shape = (values.len() / width, width);
-    let mut points = Array2::from_shape_vec(shape, values).expect("whole rows were pushed");
-    normalize_rows(&mut points);
-    Ok(points)
 }
 
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {

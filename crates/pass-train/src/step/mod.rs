@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod cluster;
 pub mod distance;
+mod embeddings;
 pub mod evaluate;
 pub mod finetune;
 pub mod labels;
