@@ -18,13 +18,14 @@ use std::{
 use luss_metrics::IGNORE;
 
 use self::format::{
-    BYTES_PER_PIXEL, Entry, HEADER_BYTES, footer, header, index_bytes, labels_from_bytes, read_at,
+    BYTES_PER_PIXEL, Entry, HEADER_BYTES, footer, header, index_bytes, labels_from_bytes,
     read_header, read_index,
 };
 use crate::{
     error::{Error, Result},
     label_generation::FeatureLabels,
     partial_file::PartialFile,
+    read_at::read_at,
 };
 
 /// Writes a label store, picture by picture.

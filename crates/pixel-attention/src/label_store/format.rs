@@ -5,6 +5,7 @@ use std::{fs::File, path::Path};
 use crate::{
     error::{Error, Result},
     label_generation::FeatureLabels,
+    read_at::read_at,
 };
 
 const MAGIC: [u8; 8] = *b"LUSSLBLS";
@@ -169,22 +170,4 @@ pub(super) fn labels_from_bytes(entry: &Entry, bytes: &[u8]) -> FeatureLabels {
             .map(|&four| f32::from_le_bytes(four))
             .collect(),
     }
-}
-
-/// Reads without moving a shared position, so that threads do not disturb each other.
-pub(super) fn read_at(file: &File, path: &Path, offset: u64, bytes: &mut [u8]) -> Result<()> {
-    read_exact_at(file, path, offset, bytes).map_err(|e| Error::io("read", path, e))
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, _: &Path, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(not(unix))]
-fn read_exact_at(_: &File, path: &Path, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut own = File::open(path)?;
-    own.seek(SeekFrom::Start(offset))?;
-    own.read_exact(bytes)
 }
