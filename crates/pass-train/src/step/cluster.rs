@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
-    step::{attention::tuned_net, embeddings::embeddings},
+    step::{
+        embeddings::{embeddings, with_rows},
+        restarts::best_restart,
+    },
 };
 
 /// What the step leaves in `done/cluster.json`: the winning run, and how it agrees with the folder
@@ -31,8 +34,11 @@ pub struct ClusterSummary {
     pub seconds: f64,
 }
 
-/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/centroids.npy` and
-/// `cluster/assignments.json`.
+/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/embeddings.npy`,
+/// `cluster/centroids.npy` and `cluster/assignments.json`.
+///
+/// A killed process is followed by one that goes on with the next batch of pictures, or with the
+/// next restart, and ends with the same bits.
 ///
 /// # Errors
 ///
@@ -40,8 +46,8 @@ pub struct ClusterSummary {
 /// classes; else from data, k-means or the disk.
 pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let started = Instant::now();
+    context.run.require(Step::Cluster, Step::TuneAttention)?;
     context.run.begin(Step::Cluster)?;
-    let mut net = tuned_net(context, Step::Cluster)?;
     let clusters = usize::from(context.data.classes());
     let pictures = context.data.samples(Split::Train).len();
     if pictures < clusters {
@@ -53,7 +59,7 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
             remedy: "add pictures or ask for fewer classes",
         });
     }
-    let points = embeddings(context, &mut net)?;
+    let points = embeddings(context)?;
     let section = &context.file.cluster;
     let config = KMeansConfig {
         iterations: section.iterations,
@@ -61,7 +67,9 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         seed: context.file.seed,
         ..KMeansConfig::new(clusters)
     };
-    let run = kmeans::fit(points.view(), &config)?;
+    let run = with_rows(&points, section.memory_mib, |rows| {
+        best_restart(context, rows, &config)
+    })?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
     write_assignments(context, &run.assignments)?;

@@ -9,6 +9,7 @@ pub mod finetune;
 pub mod labels;
 pub mod predict;
 pub mod pretrain;
+mod restarts;
 pub mod threshold;
 
 /// A step of the pipeline.
