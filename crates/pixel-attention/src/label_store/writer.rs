@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File},
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     label_generation::FeatureLabels,
+    partial_file::open_locked,
 };
 
 /// Bytes of the store, bytes of the index, pictures: what the cursor counts.
@@ -75,8 +76,8 @@ impl LabelStoreWriter {
 
     fn open(path: &Path, format: LabelFormat) -> Result<Self> {
         let place = Place::of(path);
-        let labels = place.open_locked()?;
-        let cursor = open(&place.cursor).map_err(|e| Error::io("write", &place.cursor, e))?;
+        let labels = open_locked(&place.partial)?;
+        let cursor = open_locked(&place.cursor)?;
         Ok(Self {
             labels: BufWriter::with_capacity(1 << 20, labels),
             cursor,
@@ -294,18 +295,6 @@ impl Place {
         }
     }
 
-    fn open_locked(&self) -> Result<File> {
-        let file = open(&self.partial).map_err(|e| Error::io("write", &self.partial, e))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                let e = io::Error::other("another process is writing it; wait for it or end it");
-                Err(Error::io("write", &self.partial, e))
-            }
-            Err(TryLockError::Error(e)) => Err(Error::io("write", &self.partial, e)),
-        }
-    }
-
     fn written<T>(&self, result: io::Result<T>) -> Result<T> {
         result.map_err(|e| Error::io("write", &self.partial, e))
     }
@@ -313,12 +302,6 @@ impl Place {
     fn read<T>(&self, result: io::Result<T>) -> Result<T> {
         result.map_err(|e| Error::io("read", &self.partial, e))
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false);
-    options.open(path)
 }
 
 /// The next `count` bytes; `None` if the file ends before.
