@@ -136,18 +136,22 @@ pub fn generate(
 
 /// Ids `1..=C`, `[batch, height * width]` flattened.
 fn nearest_centroid_ids(features: Tensor<4>, centroids: ArrayView2<f32>) -> Result<Vec<u16>> {
-    let [batch, channels, height, width] = features.dims();
-    let directions = unit_rows(centroids);
-    let directions = TensorData::new(directions, [1, centroids.nrows(), channels]);
-    let directions = Tensor::<3>::from_data(directions, &features.device());
-    let pixels = features.reshape([batch, channels, height * width]);
-    let similarity = directions.matmul(pixels); // [batch, C, height * width]
+    let similarity = similarities(features, centroids);
     let nearest = similarity.argmax(1).try_into_vec_as::<i32>();
     let nearest = nearest.map_err(|e| Error::Device {
         what: "ids",
         reason: e.to_string(),
     })?;
     Ok(nearest.into_iter().map(|index| index as u16 + 1).collect())
+}
+
+/// Products of every pixel with the re-normalised centroids, `[batch, C, height * width]`.
+pub(crate) fn similarities(features: Tensor<4>, centroids: ArrayView2<f32>) -> Tensor<3> {
+    let [batch, channels, height, width] = features.dims();
+    let directions = unit_rows(centroids);
+    let directions = TensorData::new(directions, [1, centroids.nrows(), channels]);
+    let directions = Tensor::<3>::from_data(directions, &features.device());
+    directions.matmul(features.reshape([batch, channels, height * width]))
 }
 
 /// Rows divided by max(length, 1e-12).

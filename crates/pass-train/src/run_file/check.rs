@@ -5,7 +5,7 @@ use pixel_attention::row_file::Element;
 
 use crate::{
     Error,
-    run_file::{OptimSection, RunFile, Source, SwappedSection, ThresholdRule},
+    run_file::{Inference, OptimSection, RunFile, Source, SwappedSection, ThresholdRule},
 };
 
 /// Collects the first impossible value of a run file.
@@ -195,6 +195,14 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
         "must be at least 16",
     )?;
     check.positive(file.predict.batch, "predict.batch")?;
+    if let Inference::Cam { threshold, .. } = file.predict.inference {
+        check.that(
+            (0.0..=1.0).contains(&threshold),
+            "predict.inference.cam.threshold",
+            threshold,
+            "must lie in 0..=1",
+        )?;
+    }
     check.positive(
         file.distance_matching.neighbours,
         "distance_matching.neighbours",

@@ -1,13 +1,32 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
 //! `distance_matching`.
 
-use pixel_attention::row_file::Element;
+use pixel_attention::{cam::CamNormalization, distance_matching::Voting, row_file::Element};
 use serde::{Deserialize, Serialize};
+
+/// What is clustered, and how labels follow from the clusters (table X (a) of the paper).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelWay {
+    /// Attended embeddings of pictures; every pixel takes the nearest centroid, and is OTHER where
+    /// its attention is low. The method.
+    #[default]
+    PixelAttention,
+    /// Plain embeddings of pictures; the picture takes one centroid, and is OTHER where the
+    /// activation map of that is low.
+    ImageLevel,
+    /// The pixels of the feature maps; every pixel takes the nearest centroid, none is OTHER.
+    PixelLevel,
+}
 
 /// Step 2.2: k-means of the attended embeddings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterSection {
+    /// What is clustered, and how the labels of steps 2.3 and 2.4 follow.
+    pub way: LabelWay,
+    /// How the activation maps of `way = "image_level"` are scaled to 0..1.
+    pub cam: CamNormalization,
     /// Restarts; the best run wins whole.
     pub restarts: usize,
     /// Lloyd iterations of each.
@@ -28,6 +47,8 @@ pub struct ClusterSection {
 impl Default for ClusterSection {
     fn default() -> Self {
         Self {
+            way: LabelWay::PixelAttention,
+            cam: CamNormalization::MinMax,
             restarts: 30,
             iterations: 20,
             resize: 256,
@@ -75,6 +96,25 @@ pub struct PredictSection {
     pub longer_side_cap: usize,
     /// How `labels/` stores the attention: `float32`, or `float16` for two thirds of the disk.
     pub attention: Element,
+    /// How step 4 makes labels of logits.
+    pub inference: Inference,
+}
+
+/// How step 4 makes labels of logits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Inference {
+    /// The largest logit of every pixel, OTHER being one of them.
+    #[default]
+    ArgMax,
+    /// The category of the largest mean logit, where its scaled map reaches `threshold`
+    /// (equations 15 and 16 of the paper); OTHER elsewhere.
+    Cam {
+        /// How the map is scaled to 0..1.
+        normalization: CamNormalization,
+        /// Activation below this is OTHER, 0..=1.
+        threshold: f32,
+    },
 }
 
 impl Default for PredictSection {
@@ -84,6 +124,7 @@ impl Default for PredictSection {
             batch: 8,
             longer_side_cap: 1000,
             attention: Element::Float32,
+            inference: Inference::ArgMax,
         }
     }
 }
@@ -96,6 +137,8 @@ pub struct DistanceMatchingSection {
     pub neighbours: usize,
     /// Temperature of the votes.
     pub temperature: f64,
+    /// `weighted` as the published code, or `plain`: one neighbour, one vote.
+    pub voting: Voting,
 }
 
 impl Default for DistanceMatchingSection {
@@ -103,6 +146,7 @@ impl Default for DistanceMatchingSection {
         Self {
             neighbours: 10,
             temperature: 0.07,
+            voting: Voting::Weighted,
         }
     }
 }

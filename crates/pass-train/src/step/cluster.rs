@@ -7,13 +7,14 @@ use luss_metrics::{cluster_accuracy, normalized_mutual_information};
 use pixel_attention::{
     centroids::write_centroids,
     kmeans::{self, KMeansConfig},
+    rows::Rows,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
     step::{
-        embeddings::{embeddings, with_rows},
+        embeddings::{PictureMeans, embeddings, rows_each, with_rows},
         restarts::best_restart,
     },
 };
@@ -68,7 +69,8 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         ..KMeansConfig::new(clusters)
     };
     let run = with_rows(&points, section.memory_mib, |rows| {
-        best_restart(context, rows, &config)
+        let run = best_restart(context, rows, &config)?;
+        of_pictures(run, rows, rows_each(context))
     })?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
@@ -76,6 +78,16 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let summary = summarize(context, &run, started.elapsed().as_secs_f64());
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
+}
+
+/// The run with one assignment for each picture, also where each has several rows: that of their
+/// mean.
+fn of_pictures(run: kmeans::Run, rows: &dyn Rows, each: usize) -> Result<kmeans::Run, Error> {
+    if each == 1 {
+        return Ok(run);
+    }
+    let assignments = kmeans::assign(&PictureMeans { rows, each }, run.centroids.view())?;
+    Ok(kmeans::Run { assignments, ..run })
 }
 
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {

@@ -9,8 +9,9 @@ use std::{path::Path, time::Instant};
 use imagenet_s::{Split, picture_size, remove_torn_masks, write_mask};
 use pixel_attention::{
     attention_net::AttentionNet,
+    cam::image_level_labels,
     centroids::read_centroids,
-    label_generation,
+    label_generation::generate,
     label_store::{LabelFormat, LabelStore, LabelStoreWriter, remove_cursor},
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ use crate::{
     Context, Error, Progress, Step,
     cursor::Cursor,
     inference::{Pass, Shape, for_each_batch},
+    run_file::LabelWay,
     step::{attention::tuned_net, threshold::chosen_threshold},
 };
 
@@ -101,7 +103,14 @@ fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Resul
     let mut batches = 0;
     for_each_batch(context, &pass, |pictures, tensor| {
         let (features, attention) = net.label_features(tensor);
-        let labels = label_generation::generate(features, attention, centroids.view())?;
+        let centroids = centroids.view();
+        let labels = match context.file.cluster.way {
+            LabelWay::PixelAttention => generate(features, attention, centroids)?,
+            LabelWay::ImageLevel => {
+                image_level_labels(features, centroids, context.file.cluster.cam)?
+            }
+            LabelWay::PixelLevel => generate(features, attention.ones_like(), centroids)?,
+        };
         for (picture, labels) in pictures.iter().zip(labels) {
             writer.push(&samples[picture.index].key, &labels)?;
         }
@@ -126,19 +135,19 @@ fn foreground_share(context: &Context, store: &LabelStore, threshold: f32) -> Re
 
 fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {
     let store = ensure_store(context, Step::GenerateLabels, split)?;
-    let cursor = Cursor::open(context, Step::GenerateLabels, split.name())?;
+    let mut cursor = Cursor::of_step(context, Step::GenerateLabels, split.name())?;
     let folder = context.run.masks("pseudo_labels", split.name());
-    write_masks(context, &store, split, threshold, &folder, cursor)
+    write_masks(context, &store, split, threshold, &folder, &mut cursor)
 }
 
 /// Writes the full-size masks of a split from the first that `cursor` does not count on.
-fn write_masks(
+pub(super) fn write_masks(
     context: &Context,
     store: &LabelStore,
     split: Split,
     threshold: f32,
     folder: &Path,
-    mut cursor: Cursor,
+    cursor: &mut Cursor,
 ) -> Result<(), Error> {
     remove_torn_masks(folder)?;
     let samples = context.data.samples(split);
@@ -158,5 +167,5 @@ fn write_masks(
         progress.advance(1);
     }
     progress.finish();
-    cursor.finish()
+    cursor.store()
 }
