@@ -144,13 +144,13 @@ fn a_cursor_that_does_not_fit_is_refused() {
     };
     stop();
     let refused = LabelStoreWriter::resume(&path, LabelFormat::new(49));
-    let error = refused.err().expect("other classes").to_string();
+    let error = refused.expect_err("other classes").to_string();
     assert!(error.contains("other classes"), "{error}");
     let partial = folder.path().join("train.labels.partial");
     let bytes = std::fs::read(&partial).unwrap();
     std::fs::write(&partial, &bytes[..bytes.len() - 1]).unwrap();
     let refused = LabelStoreWriter::resume(&path, LabelFormat::new(50));
-    let error = refused.err().expect("cut short").to_string();
+    let error = refused.expect_err("cut short").to_string();
     assert!(error.contains("train.labels.cursor"), "{error}");
 }
 
@@ -160,7 +160,7 @@ fn two_writers_of_one_store_are_refused() {
     let path = folder.path().join("train.labels");
     let first = LabelStoreWriter::create(&path, LabelFormat::new(50)).unwrap();
     let second = LabelStoreWriter::resume(&path, LabelFormat::new(50));
-    let error = second.err().expect("locked").to_string();
+    let error = second.expect_err("locked").to_string();
     assert!(error.contains("another process"), "{error}");
     drop(first);
 }
