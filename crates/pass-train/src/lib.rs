@@ -22,6 +22,7 @@ mod check_data;
 mod checkpoints;
 mod context;
 pub mod controls;
+mod cursor;
 mod error;
 mod inference;
 pub mod log;

@@ -6,9 +6,10 @@
 //! log.jsonl             one line per logged iteration
 //! done/STEP.json        a finished step
 //! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-EPOCH/ on the way
-//! cluster/              centroids.npy, assignments.json
+//! cluster/              embeddings.npy, centroids.npy, assignments.json; restarts/ on the way
 //! threshold.json        the curve and the chosen threshold
 //! labels/               pseudo labels at feature resolution, one file a split
+//! progress/STEP/        how far a step that writes masks has come, until it has finished
 //! pseudo_labels/ fine_tuned/ distance_matching/   SPLIT/FOLDER/PICTURE.png
 //! match.json            generated id -> class, of the fine-tuned predictions
 //! evaluation/           RESULT.json: the scores of every class
@@ -63,6 +64,9 @@ impl RunDir {
 
     /// Stores the run file, unless an earlier start has.
     pub(crate) fn start(&self, file: &RunFile) -> Result<(), Error> {
+        for step in Step::ALL.into_iter().filter(|&step| self.is_done(step)) {
+            self.remove_cursors(step)?;
+        }
         let path = self.run_file();
         if path.exists() {
             return Ok(());
@@ -146,6 +150,21 @@ impl RunDir {
         self.step_dir(Step::Cluster).join("centroids.npy")
     }
 
+    /// `embeddings.npy`: what step 2.2 clusters, one row for each training picture, in their order.
+    pub fn embeddings(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("embeddings.npy")
+    }
+
+    /// The finished restarts of an unfinished clustering.
+    pub(crate) fn restarts(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("restarts")
+    }
+
+    /// The counts of what an unfinished step has written.
+    pub(crate) fn progress(&self, step: Step) -> PathBuf {
+        self.root.join("progress").join(step.name())
+    }
+
     /// The pseudo labels of a split, at feature resolution.
     pub fn labels(&self, split: &str) -> PathBuf {
         self.root.join("labels").join(format!("{split}.labels"))
@@ -153,10 +172,12 @@ impl RunDir {
 
     /// The masks of a result: `RESULT/SPLIT/KEY.png`.
     pub fn mask(&self, result: &str, split: &str, key: &str) -> PathBuf {
-        self.root
-            .join(result)
-            .join(split)
-            .join(format!("{key}.png"))
+        self.masks(result, split).join(format!("{key}.png"))
+    }
+
+    /// The folder of the masks of a result.
+    pub(crate) fn masks(&self, result: &str, split: &str) -> PathBuf {
+        self.root.join(result).join(split)
     }
 
     /// A file at the top of the run.
@@ -178,28 +199,58 @@ impl RunDir {
         self.done_mark(step).exists()
     }
 
-    /// Begins a step anew: what later steps made of its former result no longer counts.
+    /// Begins a step: what later steps made of its former result no longer counts, nor what they
+    /// had begun to make. The step itself goes on where it was stopped, unless it had finished.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn begin(&self, step: Step) -> Result<(), Error> {
-        for stale in step.and_dependents() {
+        let dependents = step.and_dependents();
+        for &stale in &dependents[1..] {
             remove_if_there(&self.done_mark(stale), fs::remove_file)?;
+            self.forget_progress(stale)?;
         }
-        if step.and_dependents().contains(&Step::Cluster) {
-            remove_if_there(&self.root.join("labels"), fs::remove_dir_all)?;
+        if self.is_done(step) {
+            // The mark goes last: until then the next start repeats this.
+            self.forget_progress(step)?;
+            remove_if_there(&self.done_mark(step), fs::remove_file)?;
         }
         Ok(())
     }
 
-    /// Marks a step as finished; last of all that it writes.
+    /// Removes what an unfinished step goes on from.
+    fn forget_progress(&self, step: Step) -> Result<(), Error> {
+        if step == Step::Cluster {
+            remove_if_there(&self.root.join("labels"), fs::remove_dir_all)?;
+            for name in ["embeddings.npy", "embeddings.npy.partial"] {
+                remove_if_there(&self.step_dir(step).join(name), fs::remove_file)?;
+            }
+        }
+        self.remove_cursors(step)
+    }
+
+    /// Removes what only counts until a step has finished.
+    fn remove_cursors(&self, step: Step) -> Result<(), Error> {
+        if step == Step::Cluster {
+            remove_if_there(&self.restarts(), fs::remove_dir_all)?;
+        }
+        let cursors = self.progress(step);
+        remove_if_there(&cursors, fs::remove_dir_all)?;
+        // Stays while another step has cursors there.
+        let _ = fs::remove_dir(cursors.parent().expect("below the run"));
+        Ok(())
+    }
+
+    /// Marks a step as finished, after all that it writes; then removes what it would have gone on
+    /// from.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn finish(&self, step: Step, summary: &impl Serialize) -> Result<(), Error> {
-        self.write_json(&self.done_mark(step), summary)
+        self.write_json(&self.done_mark(step), summary)?;
+        self.remove_cursors(step)
     }
 
     /// What a finished step had to tell.
@@ -273,12 +324,18 @@ fn remove_if_there(
     }
 }
 
-/// The settings that decide a result: all but the number of threads.
+/// The settings that decide a result: all but the number of threads and the memory.
 fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
     let mut table: toml::Table = toml::from_str(run_file)?;
-    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
-        for key in ["workers", "pack", "pretrain_pack"] {
-            data.remove(key);
+    const FREE: [(&str, &str); 4] = [
+        ("data", "workers"),
+        ("data", "pack"),
+        ("data", "pretrain_pack"),
+        ("cluster", "memory_mib"),
+    ];
+    for (section, key) in FREE {
+        if let Some(section) = table.get_mut(section).and_then(toml::Value::as_table_mut) {
+            section.remove(key);
         }
     }
     Ok(table)
@@ -313,86 +370,4 @@ fn first_difference(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run_file(text: &str) -> RunFile {
-        RunFile::parse(text, "test", &[]).unwrap()
-    }
-
-    #[test]
-    fn a_run_directory_of_another_run_file_is_refused_by_key() {
-        let dir = tempfile::tempdir().unwrap();
-        RunDir::open(dir.path(), &run_file("seed = 1")).unwrap();
-        let error = RunDir::open(dir.path(), &run_file("seed = 2"))
-            .unwrap_err()
-            .to_string();
-        for fragment in ["seed", "1 there", "2 here", "--run"] {
-            assert!(error.contains(fragment), "no {fragment:?} in {error:?}");
-        }
-    }
-
-    #[test]
-    fn another_number_of_threads_is_the_same_run() {
-        let dir = tempfile::tempdir().unwrap();
-        RunDir::open(dir.path(), &run_file("[data]\nworkers = 1")).unwrap();
-        RunDir::open(dir.path(), &run_file("[data]\nworkers = 2")).unwrap();
-        RunDir::open(dir.path(), &run_file("[data]\npack = \"a.pack\"")).unwrap();
-    }
-
-    #[test]
-    fn the_same_run_file_goes_on() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = run_file("[pretrain]\nepochs = 3");
-        RunDir::open(dir.path(), &file).unwrap();
-        let run = RunDir::open(dir.path(), &file).unwrap();
-        assert!(!run.is_done(Step::Pretrain));
-        run.finish(Step::Pretrain, &"fine").unwrap();
-        assert!(run.is_done(Step::Pretrain));
-    }
-
-    #[test]
-    fn an_unwritable_run_directory_is_an_error_with_its_path() {
-        let dir = tempfile::tempdir().unwrap();
-        let blocked = dir.path().join("file");
-        fs::write(&blocked, "not a folder").unwrap();
-        let error = RunDir::open(&blocked.join("run"), &run_file(""))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("file/run") && error.contains("may write"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_step_that_begins_anew_unmakes_what_followed_from_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let run = RunDir::open(dir.path(), &run_file("")).unwrap();
-        for step in Step::ALL {
-            run.finish(step, &"fine").unwrap();
-        }
-        fs::create_dir_all(run.root().join("labels")).unwrap();
-        run.begin(Step::Cluster).unwrap();
-        let done: Vec<Step> = Step::ALL
-            .into_iter()
-            .filter(|&step| run.is_done(step))
-            .collect();
-        assert_eq!(done, &Step::ALL[..4]);
-        assert!(!run.root().join("labels").exists());
-    }
-
-    #[test]
-    fn a_step_before_its_time_names_what_is_missing() {
-        let dir = tempfile::tempdir().unwrap();
-        let run = RunDir::open(dir.path(), &run_file("")).unwrap();
-        let error = run
-            .require(Step::Cluster, Step::TuneAttention)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("`cluster`") && error.contains("`tune_attention`"),
-            "{error}"
-        );
-    }
-}
+mod tests;

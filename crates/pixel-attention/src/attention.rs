@@ -30,9 +30,20 @@ pub const UPSAMPLING: usize = 4;
 pub struct PixelAttentionConfig {
     /// Channels `D` of the feature map.
     pub channels: usize,
+    /// One attention for all channels, as table X (c) compares; `false` is one for each.
+    pub shared: bool,
 }
 
-/// Convolution 1×1, norm, ReLU, convolution 1×1, norm, `+ τ`, sigmoid; `D` channels throughout.
+impl PixelAttentionConfig {
+    /// An attention for each of `channels` channels.
+    pub fn new(channels: usize) -> Self {
+        let shared = false;
+        Self { channels, shared }
+    }
+}
+
+/// Convolution 1×1, norm, ReLU, convolution 1×1, norm, `+ τ`, sigmoid; `D` channels throughout, or
+/// one from the second convolution on, if the attention is shared.
 #[derive(Module, Debug)]
 pub struct PixelAttention {
     /// First convolution, with bias.
@@ -43,7 +54,7 @@ pub struct PixelAttention {
     pub conv2: Conv2d,
     /// Norm of `conv2`.
     pub bn2: BatchNorm,
-    /// Learned threshold `τ`, `[1, D, 1, 1]`, initially 0.
+    /// Learned threshold `τ`, `[1, D, 1, 1]` (`[1, 1, 1, 1]` if shared), initially 0.
     pub tau: Param<Tensor<4>>,
 }
 
@@ -62,13 +73,15 @@ pub struct Attended {
 impl PixelAttentionConfig {
     /// Draws the weights.
     pub fn init(&self, stream: &mut WeightStream, device: &Device) -> PixelAttention {
-        let pointwise = Conv2dConfig::new([self.channels, self.channels], [1, 1]);
+        let channels = self.channels;
+        let maps = if self.shared { 1 } else { channels };
+        let pointwise = |maps| Conv2dConfig::new([channels, maps], [1, 1]);
         PixelAttention {
-            conv1: stream.conv2d(&pointwise, device),
-            bn1: BatchNormConfig::new(self.channels).init(device),
-            conv2: stream.conv2d(&pointwise, device),
-            bn2: BatchNormConfig::new(self.channels).init(device),
-            tau: Param::from_tensor(Tensor::zeros([1, self.channels, 1, 1], device)),
+            conv1: stream.conv2d(&pointwise(channels), device),
+            bn1: BatchNormConfig::new(channels).init(device),
+            conv2: stream.conv2d(&pointwise(maps), device),
+            bn2: BatchNormConfig::new(maps).init(device),
+            tau: Param::from_tensor(Tensor::zeros([1, maps, 1, 1], device)),
         }
     }
 }
@@ -109,9 +122,11 @@ impl PixelAttention {
 
     /// Everything behind the first convolution.
     fn attention(&mut self, hidden: Tensor<4>, mode: NormMode) -> Tensor<4> {
+        let shape = hidden.dims();
         let hidden = relu(self.bn1.forward(hidden, mode));
         let logits = self.bn2.forward(self.conv2.forward(hidden), mode);
-        sigmoid(logits + self.tau.val())
+        // A shared attention is the same for every channel.
+        sigmoid(logits + self.tau.val()).expand(shape)
     }
 
     fn conv1_without_bias(&self, features: Tensor<4>) -> Tensor<4> {

@@ -49,12 +49,29 @@ impl AttentionNet {
     /// Takes backbone, projection and prototypes of a pre-trained network and a new attention
     /// whose weights follow from the seed. The other heads are dropped.
     pub fn from_pretrained(pretrained: PretrainNet, seed: u64) -> Self {
+        Self::with_attention(pretrained, seed, PixelAttentionConfig::new)
+    }
+
+    /// The same with one attention for all channels: the alternative of table X (c).
+    pub fn from_pretrained_shared(pretrained: PretrainNet, seed: u64) -> Self {
+        let shared = true;
+        Self::with_attention(pretrained, seed, |channels| PixelAttentionConfig {
+            channels,
+            shared,
+        })
+    }
+
+    fn with_attention(
+        pretrained: PretrainNet,
+        seed: u64,
+        config: impl FnOnce(usize) -> PixelAttentionConfig,
+    ) -> Self {
         let device = pretrained.backbone.conv1.weight.val().device();
         let [channels, _] = pretrained.projection.linear1.weight.dims();
         let stream = &mut WeightStream::new(seed ^ ATTENTION_STREAM);
         let net = name_parameters(Self {
             backbone: pretrained.backbone,
-            attention: PixelAttentionConfig { channels }.init(stream, &device),
+            attention: config(channels).init(stream, &device),
             projection: pretrained.projection,
             prototypes: pretrained.prototypes,
         });
@@ -138,6 +155,19 @@ impl AttentionNet {
         attended_clustering(features, attention)
     }
 
+    /// The features of the backbone's last stage, neither upsampled nor attended; moving statistics.
+    ///
+    /// # Shapes
+    ///
+    /// - `pictures`: `[batch, 3, height, width]`, normalised
+    /// - output: `[batch, D, h, w]`
+    pub fn features(&mut self, pictures: Tensor<4>) -> Tensor<4> {
+        self.backbone
+            .forward(pictures, NormMode::Moving)
+            .into_last()
+            .detach()
+    }
+
     /// What [`crate::label_generation::generate`] takes; moving statistics.
     ///
     /// # Shapes
@@ -155,11 +185,7 @@ impl AttentionNet {
     }
 
     fn attend(&mut self, pictures: Tensor<4>) -> Attended {
-        let features = self
-            .backbone
-            .forward(pictures, NormMode::Moving)
-            .into_last()
-            .detach();
+        let features = self.features(pictures);
         self.attention.attend(features, NormMode::Moving)
     }
 

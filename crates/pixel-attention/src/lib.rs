@@ -12,6 +12,7 @@
 //! | embeddings in a file, written as they are computed | [`row_file`], [`rows`] |
 //! | clustering, cluster centres (2.2) | [`kmeans::fit`], [`centroids`] |
 //! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
+//! | image-level labels, CAM inference (equations 15, 16) | [`cam`] |
 //! | distance matching | [`distance_matching::SupportSet`] |
 //!
 //! The first two work on tensors of any burn device; clustering and distance matching work on the
@@ -37,6 +38,7 @@
 
 pub mod attention;
 pub mod attention_net;
+pub mod cam;
 pub mod centroids;
 pub mod distance_matching;
 pub mod error;

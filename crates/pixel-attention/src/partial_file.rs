@@ -1,12 +1,27 @@
 //! Files that appear under their name only when they are complete.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 use crate::error::{Error, Result};
+
+/// Opens a file that an earlier process may have begun, with its content, for this process alone.
+pub(crate) fn open_locked(path: &Path) -> Result<File> {
+    let refused = |e| Error::io("write", path, e);
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let file = options.open(path).map_err(refused)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::Error(e)) => Err(refused(e)),
+        Err(TryLockError::WouldBlock) => Err(refused(io::Error::other(
+            "another process is writing it; wait for it or end it",
+        ))),
+    }
+}
 
 /// A file that is written under a temporary name in the same folder and renamed by
 /// [`PartialFile::commit`]; dropped before that, it is removed.
@@ -30,10 +45,6 @@ impl PartialFile {
             temporary,
             destination: destination.to_owned(),
         })
-    }
-
-    pub(crate) fn destination(&self) -> &Path {
-        &self.destination
     }
 
     /// Brings the content to the disk and gives the file its name.

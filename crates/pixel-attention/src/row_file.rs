@@ -15,6 +15,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ndarray::Array2;
+
 pub use element::Element;
 pub use writer::RowFileWriter;
 
@@ -33,6 +35,7 @@ pub struct RowFile {
     file: File,
     path: PathBuf,
     element: Element,
+    shape: Vec<usize>,
     count: usize,
     columns: usize,
     /// Offset of the first row.
@@ -47,6 +50,16 @@ impl RowFile {
     /// A file that cannot be read, is of neither format, is cut short, or holds something else
     /// than rows of float32, float16 or bfloat16.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_dense(path)?.two_dimensional()
+    }
+
+    /// As [`RowFile::open`], for an array of two or more dimensions: each of its innermost lines is
+    /// a row. A `.safetensors` file may hold one such tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowFile::open`].
+    pub fn open_dense(path: &Path) -> Result<Self> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("npy") => npy::open(path),
             Some("safetensors") => safetensors::open(path, None),
@@ -64,7 +77,46 @@ impl RowFile {
     /// As [`RowFile::open`]; no tensor of this name, in which case the message lists those there
     /// are.
     pub fn open_tensor(path: &Path, name: &str) -> Result<Self> {
+        Self::open_dense_tensor(path, name)?.two_dimensional()
+    }
+
+    /// As [`RowFile::open_tensor`], for a tensor of two or more dimensions.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowFile::open_tensor`].
+    pub fn open_dense_tensor(path: &Path, name: &str) -> Result<Self> {
         safetensors::open(path, Some(name))
+    }
+
+    fn two_dimensional(self) -> Result<Self> {
+        match self.shape.len() {
+            2 => Ok(self),
+            _ => Err(no_rows(&self.path, &self.shape)),
+        }
+    }
+
+    /// The sizes that the file states; the last is the number of columns, the product of the others
+    /// that of the rows.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// All rows, if k-means of them takes no more than `mib` MiB in memory: it keeps a second copy.
+    /// Its result is the same to the bit whether it is given these or the file.
+    ///
+    /// # Errors
+    ///
+    /// A failed read.
+    pub fn read_within(&self, mib: usize) -> Result<Option<Array2<f32>>> {
+        let bytes = 2 * self.count as u128 * self.columns as u128 * size_of::<f32>() as u128;
+        if bytes > (mib as u128) << 20 {
+            return Ok(None);
+        }
+        let mut all = vec![0.0; self.count * self.columns];
+        self.read(0, &mut all)?;
+        let all = Array2::from_shape_vec((self.count, self.columns), all);
+        Ok(Some(all.expect("as many values as the sizes say")))
     }
 
     /// How the numbers are stored.
@@ -118,15 +170,25 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
     }
 }
 
-/// Rows and columns of a two-dimensional shape.
-fn two_dimensional(path: &Path, shape: &[usize]) -> Result<[usize; 2]> {
-    match *shape {
-        [rows, columns] if columns > 0 => Ok([rows, columns]),
-        _ => Err(unreadable(
-            path,
-            format!("its shape is {shape:?}, but rows have the shape [rows, columns]"),
-        )),
+/// Rows and columns of a shape of two or more dimensions.
+fn rows_and_columns(path: &Path, shape: &[usize]) -> Result<[usize; 2]> {
+    let Some((&columns, outer @ [_, ..])) = shape.split_last() else {
+        return Err(no_rows(path, shape));
+    };
+    let rows = outer
+        .iter()
+        .try_fold(1, |rows: usize, &size| rows.checked_mul(size));
+    match rows {
+        Some(rows) if columns > 0 => Ok([rows, columns]),
+        _ => Err(no_rows(path, shape)),
     }
+}
+
+fn no_rows(path: &Path, shape: &[usize]) -> Error {
+    unreadable(
+        path,
+        format!("its shape is {shape:?}, but rows have the shape [rows, columns]"),
+    )
 }
 
 #[cfg(test)]

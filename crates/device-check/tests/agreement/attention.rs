@@ -15,7 +15,7 @@ use crate::{MAPS, MODES};
 fn pixel_attention_agrees() {
     for mode in MODES {
         assert_agreement(NETWORK, |lab| {
-            let config = PixelAttentionConfig { channels: 6 };
+            let config = PixelAttentionConfig::new(6);
             let attention = config.init(&mut WeightStream::new(8), lab.device());
             let mut attention = lab.module(attention);
             let maps = lab.input("maps", MAPS);
@@ -30,7 +30,7 @@ fn pixel_attention_agrees() {
 #[test]
 fn attended_embeddings_agree() {
     assert_agreement(NETWORK, |lab| {
-        let config = PixelAttentionConfig { channels: 6 };
+        let config = PixelAttentionConfig::new(6);
         let attention = config.init(&mut WeightStream::new(8), lab.device());
         let mut attention = lab.module(attention);
         let features = lab.input("features", MAPS);

@@ -1,10 +1,11 @@
 //! Values of a run file that parse but cannot work, refused by key before anything starts.
 
 use imagenet_s::views::MultiCropConfig;
+use pixel_attention::row_file::Element;
 
 use crate::{
     Error,
-    run_file::{OptimSection, RunFile, Source, SwappedSection, ThresholdRule},
+    run_file::{Inference, OptimSection, RunFile, Source, SwappedSection, ThresholdRule},
 };
 
 /// Collects the first impossible value of a run file.
@@ -179,6 +180,8 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
     check.positive(file.cluster.restarts, "cluster.restarts")?;
     check.positive(file.cluster.iterations, "cluster.iterations")?;
     check.positive(file.cluster.batch, "cluster.batch")?;
+    check_element(check, file.cluster.embeddings, "cluster.embeddings")?;
+    check_element(check, file.predict.attention, "predict.attention")?;
     check.that(
         0 < file.cluster.crop && file.cluster.crop <= file.cluster.resize,
         "cluster.crop",
@@ -192,6 +195,14 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
         "must be at least 16",
     )?;
     check.positive(file.predict.batch, "predict.batch")?;
+    if let Inference::Cam { threshold, .. } = file.predict.inference {
+        check.that(
+            (0.0..=1.0).contains(&threshold),
+            "predict.inference.cam.threshold",
+            threshold,
+            "must lie in 0..=1",
+        )?;
+    }
     check.positive(
         file.distance_matching.neighbours,
         "distance_matching.neighbours",
@@ -217,6 +228,11 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
         ),
         _ => Ok(()),
     }
+}
+
+fn check_element(check: &Check, element: Element, key: &'static str) -> Result<(), Error> {
+    let holds = element != Element::Bfloat16;
+    check.that(holds, key, "bfloat16", "must be \"float32\" or \"float16\"")
 }
 
 fn check_finetune(check: &Check, file: &RunFile) -> Result<(), Error> {

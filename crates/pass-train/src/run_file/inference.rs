@@ -1,12 +1,32 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
 //! `distance_matching`.
 
+use pixel_attention::{cam::CamNormalization, distance_matching::Voting, row_file::Element};
 use serde::{Deserialize, Serialize};
+
+/// What is clustered, and how labels follow from the clusters (table X (a) of the paper).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelWay {
+    /// Attended embeddings of pictures; every pixel takes the nearest centroid, and is OTHER where
+    /// its attention is low. The method.
+    #[default]
+    PixelAttention,
+    /// Plain embeddings of pictures; the picture takes one centroid, and is OTHER where the
+    /// activation map of that is low.
+    ImageLevel,
+    /// The pixels of the feature maps; every pixel takes the nearest centroid, none is OTHER.
+    PixelLevel,
+}
 
 /// Step 2.2: k-means of the attended embeddings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterSection {
+    /// What is clustered, and how the labels of steps 2.3 and 2.4 follow.
+    pub way: LabelWay,
+    /// How the activation maps of `way = "image_level"` are scaled to 0..1.
+    pub cam: CamNormalization,
     /// Restarts; the best run wins whole.
     pub restarts: usize,
     /// Lloyd iterations of each.
@@ -17,16 +37,25 @@ pub struct ClusterSection {
     pub crop: u32,
     /// Pictures per forward pass.
     pub batch: usize,
+    /// How `embeddings.npy` stores its numbers: `float32`, or `float16` for half the disk.
+    pub embeddings: Element,
+    /// MiB of memory for the embeddings while they are clustered; they are read in parts where
+    /// they need more. Decides no result.
+    pub memory_mib: usize,
 }
 
 impl Default for ClusterSection {
     fn default() -> Self {
         Self {
+            way: LabelWay::PixelAttention,
+            cam: CamNormalization::MinMax,
             restarts: 30,
             iterations: 20,
             resize: 256,
             crop: 224,
             batch: 256,
+            embeddings: Element::Float32,
+            memory_mib: 8192,
         }
     }
 }
@@ -65,6 +94,27 @@ pub struct PredictSection {
     /// Logits of a picture above a megapixel are brought to this longer side before the arg-max
     /// and the labels from there to the picture; 0 for no cap.
     pub longer_side_cap: usize,
+    /// How `labels/` stores the attention: `float32`, or `float16` for two thirds of the disk.
+    pub attention: Element,
+    /// How step 4 makes labels of logits.
+    pub inference: Inference,
+}
+
+/// How step 4 makes labels of logits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Inference {
+    /// The largest logit of every pixel, OTHER being one of them.
+    #[default]
+    ArgMax,
+    /// The category of the largest mean logit, where its scaled map reaches `threshold`
+    /// (equations 15 and 16 of the paper); OTHER elsewhere.
+    Cam {
+        /// How the map is scaled to 0..1.
+        normalization: CamNormalization,
+        /// Activation below this is OTHER, 0..=1.
+        threshold: f32,
+    },
 }
 
 impl Default for PredictSection {
@@ -73,6 +123,8 @@ impl Default for PredictSection {
             resize: 256,
             batch: 8,
             longer_side_cap: 1000,
+            attention: Element::Float32,
+            inference: Inference::ArgMax,
         }
     }
 }
@@ -85,6 +137,8 @@ pub struct DistanceMatchingSection {
     pub neighbours: usize,
     /// Temperature of the votes.
     pub temperature: f64,
+    /// `weighted` as the published code, or `plain`: one neighbour, one vote.
+    pub voting: Voting,
 }
 
 impl Default for DistanceMatchingSection {
@@ -92,6 +146,7 @@ impl Default for DistanceMatchingSection {
         Self {
             neighbours: 10,
             temperature: 0.07,
+            voting: Voting::Weighted,
         }
     }
 }

@@ -19,7 +19,8 @@ use crate::Error;
 
 pub use data::{BadPictures, DataSection, Pairs, Source};
 pub use inference::{
-    ClusterSection, DistanceMatchingSection, PredictSection, ThresholdRule, ThresholdSection,
+    ClusterSection, DistanceMatchingSection, Inference, LabelWay, PredictSection, ThresholdRule,
+    ThresholdSection,
 };
 pub use training::{
     Algorithm, AttentionSection, FinetuneSection, FrozenNorms, NetworkSection, OptimSection,

@@ -181,6 +181,8 @@ pub struct AttentionSection {
     pub frozen_norms: FrozenNorms,
     /// Whether the prototypes learn too.
     pub train_prototypes: bool,
+    /// One attention for all channels instead of one for each (table X (c) of the paper).
+    pub shared: bool,
     /// Epochs between checkpoints.
     pub checkpoint_epochs: usize,
 }
@@ -205,6 +207,7 @@ impl Default for AttentionSection {
             },
             frozen_norms: FrozenNorms::Batch,
             train_prototypes: true,
+            shared: false,
             checkpoint_epochs: 1,
         }
     }

@@ -8,7 +8,10 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use imagenet_s::{Split, views::MULTI_CROP};
-use pass_model::{checkpoint::load_module, loss::swapped_prediction, norm::NormMode, queue::Queue};
+use pass_model::{
+    checkpoint::load_module, loss::swapped_prediction, norm::NormMode, pretrain_net::PretrainNet,
+    queue::Queue,
+};
 use pixel_attention::attention_net::AttentionNet;
 use serde::Serialize;
 
@@ -71,9 +74,17 @@ const ATTENTION_STREAM: u64 = 0x5174;
 pub(crate) fn tuned_net(context: &Context, step: Step) -> Result<AttentionNet, Error> {
     context.run.require(step, Step::TuneAttention)?;
     let start = pretrain_net(&context.file, &context.device);
-    let mut net = AttentionNet::from_pretrained(start, context.file.seed);
+    let mut net = untuned_net(context, start);
     load_module(&mut net, &context.run.weights(Step::TuneAttention))?;
     Ok(net)
+}
+
+fn untuned_net(context: &Context, pretrained: PretrainNet) -> AttentionNet {
+    let seed = context.file.seed;
+    match context.file.attention.shared {
+        false => AttentionNet::from_pretrained(pretrained, seed),
+        true => AttentionNet::from_pretrained_shared(pretrained, seed),
+    }
 }
 
 struct Tuning {
@@ -89,7 +100,7 @@ impl Tuning {
     fn new(context: &Context) -> Result<Self, Error> {
         let file = &context.file;
         let device = context.device.clone().autodiff();
-        let net = AttentionNet::from_pretrained(pretrained_net(context, &device)?, file.seed);
+        let net = untuned_net(context, pretrained_net(context, &device)?);
         let train_prototypes = file.attention.train_prototypes;
         Ok(Self {
             net: if train_prototypes {

@@ -4,18 +4,19 @@ use std::time::Instant;
 
 use imagenet_s::Split;
 use luss_metrics::{cluster_accuracy, normalized_mutual_information};
-use ndarray::Array2;
 use pixel_attention::{
-    attention_net::AttentionNet,
     centroids::write_centroids,
-    kmeans::{self, KMeansConfig, normalize_rows},
+    kmeans::{self, KMeansConfig},
+    rows::Rows,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
-    inference::{Shape, for_each_batch},
-    step::attention::tuned_net,
+    step::{
+        embeddings::{PictureMeans, embeddings, rows_each, with_rows},
+        restarts::best_restart,
+    },
 };
 
 /// What the step leaves in `done/cluster.json`: the winning run, and how it agrees with the folder
@@ -34,8 +35,11 @@ pub struct ClusterSummary {
     pub seconds: f64,
 }
 
-/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/centroids.npy` and
-/// `cluster/assignments.json`.
+/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/embeddings.npy`,
+/// `cluster/centroids.npy` and `cluster/assignments.json`.
+///
+/// A killed process is followed by one that goes on with the next batch of pictures, or with the
+/// next restart, and ends with the same bits.
 ///
 /// # Errors
 ///
@@ -43,8 +47,8 @@ pub struct ClusterSummary {
 /// classes; else from data, k-means or the disk.
 pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let started = Instant::now();
+    context.run.require(Step::Cluster, Step::TuneAttention)?;
     context.run.begin(Step::Cluster)?;
-    let mut net = tuned_net(context, Step::Cluster)?;
     let clusters = usize::from(context.data.classes());
     let pictures = context.data.samples(Split::Train).len();
     if pictures < clusters {
@@ -56,7 +60,7 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
             remedy: "add pictures or ask for fewer classes",
         });
     }
-    let points = embeddings(context, &mut net)?;
+    let points = embeddings(context)?;
     let section = &context.file.cluster;
     let config = KMeansConfig {
         iterations: section.iterations,
@@ -64,7 +68,10 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         seed: context.file.seed,
         ..KMeansConfig::new(clusters)
     };
-    let run = kmeans::fit(points.view(), &config)?;
+    let run = with_rows(&points, section.memory_mib, |rows| {
+        let run = best_restart(context, rows, &config)?;
+        of_pictures(run, rows, rows_each(context))
+    })?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
     write_assignments(context, &run.assignments)?;
@@ -73,29 +80,14 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     Ok(summary)
 }
 
-/// The L2-normalised, attention-pooled embedding of every training picture.
-fn embeddings(context: &Context, net: &mut AttentionNet) -> Result<Array2<f32>, Error> {
-    let section = &context.file.cluster;
-    let shape = Shape::Center(section.resize, section.crop);
-    let mut values: Vec<f32> = Vec::new();
-    let mut width = 0;
-    for_each_batch(
-        context,
-        "embed",
-        Split::Train,
-        shape,
-        section.batch,
-        |_, pictures| {
-            let pooled = net.cluster_embedding(pictures);
-            width = pooled.dims()[1];
-            values.extend(pooled.into_data().iter::<f32>());
-            Ok(())
-        },
-    )?;
-    let shape = (values.len() / width, width);
-    let mut points = Array2::from_shape_vec(shape, values).expect("whole rows were pushed");
-    normalize_rows(&mut points);
-    Ok(points)
+/// The run with one assignment for each picture, also where each has several rows: that of their
+/// mean.
+fn of_pictures(run: kmeans::Run, rows: &dyn Rows, each: usize) -> Result<kmeans::Run, Error> {
+    if each == 1 {
+        return Ok(run);
+    }
+    let assignments = kmeans::assign(&PictureMeans { rows, each }, run.centroids.view())?;
+    Ok(kmeans::Run { assignments, ..run })
 }
 
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {

@@ -3,17 +3,22 @@
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use imagenet_s::{Split, write_mask};
+use imagenet_s::{Split, remove_torn_masks, write_mask};
+use luss_metrics::LabelMask;
 use pass_model::{norm::NormMode, segmentation_net::SegmentationNet};
+use pixel_attention::cam::{CamNormalization, cam_labels};
 
 use crate::{
     Context, Error, Step,
-    inference::{Shape, for_each_batch},
+    cursor::Cursor,
+    inference::{Pass, Shape, for_each_batch},
+    run_file::Inference,
     step::finetune::finetuned_net,
     upsampled_argmax::{Logits, upsampled_argmax},
 };
 
-/// Runs step 4 and leaves `fine_tuned/SPLIT/FOLDER/PICTURE.png`, generated ids.
+/// Runs step 4 and leaves `fine_tuned/SPLIT/FOLDER/PICTURE.png`, generated ids. Goes on after a
+/// kill.
 ///
 /// # Errors
 ///
@@ -33,24 +38,47 @@ pub fn predict(context: &Context) -> Result<(), Error> {
 fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> Result<(), Error> {
     let samples = context.data.samples(split);
     let section = &context.file.predict;
-    let name = format!("predict {}", split.name());
-    let shape = Shape::Whole(section.resize);
-    for_each_batch(
-        context,
-        &name,
+    remove_torn_masks(&context.run.masks("fine_tuned", split.name()))?;
+    let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
+    let pass = Pass {
+        name: &format!("predict {}", split.name()),
         split,
-        shape,
-        section.batch,
-        |pictures, tensor| {
-            let logits = net.forward(tensor, NormMode::Moving);
-            for (picture, logits) in pictures.iter().zip(host_logits(logits)) {
-                let mask = upsampled_argmax(&logits, picture.original, section.longer_side_cap);
-                let key = &samples[picture.index].key;
-                write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
-            }
-            Ok(())
-        },
-    )
+        done: cursor.done(),
+        shape: Shape::Whole(section.resize),
+        batch: section.batch,
+    };
+    for_each_batch(context, &pass, |pictures, tensor| {
+        let logits = net.forward(tensor, NormMode::Moving);
+        for (picture, logits) in pictures.iter().zip(host_logits(logits)) {
+            let mask = match section.inference {
+                Inference::ArgMax => {
+                    upsampled_argmax(&logits, picture.original, section.longer_side_cap)
+                }
+                Inference::Cam {
+                    normalization,
+                    threshold,
+                } => cam_mask(&logits, picture.original, normalization, threshold)?,
+            };
+            let key = &samples[picture.index].key;
+            write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
+        }
+        cursor.advance(pictures.len())
+    })?;
+    cursor.store()
+}
+
+/// The category of the largest mean logit, OTHER left out, where its map reaches the threshold.
+fn cam_mask(
+    logits: &Logits,
+    [width, height]: [usize; 2],
+    normalization: CamNormalization,
+    threshold: f32,
+) -> Result<LabelMask, Error> {
+    let channels = 1..logits.channels;
+    let map = |channel| logits.values.iter().skip(channel).step_by(logits.channels);
+    let maps: Vec<f32> = channels.flat_map(map).copied().collect();
+    let labels = cam_labels(&maps, [logits.width, logits.height], normalization)?;
+    Ok(labels.to_mask(width, height, threshold))
 }
 
 /// The logits of each picture on the host, classes innermost.
@@ -66,4 +94,27 @@ fn host_logits(logits: Tensor<4>) -> Vec<Logits> {
             channels,
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cam_inference_takes_one_category_where_it_is_active() {
+        // Two pixels of three channels; OTHER is the largest everywhere, category 2 in the mean.
+        let logits = Logits {
+            values: vec![9.0, 0.0, 1.0, 9.0, 2.0, 4.0],
+            height: 1,
+            width: 2,
+            channels: 3,
+        };
+        let cam = |normalization, threshold| {
+            let mask = cam_mask(&logits, [2, 1], normalization, threshold);
+            mask.unwrap().labels().to_vec()
+        };
+        assert_eq!(cam(CamNormalization::MinMax, 0.2), [0, 2]);
+        assert_eq!(cam(CamNormalization::ReluMax, 0.2), [2, 2]);
+        assert_eq!(cam(CamNormalization::ReluMax, 0.3), [0, 2]);
+    }
 }

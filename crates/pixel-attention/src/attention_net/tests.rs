@@ -339,3 +339,24 @@ fn an_update_moves_attention_and_prototypes_also_of_a_network_read_from_disk() {
         );
     }
 }
+
+#[test]
+fn a_shared_attention_is_the_same_for_every_channel_and_learns() {
+    let device = Device::default().autodiff();
+    let mut net = AttentionNet::from_pretrained_shared(config().init(1, &device), 2);
+    assert_eq!(net.attention.tau.dims(), [1, 1, 1, 1]);
+    let pictures = Tensor::<4>::random([2, 3, 32, 32], Distribution::Default, &device);
+    let features = net.features(pictures.clone());
+    let attention = net.attention.attend(features, NormMode::Moving).attention;
+    let [_, channels, _, _] = attention.dims();
+    assert!(channels > 1);
+    let first = attention
+        .clone()
+        .slice([0..2, 0..1])
+        .expand(attention.dims());
+    assert_eq!(attention.into_data(), first.into_data());
+    let (embeddings, _) = net.forward_train(vec![pictures], NormMode::Batch);
+    let gradients = embeddings.sum().backward();
+    let moves = net.attention.tau.val().grad(&gradients).unwrap();
+    assert_eq!(moves.dims(), [1, 1, 1, 1]);
+}

@@ -27,7 +27,7 @@ impl Element {
     }
 
     /// Exact: every number of each kind is a float32.
-    pub(super) fn decode(self, bytes: &[u8], into: &mut [f32]) {
+    pub(crate) fn decode(self, bytes: &[u8], into: &mut [f32]) {
         match self {
             Self::Float32 => {
                 for (value, &four) in into.iter_mut().zip(bytes.as_chunks().0) {
@@ -48,7 +48,7 @@ impl Element {
     }
 
     /// Rounds to the nearest number of this kind, ties to even; beyond the largest is infinite.
-    pub(super) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) {
+    pub(crate) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) {
         match self {
             Self::Float32 => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
             Self::Float16 => {

@@ -1,7 +1,7 @@
 //! Writes rows as they are computed, and goes on after a kill.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File},
     io::{self, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -11,7 +11,10 @@ use super::{
     npy::{HEADER_BYTES, NpyRows, header_bytes},
     unreadable,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    partial_file::open_locked,
+};
 
 /// Rows are brought to the disk, and counted in the header, whenever this much is new.
 const SYNC_BYTES: u64 = 64 << 20;
@@ -75,18 +78,7 @@ impl RowFileWriter {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".partial");
         let partial = path.with_file_name(name);
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let refused = |e| Error::io("write", &partial, e);
-        let file = options.open(&partial).map_err(refused)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let reason = "another process is writing it; wait for it or end it";
-                return Err(unreadable(&partial, reason));
-            }
-            Err(TryLockError::Error(error)) => return Err(refused(error)),
-        }
+        let file = open_locked(&partial)?;
         Ok(Self {
             writer: BufWriter::with_capacity(1 << 20, file),
             partial,

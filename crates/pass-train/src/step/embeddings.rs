@@ -1,0 +1,154 @@
+//! The attended embeddings of the training pictures, which step 2.2 clusters.
+//!
+//! They go to a file as they are computed, so that the memory does not grow with their number, and
+//! a process that was killed is followed by one that goes on behind the last batch.
+
+use burn::tensor::Tensor;
+use imagenet_s::Split;
+use ndarray::Array2;
+use pass_model::normalize::global_average_pool;
+use pixel_attention::{
+    attention_net::AttentionNet,
+    kmeans::normalize_rows,
+    row_file::{RowFile, RowFileWriter},
+    rows::Rows,
+};
+
+use crate::{
+    Context, Error, Step,
+    inference::{Pass, Shape, for_each_batch},
+    run_file::LabelWay,
+    step::attention::tuned_net,
+};
+
+/// Opens `embeddings.npy`, which is written first, or to its end, if it is not whole.
+pub(super) fn embeddings(context: &Context) -> Result<RowFile, Error> {
+    let path = context.run.embeddings();
+    if !path.exists() {
+        let mut net = tuned_net(context, Step::Cluster)?;
+        extract(context, &mut net)?;
+    }
+    let rows = RowFile::open(&path)?;
+    let (count, pictures) = (rows.count(), context.data.samples(Split::Train).len());
+    if count != pictures * rows_each(context) {
+        let cause = format!("{count} embeddings for {pictures} training pictures");
+        return Err(Error::Damaged { path, cause });
+    }
+    Ok(rows)
+}
+
+/// Writes the L2-normalised, attention-pooled embedding of every training picture, in order; or
+/// what else is to be clustered.
+fn extract(context: &Context, net: &mut AttentionNet) -> Result<(), Error> {
+    let path = context.run.embeddings();
+    let section = &context.file.cluster;
+    context.run.make_room_for(&path)?;
+    let width = context.file.network.backbone.channels(4);
+    let mut writer = RowFileWriter::resume(&path, width, section.embeddings)?;
+    let pass = Pass {
+        name: "embed",
+        split: Split::Train,
+        done: writer.rows() / rows_each(context),
+        shape: Shape::Center(section.resize, section.crop),
+        batch: section.batch,
+    };
+    for_each_batch(context, &pass, |_, pictures| {
+        let rows = match section.way {
+            LabelWay::PixelAttention => net.cluster_embedding(pictures),
+            LabelWay::ImageLevel => global_average_pool(net.features(pictures)),
+            LabelWay::PixelLevel => pixels(net.features(pictures)),
+        };
+        let values: Vec<f32> = rows.clone().into_data().iter().collect();
+        let rows = Array2::from_shape_vec(rows.dims(), values);
+        let mut rows = rows.expect("as many values as the shape says");
+        normalize_rows(&mut rows);
+        writer.append(rows.as_slice().expect("just made row by row"))?;
+        Ok(writer.sync()?)
+    })?;
+    Ok(writer.finish()?)
+}
+
+/// `[batch, D, h, w]` as `[batch · h · w, D]`, the pixels of a picture together.
+fn pixels(features: Tensor<4>) -> Tensor<2> {
+    let [batch, channels, height, width] = features.dims();
+    let pixels = features.permute([0, 2, 3, 1]);
+    pixels.reshape([batch * height * width, channels])
+}
+
+/// Rows of each picture: 1, or the pixels of the map of a centre crop.
+pub(super) fn rows_each(context: &Context) -> usize {
+    let (section, stride) = (
+        &context.file.cluster,
+        context.file.network.backbone.stride(),
+    );
+    match section.way {
+        LabelWay::PixelLevel => (section.crop as usize).div_ceil(stride).pow(2),
+        _ => 1,
+    }
+}
+
+/// Calls `work` with the rows: in memory where they fit, else as they lie in the file. The result
+/// of a clustering is the same to the bit.
+pub(super) fn with_rows<T>(
+    rows: &RowFile,
+    memory_mib: usize,
+    work: impl FnOnce(&dyn Rows) -> Result<T, Error>,
+) -> Result<T, Error> {
+    match rows.read_within(memory_mib)? {
+        Some(all) => work(&all.view()),
+        None => work(rows),
+    }
+}
+
+/// The mean of the rows of each picture.
+pub(super) struct PictureMeans<'a> {
+    /// The rows of all pictures.
+    pub(super) rows: &'a dyn Rows,
+    /// Rows of each.
+    pub(super) each: usize,
+}
+
+impl Rows for PictureMeans<'_> {
+    fn count(&self) -> usize {
+        self.rows.count() / self.each
+    }
+
+    fn columns(&self) -> usize {
+        self.rows.columns()
+    }
+
+    fn read(&self, first: usize, into: &mut [f32]) -> pixel_attention::error::Result<()> {
+        let columns = self.columns();
+        let mut rows = vec![0.0; self.each * columns];
+        for (picture, mean) in (first..).zip(into.chunks_mut(columns)) {
+            self.rows.read(picture * self.each, &mut rows)?;
+            for (column, mean) in mean.iter_mut().enumerate() {
+                let values = rows[column..].iter().step_by(columns);
+                let sum: f64 = values.map(|&value| f64::from(value)).sum();
+                *mean = (sum / self.each as f64) as f32;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::ArrayView2;
+
+    use super::*;
+
+    #[test]
+    fn a_picture_is_the_mean_of_its_rows() {
+        let all: Vec<f32> = (0..24).map(|i| i as f32).collect();
+        let rows = ArrayView2::from_shape((8, 3), &all).unwrap();
+        let means = PictureMeans {
+            rows: &rows,
+            each: 4,
+        };
+        assert_eq!(means.count(), 2);
+        let mut second = [0.0; 3];
+        means.read(1, &mut second).unwrap();
+        assert_eq!(second, [16.5, 17.5, 18.5]);
+    }
+}
