@@ -10,6 +10,7 @@
 //! | attended image embedding | [`pooling`] |
 //! | fine-tuning with pixel attention (step 2.1) | [`attention_net::AttentionNet`] |
 //! | clustering, cluster centres (2.2) | [`kmeans::fit`], [`centroids`] |
+//! | what the clusters are like | [`cluster_report::ClusterReport`] |
 //! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
 //! | distance matching | [`distance_matching::SupportSet`] |
 //!
@@ -37,6 +38,7 @@
 pub mod attention;
 pub mod attention_net;
 pub mod centroids;
+pub mod cluster_report;
 pub mod distance_matching;
 pub mod error;
 pub mod kmeans;
