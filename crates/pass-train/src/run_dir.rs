@@ -4,16 +4,17 @@
 //! data/                 the embedded dataset, for a run that has no other
 //! run.toml              the resolved run file; another one is refused
 //! log.jsonl             one line per logged iteration
+//! tensorboard/STEP/     event files, made of log.jsonl
 //! done/STEP.json        a finished step
 //! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-EPOCH/ on the way
-//! cluster/              centroids.npy, assignments.json
+//! cluster/              centroids.npy, assignments.json, report.json
 //! threshold.json        the curve and the chosen threshold
 //! labels/               pseudo labels at feature resolution, one file a split
 //! pseudo_labels/ fine_tuned/ distance_matching/   SPLIT/FOLDER/PICTURE.png
 //! match.json            generated id -> class, of the fine-tuned predictions
 //! evaluation/           RESULT.json: the scores of every class
 //! controls/             runs of their own that this one is compared with
-//! metrics.json report.html
+//! metrics.json report.html, and atlas.html where there are many clusters
 //! ```
 
 use std::{
@@ -144,6 +145,16 @@ impl RunDir {
     /// `centroids.npy`.
     pub fn centroids(&self) -> PathBuf {
         self.step_dir(Step::Cluster).join("centroids.npy")
+    }
+
+    /// What the clusters are like.
+    pub fn cluster_report(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("report.json")
+    }
+
+    /// The folder of a training step's event files.
+    pub fn events(&self, step: Step) -> PathBuf {
+        self.root.join("tensorboard").join(step.name())
     }
 
     /// The pseudo labels of a split, at feature resolution.

@@ -3,17 +3,18 @@
 use std::time::Instant;
 
 use imagenet_s::Split;
-use luss_metrics::{cluster_accuracy, normalized_mutual_information};
 use ndarray::Array2;
 use pixel_attention::{
     attention_net::AttentionNet,
     centroids::write_centroids,
-    kmeans::{self, KMeansConfig, normalize_rows},
+    cluster_report::RestartEntry,
+    kmeans::{KMeans, KMeansConfig, Run, normalize_rows},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
+    cluster_report::{StoredReport, describe},
     inference::{Shape, for_each_batch},
     step::attention::tuned_net,
 };
@@ -26,6 +27,10 @@ pub struct ClusterSummary {
     pub inertia: f64,
     /// Pictures in each cluster.
     pub sizes: Vec<usize>,
+    /// `K Σ n_k² / N²`: 1 for clusters of equal size, K when one of K holds everything.
+    pub imbalance: f64,
+    /// Mean NMI of the other restarts with the winning one, when there are others.
+    pub stability: Option<f64>,
     /// Normalised mutual information with the folders, when pictures lie in folders.
     pub nmi: Option<f64>,
     /// One-to-one matched accuracy against the folders.
@@ -34,8 +39,8 @@ pub struct ClusterSummary {
     pub seconds: f64,
 }
 
-/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/centroids.npy` and
-/// `cluster/assignments.json`.
+/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/centroids.npy`,
+/// `cluster/assignments.json` and `cluster/report.json`.
 ///
 /// # Errors
 ///
@@ -64,11 +69,18 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         seed: context.file.seed,
         ..KMeansConfig::new(clusters)
     };
-    let run = kmeans::fit(points.view(), &config)?;
+    let mut runs = Vec::new();
+    let run = KMeans::new(&points.view(), &config)?.best(|run| runs.push(run.clone()))?;
+    let compared = |other: &Run| RestartEntry::new(other, &run.assignments);
+    let restarts = runs.iter().map(compared).collect();
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
     write_assignments(context, &run.assignments)?;
-    let summary = summarize(context, &run, started.elapsed().as_secs_f64());
+    let report = describe(context, &points.view(), &run, restarts)?;
+    context
+        .run
+        .write_json(&context.run.cluster_report(), &report)?;
+    let summary = summarize(&report, started.elapsed().as_secs_f64());
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
 }
@@ -109,23 +121,14 @@ fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error
     context.run.write_json(&path, &table)
 }
 
-fn summarize(context: &Context, run: &kmeans::Run, seconds: f64) -> ClusterSummary {
-    let mut sizes = vec![0; run.centroids.nrows()];
-    for &cluster in &run.assignments {
-        sizes[cluster as usize] += 1;
-    }
-    let folders: Option<Vec<u32>> = context
-        .data
-        .samples(Split::Train)
-        .iter()
-        .map(|sample| sample.folder)
-        .collect();
-    let folders = folders.as_deref();
+fn summarize(report: &StoredReport, seconds: f64) -> ClusterSummary {
     ClusterSummary {
-        inertia: run.inertia,
-        sizes,
-        nmi: folders.map(|folders| normalized_mutual_information(&run.assignments, folders)),
-        accuracy: folders.map(|folders| cluster_accuracy(&run.assignments, folders)),
+        inertia: report.inertia,
+        sizes: report.clusters.iter().map(|cluster| cluster.size).collect(),
+        imbalance: report.imbalance,
+        stability: report.stability,
+        nmi: report.folders.map(|folders| folders.nmi),
+        accuracy: report.folders.map(|folders| folders.accuracy),
         seconds,
     }
 }
