@@ -384,10 +384,11 @@ mod tests {
     }
 
     #[test]
-    fn another_number_of_threads_is_the_same_run() {
+    fn another_number_of_threads_and_less_memory_are_the_same_run() {
         let dir = tempfile::tempdir().unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 1")).unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 2")).unwrap();
+        RunDir::open(dir.path(), &run_file("[cluster]\nmemory_mib = 7")).unwrap();
     }
 
     #[test]
@@ -430,6 +431,43 @@ mod tests {
             .collect();
         assert_eq!(done, &Step::ALL[..4]);
         assert!(!run.root().join("labels").exists());
+    }
+
+    #[test]
+    fn an_unfinished_step_keeps_what_it_goes_on_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::open(dir.path(), &run_file("")).unwrap();
+        let partial = run.step_dir(Step::Cluster).join("embeddings.npy.partial");
+        let cursor = run.progress(Step::Predict).join("x.json");
+        let restart = run.restarts().join("0");
+        let begun = [&partial, &cursor, &restart];
+        let write = || {
+            for file in begun {
+                run.write_text(file, "begun").unwrap();
+            }
+        };
+        let left = || begun.map(|file| file.exists());
+        write();
+        run.begin(Step::Predict).unwrap();
+        assert_eq!(left(), [true; 3]);
+        run.begin(Step::Cluster).unwrap();
+        assert_eq!(
+            left(),
+            [true, false, true],
+            "predictions follow from clusters"
+        );
+        write();
+        run.begin(Step::TuneAttention).unwrap();
+        assert_eq!(left(), [false; 3]);
+        write();
+        run.finish(Step::Cluster, &"fine").unwrap();
+        assert_eq!(
+            left(),
+            [true, true, false],
+            "finished: no restart is needed"
+        );
+        run.begin(Step::Cluster).unwrap();
+        assert_eq!(left(), [false; 3], "finished before: begins afresh");
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub struct RowFile {
     file: File,
     path: PathBuf,
     element: Element,
+    shape: Vec<usize>,
     count: usize,
     columns: usize,
     /// Offset of the first row.
@@ -47,6 +48,16 @@ impl RowFile {
     /// A file that cannot be read, is of neither format, is cut short, or holds something else
     /// than rows of float32, float16 or bfloat16.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_dense(path)?.two_dimensional()
+    }
+
+    /// As [`RowFile::open`], for an array of two or more dimensions: each of its innermost lines is
+    /// a row. A `.safetensors` file may hold one such tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowFile::open`].
+    pub fn open_dense(path: &Path) -> Result<Self> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("npy") => npy::open(path),
             Some("safetensors") => safetensors::open(path, None),
@@ -64,7 +75,29 @@ impl RowFile {
     /// As [`RowFile::open`]; no tensor of this name, in which case the message lists those there
     /// are.
     pub fn open_tensor(path: &Path, name: &str) -> Result<Self> {
+        Self::open_dense_tensor(path, name)?.two_dimensional()
+    }
+
+    /// As [`RowFile::open_tensor`], for a tensor of two or more dimensions.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowFile::open_tensor`].
+    pub fn open_dense_tensor(path: &Path, name: &str) -> Result<Self> {
         safetensors::open(path, Some(name))
+    }
+
+    fn two_dimensional(self) -> Result<Self> {
+        match self.shape.len() {
+            2 => Ok(self),
+            _ => Err(no_rows(&self.path, &self.shape)),
+        }
+    }
+
+    /// The sizes that the file states; the last is the number of columns, the product of the others
+    /// that of the rows.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
     }
 
     /// How the numbers are stored.
@@ -118,15 +151,25 @@ fn open_file(path: &Path) -> Result<(File, u64)> {
     }
 }
 
-/// Rows and columns of a two-dimensional shape.
-fn two_dimensional(path: &Path, shape: &[usize]) -> Result<[usize; 2]> {
-    match *shape {
-        [rows, columns] if columns > 0 => Ok([rows, columns]),
-        _ => Err(unreadable(
-            path,
-            format!("its shape is {shape:?}, but rows have the shape [rows, columns]"),
-        )),
+/// Rows and columns of a shape of two or more dimensions.
+fn rows_and_columns(path: &Path, shape: &[usize]) -> Result<[usize; 2]> {
+    let Some((&columns, outer @ [_, ..])) = shape.split_last() else {
+        return Err(no_rows(path, shape));
+    };
+    let rows = outer
+        .iter()
+        .try_fold(1, |rows: usize, &size| rows.checked_mul(size));
+    match rows {
+        Some(rows) if columns > 0 => Ok([rows, columns]),
+        _ => Err(no_rows(path, shape)),
     }
+}
+
+fn no_rows(path: &Path, shape: &[usize]) -> Error {
+    unreadable(
+        path,
+        format!("its shape is {shape:?}, but rows have the shape [rows, columns]"),
+    )
 }
 
 #[cfg(test)]

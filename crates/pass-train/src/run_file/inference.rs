@@ -1,7 +1,7 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
 //! `distance_matching`.
 
-use pixel_attention::row_file::Element;
+use pixel_attention::{distance_matching::Voting, row_file::Element};
 use serde::{Deserialize, Serialize};
 
 /// Step 2.2: k-means of the attended embeddings.
@@ -96,6 +96,8 @@ pub struct DistanceMatchingSection {
     pub neighbours: usize,
     /// Temperature of the votes.
     pub temperature: f64,
+    /// `weighted` as the published code, or `plain`: one neighbour, one vote.
+    pub voting: Voting,
 }
 
 impl Default for DistanceMatchingSection {
@@ -103,6 +105,7 @@ impl Default for DistanceMatchingSection {
         Self {
             neighbours: 10,
             temperature: 0.07,
+            voting: Voting::Weighted,
         }
     }
 }

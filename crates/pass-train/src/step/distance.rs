@@ -84,10 +84,11 @@ fn classify(context: &Context, net: &mut PretrainNet, support: &SupportSet) -> R
     let config = DistanceMatchingConfig {
         neighbours: context.file.distance_matching.neighbours,
         temperature: context.file.distance_matching.temperature,
+        voting: context.file.distance_matching.voting,
     };
     let (name, split) = (Step::DistanceMatching.name(), Split::Validation);
     remove_torn_masks(&context.run.masks(name, split.name()))?;
-    let mut cursor = Cursor::open(context, Step::DistanceMatching, split.name())?;
+    let mut cursor = Cursor::of_step(context, Step::DistanceMatching, split.name())?;
     let pass = Pass {
         name,
         split,
@@ -105,5 +106,5 @@ fn classify(context: &Context, net: &mut PretrainNet, support: &SupportSet) -> R
         }
         cursor.advance(pictures.len())
     })?;
-    cursor.finish()
+    cursor.store()
 }

@@ -126,19 +126,19 @@ fn foreground_share(context: &Context, store: &LabelStore, threshold: f32) -> Re
 
 fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {
     let store = ensure_store(context, Step::GenerateLabels, split)?;
-    let cursor = Cursor::open(context, Step::GenerateLabels, split.name())?;
+    let mut cursor = Cursor::of_step(context, Step::GenerateLabels, split.name())?;
     let folder = context.run.masks("pseudo_labels", split.name());
-    write_masks(context, &store, split, threshold, &folder, cursor)
+    write_masks(context, &store, split, threshold, &folder, &mut cursor)
 }
 
 /// Writes the full-size masks of a split from the first that `cursor` does not count on.
-fn write_masks(
+pub(super) fn write_masks(
     context: &Context,
     store: &LabelStore,
     split: Split,
     threshold: f32,
     folder: &Path,
-    mut cursor: Cursor,
+    cursor: &mut Cursor,
 ) -> Result<(), Error> {
     remove_torn_masks(folder)?;
     let samples = context.data.samples(split);
@@ -158,5 +158,5 @@ fn write_masks(
         progress.advance(1);
     }
     progress.finish();
-    cursor.finish()
+    cursor.store()
 }

@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod distance;
 mod embeddings;
 pub mod evaluate;
+pub mod export;
 pub mod finetune;
 pub mod labels;
 pub mod predict;

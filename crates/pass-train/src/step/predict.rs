@@ -36,7 +36,7 @@ fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> 
     let samples = context.data.samples(split);
     let section = &context.file.predict;
     remove_torn_masks(&context.run.masks("fine_tuned", split.name()))?;
-    let mut cursor = Cursor::open(context, Step::Predict, split.name())?;
+    let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
     let pass = Pass {
         name: &format!("predict {}", split.name()),
         split,
@@ -53,7 +53,7 @@ fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> 
         }
         cursor.advance(pictures.len())
     })?;
-    cursor.finish()
+    cursor.store()
 }
 
 /// The logits of each picture on the host, classes innermost.

@@ -8,7 +8,7 @@ use std::{
 
 use ndarray_npy::npy::header::{Header, Layout};
 
-use super::{Element, RowFile, open_file, two_dimensional, unreadable};
+use super::{Element, RowFile, open_file, rows_and_columns, unreadable};
 use crate::error::{Error, Result};
 
 /// No header of two sizes is longer; a foreign file must not decide how much is allocated.
@@ -21,6 +21,7 @@ pub(super) const HEADER_BYTES: u64 = 128;
 #[derive(Debug, PartialEq)]
 pub(super) struct NpyRows {
     pub(super) element: Element,
+    pub(super) shape: Vec<usize>,
     pub(super) count: usize,
     pub(super) columns: usize,
     /// Offset of the first row.
@@ -35,8 +36,9 @@ impl NpyRows {
         let header = Header::from_reader(&mut file.take(MOST_HEADER_BYTES))
             .map_err(|e| unreadable(path, format!("no .npy header: {e}")))?;
         let element = element_of(path, &header)?;
-        let [count, columns] = two_dimensional(path, &header.shape)?;
-        if header.layout == Layout::Fortran && count > 1 && columns > 1 {
+        let [count, columns] = rows_and_columns(path, &header.shape)?;
+        let lines = header.shape.iter().filter(|&&size| size > 1).count();
+        if header.layout == Layout::Fortran && lines > 1 {
             let reason = "it is stored column by column (fortran_order); save \
                           numpy.ascontiguousarray(rows) instead";
             return Err(unreadable(path, reason));
@@ -44,6 +46,7 @@ impl NpyRows {
         let start = file.stream_position().map_err(io)?;
         Ok(Self {
             element,
+            shape: header.shape,
             count,
             columns,
             start,
@@ -73,6 +76,7 @@ pub(super) fn open(path: &Path) -> Result<RowFile> {
     let path = path.to_owned();
     let NpyRows {
         element,
+        shape,
         count,
         columns,
         start,
@@ -81,6 +85,7 @@ pub(super) fn open(path: &Path) -> Result<RowFile> {
         file,
         path,
         element,
+        shape,
         count,
         columns,
         start,

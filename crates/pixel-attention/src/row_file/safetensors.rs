@@ -4,7 +4,7 @@ use std::path::Path;
 
 use safetensors::{Dtype, tensor::Metadata, tensor::TensorInfo};
 
-use super::{Element, RowFile, open_file, two_dimensional, unreadable};
+use super::{Element, RowFile, open_file, rows_and_columns, unreadable};
 use crate::{error::Result, read_at::read_at};
 
 /// Length of the header, before it.
@@ -35,11 +35,12 @@ pub(super) fn open(path: &Path, name: Option<&str>) -> Result<RowFile> {
     let data = LENGTH_BYTES + header_bytes;
     check_length(path, length, data + metadata.data_len() as u64)?;
     let info = choose(path, &metadata, name)?;
-    let [count, columns] = two_dimensional(path, &info.shape)?;
+    let [count, columns] = rows_and_columns(path, &info.shape)?;
     Ok(RowFile {
         file,
         path: path.to_owned(),
         element: element_of(path, info.dtype)?,
+        shape: info.shape.clone(),
         count,
         columns,
         start: data + info.data_offsets.0 as u64,
@@ -56,14 +57,14 @@ fn check_length(path: &Path, length: u64, expected: u64) -> Result<()> {
     }
 }
 
-/// The tensor of this name, or the only one with two dimensions.
+/// The tensor of this name, or the only one with two dimensions or more.
 fn choose<'a>(path: &Path, metadata: &'a Metadata, name: Option<&str>) -> Result<&'a TensorInfo> {
     let all = metadata.offset_keys();
     let candidates: Vec<&TensorInfo> = all
         .iter()
         .filter(|key| name.is_none_or(|name| name == **key))
         .filter_map(|key| metadata.info(key))
-        .filter(|info| name.is_some() || info.shape.len() == 2)
+        .filter(|info| name.is_some() || info.shape.len() >= 2)
         .collect();
     match (&candidates[..], name) {
         (&[only], _) => Ok(only),
@@ -74,7 +75,7 @@ fn choose<'a>(path: &Path, metadata: &'a Metadata, name: Option<&str>) -> Result
         _ => Err(unreadable(
             path,
             format!(
-                "{} of its tensors have two dimensions; name one of {}",
+                "{} of its tensors have two dimensions or more; name one of {}",
                 candidates.len(),
                 all.join(", ")
             ),
