@@ -10,6 +10,7 @@
 
 mod arguments;
 mod device;
+pub mod features;
 mod table;
 
 pub use arguments::Arguments;

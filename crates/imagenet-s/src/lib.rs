@@ -86,7 +86,7 @@ pub use layout::Split;
 pub use loader::{Loader, LoaderStats, Skipped};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
-pub use mask_png::{decode_mask, read_mask, write_mask};
+pub use mask_png::{decode_mask, read_mask, remove_torn_masks, write_mask};
 pub use picture::{OddPictures, decode_picture, picture_size, read_picture};
 #[cfg(feature = "tools")]
 pub use progress::{Progress, Watcher, progress_lines};

@@ -9,7 +9,11 @@ use std::{
 use luss_metrics::LabelMask;
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Info, Transformations};
 
-use crate::{error::Error, picture::most_png_pixels, whole_file::temporary_name};
+use crate::{
+    error::Error,
+    picture::most_png_pixels,
+    whole_file::{is_temporary, temporary_name},
+};
 
 /// Reads a label mask.
 ///
@@ -64,6 +68,29 @@ pub fn write_mask(path: &Path, mask: &LabelMask) -> Result<(), Error> {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Removes, below `folder`, the temporary files of masks that a killed process was writing. A folder
+/// that is not there holds none.
+///
+/// Not while another process writes masks there.
+///
+/// # Errors
+///
+/// [`Error::Io`] when a file cannot be removed.
+pub fn remove_torn_masks(folder: &Path) -> Result<(), Error> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_torn_masks(&path)?;
+        } else if is_temporary(&path) {
+            fs::remove_file(&path).map_err(Error::io(&path))?;
+        }
+    }
+    Ok(())
 }
 
 fn check_size(info: &Info<'_>, bytes: usize, path: &Path) -> Result<(), Error> {

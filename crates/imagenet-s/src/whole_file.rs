@@ -17,6 +17,12 @@ pub(crate) fn temporary_name(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{process}-{count}.tmp"))
 }
 
+/// Whether the file has the name of one that was never finished.
+pub(crate) fn is_temporary(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') && name.ends_with(".tmp")
+}
+
 /// Writes `bytes` under a temporary name in the same folder and renames it over `path`.
 #[cfg(feature = "tools")]
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {

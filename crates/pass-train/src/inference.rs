@@ -29,19 +29,39 @@ pub(crate) enum Shape {
     Center(u32, u32),
 }
 
+/// Which pictures go through a network, and how.
+pub(crate) struct Pass<'a> {
+    /// What it says while it runs.
+    pub(crate) name: &'a str,
+    /// The pictures.
+    pub(crate) split: Split,
+    /// Pictures that an earlier process finished. Batches follow from where the first one begins:
+    /// to get the numbers of an uninterrupted pass, go on where a batch ended.
+    pub(crate) done: usize,
+    /// How pictures are prepared.
+    pub(crate) shape: Shape,
+    /// Most pictures of one size that go together.
+    pub(crate) batch: usize,
+}
+
 /// Takes every picture of a split through `forward`, in order, at most `batch` of one size at once.
 pub(crate) fn for_each_batch(
     context: &Context,
-    name: &str,
-    split: Split,
-    shape: Shape,
-    batch: usize,
+    pass: &Pass,
     mut forward: impl FnMut(&[Prepared], Tensor<4>) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    let &Pass {
+        name,
+        split,
+        done,
+        shape,
+        batch,
+    } = pass;
     let samples: Arc<[Sample]> = context.data.samples(split).into();
     let odd = context.file.data.odd_pictures;
-    let mut progress = Progress::new(context.verbosity, name, samples.len() as u64, "pictures");
-    let indices: Vec<usize> = (0..samples.len()).collect();
+    let (done_before, all) = (done as u64, samples.len() as u64);
+    let mut progress = Progress::resumed(context.verbosity, name, done_before, all, "pictures");
+    let indices: Vec<usize> = (done..samples.len()).collect();
     let loader = Loader::new(
         indices,
         context.file.data.workers,

@@ -24,6 +24,7 @@ mod checkpoints;
 pub mod cluster_report;
 mod context;
 pub mod controls;
+mod cursor;
 mod error;
 pub mod event_file;
 mod inference;

@@ -7,9 +7,10 @@
 //! tensorboard/STEP/     event files, made of log.jsonl
 //! done/STEP.json        a finished step
 //! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-EPOCH/ on the way
-//! cluster/              centroids.npy, assignments.json, report.json
+//! cluster/              embeddings.npy, centroids.npy, assignments.json, report.json; restarts/ on the way
 //! threshold.json        the curve and the chosen threshold
 //! labels/               pseudo labels at feature resolution, one file a split
+//! progress/STEP/        how far a step that writes masks has come, until it has finished
 //! pseudo_labels/ fine_tuned/ distance_matching/   SPLIT/FOLDER/PICTURE.png
 //! match.json            generated id -> class, of the fine-tuned predictions
 //! evaluation/           RESULT.json: the scores of every class
@@ -64,6 +65,9 @@ impl RunDir {
 
     /// Stores the run file, unless an earlier start has.
     pub(crate) fn start(&self, file: &RunFile) -> Result<(), Error> {
+        for step in Step::ALL.into_iter().filter(|&step| self.is_done(step)) {
+            self.remove_cursors(step)?;
+        }
         let path = self.run_file();
         if path.exists() {
             return Ok(());
@@ -157,6 +161,21 @@ impl RunDir {
         self.root.join("tensorboard").join(step.name())
     }
 
+    /// `embeddings.npy`: what step 2.2 clusters, one row for each training picture, in their order.
+    pub fn embeddings(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("embeddings.npy")
+    }
+
+    /// The finished restarts of an unfinished clustering.
+    pub(crate) fn restarts(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("restarts")
+    }
+
+    /// The counts of what an unfinished step has written.
+    pub(crate) fn progress(&self, step: Step) -> PathBuf {
+        self.root.join("progress").join(step.name())
+    }
+
     /// The pseudo labels of a split, at feature resolution.
     pub fn labels(&self, split: &str) -> PathBuf {
         self.root.join("labels").join(format!("{split}.labels"))
@@ -164,10 +183,12 @@ impl RunDir {
 
     /// The masks of a result: `RESULT/SPLIT/KEY.png`.
     pub fn mask(&self, result: &str, split: &str, key: &str) -> PathBuf {
-        self.root
-            .join(result)
-            .join(split)
-            .join(format!("{key}.png"))
+        self.masks(result, split).join(format!("{key}.png"))
+    }
+
+    /// The folder of the masks of a result.
+    pub(crate) fn masks(&self, result: &str, split: &str) -> PathBuf {
+        self.root.join(result).join(split)
     }
 
     /// A file at the top of the run.
@@ -189,28 +210,58 @@ impl RunDir {
         self.done_mark(step).exists()
     }
 
-    /// Begins a step anew: what later steps made of its former result no longer counts.
+    /// Begins a step: what later steps made of its former result no longer counts, nor what they
+    /// had begun to make. The step itself goes on where it was stopped, unless it had finished.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn begin(&self, step: Step) -> Result<(), Error> {
-        for stale in step.and_dependents() {
+        let dependents = step.and_dependents();
+        for &stale in &dependents[1..] {
             remove_if_there(&self.done_mark(stale), fs::remove_file)?;
+            self.forget_progress(stale)?;
         }
-        if step.and_dependents().contains(&Step::Cluster) {
-            remove_if_there(&self.root.join("labels"), fs::remove_dir_all)?;
+        if self.is_done(step) {
+            // The mark goes last: until then the next start repeats this.
+            self.forget_progress(step)?;
+            remove_if_there(&self.done_mark(step), fs::remove_file)?;
         }
         Ok(())
     }
 
-    /// Marks a step as finished; last of all that it writes.
+    /// Removes what an unfinished step goes on from.
+    fn forget_progress(&self, step: Step) -> Result<(), Error> {
+        if step == Step::Cluster {
+            remove_if_there(&self.root.join("labels"), fs::remove_dir_all)?;
+            for name in ["embeddings.npy", "embeddings.npy.partial"] {
+                remove_if_there(&self.step_dir(step).join(name), fs::remove_file)?;
+            }
+        }
+        self.remove_cursors(step)
+    }
+
+    /// Removes what only counts until a step has finished.
+    fn remove_cursors(&self, step: Step) -> Result<(), Error> {
+        if step == Step::Cluster {
+            remove_if_there(&self.restarts(), fs::remove_dir_all)?;
+        }
+        let cursors = self.progress(step);
+        remove_if_there(&cursors, fs::remove_dir_all)?;
+        // Stays while another step has cursors there.
+        let _ = fs::remove_dir(cursors.parent().expect("below the run"));
+        Ok(())
+    }
+
+    /// Marks a step as finished, after all that it writes; then removes what it would have gone on
+    /// from.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn finish(&self, step: Step, summary: &impl Serialize) -> Result<(), Error> {
-        self.write_json(&self.done_mark(step), summary)
+        self.write_json(&self.done_mark(step), summary)?;
+        self.remove_cursors(step)
     }
 
     /// What a finished step had to tell.
@@ -284,11 +335,13 @@ fn remove_if_there(
     }
 }
 
-/// The settings that decide a result: all but the number of threads.
+/// The settings that decide a result: all but the number of threads and the memory.
 fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
     let mut table: toml::Table = toml::from_str(run_file)?;
-    if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
-        data.remove("workers");
+    for (section, key) in [("data", "workers"), ("cluster", "memory_mib")] {
+        if let Some(section) = table.get_mut(section).and_then(toml::Value::as_table_mut) {
+            section.remove(key);
+        }
     }
     Ok(table)
 }
@@ -342,10 +395,11 @@ mod tests {
     }
 
     #[test]
-    fn another_number_of_threads_is_the_same_run() {
+    fn another_number_of_threads_and_less_memory_are_the_same_run() {
         let dir = tempfile::tempdir().unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 1")).unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 2")).unwrap();
+        RunDir::open(dir.path(), &run_file("[cluster]\nmemory_mib = 7")).unwrap();
     }
 
     #[test]
@@ -388,6 +442,43 @@ mod tests {
             .collect();
         assert_eq!(done, &Step::ALL[..4]);
         assert!(!run.root().join("labels").exists());
+    }
+
+    #[test]
+    fn an_unfinished_step_keeps_what_it_goes_on_from() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::open(dir.path(), &run_file("")).unwrap();
+        let partial = run.step_dir(Step::Cluster).join("embeddings.npy.partial");
+        let cursor = run.progress(Step::Predict).join("x.json");
+        let restart = run.restarts().join("0");
+        let begun = [&partial, &cursor, &restart];
+        let write = || {
+            for file in begun {
+                run.write_text(file, "begun").unwrap();
+            }
+        };
+        let left = || begun.map(|file| file.exists());
+        write();
+        run.begin(Step::Predict).unwrap();
+        assert_eq!(left(), [true; 3]);
+        run.begin(Step::Cluster).unwrap();
+        assert_eq!(
+            left(),
+            [true, false, true],
+            "predictions follow from clusters"
+        );
+        write();
+        run.begin(Step::TuneAttention).unwrap();
+        assert_eq!(left(), [false; 3]);
+        write();
+        run.finish(Step::Cluster, &"fine").unwrap();
+        assert_eq!(
+            left(),
+            [true, true, false],
+            "finished: no restart is needed"
+        );
+        run.begin(Step::Cluster).unwrap();
+        assert_eq!(left(), [false; 3], "finished before: begins afresh");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The protocol of the LUSS benchmark that needs no fine-tuning. Every id of every labelled
 //! picture becomes one *support embedding*: the sum of the feature map over the id's pixels. A
 //! query pixel compares its feature with all of them by cosine similarity; its 10 nearest
-//! neighbours vote for their labels with weight `exp(similarity / 0.07)`. Predictions are ids of
+//! neighbours vote for their labels with weight `exp(similarity / 0.07)` ([`Voting::Plain`]: 1). Predictions are ids of
 //! the true classes, so they are scored without matching.
 //!
 //! The N x M table of similarities never exists: fixed blocks of pixels meet fixed blocks of
@@ -26,6 +26,18 @@ use crate::{
     resample::nearest,
 };
 
+/// How much a neighbour's vote counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voting {
+    /// `exp(similarity / temperature)`, as the published code.
+    #[default]
+    Weighted,
+    /// One, as the paper's "voting" may be read. Of labels with equal votes that of the nearest
+    /// neighbour wins.
+    Plain,
+}
+
 /// Settings of [`SupportSet::classify`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -35,6 +47,8 @@ pub struct DistanceMatchingConfig {
     /// Divides the cosine similarity in the vote's exponent, at least 0.005 so that the votes
     /// stay finite.
     pub temperature: f64,
+    /// How much a vote counts.
+    pub voting: Voting,
 }
 
 impl Default for DistanceMatchingConfig {
@@ -42,6 +56,7 @@ impl Default for DistanceMatchingConfig {
         Self {
             neighbours: 10,
             temperature: 0.07,
+            voting: Voting::Weighted,
         }
     }
 }

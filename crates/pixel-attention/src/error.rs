@@ -127,6 +127,15 @@ pub enum Error {
         reason: String,
     },
 
+    /// A file does not hold rows of numbers, or not those that are needed.
+    #[error("{path} does not serve as a file of rows: {reason}")]
+    RowFile {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit, with numbers, and what to do.
+        reason: String,
+    },
+
     /// The file is not a label store.
     #[error("{path} is not a label store; generate the labels again or give another file")]
     NotALabelStore {

@@ -13,7 +13,7 @@ use ndarray::{ArrayView2, Axis};
 use crate::{
     centroids::check_centroids,
     error::{Error, Result},
-    resample::{bilinear, nearest},
+    resample::{bilinear, bilinear_at, nearest, nearest_at},
 };
 
 /// Labels of one picture at the resolution of the upsampled feature map.
@@ -37,13 +37,28 @@ impl FeatureLabels {
     ///
     /// `threshold` is compared in `f32`; 0 keeps every pixel's class.
     pub fn to_mask(&self, width: usize, height: usize, threshold: f32) -> LabelMask {
-        let mut ids = nearest(&self.ids, self.size(), [width, height]);
-        for (id, attention) in ids.iter_mut().zip(self.full_attention(width, height)) {
-            if attention < threshold {
-                *id = OTHER;
-            }
-        }
-        LabelMask::new(width, height, ids).expect("as many ids as pixels")
+        let size = [width, height];
+        let ids = nearest(&self.ids, self.size(), size);
+        thresholded(ids, &self.full_attention(width, height), size, threshold)
+    }
+
+    /// Some columns and rows of [`FeatureLabels::to_mask`], without the others: what a random crop
+    /// shows of it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no column or no row.
+    pub fn to_crop(
+        &self,
+        [width, height]: [usize; 2],
+        threshold: f32,
+        columns: &[usize],
+        rows: &[usize],
+    ) -> LabelMask {
+        let (from, to, shown) = (self.size(), [width, height], [columns, rows]);
+        let ids = nearest_at(&self.ids, from, to, shown);
+        let attention = bilinear_at(&self.attention, from, to, shown);
+        thresholded(ids, &attention, [columns.len(), rows.len()], threshold)
     }
 
     /// The attention of each pixel of a picture of `width` x `height` pixels, row-major.
@@ -54,6 +69,20 @@ impl FeatureLabels {
     fn size(&self) -> [usize; 2] {
         [self.width, self.height]
     }
+}
+
+fn thresholded(
+    mut ids: Vec<u16>,
+    attention: &[f32],
+    [width, height]: [usize; 2],
+    threshold: f32,
+) -> LabelMask {
+    for (id, &attention) in ids.iter_mut().zip(attention) {
+        if attention < threshold {
+            *id = OTHER;
+        }
+    }
+    LabelMask::new(width, height, ids).expect("as many ids as pixels")
 }
 
 /// Names every pixel of a batch of feature maps after its nearest centroid.
@@ -200,6 +229,22 @@ mod tests {
             labels.to_mask(5, 2, 0.0).labels(),
             [[3, 3, 3, 1, 1]; 2].concat()
         );
+    }
+
+    #[test]
+    fn a_crop_shows_the_pixels_of_the_whole_mask() {
+        let labels = FeatureLabels {
+            width: 7,
+            height: 5,
+            ids: (0..35).map(|i| i * i % 9 + 1).collect(),
+            attention: (0..35).map(|i| (i as f32 * 0.7).sin().abs()).collect(),
+        };
+        let (columns, rows) = ([40, 3, 3, 0, 17], [22, 21, 0]);
+        let mask = labels.to_mask(41, 23, 0.5);
+        let shown = rows.map(|row| columns.map(|column| mask.labels()[row * 41 + column]));
+        let crop = labels.to_crop([41, 23], 0.5, &columns, &rows);
+        assert_eq!(crop.labels(), shown.concat());
+        assert!(mask.labels().contains(&OTHER));
     }
 
     #[test]

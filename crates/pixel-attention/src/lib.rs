@@ -9,6 +9,7 @@
 //! | pixel attention `A`, threshold `τ` | [`attention::PixelAttention`] |
 //! | attended image embedding | [`pooling`] |
 //! | fine-tuning with pixel attention (step 2.1) | [`attention_net::AttentionNet`] |
+//! | embeddings in a file, written as they are computed | [`row_file`], [`rows`] |
 //! | clustering, cluster centres (2.2) | [`kmeans::fit`], [`centroids`] |
 //! | what the clusters are like | [`cluster_report::ClusterReport`] |
 //! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
@@ -45,10 +46,12 @@ pub mod kmeans;
 pub mod label_generation;
 pub mod label_store;
 pub mod pooling;
+pub mod row_file;
 pub mod rows;
 
 mod partial_file;
 mod products;
+mod read_at;
 mod resample;
 
 pub use error::Error;

@@ -32,10 +32,6 @@ impl PartialFile {
         })
     }
 
-    pub(crate) fn destination(&self) -> &Path {
-        &self.destination
-    }
-
     /// Brings the content to the disk and gives the file its name.
     pub(crate) fn commit(mut self) -> Result<()> {
         let finish = |writer: BufWriter<File>| -> io::Result<()> {

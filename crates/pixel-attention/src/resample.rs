@@ -8,18 +8,7 @@
 ///
 /// - `map`: `from = [width, height]`; output: `to = [width, height]`
 pub(crate) fn nearest<T: Copy>(map: &[T], from: [usize; 2], to: [usize; 2]) -> Vec<T> {
-    assert_eq!(
-        map.len(),
-        from[0] * from[1],
-        "one value for each of {from:?} pixels"
-    );
-    let columns = nearest_sources(from[0], to[0]);
-    let mut resized = Vec::with_capacity(to[0] * to[1]);
-    for row in nearest_sources(from[1], to[1]) {
-        let source = &map[row * from[0]..(row + 1) * from[0]];
-        resized.extend(columns.iter().map(|&column| source[column]));
-    }
-    resized
+    nearest_at(map, from, to, [&whole(to[0]), &whole(to[1])])
 }
 
 /// Resizes a row-major map bilinearly: half-pixel centres (`align_corners = false`), edges
@@ -29,14 +18,41 @@ pub(crate) fn nearest<T: Copy>(map: &[T], from: [usize; 2], to: [usize; 2]) -> V
 ///
 /// - `map`: `from = [width, height]`; output: `to = [width, height]`
 pub(crate) fn bilinear(map: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32> {
-    assert_eq!(
-        map.len(),
-        from[0] * from[1],
-        "one value for each of {from:?} pixels"
-    );
-    let columns = bilinear_taps(from[0], to[0]);
-    let mut resized = Vec::with_capacity(to[0] * to[1]);
-    for row in bilinear_taps(from[1], to[1]) {
+    bilinear_at(map, from, to, [&whole(to[0]), &whole(to[1])])
+}
+
+fn whole(length: usize) -> Vec<usize> {
+    (0..length).collect()
+}
+
+/// Some columns and rows of what [`nearest`] gives.
+pub(crate) fn nearest_at<T: Copy>(
+    map: &[T],
+    from: [usize; 2],
+    to: [usize; 2],
+    [columns, rows]: [&[usize]; 2],
+) -> Vec<T> {
+    assert_fits(map, from);
+    let columns = nearest_sources(from[0], to[0], columns);
+    let mut resized = Vec::with_capacity(columns.len() * rows.len());
+    for row in nearest_sources(from[1], to[1], rows) {
+        let source = &map[row * from[0]..(row + 1) * from[0]];
+        resized.extend(columns.iter().map(|&column| source[column]));
+    }
+    resized
+}
+
+/// Some columns and rows of what [`bilinear`] gives.
+pub(crate) fn bilinear_at(
+    map: &[f32],
+    from: [usize; 2],
+    to: [usize; 2],
+    [columns, rows]: [&[usize]; 2],
+) -> Vec<f32> {
+    assert_fits(map, from);
+    let columns = bilinear_taps(from[0], to[0], columns);
+    let mut resized = Vec::with_capacity(columns.len() * rows.len());
+    for row in bilinear_taps(from[1], to[1], rows) {
         let upper = &map[row.first * from[0]..(row.first + 1) * from[0]];
         let lower = &map[row.second * from[0]..(row.second + 1) * from[0]];
         resized.extend(columns.iter().map(|column| {
@@ -46,11 +62,18 @@ pub(crate) fn bilinear(map: &[f32], from: [usize; 2], to: [usize; 2]) -> Vec<f32
     resized
 }
 
-fn nearest_sources(from: usize, to: usize) -> Vec<usize> {
+fn assert_fits<T>(map: &[T], from: [usize; 2]) {
+    assert_eq!(
+        map.len(),
+        from[0] * from[1],
+        "one value for each of {from:?} pixels"
+    );
+}
+
+fn nearest_sources(from: usize, to: usize, targets: &[usize]) -> Vec<usize> {
     let scale = from as f32 / to as f32;
-    (0..to)
-        .map(|target| ((target as f32 * scale) as usize).min(from - 1))
-        .collect()
+    let source = |&target: &usize| ((target as f32 * scale) as usize).min(from - 1);
+    targets.iter().map(source).collect()
 }
 
 /// Two neighbouring source pixels; `weight` belongs to the second.
@@ -66,9 +89,9 @@ impl Tap {
     }
 }
 
-fn bilinear_taps(from: usize, to: usize) -> Vec<Tap> {
+fn bilinear_taps(from: usize, to: usize, targets: &[usize]) -> Vec<Tap> {
     let scale = from as f32 / to as f32;
-    let tap = |target: usize| {
+    let tap = |&target: &usize| {
         let source = (scale * (target as f32 + 0.5) - 0.5).max(0.0);
         let first = (source as usize).min(from - 1);
         let weight = (source - first as f32).min(1.0);
@@ -78,7 +101,7 @@ fn bilinear_taps(from: usize, to: usize) -> Vec<Tap> {
             weight,
         }
     };
-    (0..to).map(tap).collect()
+    targets.iter().map(tap).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use ndarray::ArrayView2;
 
-use crate::error::Result;
+use crate::{error::Result, products::squared_norm_f64};
 
 /// Rows that can be clustered.
 ///
@@ -54,6 +54,34 @@ impl Rows for ArrayView2<'_, f32> {
         let all = self.in_memory().expect("an array");
         into.copy_from_slice(&all[first * self.ncols()..][..into.len()]);
         Ok(())
+    }
+}
+
+/// Other rows, each divided by its Euclidean length plus 1e-8 as it is read
+/// ([`normalize_rows`](crate::kmeans::normalize_rows) without the memory).
+pub struct Normalized<'a>(pub &'a dyn Rows);
+
+impl Rows for Normalized<'_> {
+    fn count(&self) -> usize {
+        self.0.count()
+    }
+
+    fn columns(&self) -> usize {
+        self.0.columns()
+    }
+
+    fn read(&self, first: usize, into: &mut [f32]) -> Result<()> {
+        self.0.read(first, into)?;
+        into.chunks_exact_mut(self.columns()).for_each(normalize);
+        Ok(())
+    }
+}
+
+/// Divides a row by its Euclidean length plus 1e-8.
+pub(crate) fn normalize(row: &mut [f32]) {
+    let scale = (squared_norm_f64(row).sqrt() + 1e-8).recip();
+    for value in row {
+        *value = (f64::from(*value) * scale) as f32;
     }
 }
 
@@ -172,6 +200,17 @@ pub(crate) mod tests {
             .unwrap();
             assert_eq!(seen, all.nrows());
         }
+    }
+
+    #[test]
+    fn rows_that_are_normalised_as_they_are_read_equal_rows_that_are() {
+        let mut all = Array2::from_shape_fn((5, 37), |(row, column)| (row * column) as f32 - 7.5);
+        let mut read = vec![0.0; 3 * 37];
+        Normalized(&all.view()).read(2, &mut read).unwrap();
+        crate::kmeans::normalize_rows(&mut all);
+        assert_eq!(read, all.as_slice().unwrap()[2 * 37..]);
+        let length: f32 = read[..37].iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-6);
     }
 
     #[test]

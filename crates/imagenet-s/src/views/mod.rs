@@ -4,7 +4,7 @@
 //! |---|---|
 //! | multi-crop augmentation of the pre-training | [`multi_crop`](multi_crop()) |
 //! | overlap of two views, for pixel-to-pixel alignment (P2P) | [`overlap_grids`] |
-//! | picture and mask under one crop, for the fine-tuning | [`paired_crop`] |
+//! | picture and mask under one crop, for the fine-tuning | [`PairedCrop`] |
 //! | whole pictures, for clustering, labels and prediction | [`resize_shorter`], [`center_crop`] |
 //!
 //! The published method was trained with Pillow's 8-bit arithmetic (through torchvision). Resizing,
@@ -33,6 +33,6 @@ pub use evaluation::{center_crop, resize_shorter};
 pub use multi_crop::{Crop, CropGroup, InvalidMultiCrop, MultiCropConfig, multi_crop, recolor};
 pub use normalize::{MULTI_CROP, Normalization, PLAIN};
 pub use overlap_grid::{OVERLAP_GRID, overlap_grids};
-pub use paired::paired_crop;
+pub use paired::{PairedCrop, paired_crop};
 pub use resize::{Region, resize_bilinear, resize_mask};
 pub use stream::{Purpose, Stream, permutation};

@@ -2,7 +2,7 @@
 
 use super::{
     crop::{CropFrame, resized_crop},
-    resize::{Region, resize_mask},
+    resize::{Region, nearest_inputs, resize_mask},
     stream::Stream,
 };
 use image::RgbImage;
@@ -12,12 +12,61 @@ use std::borrow::Cow;
 /// Probability of mirroring both.
 const FLIP_PROBABILITY: f64 = 0.5;
 
+/// A random rectangle that is cut out of a picture and of its mask, mirrored or not, and brought
+/// to a square.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairedCrop {
+    frame: CropFrame,
+    side: u32,
+}
+
+impl PairedCrop {
+    /// Draws a rectangle inside a picture of `sides` pixels, to be `size` by `size`. Its area is a
+    /// share of the picture's in `min_scale..max_scale`; the reference uses 224 and `0.08..1`.
+    ///
+    /// # Panics
+    ///
+    /// If the picture has no pixels or `size` is 0.
+    pub fn random(
+        sides: [u32; 2],
+        size: usize,
+        min_scale: f64,
+        max_scale: f64,
+        stream: &mut Stream,
+    ) -> Self {
+        assert!(size > 0, "a crop has pixels");
+        let frame = CropFrame::random(sides, [min_scale, max_scale], FLIP_PROBABILITY, stream);
+        let side = size as u32;
+        Self { frame, side }
+    }
+
+    /// What it shows of the picture, by Pillow's bilinear filter.
+    pub fn picture(&self, picture: &RgbImage) -> RgbImage {
+        resized_crop(picture, &self.frame, self.side, self.side)
+    }
+
+    /// What it shows of a mask of the picture's size: Pillow's nearest, so that it holds no label
+    /// that the mask does not.
+    pub fn mask(&self, mask: &LabelMask) -> LabelMask {
+        cropped_mask(mask, &self.frame, self.side)
+    }
+
+    /// The columns and the rows of the picture's mask that [`PairedCrop::mask`] shows, in its
+    /// order: a mask that is computed when it is needed need not be computed elsewhere.
+    pub fn mask_pixels(&self) -> [Vec<usize>; 2] {
+        let frame = &self.frame;
+        let mut columns = nearest_inputs(frame.left, frame.width, self.side);
+        if frame.flip {
+            columns.reverse();
+        }
+        [columns, nearest_inputs(frame.top, frame.height, self.side)]
+    }
+}
+
 /// One random resized crop of `size` by `size` pixels, applied to the picture and to its mask.
 ///
-/// The picture is resized with Pillow's bilinear filter, the mask with its nearest one, so that
-/// the cropped mask holds no label that the mask does not. A mask of another size than the
-/// picture is brought to the picture's size first, nearest too. The rectangle's area is a share
-/// of the picture's in `min_scale..max_scale`; the reference uses 224 and `0.08..1`.
+/// See [`PairedCrop`]. A mask of another size than the picture is brought to the picture's size
+/// first, nearest too.
 ///
 /// # Panics
 ///
@@ -31,13 +80,8 @@ pub fn paired_crop(
     stream: &mut Stream,
 ) -> (RgbImage, LabelMask) {
     let sides = [picture.width(), picture.height()];
-    let frame = CropFrame::random(sides, [min_scale, max_scale], FLIP_PROBABILITY, stream);
-    let mask = mask_of_size(mask, sides);
-    let side = size as u32;
-    (
-        resized_crop(picture, &frame, side, side),
-        cropped_mask(&mask, &frame, side),
-    )
+    let crop = PairedCrop::random(sides, size, min_scale, max_scale, stream);
+    (crop.picture(picture), crop.mask(&mask_of_size(mask, sides)))
 }
 
 /// The mask at the picture's size, untouched where it has it already.
@@ -126,6 +170,26 @@ mod tests {
         for index in 0..10 {
             assert_eq!(crop(index, 9, &coarse), crop(index, 9, &mask));
         }
+    }
+
+    #[test]
+    fn the_pixels_of_the_mask_are_those_that_the_crop_shows() {
+        let labels = (0..1200).collect();
+        let mask = LabelMask::new(40, 30, labels).unwrap();
+        let mut flips = HashSet::new();
+        for index in 0..40 {
+            let mut stream = Stream::new(1, 0, index, Purpose::Pair);
+            let crop = PairedCrop::random([40, 30], 17, 0.08, 1.0, &mut stream);
+            let [columns, rows] = crop.mask_pixels();
+            let label = |row: usize, column: usize| (row * 40 + column) as u16;
+            let shown: Vec<u16> = rows
+                .iter()
+                .flat_map(|&row| columns.iter().map(move |&column| label(row, column)))
+                .collect();
+            assert_eq!(crop.mask(&mask).labels(), shown);
+            flips.insert(crop.frame.flip);
+        }
+        assert_eq!(flips.len(), 2, "both kinds were drawn");
     }
 
     #[test]

@@ -278,7 +278,7 @@ fn resize_nearest<T: Copy>(
 }
 
 /// The input under the centre of every output along one axis.
-fn nearest_inputs(first: u32, inputs: u32, outputs: u32) -> Vec<usize> {
+pub(super) fn nearest_inputs(first: u32, inputs: u32, outputs: u32) -> Vec<usize> {
     let scale = f64::from(inputs) / f64::from(outputs);
     // Pillow adds the step up instead of multiplying, which decides ties.
     let centres = std::iter::successors(Some(scale * 0.5), |centre| Some(centre + scale));

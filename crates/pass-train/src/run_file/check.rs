@@ -1,6 +1,7 @@
 //! Values of a run file that parse but cannot work, refused by key before anything starts.
 
 use imagenet_s::views::MultiCropConfig;
+use pixel_attention::row_file::Element;
 
 use crate::{
     Error,
@@ -179,6 +180,8 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
     check.positive(file.cluster.restarts, "cluster.restarts")?;
     check.positive(file.cluster.iterations, "cluster.iterations")?;
     check.positive(file.cluster.batch, "cluster.batch")?;
+    check_element(check, file.cluster.embeddings, "cluster.embeddings")?;
+    check_element(check, file.predict.attention, "predict.attention")?;
     check.that(
         0 < file.cluster.crop && file.cluster.crop <= file.cluster.resize,
         "cluster.crop",
@@ -217,6 +220,11 @@ fn check_labels(check: &Check, file: &RunFile) -> Result<(), Error> {
         ),
         _ => Ok(()),
     }
+}
+
+fn check_element(check: &Check, element: Element, key: &'static str) -> Result<(), Error> {
+    let holds = element != Element::Bfloat16;
+    check.that(holds, key, "bfloat16", "must be \"float32\" or \"float16\"")
 }
 
 fn check_finetune(check: &Check, file: &RunFile) -> Result<(), Error> {

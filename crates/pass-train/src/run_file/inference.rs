@@ -1,6 +1,7 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
 //! `distance_matching`.
 
+use pixel_attention::{distance_matching::Voting, row_file::Element};
 use serde::{Deserialize, Serialize};
 
 /// Step 2.2: k-means of the attended embeddings.
@@ -17,6 +18,11 @@ pub struct ClusterSection {
     pub crop: u32,
     /// Pictures per forward pass.
     pub batch: usize,
+    /// How `embeddings.npy` stores its numbers: `float32`, or `float16` for half the disk.
+    pub embeddings: Element,
+    /// MiB of memory for the embeddings while they are clustered; they are read in parts where
+    /// they need more. Decides no result.
+    pub memory_mib: usize,
 }
 
 impl Default for ClusterSection {
@@ -27,6 +33,8 @@ impl Default for ClusterSection {
             resize: 256,
             crop: 224,
             batch: 256,
+            embeddings: Element::Float32,
+            memory_mib: 8192,
         }
     }
 }
@@ -65,6 +73,8 @@ pub struct PredictSection {
     /// Logits of a picture above a megapixel are brought to this longer side before the arg-max
     /// and the labels from there to the picture; 0 for no cap.
     pub longer_side_cap: usize,
+    /// How `labels/` stores the attention: `float32`, or `float16` for two thirds of the disk.
+    pub attention: Element,
 }
 
 impl Default for PredictSection {
@@ -73,6 +83,7 @@ impl Default for PredictSection {
             resize: 256,
             batch: 8,
             longer_side_cap: 1000,
+            attention: Element::Float32,
         }
     }
 }
@@ -85,6 +96,8 @@ pub struct DistanceMatchingSection {
     pub neighbours: usize,
     /// Temperature of the votes.
     pub temperature: f64,
+    /// `weighted` as the published code, or `plain`: one neighbour, one vote.
+    pub voting: Voting,
 }
 
 impl Default for DistanceMatchingSection {
@@ -92,6 +105,7 @@ impl Default for DistanceMatchingSection {
         Self {
             neighbours: 10,
             temperature: 0.07,
+            voting: Voting::Weighted,
         }
     }
 }

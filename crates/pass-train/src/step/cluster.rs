@@ -3,20 +3,16 @@
 use std::time::Instant;
 
 use imagenet_s::Split;
-use ndarray::Array2;
-use pixel_attention::{
-    attention_net::AttentionNet,
-    centroids::write_centroids,
-    cluster_report::RestartEntry,
-    kmeans::{KMeans, KMeansConfig, Run, normalize_rows},
-};
+use pixel_attention::{centroids::write_centroids, kmeans::KMeansConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
     cluster_report::{StoredReport, describe},
-    inference::{Shape, for_each_batch},
-    step::attention::tuned_net,
+    step::{
+        embeddings::{embeddings, with_rows},
+        restarts::{best_restart, compared_with},
+    },
 };
 
 /// What the step leaves in `done/cluster.json`: the winning run, and how it agrees with the folder
@@ -39,8 +35,11 @@ pub struct ClusterSummary {
     pub seconds: f64,
 }
 
-/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/centroids.npy`,
-/// `cluster/assignments.json` and `cluster/report.json`.
+/// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/embeddings.npy`,
+/// `cluster/centroids.npy`, `cluster/assignments.json` and `cluster/report.json`.
+///
+/// A killed process is followed by one that goes on with the next batch of pictures, or with the
+/// next restart, and ends with the same bits.
 ///
 /// # Errors
 ///
@@ -48,8 +47,8 @@ pub struct ClusterSummary {
 /// classes; else from data, k-means or the disk.
 pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let started = Instant::now();
+    context.run.require(Step::Cluster, Step::TuneAttention)?;
     context.run.begin(Step::Cluster)?;
-    let mut net = tuned_net(context, Step::Cluster)?;
     let clusters = usize::from(context.data.classes());
     let pictures = context.data.samples(Split::Train).len();
     if pictures < clusters {
@@ -61,7 +60,7 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
             remedy: "add pictures or ask for fewer classes",
         });
     }
-    let points = embeddings(context, &mut net)?;
+    let points = embeddings(context)?;
     let section = &context.file.cluster;
     let config = KMeansConfig {
         iterations: section.iterations,
@@ -69,45 +68,21 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         seed: context.file.seed,
         ..KMeansConfig::new(clusters)
     };
-    let mut runs = Vec::new();
-    let run = KMeans::new(&points.view(), &config)?.best(|run| runs.push(run.clone()))?;
-    let compared = |other: &Run| RestartEntry::new(other, &run.assignments);
-    let restarts = runs.iter().map(compared).collect();
+    let (run, report) = with_rows(&points, section.memory_mib, |rows| {
+        let run = best_restart(context, rows, &config)?;
+        let restarts = compared_with(context, &run, config.restarts)?;
+        let report = describe(context, rows, &run, restarts)?;
+        Ok((run, report))
+    })?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
     write_assignments(context, &run.assignments)?;
-    let report = describe(context, &points.view(), &run, restarts)?;
     context
         .run
         .write_json(&context.run.cluster_report(), &report)?;
     let summary = summarize(&report, started.elapsed().as_secs_f64());
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
-}
-
-/// The L2-normalised, attention-pooled embedding of every training picture.
-fn embeddings(context: &Context, net: &mut AttentionNet) -> Result<Array2<f32>, Error> {
-    let section = &context.file.cluster;
-    let shape = Shape::Center(section.resize, section.crop);
-    let mut values: Vec<f32> = Vec::new();
-    let mut width = 0;
-    for_each_batch(
-        context,
-        "embed",
-        Split::Train,
-        shape,
-        section.batch,
-        |_, pictures| {
-            let pooled = net.cluster_embedding(pictures);
-            width = pooled.dims()[1];
-            values.extend(pooled.into_data().iter::<f32>());
-            Ok(())
-        },
-    )?;
-    let shape = (values.len() / width, width);
-    let mut points = Array2::from_shape_vec(shape, values).expect("whole rows were pushed");
-    normalize_rows(&mut points);
-    Ok(points)
 }
 
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {

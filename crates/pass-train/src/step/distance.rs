@@ -5,13 +5,14 @@
 
 use std::time::Instant;
 
-use imagenet_s::{Split, write_mask};
+use imagenet_s::{Split, remove_torn_masks, write_mask};
 use pass_model::{norm::NormMode, pretrain_net::PretrainNet, resize::upsample_bilinear};
 use pixel_attention::distance_matching::{DistanceMatchingConfig, SupportSet, resize_labels};
 
 use crate::{
     Context, Error, Step,
-    inference::{Shape, for_each_batch},
+    cursor::Cursor,
+    inference::{Pass, Shape, for_each_batch},
     step::pretrain::pretrained_net,
 };
 
@@ -60,21 +61,20 @@ fn support(context: &Context, net: &mut PretrainNet) -> Result<SupportSet, Error
         context.data.classes(),
         context.file.network.backbone.channels(4),
     );
-    let shape = Shape::Whole(section.resize);
-    for_each_batch(
-        context,
-        "support",
-        Split::TrainSemi,
-        shape,
-        section.batch,
-        |pictures, tensor| {
-            let masks = pictures
-                .iter()
-                .map(|picture| context.truth(&samples[picture.index]))
-                .collect::<Result<Vec<_>, _>>()?;
-            Ok(support.add(features(net, tensor), &masks)?)
-        },
-    )?;
+    let pass = Pass {
+        name: "support",
+        split: Split::TrainSemi,
+        done: 0,
+        shape: Shape::Whole(section.resize),
+        batch: section.batch,
+    };
+    for_each_batch(context, &pass, |pictures, tensor| {
+        let masks = pictures
+            .iter()
+            .map(|picture| context.truth(&samples[picture.index]))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(support.add(features(net, tensor), &masks)?)
+    })?;
     Ok(support)
 }
 
@@ -84,24 +84,27 @@ fn classify(context: &Context, net: &mut PretrainNet, support: &SupportSet) -> R
     let config = DistanceMatchingConfig {
         neighbours: context.file.distance_matching.neighbours,
         temperature: context.file.distance_matching.temperature,
+        voting: context.file.distance_matching.voting,
     };
-    let shape = Shape::Whole(section.resize);
-    let name = Step::DistanceMatching.name();
-    for_each_batch(
-        context,
+    let (name, split) = (Step::DistanceMatching.name(), Split::Validation);
+    remove_torn_masks(&context.run.masks(name, split.name()))?;
+    let mut cursor = Cursor::of_step(context, Step::DistanceMatching, split.name())?;
+    let pass = Pass {
         name,
-        Split::Validation,
-        shape,
-        section.batch,
-        |pictures, tensor| {
-            let maps = support.classify(features(net, tensor), &config)?;
-            for (picture, map) in pictures.iter().zip(&maps) {
-                let [width, height] = picture.original;
-                let key = &samples[picture.index].key;
-                let place = context.run.mask(name, Split::Validation.name(), key);
-                write_mask(&place, &resize_labels(map, width, height))?;
-            }
-            Ok(())
-        },
-    )
+        split,
+        done: cursor.done(),
+        shape: Shape::Whole(section.resize),
+        batch: section.batch,
+    };
+    for_each_batch(context, &pass, |pictures, tensor| {
+        let maps = support.classify(features(net, tensor), &config)?;
+        for (picture, map) in pictures.iter().zip(&maps) {
+            let [width, height] = picture.original;
+            let key = &samples[picture.index].key;
+            let place = context.run.mask(name, split.name(), key);
+            write_mask(&place, &resize_labels(map, width, height))?;
+        }
+        cursor.advance(pictures.len())
+    })?;
+    cursor.store()
 }

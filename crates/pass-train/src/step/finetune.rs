@@ -8,7 +8,7 @@ use burn::{
 };
 use imagenet_s::{
     OddPictures, Sample, Split, pictures_to_tensor, read_picture,
-    views::{PLAIN, Purpose, Stream, paired_crop},
+    views::{PLAIN, PairedCrop, Purpose, Stream},
 };
 use luss_metrics::LabelMask;
 use pass_model::{
@@ -121,11 +121,6 @@ impl LabelledCrops {
     fn make(&self, place: Place) -> Result<LabelledCrop, Error> {
         let sample = &self.samples[place.index];
         let picture = read_picture(&sample.picture, self.odd)?;
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let labels = self
-            .store
-            .get(&sample.key)?
-            .to_mask(width, height, self.threshold);
         let mut stream = Stream::new(self.seed, place.epoch, place.index as u64, Purpose::Pair);
         let FinetuneSection {
             crop,
@@ -133,11 +128,14 @@ impl LabelledCrops {
             max_scale,
             ..
         } = self.section;
-        let (pixels, labels) =
-            paired_crop(&picture, &labels, crop, min_scale, max_scale, &mut stream);
+        let sides = [picture.width(), picture.height()];
+        let crop = PairedCrop::random(sides, crop, min_scale, max_scale, &mut stream);
+        let [columns, rows] = crop.mask_pixels();
+        let labels = self.store.get(&sample.key)?;
+        let sides = sides.map(|side| side as usize);
         Ok(LabelledCrop {
-            pixels: pixels.into_raw(),
-            labels,
+            pixels: crop.picture(&picture).into_raw(),
+            labels: labels.to_crop(sides, self.threshold, &columns, &rows),
         })
     }
 }

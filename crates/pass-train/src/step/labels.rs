@@ -1,24 +1,29 @@
 //! Step 2.4, pseudo labels: the nearest centroid of every pixel, OTHER where the attention is low.
 //!
 //! Labels are stored at the resolution of the ×4 feature map together with the attention, whatever
-//! the threshold; a mask at picture resolution is made from them when it is needed.
+//! the threshold; a mask at picture resolution is made from them when it is needed. A process that
+//! was killed is followed by one that goes on behind the last labels and masks that were counted.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
-use imagenet_s::{Split, picture_size, write_mask};
+use imagenet_s::{Split, picture_size, remove_torn_masks, write_mask};
 use pixel_attention::{
     attention_net::AttentionNet,
     centroids::read_centroids,
     label_generation,
-    label_store::{LabelStore, LabelStoreWriter},
+    label_store::{LabelFormat, LabelStore, LabelStoreWriter, remove_cursor},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Progress, Step,
-    inference::{Shape, for_each_batch},
+    cursor::Cursor,
+    inference::{Pass, Shape, for_each_batch},
     step::{attention::tuned_net, threshold::chosen_threshold},
 };
+
+/// Batches between two waits for the disk: as many are labelled again after a kill, at most.
+const BATCHES_BETWEEN_SYNCS: usize = 16;
 
 /// What the step leaves in `done/generate_labels.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -71,6 +76,7 @@ pub(crate) fn ensure_store(
         let mut net = tuned_net(context, step)?;
         write_store(context, &mut net, split)?;
     }
+    remove_cursor(&path)?;
     Ok(LabelStore::open(&path)?)
 }
 
@@ -80,24 +86,31 @@ fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Resul
     let section = &context.file.predict;
     let place = context.run.labels(split.name());
     context.run.make_room_for(&place)?;
-    let mut writer = LabelStoreWriter::create(&place, context.data.classes())?;
-    let name = format!("label {}", split.name());
-    let shape = Shape::Whole(section.resize);
-    for_each_batch(
-        context,
-        &name,
+    let format = LabelFormat {
+        classes: context.data.classes(),
+        attention: section.attention,
+    };
+    let mut writer = LabelStoreWriter::resume(&place, format)?;
+    let pass = Pass {
+        name: &format!("label {}", split.name()),
         split,
-        shape,
-        section.batch,
-        |pictures, tensor| {
-            let (features, attention) = net.label_features(tensor);
-            let labels = label_generation::generate(features, attention, centroids.view())?;
-            for (picture, labels) in pictures.iter().zip(labels) {
-                writer.push(&samples[picture.index].key, &labels)?;
-            }
-            Ok(())
-        },
-    )?;
+        done: writer.len(),
+        shape: Shape::Whole(section.resize),
+        batch: section.batch,
+    };
+    let mut batches = 0;
+    for_each_batch(context, &pass, |pictures, tensor| {
+        let (features, attention) = net.label_features(tensor);
+        let labels = label_generation::generate(features, attention, centroids.view())?;
+        for (picture, labels) in pictures.iter().zip(labels) {
+            writer.push(&samples[picture.index].key, &labels)?;
+        }
+        batches += 1;
+        if batches % BATCHES_BETWEEN_SYNCS == 0 {
+            writer.sync()?;
+        }
+        Ok(())
+    })?;
     Ok(writer.finish()?)
 }
 
@@ -113,22 +126,37 @@ fn foreground_share(context: &Context, store: &LabelStore, threshold: f32) -> Re
 
 fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {
     let store = ensure_store(context, Step::GenerateLabels, split)?;
+    let mut cursor = Cursor::of_step(context, Step::GenerateLabels, split.name())?;
+    let folder = context.run.masks("pseudo_labels", split.name());
+    write_masks(context, &store, split, threshold, &folder, &mut cursor)
+}
+
+/// Writes the full-size masks of a split from the first that `cursor` does not count on.
+pub(super) fn write_masks(
+    context: &Context,
+    store: &LabelStore,
+    split: Split,
+    threshold: f32,
+    folder: &Path,
+    cursor: &mut Cursor,
+) -> Result<(), Error> {
+    remove_torn_masks(folder)?;
     let samples = context.data.samples(split);
-    let mut progress = Progress::new(
+    let (name, done) = (format!("masks of {}", split.name()), cursor.done());
+    let mut progress = Progress::resumed(
         context.verbosity,
-        "write pseudo labels",
+        name,
+        done as u64,
         samples.len() as u64,
         "masks",
     );
-    for sample in samples {
+    for sample in &samples[done..] {
         let (width, height) = picture_size(&sample.picture)?;
         let mask = store.get(&sample.key)?.to_mask(width, height, threshold);
-        write_mask(
-            &context.run.mask("pseudo_labels", split.name(), &sample.key),
-            &mask,
-        )?;
+        write_mask(&folder.join(format!("{}.png", sample.key)), &mask)?;
+        cursor.advance(1)?;
         progress.advance(1);
     }
     progress.finish();
-    Ok(())
+    cursor.store()
 }

@@ -3,11 +3,14 @@
 pub mod attention;
 pub mod cluster;
 pub mod distance;
+mod embeddings;
 pub mod evaluate;
+pub mod export;
 pub mod finetune;
 pub mod labels;
 pub mod predict;
 pub mod pretrain;
+mod restarts;
 pub mod threshold;
 
 /// A step of the pipeline.

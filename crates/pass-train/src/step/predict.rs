@@ -3,17 +3,19 @@
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use imagenet_s::{Split, write_mask};
+use imagenet_s::{Split, remove_torn_masks, write_mask};
 use pass_model::{norm::NormMode, segmentation_net::SegmentationNet};
 
 use crate::{
     Context, Error, Step,
-    inference::{Shape, for_each_batch},
+    cursor::Cursor,
+    inference::{Pass, Shape, for_each_batch},
     step::finetune::finetuned_net,
     upsampled_argmax::{Logits, upsampled_argmax},
 };
 
-/// Runs step 4 and leaves `fine_tuned/SPLIT/FOLDER/PICTURE.png`, generated ids.
+/// Runs step 4 and leaves `fine_tuned/SPLIT/FOLDER/PICTURE.png`, generated ids. Goes on after a
+/// kill.
 ///
 /// # Errors
 ///
@@ -33,24 +35,25 @@ pub fn predict(context: &Context) -> Result<(), Error> {
 fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> Result<(), Error> {
     let samples = context.data.samples(split);
     let section = &context.file.predict;
-    let name = format!("predict {}", split.name());
-    let shape = Shape::Whole(section.resize);
-    for_each_batch(
-        context,
-        &name,
+    remove_torn_masks(&context.run.masks("fine_tuned", split.name()))?;
+    let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
+    let pass = Pass {
+        name: &format!("predict {}", split.name()),
         split,
-        shape,
-        section.batch,
-        |pictures, tensor| {
-            let logits = net.forward(tensor, NormMode::Moving);
-            for (picture, logits) in pictures.iter().zip(host_logits(logits)) {
-                let mask = upsampled_argmax(&logits, picture.original, section.longer_side_cap);
-                let key = &samples[picture.index].key;
-                write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
-            }
-            Ok(())
-        },
-    )
+        done: cursor.done(),
+        shape: Shape::Whole(section.resize),
+        batch: section.batch,
+    };
+    for_each_batch(context, &pass, |pictures, tensor| {
+        let logits = net.forward(tensor, NormMode::Moving);
+        for (picture, logits) in pictures.iter().zip(host_logits(logits)) {
+            let mask = upsampled_argmax(&logits, picture.original, section.longer_side_cap);
+            let key = &samples[picture.index].key;
+            write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
+        }
+        cursor.advance(pictures.len())
+    })?;
+    cursor.store()
 }
 
 /// The logits of each picture on the host, classes innermost.

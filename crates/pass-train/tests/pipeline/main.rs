@@ -2,15 +2,19 @@
 //! stopped, and that seed and pictures alone decide the result.
 
 mod clusters;
+mod label_steps;
 mod tiny_run;
 
 use std::{env, fs, path::Path};
 
 use burn::tensor::Device;
 use clusters::{event_count, only_file};
+use imagenet_s::{Split, read_mask};
+use luss_metrics::{Evaluator, Protocol};
 use pass_train::{
     Context, RunFile, Step, Verbosity,
     pipeline::{self, Control},
+    step::evaluate::Scores,
 };
 use tiny_run::{
     CHILD, TINY, assert_files, assert_resumed, assert_same_results, finish, folder, kill_in, open,
@@ -51,6 +55,7 @@ fn the_pipeline_leaves_every_documented_file() {
             "pretrain/weights.safetensors",
             "tune_attention/weights.safetensors",
             "finetune/weights.safetensors",
+            "cluster/embeddings.npy",
             "cluster/centroids.npy",
             "cluster/assignments.json",
             "cluster/report.json",
@@ -75,7 +80,11 @@ fn the_pipeline_leaves_every_documented_file() {
 fn a_finished_run_leaves_no_checkpoint_and_nothing_temporary() {
     let leftover = |name: &str| {
         let last = name.rsplit('/').next().unwrap();
-        name.contains("checkpoint") || last.ends_with(".partial") || last.contains(".tmp")
+        let endings = [".partial", ".cursor", ".tmp"];
+        let torn = endings.iter().any(|ending| last.ends_with(ending));
+        torn || ["checkpoint", "restarts", "progress/"]
+            .iter()
+            .any(|part| name.contains(part))
     };
     let names = results(reference())
         .into_keys()
@@ -104,6 +113,22 @@ fn every_score_is_a_ratio() {
             "{name}: {s:?}"
         );
     }
+}
+
+/// The labels of distance matching are classes; matching them again would only flatter them.
+#[test]
+fn distance_matching_is_scored_without_a_matching() {
+    let context = open(reference(), &[]);
+    let mut evaluator = Evaluator::new(Protocol::new(3));
+    for sample in context.data.samples(Split::Validation) {
+        let place = context
+            .run
+            .mask("distance_matching", "validation", &sample.key);
+        let truth = context.truth(sample).unwrap();
+        evaluator.add(&read_mask(&place).unwrap(), &truth).unwrap();
+    }
+    let stored = stored_metrics(reference())["distance_matching"];
+    assert_eq!(Scores::from(&evaluator.report()), stored);
 }
 
 #[test]

@@ -119,16 +119,16 @@ pub(crate) fn reference() -> &'static Path {
 
 /// A process that runs the pipeline in `root`: this test program, told to run one test.
 pub(crate) fn spawn_run(root: &Path, threads: usize) -> Child {
+    spawn_test("the_pipeline_in_a_child_process", CHILD, root, threads)
+}
+
+/// A process that runs one test, to which a variable names the run directory.
+pub(crate) fn spawn_test(test: &str, variable: &str, root: &Path, threads: usize) -> Child {
     fs::create_dir_all(root).unwrap();
     let said = fs::File::create(root.with_extension("stderr")).unwrap();
     Command::new(env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "the_pipeline_in_a_child_process",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env(CHILD, root)
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env(variable, root)
         .env("RAYON_NUM_THREADS", threads.to_string())
         .stdout(Stdio::null())
         .stderr(said)

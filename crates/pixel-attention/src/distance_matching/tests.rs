@@ -12,6 +12,7 @@ use super::{
 const CONFIG: DistanceMatchingConfig = DistanceMatchingConfig {
     neighbours: 10,
     temperature: 0.07,
+    voting: Voting::Weighted,
 };
 
 fn tensor(values: &[f32], shape: [usize; 4]) -> Tensor<4> {
@@ -213,12 +214,60 @@ fn votes_agree_with_the_published_code() {
         let similarities = support.dot(&pixel).to_vec();
         let (mut nearest, mut votes) = (Vec::new(), vec![0.0; 13]);
         keep_nearest(&similarities, &labels, 10, &mut nearest);
-        cast_votes(&nearest, 0.07, &mut votes);
+        cast_votes(&nearest, &CONFIG, &mut votes);
         for (vote, score) in votes.iter().zip(scores) {
             // Similarities are f32, and the exponent multiplies their error by 14.
             assert!((vote - score).abs() <= 1e-5 * score.abs());
         }
     }
+}
+
+fn whole_numbers(rows: usize, columns: usize, value: impl Fn(i64, i64) -> i64) -> Array2<f32> {
+    Array2::from_shape_fn((rows, columns), |(r, c)| value(r as i64, c as i64) as f32)
+}
+
+/// Oracle: `tests/fixtures/knn.py`, numpy.
+#[test]
+fn both_votes_agree_with_numpy() {
+    let rows = |r: i64, c: i64| (r * r * r * 7 + c * c * 13 + r * c * 3 + r * 5) % 101 - 50;
+    let support = whole_numbers(40, 5, rows);
+    let labels: Vec<u16> = (0..40).map(|i| i * 11 / 3 % 5).collect();
+    let queries = whole_numbers(24, 5, |r, c| {
+        (r * r * r * 5 + c * c * c * 7 + r * c * 11) % 103 - 51
+    });
+    let set = SupportSet::from_embeddings(support.view(), &labels, 4).unwrap();
+    let check = |voting, neighbours, expected: [u16; 24]| {
+        let config = DistanceMatchingConfig {
+            neighbours,
+            voting,
+            ..CONFIG
+        };
+        assert_eq!(
+            set.classify_rows(queries.view(), &config).unwrap(),
+            expected
+        );
+    };
+    check(
+        Voting::Weighted,
+        10,
+        [
+            1, 4, 0, 4, 3, 0, 0, 4, 1, 4, 1, 2, 3, 4, 0, 3, 1, 1, 3, 3, 0, 4, 3, 3,
+        ],
+    );
+    check(
+        Voting::Plain,
+        10,
+        [
+            1, 3, 2, 4, 1, 1, 3, 4, 2, 3, 2, 2, 4, 3, 1, 4, 1, 1, 3, 4, 2, 4, 2, 3,
+        ],
+    );
+    check(
+        Voting::Plain,
+        3,
+        [
+            1, 4, 0, 4, 3, 0, 0, 4, 1, 4, 1, 2, 3, 3, 0, 4, 1, 1, 3, 3, 0, 4, 3, 3,
+        ],
+    );
 }
 
 /// Oracle: the published pooling in float64.

@@ -1,6 +1,6 @@
 //! The nearest support embeddings of a block of pixels, and their vote.
 
-use super::{DistanceMatchingConfig, SupportSet};
+use super::{DistanceMatchingConfig, SupportSet, Voting};
 use crate::products::row_products;
 
 /// Pixels and support embeddings of one product: 64 x 1024 similarities are 256 KiB.
@@ -48,10 +48,10 @@ impl<'a> Voter<'a> {
                 keep_nearest(similarities, labels, self.config.neighbours, nearest);
             });
         }
-        let (votes, temperature) = (&mut self.votes, self.config.temperature);
+        let (votes, config) = (&mut self.votes, self.config);
         self.neighbours[..count]
             .iter()
-            .map(|near| elect(near, temperature, votes))
+            .map(|near| elect(near, config, votes))
             .collect()
     }
 }
@@ -78,20 +78,33 @@ pub(super) fn keep_nearest(
     }
 }
 
-/// The label with the largest vote; the lowest among equals.
-fn elect(nearest: &[Neighbour], temperature: f64, votes: &mut [f64]) -> u16 {
-    cast_votes(nearest, temperature, votes);
-    let first_larger = |best: usize, (label, vote): (usize, &f64)| {
-        if *vote > votes[best] { label } else { best }
-    };
-    votes.iter().enumerate().fold(0, first_larger) as u16
+/// The label with the largest vote. Of equal ones the lowest, as the published arg-max; plain votes
+/// are often equal, and go to the label of the nearest neighbour.
+fn elect(nearest: &[Neighbour], config: &DistanceMatchingConfig, votes: &mut [f64]) -> u16 {
+    cast_votes(nearest, config, votes);
+    match config.voting {
+        Voting::Weighted => first_largest(0..votes.len() as u16, votes),
+        Voting::Plain => first_largest(nearest.iter().map(|near| near.label), votes),
+    }
 }
 
-/// Sums `exp(similarity / temperature)` over the neighbours of each label.
-pub(super) fn cast_votes(nearest: &[Neighbour], temperature: f64, votes: &mut [f64]) {
+fn first_largest(labels: impl Iterator<Item = u16>, votes: &[f64]) -> u16 {
+    let vote = |label: u16| votes[usize::from(label)];
+    let larger = |best, next| if vote(next) > vote(best) { next } else { best };
+    labels.reduce(larger).expect("somebody votes")
+}
+
+/// Sums the votes of the neighbours of each label.
+pub(super) fn cast_votes(
+    nearest: &[Neighbour],
+    config: &DistanceMatchingConfig,
+    votes: &mut [f64],
+) {
     votes.fill(0.0);
     for neighbour in nearest {
-        votes[usize::from(neighbour.label)] +=
-            (f64::from(neighbour.similarity) / temperature).exp();
+        votes[usize::from(neighbour.label)] += match config.voting {
+            Voting::Weighted => (f64::from(neighbour.similarity) / config.temperature).exp(),
+            Voting::Plain => 1.0,
+        };
     }
 }

@@ -46,7 +46,7 @@ use run::Lloyd;
 use crate::{
     error::{Error, Result},
     products::{squared_norm, squared_norm_f64},
-    rows::{PART_UNIT, Rows, for_each_part},
+    rows::{PART_UNIT, Rows, for_each_part, normalize},
 };
 
 /// Rows, checked and ready to be clustered.
@@ -225,11 +225,11 @@ pub fn assign(rows: &dyn Rows, centroids: ArrayView2<f32>) -> Result<Vec<u32>> {
 
 /// Divides every row by its Euclidean length plus 1e-8, as PASS does before clustering.
 pub fn normalize_rows(rows: &mut Array2<f32>) {
-    for mut row in rows.rows_mut() {
-        let squared: f64 = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        let scale = (squared.sqrt() + 1e-8).recip();
-        row.mapv_inplace(|x| (f64::from(x) * scale) as f32);
-    }
+    let columns = rows.ncols().max(1);
+    let mut standard = std::mem::take(rows).as_standard_layout().into_owned();
+    let values = standard.as_slice_mut().expect("standard layout");
+    values.chunks_exact_mut(columns).for_each(normalize);
+    *rows = standard;
 }
 
 fn check_centroids(centroids: ArrayView2<f32>, columns: usize) -> Result<()> {

@@ -2,19 +2,62 @@
 
 use std::{fs::File, path::Path};
 
+use luss_metrics::IGNORE;
+
 use crate::{
     error::{Error, Result},
     label_generation::FeatureLabels,
+    read_at::read_at,
+    row_file::Element,
 };
+
+/// What a label store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LabelFormat {
+    /// Number of classes C, 1 to 999; ids are `1..=C`.
+    pub classes: u16,
+    /// How the attention is stored: [`Element::Float32`] as it was computed, or
+    /// [`Element::Float16`], rounded to 11 bits, for two thirds of the bytes.
+    pub attention: Element,
+}
+
+impl LabelFormat {
+    /// Labels of `classes` classes with the attention as it was computed.
+    pub fn new(classes: u16) -> Self {
+        let attention = Element::Float32;
+        Self { classes, attention }
+    }
+
+    pub(super) fn check(self) -> Result<()> {
+        let refuse = |name, value, allowed| {
+            Err(Error::Setting {
+                name,
+                value,
+                allowed,
+            })
+        };
+        if self.classes == 0 || self.classes >= IGNORE {
+            return refuse("label store classes", self.classes.to_string(), "1 to 999");
+        }
+        if self.attention == Element::Bfloat16 {
+            let allowed = "float32 or float16";
+            return refuse("label store attention", "bfloat16".into(), allowed);
+        }
+        Ok(())
+    }
+
+    fn bytes_per_pixel(self) -> u64 {
+        2 + self.attention.bytes() as u64
+    }
+}
 
 const MAGIC: [u8; 8] = *b"LUSSLBLS";
 const END_MAGIC: [u8; 8] = *b"LUSSLBLE";
 const VERSION: u32 = 1;
-/// Magic, version, classes, two bytes of zero.
+/// Magic, version, classes, kind of the attention's numbers (0: float32, 1: float16).
 pub(super) const HEADER_BYTES: u64 = 16;
 /// Offset of the index, its length, number of pictures, magic.
 const FOOTER_BYTES: u64 = 32;
-pub(super) const BYTES_PER_PIXEL: u64 = 6;
 
 /// Where a picture's labels lie in the file.
 #[derive(Debug, Clone, Copy)]
@@ -29,19 +72,24 @@ impl Entry {
         u64::from(self.width) * u64::from(self.height)
     }
 
+    /// Length of the record.
+    pub(super) fn bytes(&self, format: LabelFormat) -> u64 {
+        self.pixels() * format.bytes_per_pixel()
+    }
+
     /// First byte behind the record, unless the numbers are absurd.
-    fn end(&self) -> Option<u64> {
+    fn end(&self, format: LabelFormat) -> Option<u64> {
         self.pixels()
-            .checked_mul(BYTES_PER_PIXEL)?
+            .checked_mul(format.bytes_per_pixel())?
             .checked_add(self.offset)
     }
 }
 
-pub(super) fn header(classes: u16) -> Vec<u8> {
+pub(super) fn header(format: LabelFormat) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
-    bytes.extend(classes.to_le_bytes());
-    bytes.extend([0, 0]);
+    bytes.extend(format.classes.to_le_bytes());
+    bytes.extend(u16::from(format.attention == Element::Float16).to_le_bytes());
     bytes
 }
 
@@ -67,8 +115,7 @@ pub(super) fn index_bytes(index: &[(String, Entry)]) -> Vec<u8> {
     bytes
 }
 
-/// The class count.
-pub(super) fn read_header(file: &File, path: &Path, length: u64) -> Result<u16> {
+pub(super) fn read_header(file: &File, path: &Path, length: u64) -> Result<LabelFormat> {
     let mut bytes = [0; HEADER_BYTES as usize];
     if length < HEADER_BYTES {
         return Err(Error::NotALabelStore {
@@ -90,10 +137,27 @@ pub(super) fn read_header(file: &File, path: &Path, length: u64) -> Result<u16> 
             supported: VERSION,
         });
     }
-    Ok(u16::from_le_bytes(fields.take().expect("16 bytes")))
+    let [classes, kind] =
+        std::array::from_fn(|_| u16::from_le_bytes(fields.take().expect("16 bytes")));
+    let attention = match kind {
+        0 => Element::Float32,
+        1 => Element::Float16,
+        _ => {
+            return Err(Error::damaged(
+                path,
+                format!("attention of unknown kind {kind}"),
+            ));
+        }
+    };
+    Ok(LabelFormat { classes, attention })
 }
 
-pub(super) fn read_index(file: &File, path: &Path, length: u64) -> Result<Vec<(String, Entry)>> {
+pub(super) fn read_index(
+    file: &File,
+    path: &Path,
+    length: u64,
+    format: LabelFormat,
+) -> Result<Vec<(String, Entry)>> {
     let cut = || Error::damaged(path, format!("no end mark in its {length} bytes"));
     let footer_at = length.checked_sub(FOOTER_BYTES).ok_or_else(cut)?;
     let mut footer = [0; FOOTER_BYTES as usize];
@@ -110,12 +174,17 @@ pub(super) fn read_index(file: &File, path: &Path, length: u64) -> Result<Vec<(S
     }
     let mut index = vec![0; bytes as usize];
     read_at(file, path, offset, &mut index)?;
-    parse_index(&index, pictures, offset)
+    parse_index(&index, pictures, offset, format)
         .ok_or_else(|| Error::damaged(path, format!("index of {pictures} pictures is garbled")))
 }
 
 /// `None` unless the index holds exactly `pictures` entries within the first `end` bytes.
-fn parse_index(bytes: &[u8], pictures: u64, end: u64) -> Option<Vec<(String, Entry)>> {
+pub(super) fn parse_index(
+    bytes: &[u8],
+    pictures: u64,
+    end: u64,
+    format: LabelFormat,
+) -> Option<Vec<(String, Entry)>> {
     let mut fields = Fields(bytes);
     let mut index = Vec::new();
     for _ in 0..pictures {
@@ -128,7 +197,7 @@ fn parse_index(bytes: &[u8], pictures: u64, end: u64) -> Option<Vec<(String, Ent
             height,
             offset: u64::from_le_bytes(fields.take()?),
         };
-        if entry.pixels() == 0 || entry.end()? > end {
+        if entry.pixels() == 0 || entry.end(format)? > end {
             return None;
         }
         index.push((key, entry));
@@ -151,40 +220,35 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(super) fn labels_from_bytes(entry: &Entry, bytes: &[u8]) -> FeatureLabels {
-    let (ids, attention) = bytes.split_at(entry.pixels() as usize * 2);
+/// Ids, then attention, row-major.
+pub(super) fn record(labels: &FeatureLabels, format: LabelFormat) -> Vec<u8> {
+    let pixels = labels.ids.len() * format.bytes_per_pixel() as usize;
+    let mut bytes = Vec::with_capacity(pixels);
+    bytes.extend(labels.ids.iter().flat_map(|id| id.to_le_bytes()));
+    format.attention.encode(&labels.attention, &mut bytes);
+    bytes
+}
+
+pub(super) fn labels_from_record(
+    entry: &Entry,
+    bytes: &[u8],
+    format: LabelFormat,
+) -> FeatureLabels {
+    let pixels = entry.pixels() as usize;
+    let (ids, numbers) = bytes.split_at(2 * pixels);
+    let mut attention = vec![0.0; pixels];
+    format.attention.decode(numbers, &mut attention);
+    let ids = ids.as_chunks().0.iter();
     FeatureLabels {
         width: entry.width as usize,
         height: entry.height as usize,
-        ids: ids
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&pair| u16::from_le_bytes(pair))
-            .collect(),
-        attention: attention
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&four| f32::from_le_bytes(four))
-            .collect(),
+        ids: ids.map(|&pair| u16::from_le_bytes(pair)).collect(),
+        attention,
     }
 }
 
-/// Reads without moving a shared position, so that threads do not disturb each other.
-pub(super) fn read_at(file: &File, path: &Path, offset: u64, bytes: &mut [u8]) -> Result<()> {
-    read_exact_at(file, path, offset, bytes).map_err(|e| Error::io("read", path, e))
-}
-
-#[cfg(unix)]
-fn read_exact_at(file: &File, _: &Path, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
-}
-
-#[cfg(not(unix))]
-fn read_exact_at(_: &File, path: &Path, offset: u64, bytes: &mut [u8]) -> std::io::Result<()> {
-    use std::io::{Read, Seek, SeekFrom};
-    let mut own = File::open(path)?;
-    own.seek(SeekFrom::Start(offset))?;
-    own.read_exact(bytes)
+/// The first id that is none of `1..=classes`.
+pub(super) fn stray_id(labels: &FeatureLabels, classes: u16) -> Option<u16> {
+    let stray = |id: &u16| *id == 0 || *id > classes;
+    labels.ids.iter().copied().find(stray)
 }

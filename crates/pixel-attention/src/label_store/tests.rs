@@ -1,4 +1,5 @@
 use super::*;
+use crate::row_file::Element;
 
 fn labels(seed: usize, width: usize, height: usize) -> FeatureLabels {
     let pixels = width * height;
@@ -19,7 +20,7 @@ fn key(picture: usize) -> String {
 }
 
 fn written(path: &Path, pictures: usize) {
-    let mut writer = LabelStoreWriter::create(path, 50).unwrap();
+    let mut writer = LabelStoreWriter::create(path, LabelFormat::new(50)).unwrap();
     assert!(writer.is_empty());
     for picture in 0..pictures {
         writer
@@ -67,15 +68,129 @@ fn threads_read_one_store_at_the_same_time() {
 }
 
 #[test]
-fn an_unfinished_store_leaves_nothing_and_keeps_the_old_one() {
+fn an_unfinished_store_keeps_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.labels");
     written(&path, 2);
-    let mut writer = LabelStoreWriter::create(&path, 50).unwrap();
+    let mut writer = LabelStoreWriter::create(&path, LabelFormat::new(50)).unwrap();
     writer.push("a/b", &labels(0, 3, 5)).unwrap();
     drop(writer);
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     assert_eq!(LabelStore::open(&path).unwrap().len(), 2);
+}
+
+#[test]
+fn a_finished_store_leaves_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    written(&folder.path().join("train.labels"), 2);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+/// Writes pictures up to `last`, from where an earlier writer was stopped.
+fn go_on(path: &Path, last: usize, format: LabelFormat) -> LabelStoreWriter {
+    let mut writer = LabelStoreWriter::resume(path, format).unwrap();
+    for picture in writer.len()..last {
+        let (width, height) = (3 + picture % 2, 5);
+        let labels = labels(picture, width, height);
+        writer.push(&key(picture), &labels).unwrap();
+    }
+    writer
+}
+
+#[test]
+fn a_store_that_was_stopped_anywhere_ends_in_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, path) = (folder.path().join("whole"), folder.path().join("stopped"));
+    written(&whole, 9);
+    for counted in 0..=9 {
+        for uncounted in [0, 1, 3] {
+            let mut writer = go_on(&path, counted, LabelFormat::new(50));
+            writer.sync().unwrap();
+            drop(writer);
+            // Of these the disk may hold a part that no cursor counts.
+            drop(go_on(&path, counted + uncounted, LabelFormat::new(50)));
+            let writer = go_on(&path, 9, LabelFormat::new(50));
+            writer.finish().unwrap();
+            assert_eq!(
+                std::fs::read(&path).unwrap(),
+                std::fs::read(&whole).unwrap()
+            );
+        }
+    }
+}
+
+#[test]
+fn only_what_was_counted_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.labels");
+    let mut writer = go_on(&path, 3, LabelFormat::new(50));
+    writer.sync().unwrap();
+    drop(writer);
+    drop(go_on(&path, 5, LabelFormat::new(50)));
+    let writer = LabelStoreWriter::resume(&path, LabelFormat::new(50)).unwrap();
+    assert_eq!(writer.len(), 3);
+    drop(writer);
+    let afresh = LabelStoreWriter::create(&path, LabelFormat::new(50)).unwrap();
+    assert!(afresh.is_empty());
+}
+
+#[test]
+fn a_cursor_that_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.labels");
+    let stop = || {
+        let mut writer = LabelStoreWriter::create(&path, LabelFormat::new(50)).unwrap();
+        writer.push("a/b", &labels(1, 3, 5)).unwrap();
+        writer.sync().unwrap();
+    };
+    stop();
+    let refused = LabelStoreWriter::resume(&path, LabelFormat::new(49));
+    let error = refused.err().expect("other classes").to_string();
+    assert!(error.contains("other classes"), "{error}");
+    let partial = folder.path().join("train.labels.partial");
+    let bytes = std::fs::read(&partial).unwrap();
+    std::fs::write(&partial, &bytes[..bytes.len() - 1]).unwrap();
+    let refused = LabelStoreWriter::resume(&path, LabelFormat::new(50));
+    let error = refused.err().expect("cut short").to_string();
+    assert!(error.contains("train.labels.cursor"), "{error}");
+}
+
+#[test]
+fn two_writers_of_one_store_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.labels");
+    let first = LabelStoreWriter::create(&path, LabelFormat::new(50)).unwrap();
+    let second = LabelStoreWriter::resume(&path, LabelFormat::new(50));
+    let error = second.err().expect("locked").to_string();
+    assert!(error.contains("another process"), "{error}");
+    drop(first);
+}
+
+#[test]
+fn float16_attention_takes_two_thirds_and_is_rounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (wide, narrow) = (folder.path().join("wide"), folder.path().join("narrow"));
+    written(&wide, 9);
+    let format = LabelFormat {
+        attention: Element::Float16,
+        ..LabelFormat::new(50)
+    };
+    go_on(&narrow, 9, format).finish().unwrap();
+    let length = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let pixels: u64 = (0..9).map(|picture| 5 * (3 + picture % 2)).sum();
+    assert_eq!(length(&wide) - length(&narrow), 2 * pixels);
+    let [wide, narrow] = [&wide, &narrow].map(|path| LabelStore::open(path).unwrap());
+    for picture in (0..9).map(key) {
+        let [wide, narrow] = [&wide, &narrow].map(|store| store.get(&picture).unwrap());
+        assert_eq!(wide.ids, narrow.ids);
+        for (wide, narrow) in wide.attention.iter().zip(&narrow.attention) {
+            assert!((wide - narrow).abs() <= wide / 2048.0, "{wide} {narrow}");
+        }
+    }
+    let bfloat16 = LabelFormat {
+        attention: Element::Bfloat16,
+        ..format
+    };
+    assert!(LabelStoreWriter::create(&folder.path().join("x"), bfloat16).is_err());
 }
 
 #[test]
@@ -164,7 +279,7 @@ fn other_files_and_versions_are_refused_by_name() {
 fn keys_must_be_new_when_written_and_known_when_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.labels");
-    let mut writer = LabelStoreWriter::create(&path, 50).unwrap();
+    let mut writer = LabelStoreWriter::create(&path, LabelFormat::new(50)).unwrap();
     writer.push("a/b", &labels(1, 3, 5)).unwrap();
     let error = writer.push("a/b", &labels(2, 3, 5)).unwrap_err();
     assert!(matches!(error, Error::DuplicateKey { .. }), "{error}");
@@ -177,17 +292,17 @@ fn keys_must_be_new_when_written_and_known_when_read() {
 fn ids_above_the_classes_are_not_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.labels");
-    let mut writer = LabelStoreWriter::create(&path, 4).unwrap();
+    let mut writer = LabelStoreWriter::create(&path, LabelFormat::new(4)).unwrap();
     let error = writer.push("a/b", &labels(1, 3, 5)).unwrap_err();
     assert!(
         matches!(error, Error::LabelOutOfRange { classes: 4, .. }),
         "{error}"
     );
-    assert!(LabelStoreWriter::create(&path, 0).is_err());
-    assert!(LabelStoreWriter::create(&path, 1000).is_err());
+    assert!(LabelStoreWriter::create(&path, LabelFormat::new(0)).is_err());
+    assert!(LabelStoreWriter::create(&path, LabelFormat::new(1000)).is_err());
     let missing = folder.path().join("no/such/folder/x");
     assert!(matches!(
-        LabelStoreWriter::create(&missing, 4),
+        LabelStoreWriter::create(&missing, LabelFormat::new(4)),
         Err(Error::Io { .. })
     ));
 }

@@ -1,0 +1,81 @@
+//! Pseudo labels as full-size PNGs, of any split, for people and programs that want files.
+//!
+//! No step needs them: fine-tuning evaluates the label store at the pixels of its crops.
+
+use std::{fs, path::Path, time::UNIX_EPOCH};
+
+use imagenet_s::Split;
+
+use crate::{
+    Context, Error, Step,
+    cursor::Cursor,
+    step::{
+        labels::{ensure_store, write_masks},
+        threshold::chosen_threshold,
+    },
+};
+
+/// What [`export_labels`] wrote, and what it was made from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExportSummary {
+    /// Masks in the folder.
+    pub masks: u64,
+    /// Attention below this is OTHER.
+    pub threshold: f32,
+    /// Bytes of the PNG files.
+    pub png_bytes: u64,
+    /// Bytes of the label store.
+    pub store_bytes: u64,
+}
+
+/// Writes `FOLDER/KEY.png`, the pseudo label mask of every picture of a split at its size, from
+/// the label store, which is made first where it is missing.
+///
+/// `threshold` is that of step 2.3 unless it is given. A killed export goes on when it is started
+/// again with the same folder, split and threshold.
+///
+/// # Errors
+///
+/// [`Error::StepMissing`] before step 2.2, or before step 2.3 without a threshold; else from data
+/// or disk.
+pub fn export_labels(
+    context: &Context,
+    split: Split,
+    folder: &Path,
+    threshold: Option<f32>,
+) -> Result<ExportSummary, Error> {
+    let threshold = match threshold {
+        Some(given) => given,
+        None => {
+            let needed = Step::SweepThreshold;
+            context.run.require(Step::GenerateLabels, needed)?;
+            chosen_threshold(context)?
+        }
+    };
+    let store = ensure_store(context, Step::GenerateLabels, split)?;
+    let path = context.run.labels(split.name());
+    let data = fs::metadata(&path).map_err(Error::io(&path, "read"))?;
+    let written = data.modified().ok();
+    let written = written.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    // Labels that were made again, or another threshold, are another export.
+    let of = format!(
+        "{} at {threshold}, {} bytes of {written:?}",
+        path.display(),
+        data.len()
+    );
+    let mut cursor = Cursor::open(context, folder.join(".export.json"), of)?;
+    write_masks(context, &store, split, threshold, folder, &mut cursor)?;
+    cursor.remove()?;
+    let mut png_bytes = 0;
+    for key in store.keys() {
+        let path = folder.join(format!("{key}.png"));
+        let data = fs::metadata(&path).map_err(Error::io(&path, "read"))?;
+        png_bytes += data.len();
+    }
+    Ok(ExportSummary {
+        masks: store.len() as u64,
+        threshold,
+        png_bytes,
+        store_bytes: data.len(),
+    })
+}

@@ -1,0 +1,268 @@
+//! Steps 2.2 to 2.4 and the export: killed at any moment they end in the bytes of an uninterrupted
+//! run, and the labels of a crop are those of the exported mask.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Child,
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use imagenet_s::{
+    Split, picture_size, read_mask,
+    views::{PairedCrop, Purpose, Stream},
+};
+use pass_train::{
+    Context,
+    step::{
+        attention::tune_attention,
+        cluster::cluster,
+        export::{ExportSummary, export_labels},
+        labels::generate_labels,
+        pretrain::pretrain,
+        threshold::sweep_threshold,
+    },
+};
+use pixel_attention::label_store::LabelStore;
+
+use crate::tiny_run::{assert_same_results, finish, folder, open, spawn_test};
+
+/// Names the run directory to a child process.
+const CHILD: &str = "PASS_TRAIN_TEST_LABELS";
+
+/// Many short batches, so that there are many moments.
+const SETTINGS: [&str; 9] = [
+    "data.source.synthetic.train=70",
+    "data.source.synthetic.validation=130",
+    "pretrain.epochs=0",
+    "attention.epochs=1",
+    "cluster.batch=2",
+    "cluster.restarts=30",
+    "cluster.iterations=4",
+    "predict.batch=1",
+    "threshold.rule=\"validation\"",
+];
+
+fn open_labels(root: &Path) -> Context {
+    open(root, &SETTINGS)
+}
+
+fn label(root: &Path) -> ExportSummary {
+    let context = open_labels(root);
+    cluster(&context).unwrap();
+    sweep_threshold(&context).unwrap();
+    generate_labels(&context).unwrap();
+    export_labels(&context, Split::Train, &root.join("exported"), None).unwrap()
+}
+
+/// A run that is ready for step 2.2.
+fn tuned() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let root = folder("labels_tuned");
+        let context = open_labels(&root);
+        pretrain(&context).unwrap();
+        tune_attention(&context).unwrap();
+        root
+    })
+}
+
+/// A copy of [`tuned`].
+fn fresh(name: &str) -> PathBuf {
+    let root = folder(name);
+    copy(tuned(), &root);
+    root
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+/// The run that the killed ones are compared with.
+fn whole() -> &'static (PathBuf, ExportSummary) {
+    static WHOLE: OnceLock<(PathBuf, ExportSummary)> = OnceLock::new();
+    WHOLE.get_or_init(|| {
+        let root = fresh("labels_whole");
+        let exported = label(&root);
+        (root, exported)
+    })
+}
+
+#[test]
+#[ignore = "a part of the other tests, which start it in a process of its own"]
+fn the_label_steps_in_a_child_process() {
+    match env::var_os(CHILD) {
+        // What follows goes on from what is finished, as `pipeline` does.
+        Some(root) => drop(label_what_is_missing(Path::new(&root))),
+        None => eprintln!("skipped: {CHILD} names no run directory"),
+    }
+}
+
+fn label_what_is_missing(root: &Path) {
+    let context = open_labels(root);
+    let done = |step: &str| root.join(format!("done/{step}.json")).exists();
+    if !done("cluster") {
+        cluster(&context).unwrap();
+    }
+    if !done("sweep_threshold") {
+        sweep_threshold(&context).unwrap();
+    }
+    if !done("generate_labels") {
+        generate_labels(&context).unwrap();
+    }
+    export_labels(&context, Split::Train, &root.join("exported"), None).unwrap();
+}
+
+fn spawn_labels(root: &Path) -> Child {
+    spawn_test(
+        "label_steps::the_label_steps_in_a_child_process",
+        CHILD,
+        root,
+        2,
+    )
+}
+
+/// Kills a child as soon as `reached`, and says whether it was still at work.
+fn kill_when(root: &Path, reached: impl Fn() -> bool) -> bool {
+    let mut child = spawn_labels(root);
+    while !reached() {
+        if child.try_wait().unwrap().is_some() {
+            finish(child, root);
+            return false;
+        }
+        thread::sleep(Duration::from_micros(300));
+    }
+    child.kill().unwrap();
+    !child.wait().unwrap().success()
+}
+
+fn longer_than(path: PathBuf, bytes: u64) -> impl Fn() -> bool {
+    move || fs::metadata(&path).is_ok_and(|data| data.len() > bytes)
+}
+
+#[track_caller]
+fn assert_went_on(root: &Path, name: &str, all: usize) {
+    let said = fs::read_to_string(root.with_extension("stderr")).unwrap();
+    let start = format!("{name}: {all} pictures, resumed at ");
+    assert!(said.contains(&start), "no {start:?} in: {said}");
+}
+
+#[test]
+fn a_kill_in_extraction_clustering_labelling_or_export_changes_no_byte() {
+    let root = fresh("labels_killed");
+    // Header of 128 bytes, then rows of 32 channels; the header counts those that are kept.
+    let rows = longer_than(
+        root.join("cluster/embeddings.npy.partial"),
+        128 + 20 * 32 * 4,
+    );
+    assert!(kill_when(&root, rows), "in the extraction");
+    let restart = longer_than(root.join("cluster/restarts/00001-numbers.json"), 0);
+    assert!(kill_when(&root, restart), "between restarts");
+    assert_went_on(&root, "embed", 70);
+    assert!(!root.join("done/cluster.json").exists());
+    let first = root.join("cluster/restarts/00000-numbers.json");
+    let written = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    let before = written(&first);
+    let labels = longer_than(root.join("labels/validation.labels.cursor"), 24);
+    let labels = || {
+        // The first restart is not run again, as long as its numbers are there.
+        assert!(!first.exists() || written(&first) == before);
+        labels()
+    };
+    assert!(kill_when(&root, labels), "in the labels of step 2.3");
+    let labels = longer_than(root.join("labels/train.labels.cursor"), 24);
+    assert!(kill_when(&root, labels), "in the labels of step 2.4");
+    assert_went_on(&root, "label validation", 130);
+    let masks = longer_than(root.join("progress/generate_labels/validation.json"), 0);
+    let in_masks = kill_when(&root, masks);
+    assert_went_on(&root, "label train", 70);
+    let masks = longer_than(root.join("exported/.export.json"), 0);
+    let in_export = kill_when(&root, masks);
+    eprintln!("killed in the masks: {in_masks}, in the export: {in_export}");
+    finish(spawn_labels(&root), &root);
+    assert_same_results(&whole().0, &root);
+}
+
+#[test]
+fn kills_at_moments_that_nobody_chose_change_no_byte() {
+    let timed = fresh("labels_timed");
+    let started = Instant::now();
+    finish(spawn_labels(&timed), &timed);
+    let all = started.elapsed();
+    assert_same_results(&whole().0, &timed);
+
+    let root = fresh("labels_chance");
+    let mut killed = 0;
+    for part in 0..10u32 {
+        // Spread over the run, and never in step with its batches.
+        let wait = all * (35 + 13 * part % 60) / 100 + Duration::from_micros(u64::from(part) * 371);
+        let mut child = spawn_labels(&root);
+        thread::sleep(wait);
+        child.kill().unwrap();
+        killed += u32::from(!child.wait().unwrap().success());
+    }
+    finish(spawn_labels(&root), &root);
+    assert!(killed > 0, "every child had ended before it was killed");
+    assert_same_results(&whole().0, &root);
+}
+
+#[test]
+fn the_labels_of_crops_are_those_of_the_exported_masks() {
+    let (root, exported) = whole();
+    let context = open_labels(root);
+    let store = LabelStore::open(&context.run.labels(Split::Train.name())).unwrap();
+    let samples = context.data.samples(Split::Train);
+    let mut classes = std::collections::HashSet::new();
+    for (index, sample) in samples.iter().enumerate() {
+        let mask = read_mask(&root.join(format!("exported/{}.png", sample.key))).unwrap();
+        let labels = store.get(&sample.key).unwrap();
+        let (width, height) = picture_size(&sample.picture).unwrap();
+        let whole = labels.to_mask(width, height, exported.threshold);
+        assert_eq!(whole, mask, "{}", sample.key);
+        for epoch in 0..5 {
+            let mut stream = Stream::new(context.file.seed, epoch, index as u64, Purpose::Pair);
+            let sides = [width as u32, height as u32];
+            let crop = PairedCrop::random(sides, 32, 0.08, 1.0, &mut stream);
+            let [columns, rows] = crop.mask_pixels();
+            let lazy = labels.to_crop([width, height], exported.threshold, &columns, &rows);
+            assert_eq!(lazy, crop.mask(&mask), "{} in epoch {epoch}", sample.key);
+            classes.extend(lazy.labels().iter().copied());
+        }
+    }
+    assert!(classes.len() > 1, "only {classes:?} occurs");
+    assert_eq!(exported.masks, 70);
+    eprintln!("{exported:?}");
+}
+
+#[test]
+fn embeddings_that_do_not_fit_the_memory_are_clustered_to_the_same_bits() {
+    let root = fresh("labels_streamed");
+    let mut settings = SETTINGS.to_vec();
+    settings.push("cluster.memory_mib=0");
+    cluster(&open(&root, &settings)).unwrap();
+    for file in ["centroids.npy", "assignments.json", "embeddings.npy"] {
+        let [ours, theirs] = [&root, &whole().0].map(|root| root.join("cluster").join(file));
+        assert_eq!(fs::read(ours).unwrap(), fs::read(theirs).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn a_finished_clustering_that_is_started_again_begins_afresh() {
+    let root = fresh("labels_again");
+    let context = open_labels(&root);
+    cluster(&context).unwrap();
+    let centroids = fs::read(context.run.centroids()).unwrap();
+    fs::write(context.run.embeddings(), "stale").unwrap();
+    cluster(&context).unwrap();
+    assert_eq!(fs::read(context.run.centroids()).unwrap(), centroids);
+}

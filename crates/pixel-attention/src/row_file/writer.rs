@@ -1,0 +1,220 @@
+//! Writes rows as they are computed, and goes on after a kill.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, BufWriter, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Element,
+    npy::{HEADER_BYTES, NpyRows, header_bytes},
+    unreadable,
+};
+use crate::error::{Error, Result};
+
+/// Rows are brought to the disk, and counted in the header, whenever this much is new.
+const SYNC_BYTES: u64 = 64 << 20;
+
+/// Writes a `.npy` file row by row.
+///
+/// The rows go to `NAME.partial` in the same folder, whose header counts those that are whole and
+/// on the disk; this is the cursor. A process that was killed is followed by one that calls
+/// [`RowFileWriter::resume`] and appends from row [`RowFileWriter::rows`] on: the bytes are those
+/// of a process that was not killed. [`RowFileWriter::finish`] gives the file its name.
+#[derive(Debug)]
+pub struct RowFileWriter {
+    writer: BufWriter<File>,
+    partial: PathBuf,
+    destination: PathBuf,
+    element: Element,
+    columns: usize,
+    rows: usize,
+    /// Rows that the header counts.
+    synced: usize,
+    bytes: Vec<u8>,
+}
+
+impl RowFileWriter {
+    /// Starts the file `path` afresh, whatever an earlier process left.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be created, or another process is writing it.
+    ///
+    /// # Panics
+    ///
+    /// If there are no columns, or `element` is none of those of a `.npy` file.
+    pub fn create(path: &Path, columns: usize, element: Element) -> Result<Self> {
+        let mut this = Self::open(path, columns, element)?;
+        this.cut_to(0)?;
+        Ok(this)
+    }
+
+    /// Goes on with what an earlier process wrote of `path`, or starts it.
+    ///
+    /// The caller answers that the rows come from the same source in the same order. A finished
+    /// `path` is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowFileWriter::create`]; the earlier rows have other columns or are stored otherwise.
+    ///
+    /// # Panics
+    ///
+    /// As [`RowFileWriter::create`].
+    pub fn resume(path: &Path, columns: usize, element: Element) -> Result<Self> {
+        let mut this = Self::open(path, columns, element)?;
+        let whole = this.whole_rows()?;
+        this.cut_to(whole)?;
+        Ok(this)
+    }
+
+    fn open(path: &Path, columns: usize, element: Element) -> Result<Self> {
+        assert!(columns > 0, "rows have at least one column");
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let partial = path.with_file_name(name);
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let refused = |e| Error::io("write", &partial, e);
+        let file = options.open(&partial).map_err(refused)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let reason = "another process is writing it; wait for it or end it";
+                return Err(unreadable(&partial, reason));
+            }
+            Err(TryLockError::Error(error)) => return Err(refused(error)),
+        }
+        Ok(Self {
+            writer: BufWriter::with_capacity(1 << 20, file),
+            partial,
+            destination: path.to_owned(),
+            element,
+            columns,
+            rows: 0,
+            synced: 0,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Rows so far; the next one that is appended has this index.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Appends whole rows.
+    ///
+    /// # Errors
+    ///
+    /// A failed write; a value that is not finite, or would not be when stored: nothing of `rows`
+    /// is then written.
+    ///
+    /// # Panics
+    ///
+    /// If the last row is not whole.
+    pub fn append(&mut self, rows: &[f32]) -> Result<()> {
+        let whole = rows.len() / self.columns;
+        assert_eq!(rows.len(), whole * self.columns, "whole rows");
+        if let Some(bad) = rows.iter().position(|&value| !self.element.holds(value)) {
+            let (what, row) = ("row", self.rows + bad / self.columns);
+            return Err(Error::NotFinite { what, row });
+        }
+        self.bytes.clear();
+        self.element.encode(rows, &mut self.bytes);
+        let written = self.writer.write_all(&self.bytes);
+        self.written(written)?;
+        self.rows += whole;
+        let new = self.rows - self.synced;
+        if (new * self.columns * self.element.bytes()) as u64 >= SYNC_BYTES {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Brings all rows to the disk and counts them in the header: a later
+    /// [`RowFileWriter::resume`] starts here. Happens by itself every 64 MiB.
+    ///
+    /// # Errors
+    ///
+    /// A failed write.
+    pub fn sync(&mut self) -> Result<()> {
+        let header = header_bytes(self.rows, self.columns, self.element);
+        let synced = self.sync_then_write(&header);
+        self.written(synced)?;
+        self.synced = self.rows;
+        Ok(())
+    }
+
+    /// The header says nothing that is not on the disk yet.
+    fn sync_then_write(&mut self, header: &[u8]) -> io::Result<()> {
+        self.writer.flush()?;
+        let file = self.writer.get_mut();
+        file.sync_data()?;
+        let end = file.stream_position()?;
+        file.rewind()?;
+        file.write_all(header)?;
+        file.seek(SeekFrom::Start(end)).map(|_| ())
+    }
+
+    /// Counts all rows and gives the file its name.
+    ///
+    /// # Errors
+    ///
+    /// A failed write; the rows can still be resumed.
+    pub fn finish(mut self) -> Result<()> {
+        self.sync()?;
+        let finished = self.writer.get_mut().sync_all();
+        let finished = finished.and_then(|()| fs::rename(&self.partial, &self.destination));
+        self.written(finished)
+    }
+
+    /// Rows of the earlier process that are known to be whole.
+    fn whole_rows(&mut self) -> Result<usize> {
+        let length = self.writer.get_ref().metadata().map(|data| data.len());
+        let length = length.map_err(|e| Error::io("read", &self.partial, e))?;
+        if length < HEADER_BYTES {
+            return Ok(0); // killed before the first header
+        }
+        let earlier = NpyRows::read(&self.partial, self.writer.get_mut())?;
+        if (earlier.columns, earlier.element) != (self.columns, self.element) {
+            let reason = format!(
+                "an earlier run wrote rows of {} columns as {:?}, now they have {} as {:?}; remove \
+                 it to start afresh",
+                earlier.columns, earlier.element, self.columns, self.element
+            );
+            return Err(unreadable(&self.partial, reason));
+        }
+        if earlier.length() > u128::from(length) {
+            let reason = format!(
+                "it counts {} rows, but its {length} bytes hold fewer; remove it to start afresh",
+                earlier.count
+            );
+            return Err(unreadable(&self.partial, reason));
+        }
+        Ok(earlier.count)
+    }
+
+    /// Forgets all behind the first `rows` rows.
+    fn cut_to(&mut self, rows: usize) -> Result<()> {
+        let header = header_bytes(rows, self.columns, self.element);
+        let length = HEADER_BYTES + (rows * self.columns * self.element.bytes()) as u64;
+        let file = self.writer.get_mut();
+        let mut cut = || -> io::Result<()> {
+            // The header first: it must never count more than there is.
+            file.rewind()?;
+            file.write_all(&header)?;
+            file.set_len(length)?;
+            file.seek(SeekFrom::Start(length)).map(|_| ())
+        };
+        let cut = cut();
+        self.written(cut)?;
+        (self.rows, self.synced) = (rows, rows);
+        Ok(())
+    }
+
+    fn written(&self, result: io::Result<()>) -> Result<()> {
+        result.map_err(|e| Error::io("write", &self.partial, e))
+    }
+}

@@ -1,0 +1,207 @@
+//! Anybody's features through clustering, labels and scores.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use luss_examples::{
+    features::{
+        FeatureSet, Level, ThresholdChoice, check_masks, cluster_rows, label, label_masks, score,
+        write_embeddings,
+    },
+    pick_device,
+};
+use luss_metrics::Report;
+use pixel_attention::kmeans::KMeansConfig;
+use serde_json::json;
+
+const GUIDE: &str = "\
+Features are one array a set of pictures, .npy or .safetensors, float32 or float16, in C order:
+  [pictures, channels]                  embeddings: one label a picture
+  [pictures, height, width, channels]   dense features: one label a pixel of the map
+FILE.safetensors#NAME names one tensor of several. Keys are a text file with one key a line, or a
+JSON list, in the order of the pictures: the mask of the key dog/n1 is MASKS/dog/n1.png (RGB PNG,
+id = R + 256 G, 0 other, 1000 ignored). The attention (or saliency) is [pictures, height, width] in
+0..=1: it weighs the features of a picture, and pixels where it is low become OTHER.
+
+  import json, numpy as np
+  features, keys = [], []
+  for path in sorted(pathlib.Path('pictures').rglob('*.jpg')):
+      tokens = my_model(path)                       # [height, width, channels]
+      features.append(tokens.astype(np.float16))
+      keys.append(str(path.relative_to('pictures').with_suffix('')))
+  np.save('features.npy', np.stack(features))       # one size of map for all pictures
+  json.dump(keys, open('keys.json', 'w'))
+
+  cluster_features --features features.npy --keys keys.json --classes 50 --out out
+  cluster_features ... --eval-features val.npy --eval-keys val.json --masks validation-masks
+
+Leaves in --out: embeddings.npy (what was clustered), centroids.npy, assignments.json, labels/NAME.labels
+(ids and attention at the size of the map), with --png masks/NAME/KEY.png, and with --masks metrics.json
+and match.json. With --masks the clusters are matched one to one to classes on these very masks.";
+
+/// Clusters features of any origin, labels every pixel, and scores the labels if there are masks.
+#[derive(Parser)]
+#[command(after_long_help = GUIDE)]
+struct Cli {
+    /// Features that are clustered: .npy or .safetensors[#NAME].
+    #[arg(long, value_name = "FILE")]
+    features: String,
+
+    /// Their keys, one a picture, in order: text or JSON.
+    #[arg(long, value_name = "FILE")]
+    keys: PathBuf,
+
+    /// Their attention, 0 to 1.
+    #[arg(long, value_name = "FILE")]
+    attention: Option<String>,
+
+    /// Features of other pictures that are labelled and scored [default: those that are clustered].
+    #[arg(long, value_name = "FILE", requires = "eval_keys")]
+    eval_features: Option<String>,
+
+    /// The keys of --eval-features.
+    #[arg(long, value_name = "FILE", requires = "eval_features")]
+    eval_keys: Option<PathBuf>,
+
+    /// The attention of --eval-features.
+    #[arg(long, value_name = "FILE", requires = "eval_features")]
+    eval_attention: Option<String>,
+
+    /// A folder of true masks, MASKS/KEY.png, of the scored pictures.
+    #[arg(long, value_name = "DIR")]
+    masks: Option<PathBuf>,
+
+    /// Clusters to find, 1 to 999; as many as there are classes in the masks.
+    #[arg(long, value_name = "K")]
+    classes: u16,
+
+    /// What is clustered: one embedding a picture (as PASS does) or every feature.
+    #[arg(long, value_enum, default_value = "images")]
+    level: Level,
+
+    /// Where attention is below it a pixel is OTHER: best (of 81, by the masks), otsu, or a number
+    /// [default: 0 without attention, best with masks, otsu without].
+    #[arg(long, value_name = "T")]
+    threshold: Option<ThresholdChoice>,
+
+    /// Restarts of k-means; the best is kept.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    restarts: usize,
+
+    /// Iterations of each.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    iterations: usize,
+
+    /// Seed of k-means.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// MiB for what is clustered; read in parts where it is more, to the same result.
+    #[arg(long, value_name = "MIB", default_value_t = 8192)]
+    memory_mib: usize,
+
+    /// Also write the labels as PNG masks.
+    #[arg(long)]
+    png: bool,
+
+    /// cpu, cuda, cuda:1, wgpu: where pixels meet centroids.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+
+    /// The folder of the results.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let device = pick_device(&cli.device)?;
+    ensure!(
+        (1..1000).contains(&cli.classes),
+        "--classes {}: 1 to 999 are possible",
+        cli.classes
+    );
+    let set = FeatureSet::open(&cli.features, &cli.keys, cli.attention.as_deref())?;
+    let evaluated = evaluated_set(&cli)?;
+    std::fs::create_dir_all(&cli.out).with_context(|| format!("{}", cli.out.display()))?;
+
+    eprintln!("{} pictures, {} channels", set.keys().len(), set.channels());
+    let rows = write_embeddings(&set, cli.level, &cli.out)?;
+    let config = KMeansConfig {
+        restarts: cli.restarts,
+        iterations: cli.iterations,
+        seed: cli.seed,
+        ..KMeansConfig::new(cli.classes.into())
+    };
+    let run = cluster_rows(&rows, &config, cli.memory_mib, &cli.out)?;
+    println!(
+        "inertia {:.6} after {} iterations",
+        run.inertia, run.iterations
+    );
+    write_json(&cli, "assignments.json", &json!(run.assignments))?;
+
+    let name = if evaluated.is_some() {
+        "evaluated"
+    } else {
+        "clustered"
+    };
+    let shown = evaluated.as_ref().unwrap_or(&set);
+    let store = label(shown, run.centroids.view(), &device, name, &cli.out)?;
+    let choice = cli.threshold.unwrap_or(match shown.has_attention() {
+        false => ThresholdChoice::Given(0.0),
+        true if cli.masks.is_some() => ThresholdChoice::Best,
+        true => ThresholdChoice::Otsu,
+    });
+    let masks = cli.masks.as_deref();
+    if let Some(masks) = masks {
+        check_masks(&store, masks)?;
+    }
+    let chosen = choice.choose(&store, masks)?;
+    if cli.png {
+        let folder = cli.out.join("masks").join(name);
+        label_masks(&store, masks, chosen.threshold, &folder)?;
+    }
+    println!(
+        "threshold {} (labels used: {})",
+        chosen.threshold,
+        json!(chosen.labels_used)
+    );
+    if let Some(masks) = masks {
+        let (report, matching) = score(&store, masks, chosen.threshold)?;
+        print_scores(&report);
+        let results = json!({ "threshold": chosen, "inertia": run.inertia, "scores": report });
+        write_json(&cli, "metrics.json", &results)?;
+        std::fs::write(cli.out.join("match.json"), matching.to_json())?;
+    }
+    println!("results: {}", cli.out.display());
+    Ok(())
+}
+
+fn evaluated_set(cli: &Cli) -> anyhow::Result<Option<FeatureSet>> {
+    let (Some(features), Some(keys)) = (&cli.eval_features, &cli.eval_keys) else {
+        return Ok(None);
+    };
+    FeatureSet::open(features, keys, cli.eval_attention.as_deref()).map(Some)
+}
+
+fn write_json(cli: &Cli, name: &str, value: &serde_json::Value) -> anyhow::Result<()> {
+    let path = cli.out.join(name);
+    pass_train::atomic::write_bytes_atomically(&path, format!("{value:#}\n").as_bytes())
+        .with_context(|| format!("{}", path.display()))
+}
+
+fn print_scores(report: &Report) {
+    println!("pictures  mIoU  b-mIoU  Img-Acc  F-beta   (percent)");
+    let percent = [
+        report.miou,
+        report.boundary_miou,
+        report.image_accuracy,
+        report.f_beta,
+    ];
+    let [miou, boundary, accuracy, f_beta] = percent.map(|x| 100.0 * x);
+    println!(
+        "{:>8} {miou:>5.1} {boundary:>7.1} {accuracy:>8.1} {f_beta:>7.1}",
+        report.images
+    );
+}

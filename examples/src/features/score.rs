@@ -1,0 +1,168 @@
+//! Scores of stored labels against a folder of masks.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::{Context as _, ensure};
+use imagenet_s::{read_mask, write_mask};
+use luss_metrics::{
+    AttentionHistogram, ChosenThreshold, CoOccurrence, Evaluator, LabelMask, Matching, Protocol,
+    Report, ThresholdCurve, ThresholdRule,
+};
+use pixel_attention::label_store::LabelStore;
+
+/// How the threshold below which a pixel is OTHER is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ThresholdChoice {
+    /// The best mIoU on the masks, of 81.
+    Best,
+    /// Otsu's threshold of the attention; uses no mask.
+    Otsu,
+    /// This one.
+    Given(f32),
+}
+
+impl FromStr for ThresholdChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "best" => Ok(Self::Best),
+            "otsu" => Ok(Self::Otsu),
+            number => match number.parse() {
+                Ok(value) if (0.0..=1.0).contains(&value) => Ok(Self::Given(value)),
+                _ => Err("`best`, `otsu` or a number from 0 to 1".into()),
+            },
+        }
+    }
+}
+
+impl ThresholdChoice {
+    /// The threshold for these labels; `masks` is needed by [`ThresholdChoice::Best`] alone.
+    ///
+    /// # Errors
+    ///
+    /// Masks that are missing or do not fit; an attention without two values.
+    pub fn choose(
+        self,
+        store: &LabelStore,
+        masks: Option<&Path>,
+    ) -> anyhow::Result<ChosenThreshold> {
+        match self {
+            Self::Given(threshold) => {
+                Ok(ThresholdRule::Fixed(threshold)
+                    .choose_without_masks(&AttentionHistogram::new())?)
+            }
+            Self::Otsu => {
+                let mut histogram = AttentionHistogram::new();
+                for key in store.keys() {
+                    histogram.add(&store.get(key)?.attention)?;
+                }
+                Ok(ThresholdRule::Otsu.choose_without_masks(&histogram)?)
+            }
+            Self::Best => {
+                let masks = masks.context("--threshold best needs --masks")?;
+                let mut curve = ThresholdCurve::new(store.classes());
+                for key in store.keys() {
+                    let (labels, truth) = (store.get(key)?, truth(masks, key)?);
+                    let (width, height) = truth.size();
+                    let attention = labels.full_attention(width, height);
+                    curve.add(&labels.to_mask(width, height, 0.0), &attention, &truth)?;
+                }
+                Ok(ThresholdRule::choose_by_masks(&curve)?)
+            }
+        }
+    }
+}
+
+/// Looks whether every picture has a mask.
+///
+/// # Errors
+///
+/// How many are missing, and the first.
+pub fn check_masks(store: &LabelStore, masks: &Path) -> anyhow::Result<()> {
+    let missing: Vec<PathBuf> = store
+        .keys()
+        .iter()
+        .map(|key| mask_path(masks, key))
+        .filter(|path| !path.is_file())
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "{} of {} masks are missing, the first is {}; masks lie where the keys say, as KEY.png",
+        missing.len(),
+        store.len(),
+        missing[0].display()
+    );
+    Ok(())
+}
+
+/// Matches clusters to classes on these masks (image level) and scores the labels.
+///
+/// # Errors
+///
+/// Masks that cannot be read, or hold ids above the number of clusters.
+pub fn score(
+    store: &LabelStore,
+    masks: &Path,
+    threshold: f32,
+) -> anyhow::Result<(Report, Matching)> {
+    let classes = store.classes();
+    let mut counts = CoOccurrence::new(classes, classes);
+    for key in store.keys() {
+        let truth = truth(masks, key)?;
+        counts.add(&predicted(store, key, threshold, truth.size())?, &truth)?;
+    }
+    let matching = Matching::image_level(&counts)?;
+    let mut evaluator = Evaluator::new(Protocol::new(classes));
+    for key in store.keys() {
+        let truth = truth(masks, key)?;
+        let labels = predicted(store, key, threshold, truth.size())?;
+        evaluator
+            .add(&matching.apply(&labels)?, &truth)
+            .with_context(|| format!("the mask {}", mask_path(masks, key).display()))?;
+    }
+    Ok((evaluator.report(), matching))
+}
+
+/// Writes `FOLDER/KEY.png`: at the size of the mask where there are masks, else of the features.
+///
+/// # Errors
+///
+/// Masks that cannot be read; a failed write.
+pub fn label_masks(
+    store: &LabelStore,
+    masks: Option<&Path>,
+    threshold: f32,
+    folder: &Path,
+) -> anyhow::Result<()> {
+    for key in store.keys() {
+        let labels = store.get(key)?;
+        let size = match masks {
+            Some(masks) => truth(masks, key)?.size(),
+            None => (labels.width, labels.height),
+        };
+        let mask = labels.to_mask(size.0, size.1, threshold);
+        write_mask(&mask_path(folder, key), &mask)?;
+    }
+    Ok(())
+}
+
+fn mask_path(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}.png"))
+}
+
+fn truth(masks: &Path, key: &str) -> anyhow::Result<LabelMask> {
+    Ok(read_mask(&mask_path(masks, key))?)
+}
+
+fn predicted(
+    store: &LabelStore,
+    key: &str,
+    threshold: f32,
+    (width, height): (usize, usize),
+) -> anyhow::Result<LabelMask> {
+    Ok(store.get(key)?.to_mask(width, height, threshold))
+}
