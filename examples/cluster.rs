@@ -7,7 +7,8 @@ use pass_train::step::cluster::cluster;
 /// Step 2.2, k-means of the attention-pooled embeddings.
 ///
 /// Needs step 2.1 in the same --run directory. Takes seconds on the embedded data. Leaves
-/// cluster/centroids.npy and prints sizes and, for pictures in folders, the agreement with them.
+/// cluster/centroids.npy and cluster/report.json; prints how balanced and how stable the clusters are
+/// and, for pictures in folders, the agreement with them.
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
@@ -17,10 +18,18 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     let summary = cluster(&context)?;
+    let sizes = &summary.sizes;
     println!(
-        "inertia {:.3}, cluster sizes {:?}",
-        summary.inertia, summary.sizes
+        "inertia {:.3}; {} clusters of {} to {} pictures, imbalance {:.3}",
+        summary.inertia,
+        sizes.len(),
+        sizes.iter().min().unwrap_or(&0),
+        sizes.iter().max().unwrap_or(&0),
+        summary.imbalance
     );
+    if let Some(stability) = summary.stability {
+        println!("mean NMI of the other restarts with the best: {stability:.4}");
+    }
     if let (Some(nmi), Some(accuracy)) = (summary.nmi, summary.accuracy) {
         println!("against the folders: NMI {nmi:.4}, accuracy {accuracy:.4}");
     }

@@ -31,14 +31,23 @@ pub struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn new(found: Found, folder: Option<u32>) -> Self {
+    /// A picture file without a mask.
+    pub fn of_file(
+        key: impl Into<String>,
+        picture: impl Into<PathBuf>,
+        folder: Option<u32>,
+    ) -> Self {
         Self {
-            key: found.key,
-            picture: found.path,
+            key: key.into(),
+            picture: picture.into(),
             mask: None,
             folder,
             packed: None,
         }
+    }
+
+    pub(crate) fn new(found: Found, folder: Option<u32>) -> Self {
+        Self::of_file(found.key, found.path, folder)
     }
 
     /// The picture, from the pack of the dataset if it has one: the same bits as from the file.

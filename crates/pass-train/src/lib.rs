@@ -17,15 +17,19 @@
 //! A [`RunFile`] decides the result, a [`RunDir`] holds it, a [`Context`] joins both with the
 //! pictures and a device. This is the only crate that times, saves or resumes a step.
 
+mod atlas_data;
 pub mod atomic;
 mod check_data;
 mod checkpoints;
+pub mod cluster_report;
 mod context;
 pub mod controls;
 mod cursor;
 mod error;
+pub mod event_file;
 mod inference;
 pub mod log;
+mod log_groups;
 pub mod pipeline;
 mod progress;
 pub mod report;
@@ -33,6 +37,7 @@ mod report_data;
 mod run_dir;
 pub mod run_file;
 pub mod step;
+pub mod terminal_view;
 mod training;
 mod training_state;
 mod upsampled_argmax;

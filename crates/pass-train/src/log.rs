@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Error;
+use crate::{Error, event_file::EventFile};
 
 /// Names of the fixed fields, which a value cannot carry.
 const FIXED_FIELDS: [&str; 4] = ["step", "epoch", "iteration", "seconds"];
@@ -40,6 +40,7 @@ pub struct LogRecord {
 pub struct LogWriter {
     path: PathBuf,
     file: File,
+    events: Option<EventFile>,
 }
 
 impl LogWriter {
@@ -54,7 +55,14 @@ impl LogWriter {
         Ok(Self {
             path: path.to_owned(),
             file,
+            events: None,
         })
+    }
+
+    /// Appends every record to an event file too.
+    pub fn also_into(mut self, events: EventFile) -> Self {
+        self.events = Some(events);
+        self
     }
 
     /// Appends one record and flushes it.
@@ -78,7 +86,11 @@ impl LogWriter {
         // One write for the whole line, without a buffer that a kill could lose.
         self.file
             .write_all(&line)
-            .map_err(Error::io(&self.path, "append to the log"))
+            .map_err(Error::io(&self.path, "append to the log"))?;
+        match &mut self.events {
+            Some(events) => events.append(record),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,16 +1,21 @@
 //! Gathers what a run left behind into its report.
 
+use std::collections::BTreeMap;
+
 use imagenet_s::{Sample, Split, read_mask};
 use luss_metrics::{LabelMask, Matching, image_miou};
 
 use crate::{
     Context, Error, Step,
+    atlas_data::atlas,
     log::{LogRecord, read_log},
+    log_groups::{group_of, name_in_group},
     report::{
-        Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart, write_report,
+        Atlas, Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart,
+        write_report,
     },
     step::{
-        evaluate::{Metrics, Scores},
+        evaluate::{Metrics, Scores, fitted_matching},
         threshold::ChosenThreshold,
     },
 };
@@ -29,11 +34,27 @@ pub(crate) fn write_run_report(context: &Context, metrics: &Metrics) -> Result<(
         metrics: metric_rows(metrics),
         curves: curves(&read_log(&context.run.file("log.jsonl"))?),
         threshold: threshold_chart(context)?,
+        atlas: shown_atlas(context)?,
         sheet: sheet(context)?,
         class_names: class_names(context),
     };
     write_report(&context.run.file("report.html"), &data)?;
     Ok(())
+}
+
+/// The atlas; none for a run whose clusters were found before there were reports of them.
+fn shown_atlas(context: &Context) -> Result<Option<Atlas>, Error> {
+    let path = context.run.cluster_report();
+    if !path.exists() {
+        context.say(&format!(
+            "atlas: left out, {} is missing; run step `cluster` again",
+            path.display()
+        ));
+        return Ok(None);
+    }
+    let matched = context.data.has_masks(Split::Validation);
+    let matching = matched.then(|| fitted_matching(context, "pseudo_labels"));
+    atlas(context, matching.transpose()?.as_ref()).map(Some)
 }
 
 /// Names for the legend; none where nobody matched the generated categories to classes.
@@ -100,37 +121,47 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
     methods.chain(controls.map(row(RowKind::Control))).collect()
 }
 
-/// What the log has besides the terms of the loss.
-const NO_LOSS: [&str; 2] = ["lr", "waiting"];
-
-/// One chart a step, one series a loss term.
+/// The curves of each training step: the terms of the loss in one chart, since they have one scale,
+/// and a chart for each other number of the log, whatever it is.
 fn curves(log: &[LogRecord]) -> Vec<Curve> {
-    let steps = [Step::Pretrain, Step::TuneAttention, Step::Finetune];
-    let of = |step: Step| log.iter().filter(move |record| record.step == step.name());
-    steps
-        .into_iter()
-        .filter_map(|step| {
-            let names: Vec<&String> = of(step)
-                .next()?
-                .values
-                .keys()
-                .filter(|name| !NO_LOSS.contains(&name.as_str()))
-                .collect();
-            let series = names
-                .into_iter()
-                .map(|name| Series {
-                    name: name.clone(),
-                    points: of(step)
-                        .filter_map(|r| Some((r.iteration as f64, *r.values.get(name)?)))
-                        .collect(),
-                })
-                .collect();
-            Some(Curve {
-                step: step.name().into(),
-                series,
-            })
-        })
-        .collect()
+    let mut curves: Vec<Curve> = Vec::new();
+    for step in [Step::Pretrain, Step::TuneAttention, Step::Finetune] {
+        let records = log.iter().filter(|record| record.step == step.name());
+        for (name, series) in series_by_name(records) {
+            let group = group_of(&name);
+            let together = curves
+                .iter_mut()
+                .find(|curve| group == "loss" && curve.group == group && curve.step == step.name());
+            match together {
+                Some(curve) => curve.series.push(series),
+                None => curves.push(Curve {
+                    step: step.name().into(),
+                    group: group.into(),
+                    series: vec![series],
+                }),
+            }
+        }
+    }
+    // Losses first; the sort keeps the order within a group.
+    curves.sort_by_key(|curve| (curve.group != "loss", curve.group.clone()));
+    curves
+}
+
+/// The points of every number that occurs in any of the records; not every record has all.
+pub(crate) fn series_by_name<'a>(
+    records: impl Iterator<Item = &'a LogRecord>,
+) -> BTreeMap<String, Series> {
+    let mut all: BTreeMap<String, Series> = BTreeMap::new();
+    for record in records {
+        for (name, &value) in &record.values {
+            let series = all.entry(name.clone()).or_insert_with(|| Series {
+                name: name_in_group(name).into(),
+                points: Vec::new(),
+            });
+            series.points.push((record.iteration as f64, value));
+        }
+    }
+    all
 }
 
 fn threshold_chart(context: &Context) -> Result<Option<ThresholdChart>, Error> {
@@ -170,7 +201,7 @@ impl Matchings {
     fn fit(context: &Context, split: Split) -> Result<Self, Error> {
         let fit = |name| {
             if split == Split::Validation && context.data.has_masks(split) {
-                crate::step::evaluate::fitted_matching(context, name)
+                fitted_matching(context, name)
             } else {
                 Ok(Matching::identity(context.data.classes()))
             }
@@ -241,4 +272,52 @@ fn sheet_row(
         )?),
         score,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(step: &str, iteration: u64, values: &[(&str, f64)]) -> LogRecord {
+        let values = values.iter().map(|&(name, value)| (name.into(), value));
+        LogRecord {
+            step: step.into(),
+            epoch: 0,
+            iteration,
+            seconds: 1.0,
+            values: values.collect(),
+        }
+    }
+
+    #[test]
+    fn every_number_of_the_log_is_drawn_also_one_that_comes_late() {
+        let log = [
+            record("pretrain", 0, &[("total", 5.0), ("p2p", -0.5), ("lr", 0.6)]),
+            record(
+                "pretrain",
+                9,
+                &[("total", 4.0), ("p2p", -0.6), ("probe/knn", 0.3)],
+            ),
+            record("finetune", 0, &[("cross_entropy", 2.0), ("lr", 0.1)]),
+        ];
+        let drawn: Vec<String> = curves(&log)
+            .iter()
+            .map(|curve| {
+                let names: Vec<_> = curve.series.iter().map(|s| s.name.as_str()).collect();
+                format!("{} {} {}", curve.group, curve.step, names.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            drawn,
+            [
+                "loss pretrain p2p total",
+                "loss finetune cross_entropy",
+                "probe pretrain knn",
+                "rate pretrain lr",
+                "rate finetune lr",
+            ]
+        );
+        let probe = &curves(&log)[2].series[0];
+        assert_eq!(probe.points, [(9.0, 0.3)]);
+    }
 }

@@ -4,9 +4,10 @@
 //! data/                 the embedded dataset, for a run that has no other
 //! run.toml              the resolved run file; another one is refused
 //! log.jsonl             one line per logged iteration
+//! tensorboard/STEP/     event files, made of log.jsonl
 //! done/STEP.json        a finished step
 //! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-EPOCH/ on the way
-//! cluster/              embeddings.npy, centroids.npy, assignments.json; restarts/ on the way
+//! cluster/              embeddings.npy, centroids.npy, assignments.json, report.json; restarts/ on the way
 //! threshold.json        the curve and the chosen threshold
 //! labels/               pseudo labels at feature resolution, one file a split
 //! progress/STEP/        how far a step that writes masks has come, until it has finished
@@ -14,7 +15,7 @@
 //! match.json            generated id -> class, of the fine-tuned predictions
 //! evaluation/           RESULT.json: the scores of every class
 //! controls/             runs of their own that this one is compared with
-//! metrics.json report.html
+//! metrics.json report.html, and atlas.html where there are many clusters
 //! ```
 
 use std::{
@@ -148,6 +149,16 @@ impl RunDir {
     /// `centroids.npy`.
     pub fn centroids(&self) -> PathBuf {
         self.step_dir(Step::Cluster).join("centroids.npy")
+    }
+
+    /// What the clusters are like.
+    pub fn cluster_report(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("report.json")
+    }
+
+    /// The folder of a training step's event files.
+    pub fn events(&self, step: Step) -> PathBuf {
+        self.root.join("tensorboard").join(step.name())
     }
 
     /// `embeddings.npy`: what step 2.2 clusters, one row for each training picture, in their order.

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::{
     Context, Error, Progress, Step,
     checkpoints::Checkpoints,
+    event_file::EventFile,
     log::{LogRecord, LogWriter},
     run_file::{Algorithm, OptimSection},
 };
@@ -228,7 +229,11 @@ impl Session {
             step,
             schedule: CosineSchedule::new(plan.optim.base_lr, plan.optim.final_lr, total as u64)
                 .with_warmup(0.0, (plan.optim.warmup_epochs * iterations) as u64),
-            log: LogWriter::open(&context.run.file("log.jsonl"))?,
+            log: LogWriter::open(&context.run.file("log.jsonl"))?.also_into(EventFile::of_step(
+                &context.run,
+                step,
+                done as u64,
+            )?),
             progress: Progress::resumed(
                 context.verbosity,
                 step.name(),

@@ -1,10 +1,13 @@
-//! The report of a run: one HTML file with everything in it, readable without a network.
+//! The report of a run: one HTML file with everything in it, readable without a network, and a second
+//! one for the atlas of more than 50 clusters.
 //!
 //! It holds no time and no random number of its own: equal data make an equal file.
 
+mod atlas;
 mod axis;
 mod chart;
 mod html;
+mod overlay;
 mod palette;
 mod sheet;
 
@@ -14,6 +17,7 @@ use crate::{Error, atomic::write_bytes_atomically};
 use axis::Axis;
 use chart::LineChart;
 
+pub use atlas::{Atlas, AtlasCluster, AtlasPicture, drawn_labels};
 pub use chart::Series;
 pub use sheet::SheetRow;
 
@@ -26,10 +30,12 @@ pub struct ReportData {
     pub summary: Vec<(String, String)>,
     /// Rows of the metric table, in this order.
     pub metrics: Vec<MetricRow>,
-    /// Loss curves, one chart for each step.
+    /// Curves of the trainings, one chart for each group of numbers of a step.
     pub curves: Vec<Curve>,
     /// How the attention threshold was chosen.
     pub threshold: Option<ThresholdChart>,
+    /// The clusters with their pictures.
+    pub atlas: Option<Atlas>,
     /// Pictures of the contact sheet: as many of the best as of the worst. Those with a score are
     /// shown from best to worst.
     pub sheet: Vec<SheetRow>,
@@ -74,13 +80,15 @@ impl MetricRow {
     }
 }
 
-/// The loss terms of one step over its iterations, on a logarithmic axis when all are above 0 and
-/// the largest is over 20 times the smallest.
+/// Numbers of one step over its iterations, on a logarithmic axis when all are above 0 and the
+/// largest is over 20 times the smallest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
     /// The step.
     pub step: String,
-    /// One series for each term.
+    /// What the numbers are, such as `"loss"`; curves of one group stand together.
+    pub group: String,
+    /// One series for each number.
     pub series: Vec<Series>,
 }
 
@@ -95,7 +103,10 @@ pub struct ThresholdChart {
     pub note: String,
 }
 
-/// Writes the report as one HTML file.
+/// Where the atlas of many clusters lies, beside the report.
+const ATLAS_PAGE: &str = "atlas.html";
+
+/// Writes the report as one HTML file; more than 50 clusters get a second one, `atlas.html` beside it.
 ///
 /// # Errors
 ///
@@ -106,16 +117,30 @@ pub struct ThresholdChart {
 /// When a picture of the sheet has no pixels.
 pub fn write_report(path: &Path, data: &ReportData) -> Result<(), Error> {
     let page = render(data);
+    if let Some(page) = render_atlas(data) {
+        let path = path.with_file_name(ATLAS_PAGE);
+        write_bytes_atomically(&path, page.as_bytes())
+            .map_err(Error::io(&path, "write the atlas"))?;
+    }
     write_bytes_atomically(path, page.as_bytes()).map_err(Error::io(path, "write the report"))
 }
 
+/// The page of the atlas, if it has one of its own.
+fn render_atlas(data: &ReportData) -> Option<String> {
+    let atlas = data
+        .atlas
+        .as_ref()
+        .filter(|atlas| atlas::has_own_page(atlas))?;
+    let title = format!("Clusters: {}", data.title);
+    Some(html::page(
+        &title,
+        &atlas::own_page(atlas, &data.class_names),
+    ))
+}
+
 fn render(data: &ReportData) -> String {
-    let curves: String = data.curves.iter().map(loss_chart).collect();
-    let curves = if curves.is_empty() {
-        curves
-    } else {
-        format!("<div class=\"charts\">\n{curves}</div>\n")
-    };
+    let atlas = data.atlas.as_ref();
+    let atlas = atlas.map(|atlas| atlas::summary(atlas, &data.class_names, ATLAS_PAGE));
     let threshold = data
         .threshold
         .as_ref()
@@ -124,7 +149,8 @@ fn render(data: &ReportData) -> String {
     let sections = [
         html::summary(&data.summary),
         html::section("Metrics", &html::metric_table(&data.metrics)),
-        html::section("Losses", &curves),
+        html::section("Training", &curves(&data.curves)),
+        html::section("Clusters", &atlas.unwrap_or_default()),
         html::section("Attention threshold", &threshold),
         html::section(
             "Pictures",
@@ -134,16 +160,42 @@ fn render(data: &ReportData) -> String {
     html::page(&data.title, &sections)
 }
 
-fn loss_chart(curve: &Curve) -> String {
+/// The charts, group by group in the order in which groups appear. The first group is open: it is
+/// what one looks at, the others where one looks after it.
+fn curves(curves: &[Curve]) -> String {
+    let mut groups: Vec<&str> = Vec::new();
+    for curve in curves {
+        if !groups.contains(&curve.group.as_str()) {
+            groups.push(&curve.group);
+        }
+    }
+    let groups = groups.into_iter().enumerate().map(|(index, group)| {
+        let of_group = curves.iter().filter(|curve| curve.group == group);
+        let charts: String = of_group.map(curve_chart).collect();
+        let open = if index == 0 { " open" } else { "" };
+        let group = html::escape(group);
+        format!(
+            "<details{open}><summary>{group}</summary>\n\
+             <div class=\"charts\">\n{charts}</div></details>\n"
+        )
+    });
+    groups.collect()
+}
+
+fn curve_chart(curve: &Curve) -> String {
     let y_axis = axis_for(&curve.series);
     let y_label = match y_axis {
-        Axis::Linear => "loss",
-        Axis::Logarithmic => "loss, logarithmic",
+        Axis::Linear => curve.group.clone(),
+        Axis::Logarithmic => format!("{}, logarithmic", curve.group),
+    };
+    let title = match &curve.series[..] {
+        [only] => format!("{}: {}", curve.step, only.name),
+        _ => curve.step.clone(),
     };
     chart::figure(&LineChart {
-        title: &curve.step,
+        title: &title,
         x_label: "iteration",
-        y_label,
+        y_label: &y_label,
         y_axis,
         series: &curve.series,
         mark: None,

@@ -79,6 +79,28 @@ fn losses() -> Vec<Series> {
     ]
 }
 
+fn atlas(clusters: u16) -> Atlas {
+    let cluster = |id: u16| {
+        let rows = (0..6).map(|n| row(u32::from(id % 10) + n, true));
+        let pictures = rows.map(|row| {
+            let labels = row.pseudo.as_ref().unwrap();
+            AtlasPicture::new(&row.key, &row.picture, labels, 0.1)
+        });
+        AtlasCluster {
+            id,
+            class: Some(id % 10),
+            size: 40 + usize::from(id * 37 % 101),
+            mean_squared_distance: Some(0.3),
+            folder: Some((format!("n0144353{id}"), 0.6)),
+            pictures: pictures.collect(),
+        }
+    };
+    Atlas {
+        facts: vec![("clusters".into(), format!("{clusters} of 900 pictures"))],
+        clusters: (1..=clusters).map(cluster).collect(),
+    }
+}
+
 fn sample() -> ReportData {
     let names = [
         "t-shirt", "shoes", "trousers", "dress", "hat", "shirt", "skirt", "coat", "bag",
@@ -116,15 +138,18 @@ fn sample() -> ReportData {
         curves: vec![
             Curve {
                 step: "pretrain".into(),
+                group: "loss".into(),
                 series: losses(),
             },
             Curve {
                 step: "finetune".into(),
+                group: "loss".into(),
                 series: vec![series("cross_entropy", 90, |i| {
                     2.4 * (-i / 15.0).exp() + 0.02
                 })],
             },
         ],
+        atlas: Some(atlas(9)),
         threshold: Some(ThresholdChart {
             points,
             chosen: 0.33,
@@ -150,7 +175,23 @@ fn a_report_is_one_file_that_needs_nothing_from_elsewhere() {
         assert!(!page.contains(outside), "the page holds {outside}");
     }
     assert!(page.contains("PASS on &lt;cloth10&gt;"));
-    assert_eq!(page.matches("<img").count(), 8 * 4);
+    assert_eq!(page.matches("<img").count(), 8 * 4 + 9 * 6);
+}
+
+#[test]
+fn the_atlas_of_many_clusters_is_a_second_file_beside_the_report() {
+    let root = tempfile::tempdir().unwrap();
+    let data = ReportData {
+        atlas: Some(atlas(60)),
+        ..sample()
+    };
+    write_report(&root.path().join("report.html"), &data).unwrap();
+    let read = |name: &str| std::fs::read_to_string(root.path().join(name)).unwrap();
+    let (report, atlas) = (read("report.html"), read("atlas.html"));
+    keep_sample("atlas.html", &atlas);
+    assert_eq!(report.matches("<img").count(), 8 * 4);
+    assert!(report.contains("href=\"atlas.html\""));
+    assert_eq!(atlas.matches("<img").count(), 60 * 6);
 }
 
 #[test]

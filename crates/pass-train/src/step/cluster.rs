@@ -3,19 +3,19 @@
 use std::time::Instant;
 
 use imagenet_s::Split;
-use luss_metrics::{cluster_accuracy, normalized_mutual_information};
 use pixel_attention::{
     centroids::write_centroids,
-    kmeans::{self, KMeansConfig},
+    kmeans::{self, KMeansConfig, Run},
     rows::Rows,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
+    cluster_report::{StoredReport, describe},
     step::{
         embeddings::{PictureMeans, embeddings, rows_each, with_rows},
-        restarts::best_restart,
+        restarts::{best_restart, compared_with},
     },
 };
 
@@ -27,6 +27,10 @@ pub struct ClusterSummary {
     pub inertia: f64,
     /// Pictures in each cluster.
     pub sizes: Vec<usize>,
+    /// `K Σ n_k² / N²`: 1 for clusters of equal size, K when one of K holds everything.
+    pub imbalance: f64,
+    /// Mean NMI of the other restarts with the winning one, when there are others.
+    pub stability: Option<f64>,
     /// Normalised mutual information with the folders, when pictures lie in folders.
     pub nmi: Option<f64>,
     /// One-to-one matched accuracy against the folders.
@@ -36,7 +40,7 @@ pub struct ClusterSummary {
 }
 
 /// Runs step 2.2 on the weights of step 2.1 and leaves `cluster/embeddings.npy`,
-/// `cluster/centroids.npy` and `cluster/assignments.json`.
+/// `cluster/centroids.npy`, `cluster/assignments.json` and `cluster/report.json`.
 ///
 /// A killed process is followed by one that goes on with the next batch of pictures, or with the
 /// next restart, and ends with the same bits.
@@ -68,26 +72,47 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         seed: context.file.seed,
         ..KMeansConfig::new(clusters)
     };
-    let run = with_rows(&points, section.memory_mib, |rows| {
+    let (run, report) = with_rows(&points, section.memory_mib, |rows| {
         let run = best_restart(context, rows, &config)?;
-        of_pictures(run, rows, rows_each(context))
+        match rows_each(context) {
+            1 => described(context, rows, run, config.restarts),
+            each => described_by_pictures(context, &PictureMeans { rows, each }, run),
+        }
     })?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
     write_assignments(context, &run.assignments)?;
-    let summary = summarize(context, &run, started.elapsed().as_secs_f64());
+    context
+        .run
+        .write_json(&context.run.cluster_report(), &report)?;
+    let summary = summarize(&report, started.elapsed().as_secs_f64());
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
 }
 
-/// The run with one assignment for each picture, also where each has several rows: that of their
-/// mean.
-fn of_pictures(run: kmeans::Run, rows: &dyn Rows, each: usize) -> Result<kmeans::Run, Error> {
-    if each == 1 {
-        return Ok(run);
-    }
-    let assignments = kmeans::assign(&PictureMeans { rows, each }, run.centroids.view())?;
-    Ok(kmeans::Run { assignments, ..run })
+/// The run, and what its clusters and restarts are like.
+fn described(
+    context: &Context,
+    rows: &dyn Rows,
+    run: Run,
+    restarts: usize,
+) -> Result<(Run, StoredReport), Error> {
+    let restarts = compared_with(context, &run, restarts)?;
+    let report = describe(context, rows, &run, restarts)?;
+    Ok((run, report))
+}
+
+/// The same where a picture has several rows: it belongs to the cluster of their mean. Restarts
+/// assign rows, so they are not compared.
+fn described_by_pictures(
+    context: &Context,
+    means: &PictureMeans,
+    run: Run,
+) -> Result<(Run, StoredReport), Error> {
+    let assignments = kmeans::assign(means, run.centroids.view())?;
+    let run = Run { assignments, ..run };
+    let report = describe(context, means, &run, Vec::new())?;
+    Ok((run, report))
 }
 
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {
@@ -101,23 +126,14 @@ fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error
     context.run.write_json(&path, &table)
 }
 
-fn summarize(context: &Context, run: &kmeans::Run, seconds: f64) -> ClusterSummary {
-    let mut sizes = vec![0; run.centroids.nrows()];
-    for &cluster in &run.assignments {
-        sizes[cluster as usize] += 1;
-    }
-    let folders: Option<Vec<u32>> = context
-        .data
-        .samples(Split::Train)
-        .iter()
-        .map(|sample| sample.folder)
-        .collect();
-    let folders = folders.as_deref();
+fn summarize(report: &StoredReport, seconds: f64) -> ClusterSummary {
     ClusterSummary {
-        inertia: run.inertia,
-        sizes,
-        nmi: folders.map(|folders| normalized_mutual_information(&run.assignments, folders)),
-        accuracy: folders.map(|folders| cluster_accuracy(&run.assignments, folders)),
+        inertia: report.inertia,
+        sizes: report.clusters.iter().map(|cluster| cluster.size).collect(),
+        imbalance: report.imbalance,
+        stability: report.stability,
+        nmi: report.folders.map(|folders| folders.nmi),
+        accuracy: report.folders.map(|folders| folders.accuracy),
         seconds,
     }
 }

@@ -5,9 +5,10 @@
 
 use std::{cell::RefCell, fs::File, path::PathBuf};
 
-use ndarray::{Array1, Array2};
+use ndarray::Array1;
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use pixel_attention::{
+    cluster_report::RestartEntry,
     kmeans::{KMeans, KMeansConfig, Run, Update},
     rows::Rows,
 };
@@ -30,6 +31,20 @@ pub(super) fn best_restart(
         run_missing(context, rows, config, &missing)?;
     }
     finished.best(config.restarts)
+}
+
+/// Every finished restart beside the best one. One of them is in memory at a time.
+pub(super) fn compared_with(
+    context: &Context,
+    best: &Run,
+    restarts: usize,
+) -> Result<Vec<RestartEntry>, Error> {
+    let finished = Finished::of(&context.run);
+    let compared = |restart| {
+        let run = finished.read(restart)?;
+        Ok(RestartEntry::new(&run, &best.assignments))
+    };
+    (0..restarts).map(compared).collect()
 }
 
 fn run_missing(
@@ -107,32 +122,27 @@ impl<'a> Finished<'a> {
     }
 
     fn best(&self, restarts: usize) -> Result<Run, Error> {
-        let mut best: Option<(usize, Numbers)> = None;
+        let mut best: Option<(usize, f64)> = None;
         for restart in 0..restarts {
             let numbers: Numbers = self.run.read_json(&self.numbers(restart))?;
-            if best
-                .as_ref()
-                .is_none_or(|(_, best)| numbers.inertia < best.inertia)
-            {
-                best = Some((restart, numbers));
+            if best.is_none_or(|(_, least)| numbers.inertia < least) {
+                best = Some((restart, numbers.inertia));
             }
         }
-        let (restart, numbers) = best.expect("at least one restart ran");
-        let centroids: Array2<f32> = read_npy(&self.file(restart, "centroids.npy"))?;
+        self.read(best.expect("at least one restart ran").0)
+    }
+
+    fn read(&self, restart: usize) -> Result<Run, Error> {
+        let numbers: Numbers = self.run.read_json(&self.numbers(restart))?;
+        let assignments: Array1<u32> = read_npy(&self.file(restart, "assignments.npy"))?;
         Ok(Run {
-            centroids,
-            assignments: self.assignments(restart)?,
+            centroids: read_npy(&self.file(restart, "centroids.npy"))?,
+            assignments: assignments.to_vec(),
             inertia: numbers.inertia,
             iterations: numbers.iterations,
             restart,
             history: numbers.history,
         })
-    }
-
-    /// The cluster of each training picture in one restart.
-    pub(super) fn assignments(&self, restart: usize) -> Result<Vec<u32>, Error> {
-        let found: Array1<u32> = read_npy(&self.file(restart, "assignments.npy"))?;
-        Ok(found.to_vec())
     }
 }
 

@@ -1,12 +1,14 @@
 //! The whole pipeline on a handful of pictures: what it leaves behind, that it goes on where it was
 //! stopped, and that seed and pictures alone decide the result.
 
+mod clusters;
 mod label_steps;
 mod tiny_run;
 
 use std::{env, fs, path::Path};
 
 use burn::tensor::Device;
+use clusters::{event_count, only_file};
 use imagenet_s::{Split, read_mask};
 use luss_metrics::{Evaluator, Protocol};
 use pass_train::{
@@ -56,6 +58,7 @@ fn the_pipeline_leaves_every_documented_file() {
             "cluster/embeddings.npy",
             "cluster/centroids.npy",
             "cluster/assignments.json",
+            "cluster/report.json",
             "threshold.json",
             "labels/train.labels",
             "labels/validation.labels",
@@ -160,6 +163,11 @@ fn a_run_killed_in_each_training_step_ends_where_the_uninterrupted_one_does() {
     finish(spawn_run(&root, 2), &root);
     assert_resumed(&root, Step::Finetune);
     assert_same_results(reference(), &root);
+    for step in [Step::Pretrain, Step::TuneAttention, Step::Finetune] {
+        let events =
+            |root: &Path| event_count(&only_file(&root.join("tensorboard").join(step.name())));
+        assert_eq!(events(&root), events(reference()), "{}", step.name());
+    }
 }
 
 #[test]
@@ -191,6 +199,7 @@ fn a_folder_of_pictures_runs_every_step_that_needs_no_masks() {
         &[
             "report.html",
             "cluster/centroids.npy",
+            "cluster/report.json",
             "labels/train.labels",
         ],
     );
@@ -200,6 +209,8 @@ fn a_folder_of_pictures_runs_every_step_that_needs_no_masks() {
     for absent in ["match.json", "distance_matching", "evaluation"] {
         assert!(!root.join(absent).exists(), "{absent} needs masks");
     }
+    let page = fs::read_to_string(root.join("report.html")).unwrap();
+    assert_eq!(page.matches("id=\"cluster-").count(), 4);
     let threshold = fs::read_to_string(root.join("threshold.json")).unwrap();
     assert!(threshold.contains("otsu"), "{threshold}");
 }

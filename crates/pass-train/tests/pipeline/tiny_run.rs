@@ -190,7 +190,7 @@ pub(crate) fn results(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
             let relative = path.strip_prefix(root).unwrap().to_path_buf();
-            let timed = ["done", "log.jsonl", "report.html"];
+            let timed = ["done", "log.jsonl", "report.html", "tensorboard"];
             if timed.iter().any(|name| relative.starts_with(name)) {
                 continue;
             } else if path.is_dir() {

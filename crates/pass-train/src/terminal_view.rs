@@ -1,0 +1,178 @@
+//! A run as a text for the terminal: which steps have finished, and every number of the log with its
+//! first and last value and a small curve.
+
+use std::{fmt::Write, path::Path};
+
+use crate::{
+    Error, RunDir, Step,
+    log::{LogRecord, read_log},
+    log_groups::{group_of, name_in_group},
+    report_data::series_by_name,
+};
+
+/// Characters of a curve, from the lowest value to the highest.
+const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Columns of a curve.
+const COLUMNS: usize = 40;
+
+/// The run in `root`, as it stands now. Reads the log and changes nothing, so that it may look at a
+/// run that is under way.
+///
+/// # Errors
+///
+/// [`Error::Damaged`] for a broken log, [`Error::Io`] where there is no run.
+pub fn terminal_view(root: &Path) -> Result<String, Error> {
+    let place = root.join("run.toml");
+    let file = RunDir::stored(root)?.ok_or_else(|| {
+        let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
+        Error::io(place, "read the run file")(cause)
+    })?;
+    let run = RunDir::open(root, &file)?;
+    let log = root.join("log.jsonl");
+    let records = if log.exists() {
+        read_log(&log)?
+    } else {
+        Vec::new()
+    };
+    let mut text = format!("{}\n", root.display());
+    for step in Step::ALL {
+        let of_step = records.iter().filter(|r| r.step == step.name());
+        step_lines(&mut text, step, run.is_done(step), of_step.collect());
+    }
+    Ok(text)
+}
+
+/// Whether the last step of the run in `root` has finished.
+pub fn is_over(root: &Path) -> bool {
+    let mark = format!("{}.json", Step::Evaluate.name());
+    root.join("done").join(mark).exists()
+}
+
+fn step_lines(text: &mut String, step: Step, done: bool, records: Vec<&LogRecord>) {
+    let state = match (done, records.last()) {
+        (true, _) => "done".to_owned(),
+        (false, Some(last)) => format!("epoch {}, iteration {}", last.epoch, last.iteration),
+        (false, None) => "-".to_owned(),
+    };
+    // Writing into a string cannot fail.
+    let _ = writeln!(text, "{:<18} {state}", step.name());
+    let mut series: Vec<_> = series_by_name(records.into_iter()).into_iter().collect();
+    series.sort_by_key(|(name, _)| (group_of(name) != "loss", group_of(name).to_owned()));
+    for (name, series) in series {
+        let values: Vec<f64> = series.points.iter().map(|point| point.1).collect();
+        let name = format!("{}/{}", group_of(&name), name_in_group(&name));
+        let (first, last) = (short(values[0]), short(values[values.len() - 1]));
+        let _ = writeln!(
+            text,
+            "  {name:<32} {first:>10} → {last:<10} {}",
+            curve(&values)
+        );
+    }
+}
+
+/// A character for each stretch of values: the height of their mean between the lowest and the
+/// highest mean; a space where no value is finite.
+fn curve(values: &[f64]) -> String {
+    let means: Vec<Option<f64>> = values
+        .chunks(values.len().div_ceil(COLUMNS).max(1))
+        .map(|stretch| {
+            let finite = stretch.iter().filter(|value| value.is_finite());
+            let count = finite.clone().count();
+            (count > 0).then(|| finite.sum::<f64>() / count as f64)
+        })
+        .collect();
+    let finite = || means.iter().flatten().copied();
+    let low = finite().fold(f64::INFINITY, f64::min);
+    let high = finite().fold(f64::NEG_INFINITY, f64::max);
+    let level = |mean: f64| {
+        let share = if high > low {
+            (mean - low) / (high - low)
+        } else {
+            0.0
+        };
+        LEVELS[(share * (LEVELS.len() - 1) as f64).round() as usize]
+    };
+    means.iter().map(|mean| mean.map_or(' ', level)).collect()
+}
+
+/// Four significant digits; small and large numbers with an exponent.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e6).contains(&size) => format!("{value:.2e}"),
+        size => {
+            let decimals = 3 - (size.log10().floor() as i32).clamp(0, 3);
+            format!("{value:.*}", decimals as usize)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{RunFile, log::LogWriter};
+
+    #[test]
+    fn a_curve_rises_with_its_values_and_leaves_gaps() {
+        assert_eq!(curve(&[0.0, 3.5, 7.0]), "▁▅█");
+        assert_eq!(curve(&[1.0, f64::NAN, 1.0]), "▁ ▁");
+        let long: Vec<f64> = (0..1000).map(f64::from).collect();
+        assert_eq!(curve(&long).chars().count(), COLUMNS);
+        assert!(curve(&long).starts_with('▁') && curve(&long).ends_with('█'));
+    }
+
+    #[test]
+    fn numbers_keep_four_digits() {
+        let shown = [
+            0.0,
+            0.0123,
+            1.23456,
+            123.456,
+            2000.4,
+            1.2e-7,
+            -4.5,
+            3e9,
+            f64::NAN,
+        ]
+        .map(short);
+        let expected = [
+            "0", "0.012", "1.235", "123.5", "2000", "1.20e-7", "-4.500", "3.00e9", "NaN",
+        ];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_run_under_way_shows_what_is_done_and_where_it_stands() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::open(root.path(), &RunFile::default()).unwrap();
+        run.finish(Step::CheckData, &"fine").unwrap();
+        let mut log = LogWriter::open(&run.file("log.jsonl")).unwrap();
+        for (iteration, total) in [(0, 5.5), (20, 3.25)] {
+            let values = [("total", total), ("health/update_norm", 0.5)];
+            log.append(&LogRecord {
+                step: "pretrain".into(),
+                epoch: 1,
+                iteration,
+                seconds: 1.0,
+                values: values.map(|(name, value)| (name.to_owned(), value)).into(),
+            })
+            .unwrap();
+        }
+        let text = terminal_view(root.path()).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "check_data         done");
+        assert_eq!(lines[2], "pretrain           epoch 1, iteration 20");
+        assert!(lines[3].starts_with("  loss/total "), "{text}");
+        assert!(lines[3].ends_with("5.500 → 3.250      █▁"), "{text}");
+        assert!(lines[4].starts_with("  health/update_norm "), "{text}");
+        assert!(!is_over(root.path()));
+    }
+
+    #[test]
+    fn a_folder_without_a_run_is_an_error_with_its_path() {
+        let root = tempfile::tempdir().unwrap();
+        let error = terminal_view(root.path()).unwrap_err().to_string();
+        assert!(error.contains("run.toml"), "{error}");
+    }
+}

@@ -1,0 +1,39 @@
+//! A look at a run, also while it is under way.
+
+use std::{path::PathBuf, thread, time::Duration};
+
+use clap::Parser;
+use pass_train::terminal_view::{is_over, terminal_view};
+
+/// Prints what a run has finished and every number of its log as a small curve.
+///
+/// Changes nothing, so it may run beside the training. With --every it draws again until the run is
+/// over. The same numbers are in DIR/log.jsonl, and for TensorBoard in DIR/tensorboard:
+/// tensorboard --logdir DIR/tensorboard.
+#[derive(Parser)]
+struct Cli {
+    /// The run directory.
+    #[arg(long, value_name = "DIR")]
+    run: PathBuf,
+
+    /// Draw again every so many seconds, until the run is over.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    every: Option<u64>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let Some(seconds) = cli.every else {
+        print!("{}", terminal_view(&cli.run)?);
+        return Ok(());
+    };
+    loop {
+        let over = is_over(&cli.run);
+        // Clears the screen and goes to its first line.
+        print!("\x1b[2J\x1b[H{}", terminal_view(&cli.run)?);
+        if over {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_secs(seconds));
+    }
+}
