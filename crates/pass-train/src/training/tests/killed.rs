@@ -18,9 +18,9 @@ const CHILD: &str = "PASS_TRAIN_TRAINING";
 /// Kills in all.
 const KILLS: usize = 20;
 
-/// Thirty iterations, with a checkpoint after every other one.
+/// Fifteen iterations, with a checkpoint after every other one.
 const SETTINGS: [&str; 4] = [
-    "pretrain.epochs=10",
+    "pretrain.epochs=5",
     "checkpoints.iterations=2",
     "health.every_iterations=3",
     "pretrain.accumulate=2",
