@@ -11,8 +11,8 @@ use std::{
 
 use luss_examples::STOPPED;
 
-/// A training of seconds an epoch that would go on for hours.
-const SETTINGS: [&str; 12] = [
+/// A training that would go on for hours.
+const SETTINGS: [&str; 13] = [
     "data.source.synthetic.train=24",
     "data.source.synthetic.validation=3",
     "data.source.synthetic.test=1",
@@ -25,6 +25,7 @@ const SETTINGS: [&str; 12] = [
     "attention.batch=8",
     "finetune.batch=8",
     "checkpoints.epochs=0",
+    "health.every_iterations=1", // so many iterations would share a line of the log otherwise
 ];
 
 /// The program that `cargo test` has built next to this test.
