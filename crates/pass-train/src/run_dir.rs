@@ -6,7 +6,7 @@
 //! log.jsonl             one line per logged iteration
 //! tensorboard/STEP/     event files, made of log.jsonl
 //! done/STEP.json        a finished step
-//! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-EPOCH/ on the way
+//! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-ITERATION/ on the way
 //! cluster/              embeddings.npy, centroids.npy, assignments.json, report.json; restarts/ on the way
 //! threshold.json        the curve and the chosen threshold
 //! labels/               pseudo labels at feature resolution, one file a split
@@ -335,15 +335,19 @@ fn remove_if_there(
     }
 }
 
-/// The settings that decide a result: all but the number of threads and the memory.
+/// The settings that decide a result: all but the number of threads, the memory, and what watches
+/// the trainings.
 fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
-    let mut table: toml::Table = toml::from_str(run_file)?;
     const FREE: [(&str, &str); 4] = [
         ("data", "workers"),
         ("data", "pack"),
         ("data", "pretrain_pack"),
         ("cluster", "memory_mib"),
     ];
+    let mut table: toml::Table = toml::from_str(run_file)?;
+    for section in ["checkpoints", "health", "probe"] {
+        table.remove(section);
+    }
     for (section, key) in FREE {
         if let Some(section) = table.get_mut(section).and_then(toml::Value::as_table_mut) {
             section.remove(key);

@@ -26,6 +26,14 @@ fn another_number_of_threads_and_less_memory_are_the_same_run() {
 }
 
 #[test]
+fn other_checkpoints_and_another_watch_are_the_same_run() {
+    let dir = tempfile::tempdir().unwrap();
+    RunDir::open(dir.path(), &run_file("")).unwrap();
+    let other = "checkpoints.keep = 7\nhealth.every_iterations = 9\nprobe.every_epochs = 2";
+    RunDir::open(dir.path(), &run_file(other)).unwrap();
+}
+
+#[test]
 fn the_same_run_file_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let file = run_file("[pretrain]\nepochs = 3");
