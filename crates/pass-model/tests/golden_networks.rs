@@ -18,10 +18,7 @@ use pass_model::{
     backbone::{Block, ResNetConfig, ResidualBlock, ResidualBlockConfig},
     import::{import_pretrain_net, import_segmentation_net, pass_key},
     init::WeightStream,
-    loss::{
-        LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss, pixel_cross_entropy,
-        swapped_prediction, total_loss,
-    },
+    loss::{PretrainLossConfig, pixel_cross_entropy, pretrain_loss},
     norm::NormMode,
     pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
     resize::upsample_bilinear,
@@ -47,7 +44,7 @@ fn tiny_pretrain_net(device: &Device) -> Option<PretrainNet> {
         feature_dim: 16,
         prototypes: 12,
         shallow: SHALLOW.to_vec(),
-        p2p: true,
+        ..Default::default()
     };
     let mut net = config.init(0, device);
     import_pretrain_net(&mut net, &golden("tiny_pretrain_before.safetensors")?).unwrap();
@@ -172,25 +169,8 @@ fn pre_training_losses_and_all_gradients_agree() {
     let output = tiny_forward(&mut net, io, &device);
 
     let prototypes = net.prototypes.weights();
-    let config = SwappedPredictionConfig::new();
-    let image = swapped_prediction(
-        output.scores,
-        output.embeddings,
-        prototypes,
-        None,
-        &config,
-        4,
-    );
-    let d2s: Vec<_> = (output.shallow_scores.into_iter())
-        .map(|(stage, scores)| {
-            (
-                stage,
-                d2s_loss(&image.assignments, scores, config.temperature),
-            )
-        })
-        .collect();
-    let p2p = p2p_loss(output.projected.unwrap(), output.predicted.unwrap());
-    let terms = total_loss(image.loss, d2s, Some(p2p), &LossWeights::default());
+    let config = PretrainLossConfig::default();
+    let terms = pretrain_loss(output, prototypes, None, &config, 4).terms;
 
     let (_, expected_d2s) = io.read("loss_d2s");
     let d2s = terms

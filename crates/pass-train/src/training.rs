@@ -103,6 +103,12 @@ pub(crate) fn optimizer(section: &OptimSection) -> ModuleOptimizer {
             ..lars
         }
         .init(),
+        Algorithm::LarsPixpro => LarsConfig {
+            weight_decay,
+            momentum,
+            ..LarsConfig::pixpro()
+        }
+        .init(),
         Algorithm::Sgd => SgdConfig {
             weight_decay,
             momentum,
@@ -227,7 +233,10 @@ impl Session {
         Ok(Self {
             step,
             schedule: CosineSchedule::new(plan.optim.base_lr, plan.optim.final_lr, total as u64)
-                .with_warmup(0.0, (plan.optim.warmup_epochs * iterations) as u64),
+                .with_warmup(
+                    plan.optim.warmup_lr,
+                    (plan.optim.warmup_epochs * iterations) as u64,
+                ),
             log: LogWriter::open(&context.run.file("log.jsonl"))?,
             progress: Progress::resumed(
                 context.verbosity,

@@ -21,6 +21,8 @@ pub struct DataSection {
     /// Other pictures for step 1 alone, as the paper pre-trains on all of ImageNet-1k for 919
     /// classes; left out, step 1 learns from the training pictures.
     pub pretrain_pictures: Option<PathBuf>,
+    /// Deviation that divides the red channel in steps 1 and 2.1.
+    pub red_deviation: RedDeviation,
 }
 
 impl Default for DataSection {
@@ -31,8 +33,20 @@ impl Default for DataSection {
             bad_pictures: BadPictures::Refuse,
             workers: 2,
             pretrain_pictures: None,
+            red_deviation: RedDeviation::Published,
         }
     }
+}
+
+/// Deviation of the red channel in the multi-crop views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedDeviation {
+    /// 0.228 there and 0.229 in all other steps, as the reference.
+    #[default]
+    Published,
+    /// 0.229 everywhere.
+    Unified,
 }
 
 /// What becomes of training pictures that cannot be read.

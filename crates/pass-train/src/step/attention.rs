@@ -7,18 +7,18 @@ use burn::{
     optim::{GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };
-use imagenet_s::{Split, views::MULTI_CROP};
+use imagenet_s::Split;
 use pass_model::{checkpoint::load_module, loss::swapped_prediction, norm::NormMode, queue::Queue};
 use pixel_attention::attention_net::AttentionNet;
 use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
-    run_file::{AttentionSection, FrozenNorms},
+    run_file::{AttentionSection, FrozenNorms, RedDeviation},
     step::pretrain::{fresh_queue, pretrain_net, pretrained_net, swapped_config},
     training::{Plan, Position, Terms, Trainee, finish_training, optimizer, save_weights, train},
     training_state::{restore_queue, restore_training, save_training},
-    view_batch::{Views, crop_groups, make_views},
+    view_batch::{Views, crop_groups, make_views, multi_crop_normalization},
 };
 
 #[derive(Debug, Serialize)]
@@ -81,6 +81,7 @@ struct Tuning {
     optimizer: ModuleOptimizer,
     queue: Option<Queue>,
     section: AttentionSection,
+    red_deviation: RedDeviation,
     feature_dim: usize,
     device: Device,
 }
@@ -100,6 +101,7 @@ impl Tuning {
             optimizer: optimizer(&file.attention.optim),
             queue: None,
             section: file.attention.clone(),
+            red_deviation: file.data.red_deviation,
             feature_dim: file.network.feature_dim,
             device,
         })
@@ -107,7 +109,8 @@ impl Tuning {
 
     fn loss(&mut self, views: &[Views]) -> Tensor<1> {
         let section = &self.section;
-        let groups = crop_groups(views, &section.views, &MULTI_CROP, &self.device);
+        let normalization = multi_crop_normalization(self.red_deviation);
+        let groups = crop_groups(views, &section.views, &normalization, &self.device);
         let mode = match section.frozen_norms {
             FrozenNorms::Batch => NormMode::Batch,
             FrozenNorms::Moving => NormMode::Moving,

@@ -1,0 +1,76 @@
+//! The two networks that step 1 can train.
+
+use burn::{module::Module, tensor::Tensor};
+use pass_model::{
+    loss::{pixel_consistency_loss, positive_pairs},
+    norm::NormMode,
+    overlap::OverlapPoints,
+    pass_p_net::{PassPNet, PassPOutput},
+    pretrain_net::{PretrainNet, PretrainOutput},
+};
+
+/// What a network sees of a batch.
+pub(super) struct PretrainBatch {
+    /// One tensor a resolution, the two global crops first.
+    pub(super) groups: Vec<Tensor<4>>,
+    /// Where P2P looks, if it takes part.
+    pub(super) points: Option<OverlapPoints>,
+    /// Where the two global crops lie, `[2 · batch, 4]`; see [`positive_pairs`].
+    pub(super) frames: Tensor<2>,
+    /// What the momentum encoder keeps of itself.
+    pub(super) momentum: f64,
+    /// See [`positive_pairs`].
+    pub(super) positive_ratio: f64,
+}
+
+/// A network of step 1: that of PASS_s, or one that contains it.
+pub(super) trait PretrainNetwork: Module {
+    /// The part that the later steps use.
+    fn base(&self) -> &PretrainNet;
+
+    /// The same.
+    fn base_mut(&mut self) -> &mut PretrainNet;
+
+    /// One pass in training mode: what the losses of PASS_s need, and a consistency loss.
+    fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>);
+}
+
+impl PretrainNetwork for PretrainNet {
+    fn base(&self) -> &PretrainNet {
+        self
+    }
+
+    fn base_mut(&mut self) -> &mut PretrainNet {
+        self
+    }
+
+    fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>) {
+        let output = self.forward_at(batch.groups, batch.points, NormMode::Batch);
+        (output, None)
+    }
+}
+
+impl PretrainNetwork for PassPNet {
+    fn base(&self) -> &PretrainNet {
+        &self.base
+    }
+
+    fn base_mut(&mut self) -> &mut PretrainNet {
+        &mut self.base
+    }
+
+    fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>) {
+        self.follow(batch.momentum);
+        let PassPOutput {
+            base,
+            propagated,
+            target,
+        } = self.forward(batch.groups, batch.points, NormMode::Batch);
+        let [_, _, height, width] = target.dims();
+        let pairs = positive_pairs(batch.frames, [height, width], batch.positive_ratio);
+        (
+            base,
+            Some(pixel_consistency_loss(propagated, target, pairs)),
+        )
+    }
+}
