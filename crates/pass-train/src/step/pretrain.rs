@@ -20,13 +20,17 @@ use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
+    probe::Probe,
     run_file::{Method, RunFile, SwappedSection},
-    training::{Plan, finish_training, save_weights, train},
-    view_batch::make_views,
+    training::{Trainee, finish_training, save_weights, train},
+    training_plan::Plan,
+    view_batch::{Views, make_views},
 };
 
 use network::PretrainNetwork;
-use trainee::Pretraining;
+#[cfg(test)]
+pub(crate) use trainee::named_terms;
+pub(crate) use trainee::{Pretraining, number};
 
 /// What the step leaves in `done/pretrain.json`.
 #[derive(Debug, Serialize)]
@@ -41,18 +45,41 @@ struct Summary {
 ///
 /// # Errors
 ///
-/// From the data, the disk, or [`Error::NotFinite`] if training diverges.
+/// From the data, the disk, [`Error::Unhealthy`] if training goes wrong, or [`Error::Stopped`].
 pub fn pretrain(context: &Context) -> Result<(), Error> {
     let (file, device) = (&context.file, context.device.clone().autodiff());
     match file.pretrain.method {
-        Method::PassS => pretrain_with(context, pretrain_net(file, &device)),
-        Method::PassP => pretrain_with(context, pass_p_net(file, &device)),
+        Method::PassS => pretrain_with(context, Pretraining::new(file, device)),
+        Method::PassP => pretrain_with(context, Pretraining::pass_p(file, device)),
     }
 }
 
-fn pretrain_with(context: &Context, net: impl PretrainNetwork) -> Result<(), Error> {
+fn pretrain_with<N: PretrainNetwork>(
+    context: &Context,
+    mut trainee: Pretraining<N>,
+) -> Result<(), Error> {
     let started = Instant::now();
     context.run.begin(Step::Pretrain)?;
+    trainee.probe = Probe::new(context);
+    let pictures = train_on_views(context, &mut trainee)?;
+    save_weights(context, trainee.net.base(), Step::Pretrain)?;
+    let seconds = started.elapsed().as_secs_f64();
+    finish_training(
+        context,
+        Step::Pretrain,
+        &Summary {
+            epochs: context.file.pretrain.epochs,
+            pictures,
+            seconds,
+        },
+    )
+}
+
+/// Trains on the views of the pictures of step 1, and says how many these are.
+pub(crate) fn train_on_views<T: Trainee<Item = Views>>(
+    context: &Context,
+    trainee: &mut T,
+) -> Result<usize, Error> {
     let file = &context.file;
     let section = &file.pretrain;
     let samples = training_samples(context)?;
@@ -68,24 +95,13 @@ fn pretrain_with(context: &Context, net: impl PretrainNetwork) -> Result<(), Err
         pictures,
         epochs: section.epochs,
         batch: section.batch,
+        batch_rule: section.batch_rule,
+        accumulate: section.accumulate,
+        queue: trainee.queue_length(),
         optim: &section.optim,
-        checkpoint_epochs: section.checkpoint_epochs,
     };
-    let iterations = section.epochs * (pictures / section.batch);
-    let device = context.device.clone().autodiff();
-    let mut trainee = Pretraining::new(net, file, iterations, device);
-    train(context, &plan, &mut trainee, make)?;
-    save_weights(context, trainee.net.base(), Step::Pretrain)?;
-    let seconds = started.elapsed().as_secs_f64();
-    finish_training(
-        context,
-        Step::Pretrain,
-        &Summary {
-            epochs: section.epochs,
-            pictures,
-            seconds,
-        },
-    )
+    train(context, &plan, trainee, make)?;
+    Ok(pictures)
 }
 
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.
@@ -145,12 +161,12 @@ pub(crate) fn swapped_config(section: &SwappedSection) -> SwappedPredictionConfi
     }
 }
 
-/// An empty queue as the run asks for it, if it does.
+/// An empty queue of `length` rows, if so many hold a batch.
 pub(crate) fn fresh_queue(
-    section: &SwappedSection,
+    length: usize,
     [batch, dim]: [usize; 2],
     device: &Device,
 ) -> Option<Queue> {
-    let wanted = section.queue_length >= batch;
-    wanted.then(|| Queue::new(section.queue_length, batch, dim, device))
+    let wanted = length >= batch;
+    wanted.then(|| Queue::new(length, batch, dim, device))
 }

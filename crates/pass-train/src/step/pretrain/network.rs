@@ -10,26 +10,27 @@ use pass_model::{
 };
 
 /// What a network sees of a batch.
-pub(super) struct PretrainBatch {
+pub(crate) struct PretrainBatch {
     /// One tensor a resolution, the two global crops first.
-    pub(super) groups: Vec<Tensor<4>>,
+    pub(crate) groups: Vec<Tensor<4>>,
     /// Where P2P looks, if it takes part.
     pub(super) points: Option<OverlapPoints>,
     /// Where the two global crops lie, `[2 · batch, 4]`; see [`positive_pairs`].
     pub(super) frames: Tensor<2>,
-    /// What the momentum encoder keeps of itself.
-    pub(super) momentum: f64,
     /// See [`positive_pairs`].
     pub(super) positive_ratio: f64,
 }
 
 /// A network of step 1: that of PASS_s, or one that contains it.
-pub(super) trait PretrainNetwork: Module {
+pub(crate) trait PretrainNetwork: Module {
     /// The part that the later steps use.
     fn base(&self) -> &PretrainNet;
 
     /// The same.
     fn base_mut(&mut self) -> &mut PretrainNet;
+
+    /// What precedes each batch: a momentum encoder follows and keeps this share of itself.
+    fn begin(&mut self, _momentum: f64) {}
 
     /// One pass in training mode: what the losses of PASS_s need, and a consistency loss.
     fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>);
@@ -59,8 +60,11 @@ impl PretrainNetwork for PassPNet {
         &mut self.base
     }
 
+    fn begin(&mut self, momentum: f64) {
+        self.follow(momentum);
+    }
+
     fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>) {
-        self.follow(batch.momentum);
         let PassPOutput {
             base,
             propagated,

@@ -2,11 +2,7 @@ use burn::tensor::TensorData;
 use image::{Rgb, RgbImage};
 
 use super::*;
-use crate::{
-    run_file::Method,
-    step::pretrain::{pass_p_net, pretrain_net},
-    view_batch::views_of,
-};
+use crate::{run_file::Method, view_batch::views_of};
 
 const SMALL: &str = r#"
 [network]
@@ -34,13 +30,13 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-fn pass_s(file: &RunFile) -> Pretraining<pass_model::pretrain_net::PretrainNet> {
-    Pretraining::new(pretrain_net(file, &device()), file, 9, device())
+fn pass_s(file: &RunFile) -> Pretraining {
+    Pretraining::new(file, device())
 }
 
-fn pass_p(file: &RunFile) -> Pretraining<pass_model::pass_p_net::PassPNet> {
+fn pass_p(file: &RunFile) -> Pretraining<PassPNet> {
     assert_eq!(file.pretrain.method, Method::PassP);
-    Pretraining::new(pass_p_net(file, &device()), file, 9, device())
+    Pretraining::pass_p(file, device())
 }
 
 /// The views of three pictures, drawn anew in each iteration.
@@ -62,10 +58,16 @@ fn steps<N: PretrainNetwork>(
         let at = Position {
             epoch: iteration,
             iteration,
+            iterations: 9,
             lr: 0.5,
         };
         let views = views(&training.file, iteration);
-        training.step(views, at)
+        training.begin(at);
+        let loss = training.loss(&views, None);
+        let mut gradients = GradientsParams::from_grads(loss.minimised.backward(), &training.net);
+        training.restrain(&mut gradients, at);
+        training.update(at.lr, gradients);
+        loss.terms
     };
     iterations.map(one).collect()
 }
