@@ -2,7 +2,7 @@
 //!
 //! A network for small pictures on the CPU; the pictures are ready, loading them is not measured.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use burn::{
     optim::{GradientsParams, ModuleOptimizer},
@@ -12,10 +12,7 @@ use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use luss_benches::Noise;
 use pass_model::{
     backbone::ResNetConfig,
-    loss::{
-        LossTerms, LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss, swapped_prediction,
-        total_loss,
-    },
+    loss::{LossTerms, PretrainLossConfig, pretrain_loss},
     norm::NormMode,
     optim::LarsConfig,
     pretrain_net::{PretrainNet, PretrainNetConfig},
@@ -38,7 +35,7 @@ fn config() -> PretrainNetConfig {
         feature_dim: 16,
         prototypes: 64,
         shallow: vec![3],
-        p2p: true,
+        ..Default::default()
     }
 }
 
@@ -72,23 +69,9 @@ impl Training {
         let groups = vec![self.pictures.clone()];
         let grids = Some(self.grids.clone());
         let output = self.net.forward(groups, grids, NormMode::Batch);
-        let config = SwappedPredictionConfig::new();
-        let (scores, embeddings) = (output.scores, output.embeddings);
         let prototypes = self.net.prototypes.weights();
-        let swapped = swapped_prediction(scores, embeddings, prototypes, None, &config, CROPS);
-        let shallow = output.shallow_scores.into_iter();
-        let d2s = shallow.map(|(stage, scores)| {
-            let loss = d2s_loss(&swapped.assignments, scores, config.temperature);
-            (stage, loss)
-        });
-        let p2p = output.projected.zip(output.predicted);
-        let weights = LossWeights {
-            image: 1.0,
-            d2s: BTreeMap::from([(3, 1.0)]),
-            p2p: 1.0,
-        };
-        let p2p = p2p.map(|(projected, predicted)| p2p_loss(projected, predicted));
-        total_loss(swapped.loss, d2s.collect(), p2p, &weights)
+        let config = PretrainLossConfig::default();
+        pretrain_loss(output, prototypes, None, &config, CROPS).terms
     }
 }
 

@@ -23,7 +23,8 @@
 //! | ResNet-18, ResNet-50 | [`backbone`] |
 //! | projections `P`, pixel MLP `H_s`, predictor `q` | [`heads`] |
 //! | prototypes | [`prototypes`] |
-//! | step 1, pre-training | [`pretrain_net`] |
+//! | step 1, pre-training | [`pretrain_net`]; for PASS_p [`pass_p_net`] |
+//! | momentum encoder, pixel propagation of PASS_p | [`momentum_encoder`], [`propagation`] |
 //! | swapped prediction, P2P, D2S and their sum | [`loss`] |
 //! | Sinkhorn-Knopp, queue | [`sinkhorn`], [`queue`] |
 //! | pixels that two views share | [`overlap`] |
@@ -41,11 +42,14 @@ pub mod heads;
 pub mod import;
 pub mod init;
 pub mod loss;
+pub mod momentum_encoder;
 pub mod norm;
 pub mod normalize;
 pub mod optim;
 pub mod overlap;
+pub mod pass_p_net;
 pub mod pretrain_net;
+pub mod propagation;
 pub mod prototypes;
 pub mod queue;
 pub mod resize;

@@ -6,12 +6,33 @@
 //! outside the map, PyTorch's `grid_sample` with `align_corners = false`, written as one batched
 //! matrix product, which is differentiable and fast on every backend.
 
-use burn::tensor::{Int, Tensor, assert_shape};
+use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
 
 /// Points along one side of the overlap grid.
 pub const OVERLAP_GRID: usize = 7;
 
 const POINTS: usize = OVERLAP_GRID * OVERLAP_GRID;
+
+/// Where P2P looks.
+#[derive(Debug, Clone)]
+pub struct OverlapPoints {
+    /// For each row of the first group the 7×7 points (x, y) of the overlap in `-1..=1`,
+    /// `[2·b, 49, 2]`.
+    pub grids: Tensor<3>,
+    /// The pictures to look at, indices below `b`; all if absent, as in the reference, where
+    /// pictures without overlap give zeros to the predictor and to the loss.
+    pub pictures: Option<Vec<usize>>,
+}
+
+impl OverlapPoints {
+    /// The grids of all pictures.
+    pub fn all(grids: Tensor<3>) -> Self {
+        Self {
+            grids,
+            pictures: None,
+        }
+    }
+}
 
 /// Feature maps sampled at the 7×7 points of the overlap grids.
 ///
@@ -60,11 +81,25 @@ fn axis_weights(coordinates: Tensor<3>, size: usize) -> Tensor<3> {
     (-(pixels - centres).abs() + 1.0).clamp_min(0.0)
 }
 
+/// The rows of some pictures in both crops, `[2·P]`.
+pub(crate) fn rows_of_pictures(
+    pictures: &[usize],
+    batch: usize,
+    device: &Device,
+) -> Tensor<1, Int> {
+    let rows = [0, batch].into_iter();
+    let rows = rows.flat_map(|crop| pictures.iter().map(move |picture| (crop + picture) as i32));
+    Tensor::from_data(
+        TensorData::new(rows.collect::<Vec<_>>(), [2 * pictures.len()]),
+        device,
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::golden::{Golden, assert_near};
-    use burn::tensor::{Device, Distribution, TensorData, ops::GridSampleOptions};
+    use burn::tensor::{Distribution, ops::GridSampleOptions};
 
     /// Coordinates up to 7 in float32 are exact to 5e-7, and so are the weights.
     const ROUNDING: [f64; 2] = [1e-6, 3e-6];

@@ -17,7 +17,7 @@ use crate::{
     init::{WeightStream, name_parameters},
     norm::NormMode,
     normalize::{global_average_pool, l2_normalize},
-    overlap::sample_overlap,
+    overlap::{OverlapPoints, rows_of_pictures, sample_overlap},
     prototypes::{Prototypes, PrototypesConfig},
 };
 
@@ -37,6 +37,9 @@ pub struct PretrainNetConfig {
     pub shallow: Vec<usize>,
     /// Whether the heads of P2P exist.
     pub p2p: bool,
+    /// Whether P2P has a projector of its own; without it the predictor works on the last feature
+    /// map (an ablation, Table VIII (b) of the paper).
+    pub p2p_projection: bool,
 }
 
 /// The network of step 1.
@@ -57,8 +60,8 @@ pub struct PretrainNet {
 /// The heads of pixel-to-pixel alignment (P2P), PASS equation (2).
 #[derive(Module, Debug)]
 pub struct PixelAlignment {
-    /// Projector of the last feature map.
-    pub projection: PixelProjection,
+    /// Projector of the last feature map, if it has one.
+    pub projection: Option<PixelProjection>,
     /// Predictor `q` of the sampled embeddings.
     pub predictor: Predictor,
 }
@@ -81,6 +84,8 @@ pub struct PretrainOutput {
     pub projected: Option<Tensor<4>>,
     /// Their predictions `q(z)`, of the same shape.
     pub predicted: Option<Tensor<4>>,
+    /// The last feature map of the two global crops `[2·b, channels, height, width]`.
+    pub features: Tensor<4>,
 }
 
 impl Default for PretrainNetConfig {
@@ -92,6 +97,7 @@ impl Default for PretrainNetConfig {
             prototypes: 500,
             shallow: vec![3],
             p2p: true,
+            p2p_projection: true,
         }
     }
 }
@@ -116,11 +122,19 @@ impl PretrainNetConfig {
     ///
     /// If [`check`](Self::check) fails.
     pub fn init(&self, seed: u64, device: &Device) -> PretrainNet {
+        name_parameters(self.init_from(&mut WeightStream::new(seed), device))
+    }
+
+    /// A network whose weights are the next ones of a stream.
+    ///
+    /// # Panics
+    ///
+    /// If [`check`](Self::check) fails.
+    pub fn init_from(&self, stream: &mut WeightStream, device: &Device) -> PretrainNet {
         self.check().unwrap_or_else(|error| panic!("{error}"));
-        let stream = &mut WeightStream::new(seed);
         let (hidden, embedding) = (self.hidden, self.feature_dim);
         let features = self.backbone.channels(4);
-        let net = PretrainNet {
+        PretrainNet {
             backbone: self.backbone.init_from(stream, device),
             projection: ProjectionHeadConfig {
                 features,
@@ -139,22 +153,24 @@ impl PretrainNetConfig {
                 .iter()
                 .map(|&s| self.init_shallow(s, stream, device))
                 .collect(),
-        };
-        name_parameters(net)
+        }
     }
 
     fn init_pixel(&self, stream: &mut WeightStream, device: &Device) -> PixelAlignment {
+        let features = self.backbone.channels(4);
         let projection = PixelProjectionConfig {
-            channels_in: self.backbone.channels(4),
+            channels_in: features,
             hidden: self.hidden,
             channels_out: self.feature_dim,
         };
+        let channels = if self.p2p_projection {
+            self.feature_dim
+        } else {
+            features
+        };
         PixelAlignment {
-            projection: projection.init(stream, device),
-            predictor: PredictorConfig {
-                channels: self.feature_dim,
-            }
-            .init(stream, device),
+            projection: self.p2p_projection.then(|| projection.init(stream, device)),
+            predictor: PredictorConfig { channels }.init(stream, device),
         }
     }
 
@@ -198,12 +214,27 @@ impl PretrainNet {
         grids: Option<Tensor<3>>,
         mode: NormMode,
     ) -> PretrainOutput {
+        self.forward_at(groups, grids.map(OverlapPoints::all), mode)
+    }
+
+    /// The same, where P2P may leave pictures out: `P` of them are compared, and its outputs have
+    /// `2·P` rows. They are absent where no picture is left.
+    ///
+    /// # Panics
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn forward_at(
+        &mut self,
+        groups: Vec<Tensor<4>>,
+        points: Option<OverlapPoints>,
+        mode: NormMode,
+    ) -> PretrainOutput {
         let mut groups = groups.into_iter();
         let global = groups
             .next()
             .expect("the first group holds the two global crops");
         let stages = self.backbone.forward(global, mode);
-        let (projected, predicted) = self.align_pixels(&stages, grids, mode).unzip();
+        let (projected, predicted) = self.align_pixels(&stages, points, mode).unzip();
 
         let mut pooled = vec![global_average_pool(stages.stage(4))];
         for crops in groups {
@@ -220,6 +251,7 @@ impl PretrainNet {
             shallow_scores,
             projected,
             predicted,
+            features: stages.into_last(),
         }
     }
 
@@ -227,14 +259,25 @@ impl PretrainNet {
     fn align_pixels(
         &mut self,
         stages: &Stages,
-        grids: Option<Tensor<3>>,
+        points: Option<OverlapPoints>,
         mode: NormMode,
     ) -> Option<(Tensor<4>, Tensor<4>)> {
         let pixel = self.pixel.as_mut()?;
-        let grids = grids?;
-        let map = pixel.projection.forward(stages.stage(4), mode);
+        let OverlapPoints { grids, pictures } = points?;
+        let map = match &mut pixel.projection {
+            Some(projection) => projection.forward(stages.stage(4), mode),
+            None => stages.stage(4),
+        };
         let rows = map.dims()[0];
         assert_shape!(grids, [rows, 49, 2]);
+        let (map, grids) = match pictures {
+            None => (map, grids),
+            Some(pictures) if pictures.is_empty() => return None,
+            Some(pictures) => {
+                let rows = rows_of_pictures(&pictures, rows / 2, &map.device());
+                (map.select(0, rows.clone()), grids.select(0, rows))
+            }
+        };
         let projected = sample_overlap(map, grids);
         let predicted = pixel.predictor.forward(projected.clone(), mode);
         Some((projected, predicted))
@@ -251,126 +294,4 @@ impl PretrainNet {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use burn::tensor::{Distribution, Tolerance};
-
-    fn config() -> PretrainNetConfig {
-        PretrainNetConfig {
-            backbone: ResNetConfig {
-                width: 3,
-                ..ResNetConfig::small()
-            },
-            hidden: 7,
-            feature_dim: 5,
-            prototypes: 4,
-            shallow: vec![3, 1],
-            p2p: true,
-        }
-    }
-
-    fn crops(count: usize, size: usize, device: &Device) -> Tensor<4> {
-        Tensor::random([count, 3, size, size], Distribution::Default, device)
-    }
-
-    #[track_caller]
-    fn assert_equal<const D: usize>(a: Tensor<D>, b: Tensor<D>) {
-        a.into_data()
-            .assert_approx_eq::<f32>(&b.into_data(), Tolerance::absolute(1e-5));
-    }
-
-    #[test]
-    fn every_output_has_its_documented_shape() {
-        let device = Device::default();
-        let mut net = config().init(0, &device);
-        let groups = vec![crops(2 * 3, 32, &device), crops(4 * 3, 16, &device)];
-        let grids = Tensor::zeros([6, 49, 2], &device);
-        let output = net.forward(groups, Some(grids), NormMode::Batch);
-        assert_eq!(output.embeddings.dims(), [18, 5]);
-        assert_eq!(output.scores.dims(), [18, 4]);
-        assert_eq!(output.projected.unwrap().dims(), [6, 5, 7, 7]);
-        assert_eq!(output.predicted.unwrap().dims(), [6, 5, 7, 7]);
-        let shallow: Vec<_> = output
-            .shallow_scores
-            .iter()
-            .map(|(s, t)| (*s, t.dims()))
-            .collect();
-        assert_eq!(shallow, [(3, [6, 4]), (1, [6, 4])]);
-    }
-
-    #[test]
-    fn optional_heads_are_absent_when_not_asked_for() {
-        let device = Device::default();
-        let config = PretrainNetConfig {
-            shallow: vec![],
-            p2p: false,
-            ..config()
-        };
-        let mut net = config.init(0, &device);
-        let grids = Tensor::zeros([6, 49, 2], &device);
-        let output = net.forward(vec![crops(6, 32, &device)], Some(grids), NormMode::Batch);
-        assert!(net.pixel.is_none() && net.shallow.is_empty());
-        assert!(output.projected.is_none() && output.predicted.is_none());
-        assert!(output.shallow_scores.is_empty());
-    }
-
-    #[test]
-    fn with_moving_statistics_a_group_does_not_feel_the_others() {
-        let device = Device::default();
-        let mut net = config().init(0, &device);
-        let (global, local) = (crops(6, 32, &device), crops(3, 16, &device));
-        let both = net.forward(vec![global.clone(), local.clone()], None, NormMode::Moving);
-        let first = net.forward(vec![global], None, NormMode::Moving).embeddings;
-        let second = net.forward(vec![local], None, NormMode::Moving).embeddings;
-        assert_equal(both.embeddings, Tensor::cat(vec![first, second], 0));
-    }
-
-    #[test]
-    fn each_group_moves_the_statistics_by_itself() {
-        let device = Device::default();
-        let mut net = config().init(0, &device);
-        let mut twin = net.clone();
-        let (global, local) = (crops(6, 32, &device), crops(3, 16, &device));
-        net.forward(vec![global.clone(), local.clone()], None, NormMode::Batch);
-        twin.backbone.forward(global, NormMode::Batch);
-        twin.backbone.forward(local, NormMode::Batch);
-        assert_equal(
-            net.backbone.bn1.running_var.val(),
-            twin.backbone.bn1.running_var.val(),
-        );
-    }
-
-    #[test]
-    fn deep_to_shallow_supervision_does_not_move_the_prototypes() {
-        let device = Device::default().autodiff();
-        let mut net = config().init(0, &device);
-        let output = net.forward(vec![crops(6, 32, &device)], None, NormMode::Batch);
-        let (_, scores) = &output.shallow_scores[0];
-        let gradients = scores.clone().powi_scalar(2).sum().backward();
-        assert!(net.prototypes.weight.val().grad(&gradients).is_none());
-        assert!(
-            net.shallow[0]
-                .projection
-                .linear1
-                .weight
-                .val()
-                .grad(&gradients)
-                .is_some()
-        );
-        assert!(net.backbone.conv1.weight.val().grad(&gradients).is_some());
-    }
-
-    #[test]
-    fn a_stage_named_twice_or_stage_four_is_refused() {
-        for shallow in [vec![3, 3], vec![4], vec![0]] {
-            assert!(
-                PretrainNetConfig {
-                    shallow,
-                    ..config()
-                }
-                .check()
-                .is_err()
-            );
-        }
-    }
-}
+mod tests;

@@ -4,13 +4,15 @@
 //! Tolerances are those of float32 against float64, as parts of each tensor's largest value.
 
 mod common;
+#[path = "common/steps.rs"]
+mod steps;
 
 use std::{collections::BTreeMap, path::Path};
 
 use burn::{
-    module::{Module, ModuleMapper, Param},
+    module::Module,
     store::{BurnToPyTorchAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, bridge::to_data},
-    tensor::{Device, Gradients, Int, Tensor, TensorData},
+    tensor::{Device, Int, Tensor, TensorData},
 };
 use common::{Arrays, assert_close, golden, relative_difference};
 use ndarray::{IxDyn, OwnedRepr};
@@ -18,17 +20,13 @@ use pass_model::{
     backbone::{Block, ResNetConfig, ResidualBlock, ResidualBlockConfig},
     import::{import_pretrain_net, import_segmentation_net, pass_key},
     init::WeightStream,
-    loss::{
-        LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss, pixel_cross_entropy,
-        swapped_prediction, total_loss,
-    },
+    loss::{PretrainLossConfig, pixel_cross_entropy, pretrain_loss},
     norm::NormMode,
     pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
     resize::upsample_bilinear,
     segmentation_net::SegmentationNetConfig,
 };
-
-const SHALLOW: [usize; 2] = [3, 2];
+use steps::{SHALLOW, gradients_of};
 
 fn tiny_backbone() -> ResNetConfig {
     ResNetConfig {
@@ -47,7 +45,7 @@ fn tiny_pretrain_net(device: &Device) -> Option<PretrainNet> {
         feature_dim: 16,
         prototypes: 12,
         shallow: SHALLOW.to_vec(),
-        p2p: true,
+        ..Default::default()
     };
     let mut net = config.init(0, device);
     import_pretrain_net(&mut net, &golden("tiny_pretrain_before.safetensors")?).unwrap();
@@ -67,12 +65,7 @@ fn tiny_forward(net: &mut PretrainNet, io: &mut Arrays, device: &Device) -> Pret
 
 /// Tensors of a module by the reference's key.
 fn by_key(module: &impl Module) -> BTreeMap<String, TensorData> {
-    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
-    let entry = |tensor: &_| to_data(tensor).unwrap();
-    tensors
-        .iter()
-        .map(|tensor| (pass_key(&tensor.name, &SHALLOW), entry(tensor)))
-        .collect()
+    steps::by_key(module, |path| pass_key(path, &SHALLOW))
 }
 
 fn stored(path: &Path) -> BTreeMap<String, TensorData> {
@@ -82,21 +75,6 @@ fn stored(path: &Path) -> BTreeMap<String, TensorData> {
         .filter(|(key, _)| !key.ends_with("num_batches_tracked"))
         .map(|(key, tensor)| (key.clone(), to_data(tensor).unwrap()))
         .collect()
-}
-
-/// The module with each parameter's gradient in its place; zero where there is none.
-fn gradients_of<M: Module>(module: &M, gradients: &Gradients) -> M {
-    struct Replace<'a>(&'a Gradients);
-    impl ModuleMapper for Replace<'_> {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let value = param.val();
-            let gradient = value
-                .grad(self.0)
-                .unwrap_or_else(|| value.inner().zeros_like());
-            Param::initialized(param.id, gradient)
-        }
-    }
-    module.clone().map(&mut Replace(gradients))
 }
 
 /// Compares tensors of the same keys; zero means below `1e-6` of the largest of all.
@@ -172,25 +150,8 @@ fn pre_training_losses_and_all_gradients_agree() {
     let output = tiny_forward(&mut net, io, &device);
 
     let prototypes = net.prototypes.weights();
-    let config = SwappedPredictionConfig::new();
-    let image = swapped_prediction(
-        output.scores,
-        output.embeddings,
-        prototypes,
-        None,
-        &config,
-        4,
-    );
-    let d2s: Vec<_> = (output.shallow_scores.into_iter())
-        .map(|(stage, scores)| {
-            (
-                stage,
-                d2s_loss(&image.assignments, scores, config.temperature),
-            )
-        })
-        .collect();
-    let p2p = p2p_loss(output.projected.unwrap(), output.predicted.unwrap());
-    let terms = total_loss(image.loss, d2s, Some(p2p), &LossWeights::default());
+    let config = PretrainLossConfig::default();
+    let terms = pretrain_loss(output, prototypes, None, &config, 4).terms;
 
     let (_, expected_d2s) = io.read("loss_d2s");
     let d2s = terms

@@ -8,7 +8,7 @@ use crate::{
     Context, Error, RunFile, Step,
     controls::{self, EllipseControl},
     report_data::write_run_report,
-    run_file::Source,
+    run_file::{Method, Source},
     step::{
         attention::tune_attention,
         cluster::cluster,
@@ -64,6 +64,7 @@ impl Control {
             Self::Ellipse(_) => return None,
             Self::Untrained => file.pretrain.epochs = 0,
             Self::SwavOnly => {
+                file.pretrain.method = Method::PassS;
                 file.pretrain.p2p = false;
                 file.pretrain.shallow.clear();
                 file.pretrain.shallow_weights.clear();

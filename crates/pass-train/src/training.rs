@@ -44,6 +44,8 @@ pub(crate) struct Position {
     pub(crate) epoch: usize,
     /// Iteration over all epochs, from 0.
     pub(crate) iteration: usize,
+    /// Iterations of the whole training.
+    pub(crate) iterations: usize,
     /// Learning rate of this iteration.
     pub(crate) lr: f64,
 }
@@ -196,6 +198,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         Position {
             epoch: self.epoch(),
             iteration,
+            iterations: self.per_epoch * self.plan.epochs,
             lr: self.schedule.rate(iteration as u64),
         }
     }

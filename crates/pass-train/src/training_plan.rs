@@ -46,16 +46,17 @@ impl Plan<'_> {
 
     /// The learning rate of each iteration.
     pub(crate) fn schedule(&self, per_epoch: usize) -> CosineSchedule {
-        let [base, last] = self.rates();
+        let [base, last, start] = self.rates();
         let total = (per_epoch * self.epochs) as u64;
         let warmup = (self.optim.warmup_epochs * per_epoch) as u64;
-        CosineSchedule::new(base, last, total).with_warmup(0.0, warmup)
+        CosineSchedule::new(base, last, total).with_warmup(start, warmup)
     }
 
-    /// Rates at the start and at the end of the cosine.
-    fn rates(&self) -> [f64; 2] {
+    /// Rates at the start and at the end of the cosine, and at the start of the warm-up.
+    fn rates(&self) -> [f64; 3] {
         let factor = self.batch_rule.factor(self.batch);
-        [self.optim.base_lr, self.optim.final_lr].map(|lr| lr * factor)
+        let optim = self.optim;
+        [optim.base_lr, optim.final_lr, optim.warmup_lr].map(|lr| lr * factor)
     }
 
     /// The settings that depend on the batch, as they are used.
@@ -63,7 +64,7 @@ impl Plan<'_> {
         let Self {
             batch, accumulate, ..
         } = self;
-        let [base, last] = self.rates();
+        let [base, last, _] = self.rates();
         let mut words = format!("{}: batch {batch}", self.step.name());
         if *accumulate > 1 {
             words += &format!(" in {accumulate} parts of {}", batch / accumulate);
@@ -97,6 +98,12 @@ pub(crate) fn optimizer(section: &OptimSection) -> ModuleOptimizer {
         Algorithm::LarsExcludingNorms => LarsConfig {
             exclude: LarsExclusion::BiasAndNorm,
             ..lars
+        }
+        .init(),
+        Algorithm::LarsPixpro => LarsConfig {
+            weight_decay,
+            momentum,
+            ..LarsConfig::pixpro()
         }
         .init(),
         Algorithm::Sgd => SgdConfig {

@@ -3,18 +3,37 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
 use imagenet_s::{
     OddPictures, Sample, pictures_to_tensor,
-    views::{Crop, MultiCropConfig, Normalization, OVERLAP_GRID, multi_crop, overlap_grids},
+    views::{
+        Crop, CropFrame, MULTI_CROP, MultiCropConfig, Normalization, OVERLAP_GRID, PLAIN,
+        multi_crop, overlap_grids,
+    },
 };
+use pass_model::overlap::OverlapPoints;
 
-use crate::{Error, training::Place};
+use crate::{
+    Error,
+    run_file::{AlignmentSection, EmptyPairs, OverlapSampling, RedDeviation},
+    training::Place,
+};
 
 /// The crops of one picture, and where the first two overlap.
 pub(crate) struct Views {
     crops: Vec<Crop>,
     /// Overlap grids of crop 0 and crop 1.
     grids: [Vec<[f32; 2]>; 2],
+    /// Where crop 0 and crop 1 lie in the picture.
+    frames: [[f32; 4]; 2],
+}
+
+/// The constants that multi-crop views are normalised with.
+pub(crate) fn multi_crop_normalization(red: RedDeviation) -> Normalization {
+    match red {
+        RedDeviation::Published => MULTI_CROP,
+        RedDeviation::Unified => PLAIN,
+    }
 }
 
 /// What turns a place in the training into views.
@@ -26,9 +45,44 @@ pub(crate) fn make_views(
 ) -> impl Fn(Place) -> Result<Views, Error> + Clone + Send + Sync + 'static {
     move |place| {
         let picture = samples[place.index].read_picture(odd)?;
-        let crops = multi_crop(&picture, &config, seed, place.epoch, place.index as u64);
-        let grids = overlap_grids(&crops[0].frame, &crops[1].frame);
-        Ok(Views { crops, grids })
+        Ok(views_of(
+            &picture,
+            &config,
+            seed,
+            place.epoch,
+            place.index as u64,
+        ))
+    }
+}
+
+/// The views of one picture.
+pub(crate) fn views_of(
+    picture: &RgbImage,
+    config: &MultiCropConfig,
+    seed: u64,
+    epoch: u64,
+    index: u64,
+) -> Views {
+    let crops = multi_crop(picture, config, seed, epoch, index);
+    Views {
+        grids: overlap_grids(&crops[0].frame, &crops[1].frame),
+        frames: [0, 1].map(|crop| edges(&crops[crop].frame, picture)),
+        crops,
+    }
+}
+
+/// Left, upper, right and lower edge of a crop in shares of the picture, as PixPro counts them: from
+/// its first to its last pixel. A mirrored crop runs from right to left.
+fn edges(frame: &CropFrame, picture: &RgbImage) -> [f32; 4] {
+    let share = |pixel: u32, side: u32| (f64::from(pixel) / f64::from(side.max(2) - 1)) as f32;
+    let [left, right] = [frame.left, frame.left + frame.width - 1];
+    let [top, bottom] = [frame.top, frame.top + frame.height - 1];
+    let [left, right] = [left, right].map(|column| share(column, picture.width()));
+    let [top, bottom] = [top, bottom].map(|row| share(row, picture.height()));
+    if frame.flip {
+        [right, top, left, bottom]
+    } else {
+        [left, top, right, bottom]
     }
 }
 
@@ -66,25 +120,155 @@ pub(crate) fn crop_groups(
     groups
 }
 
-/// The overlap grids of a batch: all of crop 0, then all of crop 1.
+/// Where the two global crops lie: all of crop 0, then all of crop 1.
 ///
 /// # Shapes
 ///
-/// - output: `[2 * batch, 49, 2]`
-pub(crate) fn grid_batch(views: &[Views], device: &Device) -> Tensor<3> {
+/// - output: `[2 * batch, 4]`
+pub(crate) fn frame_batch(views: &[Views], device: &Device) -> Tensor<2> {
+    let values: Vec<f32> = (0..2)
+        .flat_map(|crop| views.iter().flat_map(move |view| view.frames[crop]))
+        .collect();
+    Tensor::from_data(TensorData::new(values, [2 * views.len(), 4]), device)
+}
+
+/// Where P2P looks in a batch: the grids of crop 0, then those of crop 1.
+pub(crate) fn overlap_points(
+    views: &[Views],
+    section: &AlignmentSection,
+    device: &Device,
+) -> OverlapPoints {
     let points = OVERLAP_GRID * OVERLAP_GRID;
     let values: Vec<f32> = (0..2)
-        .flat_map(|crop| {
-            views
-                .iter()
-                .flat_map(move |view| view.grids[crop].iter().flatten())
+        .flat_map(|crop| views.iter().map(move |view| &view.grids[crop]))
+        .flat_map(|grid| match section.sampling {
+            OverlapSampling::Edges => grid.clone(),
+            OverlapSampling::CellCentres => cell_centres(grid),
         })
-        .copied()
+        .flatten()
         .collect();
-    Tensor::from_data(
-        TensorData::new(values, [2 * views.len(), points, 2]),
-        device,
-    )
+    let overlapping = || {
+        let pictures = views.iter().enumerate();
+        pictures.filter(|(_, view)| overlap(view)).map(|(i, _)| i)
+    };
+    OverlapPoints {
+        grids: Tensor::from_data(
+            TensorData::new(values, [2 * views.len(), points, 2]),
+            device,
+        ),
+        pictures: match section.empty_pairs {
+            EmptyPairs::Count => None,
+            EmptyPairs::LeaveOut => Some(overlapping().collect()),
+        },
+    }
+}
+
+/// Whether the two global crops share anything: the grid of a pair that does not lies at -2.
+fn overlap(view: &Views) -> bool {
+    view.grids[0][0][0] > -1.5
+}
+
+/// From points on the rim and in between to the centres of as many equal cells.
+fn cell_centres(grid: &[[f32; 2]]) -> Vec<[f32; 2]> {
+    let [first, last] = [grid[0], grid[grid.len() - 1]];
+    let centre = |axis: usize, cell: usize| {
+        let share = (cell as f32 + 0.5) / OVERLAP_GRID as f32;
+        first[axis] + (last[axis] - first[axis]) * share
+    };
+    (0..grid.len())
+        .map(|point| {
+            [
+                centre(0, point % OVERLAP_GRID),
+                centre(1, point / OVERLAP_GRID),
+            ]
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(left: u32, flip: bool) -> CropFrame {
+        CropFrame {
+            left,
+            top: 2,
+            width: 5,
+            height: 4,
+            flip,
+        }
+    }
+
+    /// Views of a picture of 11 by 9 pixels, without pixels.
+    fn views(frames: [CropFrame; 2]) -> Views {
+        let picture = RgbImage::new(11, 9);
+        Views {
+            crops: Vec::new(),
+            grids: overlap_grids(&frames[0], &frames[1]),
+            frames: frames.map(|frame| edges(&frame, &picture)),
+        }
+    }
+
+    fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().unwrap()
+    }
+
+    #[test]
+    fn a_mirrored_crop_runs_from_right_to_left() {
+        let batch = [views([frame(3, false), frame(3, true)])];
+        let frames = numbers(frame_batch(&batch, &Device::default()));
+        assert_eq!(frames, [0.3, 0.25, 0.7, 0.625, 0.7, 0.25, 0.3, 0.625]);
+    }
+
+    #[test]
+    fn pictures_without_overlap_are_left_out_on_request() {
+        let batch = [
+            views([frame(0, false), frame(6, false)]),
+            views([frame(0, false), frame(2, false)]),
+        ];
+        let mut section = AlignmentSection::default();
+        let device = Device::default();
+        assert_eq!(overlap_points(&batch, &section, &device).pictures, None);
+        section.empty_pairs = EmptyPairs::LeaveOut;
+        let points = overlap_points(&batch, &section, &device);
+        assert_eq!(points.pictures, Some(vec![1]));
+        assert_eq!(points.grids.dims(), [4, 49, 2]);
+    }
+
+    #[test]
+    fn cells_of_a_whole_crop_have_the_centres_of_its_pixels() {
+        let whole = [views([frame(1, false), frame(1, false)])];
+        let section = AlignmentSection {
+            sampling: OverlapSampling::CellCentres,
+            ..Default::default()
+        };
+        let points = overlap_points(&whole, &section, &Device::default());
+        let x: Vec<f32> = numbers(points.grids)
+            .into_iter()
+            .step_by(2)
+            .take(7)
+            .collect();
+        for (cell, x) in x.into_iter().enumerate() {
+            let centre = (2.0 * cell as f32 + 1.0) / 7.0 - 1.0;
+            assert!((x - centre).abs() < 1e-6, "{cell}: {x}");
+        }
+    }
+
+    #[test]
+    fn cells_of_nowhere_stay_nowhere() {
+        assert!(
+            cell_centres(&[[-2.0; 2]; 49])
+                .iter()
+                .all(|p| *p == [-2.0; 2])
+        );
+    }
+
+    #[test]
+    fn the_red_deviation_is_that_of_the_other_steps_on_request() {
+        let std = |red| multi_crop_normalization(red).std;
+        assert_eq!(std(RedDeviation::Published), [0.228, 0.224, 0.225]);
+        assert_eq!(std(RedDeviation::Unified), [0.229, 0.224, 0.225]);
+    }
 }
 
 /// Share of the pictures whose first two crops do not overlap: all points of their grids lie

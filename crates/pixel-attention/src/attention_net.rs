@@ -209,7 +209,7 @@ pub fn import_attention_net(net: &mut AttentionNet, path: &Path) -> Result<Impor
 }
 
 /// The key of a parameter in the published checkpoints, where the attention is called `fbg`.
-fn published_key(parameter: &str) -> String {
+pub fn published_key(parameter: &str) -> String {
     let Some(name) = parameter.strip_prefix("attention.") else {
         return pass_key(parameter, &[]);
     };

@@ -1,10 +1,12 @@
 //! The heads on top of the backbone: what turns feature maps into embeddings.
 
+mod consistency_projection;
 mod pixel_projection;
 mod predictor;
 mod projection;
 mod shallow;
 
+pub use consistency_projection::{ConsistencyProjection, ConsistencyProjectionConfig};
 pub use pixel_projection::{PixelProjection, PixelProjectionConfig};
 pub use predictor::{Predictor, PredictorConfig};
 pub use projection::{ProjectionHead, ProjectionHeadConfig};

@@ -1,12 +1,76 @@
 //! Deep-to-shallow supervision (D2S): shallow stages learn the deep stage's assignments.
 //!
 //! PASS (§4.1.2, eq. 3 and 4) gives the output of a shallow residual stage a head of its own and
-//! lets it predict the prototypes that the deepest stage assigned to the *other* large crop.
+//! lets it predict the prototypes that the deepest stage assigned to the *other* large crop. The
+//! paper's ablations (Table VIII (c) and (d)) take the stage itself as the teacher, or the same
+//! crop.
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::soft_cross_entropy;
-use crate::queue::ASSIGNING_CROPS;
+use crate::{
+    queue::ASSIGNING_CROPS,
+    sinkhorn::{SinkhornConfig, sinkhorn_knopp},
+};
+
+/// Whose assignments a shallow stage learns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Teacher {
+    /// Those of the deepest stage.
+    #[default]
+    Deep,
+    /// Its own ([`same_stage_assignments`]).
+    SameStage,
+}
+
+/// Which of the two large crops the assignments come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaughtView {
+    /// The other crop.
+    #[default]
+    Cross,
+    /// The crop itself.
+    Same,
+}
+
+/// The balanced assignments of a shallow stage's own scores, one for each large crop.
+///
+/// The paper does not say what balances them; here it is the batch alone, since the queue holds
+/// embeddings of the deepest stage.
+///
+/// # Shapes
+///
+/// - `shallow_scores`: `[2 · batch, prototypes]`, all pictures of crop 0 first
+/// - output: two times `[batch, prototypes]`
+pub fn same_stage_assignments(
+    shallow_scores: Tensor<2>,
+    config: &SinkhornConfig,
+) -> [Tensor<2>; ASSIGNING_CROPS] {
+    let batch = shallow_scores.dims()[0] / ASSIGNING_CROPS;
+    [0, 1].map(|crop| {
+        sinkhorn_knopp(
+            shallow_scores.clone().narrow(0, crop * batch, batch),
+            config,
+        )
+    })
+}
+
+/// As [`d2s_loss`], with the crop's own assignment in place of the other's.
+///
+/// # Shapes
+///
+/// As [`d2s_loss`].
+pub fn d2s_loss_same_view(
+    assignments: &[Tensor<2>; ASSIGNING_CROPS],
+    shallow_scores: Tensor<2>,
+    temperature: f64,
+) -> Tensor<1> {
+    let [first, second] = assignments.clone();
+    d2s_loss(&[second, first], shallow_scores, temperature)
+}
 
 /// D2S loss of one shallow stage, across the two large crops: the mean over both directions.
 ///

@@ -45,6 +45,8 @@ pub struct LossTerms {
     pub d2s: Vec<(usize, Tensor<1>)>,
     /// Pixel-to-pixel alignment, where it is trained.
     pub p2p: Option<Tensor<1>>,
+    /// Pixel-to-propagation consistency, in PASS_p.
+    pub consistency: Option<Tensor<1>>,
 }
 
 /// [`LossTerms`] as numbers, for the log.
@@ -58,6 +60,8 @@ pub struct LossValues {
     pub d2s: BTreeMap<usize, f64>,
     /// Pixel-to-pixel alignment, where it is trained.
     pub p2p: Option<f64>,
+    /// Pixel-to-propagation consistency, in PASS_p.
+    pub consistency: Option<f64>,
 }
 
 /// Weighted total of the pre-training losses.
@@ -100,16 +104,32 @@ pub fn total_loss(
         image,
         d2s,
         p2p,
+        consistency: None,
     }
 }
 
 impl LossTerms {
+    /// The terms of PASS_p: the consistency of the two views is added with a weight, outside of the
+    /// average as P2P. The paper publishes no weight.
+    ///
+    /// # Shapes
+    ///
+    /// - `loss`: `[1]`
+    pub fn with_consistency(self, loss: Tensor<1>, weight: f64) -> Self {
+        Self {
+            total: self.total + loss.clone() * weight,
+            consistency: Some(loss),
+            ..self
+        }
+    }
+
     /// Reads all terms in one go; waits for the device.
     pub fn values(&self) -> LossValues {
         let terms = [&self.total, &self.image].into_iter();
         let terms = terms
             .chain(self.d2s.iter().map(|(_, loss)| loss))
-            .chain(&self.p2p);
+            .chain(&self.p2p)
+            .chain(&self.consistency);
         let joined = Tensor::cat(terms.map(|term| term.clone().inner()).collect(), 0);
         let mut values = joined
             .into_data()
@@ -122,6 +142,7 @@ impl LossTerms {
             image: next(),
             d2s: self.d2s.iter().map(|(stage, _)| (*stage, next())).collect(),
             p2p: self.p2p.as_ref().map(|_| next()),
+            consistency: self.consistency.as_ref().map(|_| next()),
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct LarsConfig {
     pub momentum: f64,
     /// Tensors without trust ratio and weight decay.
     pub exclude: LarsExclusion,
+    /// Where the weight decay enters.
+    pub decay: LarsDecay,
 }
 
 impl Default for LarsConfig {
@@ -43,6 +45,20 @@ impl Default for LarsConfig {
             weight_decay: 1e-6,
             momentum: 0.9,
             exclude: LarsExclusion::None,
+            decay: LarsDecay::BesideGradient,
+        }
+    }
+}
+
+impl LarsConfig {
+    /// The LARS of PixPro, which PASS_p trains with: decay in the gradient, λ = 1e-5, and no part for
+    /// biases and norms.
+    pub fn pixpro() -> Self {
+        Self {
+            weight_decay: 1e-5,
+            exclude: LarsExclusion::BiasAndNorm,
+            decay: LarsDecay::InGradient,
+            ..Self::default()
         }
     }
 }
@@ -56,6 +72,17 @@ pub enum LarsExclusion {
     None,
     /// Biases and the weights of normalisations: the tensors of rank 1.
     BiasAndNorm,
+}
+
+/// Where the weight decay of [`Lars`] enters; the two differ by the order of λ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LarsDecay {
+    /// Its norm beside the gradient's: `s = η·‖w‖ / (‖g‖ + λ·‖w‖ + ε)`, as LARC.
+    #[default]
+    BesideGradient,
+    /// In the gradient before its norm is taken: `s = η·‖w‖ / (‖g + λ·w‖ + ε)`, as PixPro.
+    InGradient,
 }
 
 /// LARS with momentum, for one tensor at a time.
@@ -117,10 +144,20 @@ impl Optimizer for Lars {
 impl Lars {
     /// `s·(g + λ·w)`.
     fn scaled<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
-        let ratio = self
-            .trust_ratio(norm(weight), norm(&gradient))
-            .reshape([1; D]);
-        (gradient + weight.clone() * self.config.weight_decay) * ratio
+        let decayed = gradient.clone() + weight.clone() * self.config.weight_decay;
+        let ratio = match self.config.decay {
+            LarsDecay::BesideGradient => self.trust_ratio(norm(weight), norm(&gradient)),
+            LarsDecay::InGradient => {
+                let without_decay = Self {
+                    config: LarsConfig {
+                        weight_decay: 0.0,
+                        ..self.config
+                    },
+                };
+                without_decay.trust_ratio(norm(weight), norm(&decayed))
+            }
+        };
+        decayed * ratio.reshape([1; D])
     }
 
     /// The factor `s`, `[1]`, without reading a norm back.
@@ -236,6 +273,24 @@ mod tests {
             [[[3.0, 4.0]], [[0.3, -0.4]]].map(|x| Tensor::<2>::from_floats(x, &Device::default()));
         let (matrix, _) = lars.step(0.6, w, g, None);
         assert_near(matrix, [[2.998_2, 4.002_399_952]], ROUNDING);
+    }
+
+    /// By hand: g + λ·w = (0.33, -0.36), of length 0.488 364.
+    #[test]
+    fn decay_in_the_gradient_counts_in_its_norm() {
+        let lars = LarsConfig {
+            weight_decay: 0.01,
+            ..LarsConfig::pixpro()
+        };
+        let [w, g] =
+            [[[3.0, 4.0]], [[0.3, -0.4]]].map(|x| Tensor::<2>::from_floats(x, &Device::default()));
+        let (_, state) = lars.build().step(1.0, w, g, None);
+        let scale = 5e-3 / (0.33f32.powi(2) + 0.36f32.powi(2)).sqrt();
+        assert_near(
+            state.unwrap().buffer,
+            [[0.33 * scale, -0.36 * scale]],
+            ROUNDING,
+        );
     }
 
     fn check_golden<const D: usize>(golden: &mut Golden, weight_decay: &str, name: &str) {

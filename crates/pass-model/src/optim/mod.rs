@@ -20,7 +20,7 @@ pub mod resume;
 pub mod schedule;
 pub mod sgd;
 
-pub use lars::{Lars, LarsConfig, LarsExclusion, LarsState};
+pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion, LarsState};
 pub use resume::{OptimizerError, load_optimizer};
 pub use schedule::CosineSchedule;
 pub use sgd::SgdConfig;

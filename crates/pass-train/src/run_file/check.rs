@@ -5,7 +5,7 @@ use pixel_attention::row_file::Element;
 
 use crate::{
     Error,
-    run_file::{Inference, OptimSection, RunFile, Source, SwappedSection, ThresholdRule},
+    run_file::{Inference, Method, OptimSection, RunFile, Source, SwappedSection, ThresholdRule},
 };
 
 /// Collects the first impossible value of a run file.
@@ -44,6 +44,7 @@ pub(crate) fn check(file: &RunFile, path: &str) -> Result<(), Error> {
     check_watching(&check, file)?;
     check_network(&check, file)?;
     check_pretrain(&check, file)?;
+    check_consistency(&check, file)?;
     check_attention(&check, file)?;
     check_labels(&check, file)?;
     check_finetune(&check, file)
@@ -146,6 +147,41 @@ fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
         "pretrain.swapped_weight",
         step.swapped_weight,
         "the weights must add up to more than 0",
+    )
+}
+
+fn check_consistency(check: &Check, file: &RunFile) -> Result<(), Error> {
+    let step = &file.pretrain;
+    if step.method == Method::PassS {
+        return Ok(());
+    }
+    let first = step.views.groups[0].count;
+    check.that(
+        first == 2,
+        "pretrain.views.groups",
+        first,
+        "PASS_p needs exactly 2 crops in the first group",
+    )?;
+    let section = &step.consistency;
+    check.positive(section.hidden, "pretrain.consistency.hidden")?;
+    check.positive(section.dim, "pretrain.consistency.dim")?;
+    check.that(
+        (0.0..=1.0).contains(&section.momentum),
+        "pretrain.consistency.momentum",
+        section.momentum,
+        "must lie in 0..=1",
+    )?;
+    check.that(
+        section.positive_ratio > 0.0,
+        "pretrain.consistency.positive_ratio",
+        section.positive_ratio,
+        "must be above 0",
+    )?;
+    check.that(
+        section.weight.is_finite() && section.weight >= 0.0,
+        "pretrain.consistency.weight",
+        section.weight,
+        "must be at least 0",
     )
 }
 
@@ -305,6 +341,12 @@ fn check_optim(check: &Check, optim: &OptimSection, keys: [&'static str; 2]) -> 
         keys[0],
         optim.base_lr,
         "must be above 0, and `final_lr` not below 0",
+    )?;
+    check.that(
+        optim.warmup_lr.is_finite() && optim.warmup_lr >= 0.0,
+        keys[0],
+        optim.warmup_lr,
+        "`warmup_lr` must be at least 0",
     )?;
     check.that(
         (0.0..1.0).contains(&optim.momentum),

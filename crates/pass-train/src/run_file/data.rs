@@ -30,6 +30,8 @@ pub struct DataSection {
     pub pretrain_pack: Option<PathBuf>,
     /// Pictures with masks of your own as the validation split.
     pub validation: Option<Pairs>,
+    /// Deviation that divides the red channel in steps 1 and 2.1.
+    pub red_deviation: RedDeviation,
 }
 
 /// Two folders of pictures and their masks, paired by the paths below them without extension.
@@ -67,8 +69,20 @@ impl Default for DataSection {
             pack: None,
             pretrain_pack: None,
             validation: None,
+            red_deviation: RedDeviation::Published,
         }
     }
+}
+
+/// Deviation of the red channel in the multi-crop views.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedDeviation {
+    /// 0.228 there and 0.229 in all other steps, as the reference.
+    #[default]
+    Published,
+    /// 0.229 everywhere.
+    Unified,
 }
 
 /// What becomes of training pictures that cannot be read.

@@ -9,6 +9,7 @@ mod check;
 mod data;
 mod inference;
 mod layers;
+mod method;
 mod training;
 mod watching;
 
@@ -18,10 +19,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-pub use data::{BadPictures, DataSection, Pairs, Source};
+pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
     ClusterSection, DistanceMatchingSection, Inference, LabelWay, PredictSection, ThresholdRule,
     ThresholdSection,
+};
+pub use method::{
+    AlignmentSection, ConsistencySection, EmptyPairs, Method, OverlapSampling, SupervisionSection,
 };
 pub use training::{
     Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,
@@ -129,6 +133,34 @@ mod tests {
         assert_eq!(file.pretrain.epochs, 200);
         assert_eq!(file.attention.optim.base_lr, 6.0);
         assert_eq!(file.network.prototypes, 500);
+    }
+
+    #[test]
+    fn every_example_is_a_valid_run_file() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/configs");
+        let files = std::fs::read_dir(folder).unwrap();
+        let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        assert!(files.len() >= 6, "{files:?}");
+        for path in files {
+            RunFile::read(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+
+    #[test]
+    fn pass_p_needs_two_crops_and_a_momentum_below_one() {
+        let pass_p = "[pretrain]\nmethod = \"pass_p\"\n";
+        let consistency = |line: &str| format!("{pass_p}[pretrain.consistency]\n{line}");
+        refused(
+            &consistency("momentum = 1.5"),
+            &["consistency.momentum", "1.5"],
+        );
+        refused(&consistency("positive_ratio = 0.0"), &["positive_ratio"]);
+        let crops = "[pretrain.views]\ngroups = [{ count = 3, size = 8, min_scale = 0.1, max_scale = 1.0 }]";
+        let alone = "p2p = false\nshallow = []\nshallow_weights = []\n";
+        refused(
+            &format!("{pass_p}{alone}{crops}"),
+            &["pretrain.views.groups", "3"],
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@ use imagenet_s::views::{CropGroup, MultiCropConfig};
 use pass_model::backbone::ResNetConfig;
 use serde::{Deserialize, Serialize};
 
+use super::{AlignmentSection, ConsistencySection, Method, SupervisionSection};
+
 /// Backbone, heads and prototypes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -38,6 +40,8 @@ pub enum Algorithm {
     Lars,
     /// LARS with biases and batch norms left to plain SGD.
     LarsExcludingNorms,
+    /// The LARS of PixPro, for PASS_p: the same, with the decay in the gradient.
+    LarsPixpro,
     /// Plain SGD with momentum.
     Sgd,
 }
@@ -54,6 +58,8 @@ pub struct OptimSection {
     pub final_lr: f64,
     /// Epochs of linear warm-up before the cosine.
     pub warmup_epochs: usize,
+    /// Learning rate at the start of the warm-up.
+    pub warmup_lr: f64,
     /// Weight decay λ.
     pub weight_decay: f64,
     /// Momentum.
@@ -67,6 +73,7 @@ impl Default for OptimSection {
             base_lr: 0.6,
             final_lr: 6e-4,
             warmup_epochs: 0,
+            warmup_lr: 0.0,
             weight_decay: 1e-6,
             momentum: 0.9,
         }
@@ -138,6 +145,8 @@ impl Default for SwappedSection {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainSection {
+    /// What is trained.
+    pub method: Method,
     /// Passes over the training pictures; 0 leaves the backbone untrained (a control).
     pub epochs: usize,
     /// Pictures per step.
@@ -165,11 +174,18 @@ pub struct PretrainSection {
     pub p2p: bool,
     /// Weight of P2P, outside the average.
     pub p2p_weight: f64,
+    /// Variants of P2P.
+    pub alignment: AlignmentSection,
+    /// Variants of D2S.
+    pub supervision: SupervisionSection,
+    /// The part of PASS_p that PASS_s does not have.
+    pub consistency: ConsistencySection,
 }
 
 impl Default for PretrainSection {
     fn default() -> Self {
         Self {
+            method: Method::PassS,
             epochs: 200,
             batch: 256,
             batch_rule: BatchRule::Off,
@@ -186,6 +202,9 @@ impl Default for PretrainSection {
             shallow_weights: vec![1.0],
             p2p: true,
             p2p_weight: 1.0,
+            alignment: AlignmentSection::default(),
+            supervision: SupervisionSection::default(),
+            consistency: ConsistencySection::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use burn::{
     optim::{GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };
-use imagenet_s::{Split, views::MULTI_CROP};
+use imagenet_s::Split;
 use pass_model::{
     checkpoint::load_module, loss::swapped_prediction, norm::NormMode, pretrain_net::PretrainNet,
     queue::Queue,
@@ -18,12 +18,12 @@ use serde::Serialize;
 use crate::{
     Context, Error, Step,
     health::{Assigning, Swapped, Vitals},
-    run_file::{AttentionSection, FrozenNorms},
+    run_file::{AttentionSection, FrozenNorms, RedDeviation},
     step::pretrain::{fresh_queue, number, pretrain_net, pretrained_net, swapped_config},
     training::{Loss, Position, Trainee, finish_training, save_weights, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_queue, restore_training, save_training},
-    view_batch::{Views, crop_groups, make_views},
+    view_batch::{Views, crop_groups, make_views, multi_crop_normalization},
 };
 
 #[derive(Debug, Serialize)]
@@ -96,6 +96,7 @@ struct Tuning {
     optimizer: ModuleOptimizer,
     queue: Option<Queue>,
     section: AttentionSection,
+    red_deviation: RedDeviation,
     feature_dim: usize,
     device: Device,
 }
@@ -115,6 +116,7 @@ impl Tuning {
             optimizer: optimizer(&file.attention.optim),
             queue: None,
             section: file.attention.clone(),
+            red_deviation: file.data.red_deviation,
             feature_dim: file.network.feature_dim,
             device,
         })
@@ -172,7 +174,8 @@ impl Trainee for Tuning {
     }
 
     fn loss(&mut self, views: &[Views], seen: Option<&mut Vitals>) -> Loss {
-        let groups = crop_groups(views, &self.section.views, &MULTI_CROP, &self.device);
+        let normalization = multi_crop_normalization(self.red_deviation);
+        let groups = crop_groups(views, &self.section.views, &normalization, &self.device);
         let minimised = self.loss_of(groups, seen);
         Loss {
             terms: vec![("swapped", number(&minimised))],

@@ -239,3 +239,19 @@ impl Trainee for Finetuning {
         restore_training(dir, &mut self.net, &mut self.optimizer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_those_of_the_even_rows_and_columns() {
+        let crop = |first: u16| LabelledCrop {
+            pixels: Vec::new(),
+            labels: LabelMask::new(5, 4, (first..first + 20).collect()).unwrap(),
+        };
+        let labels = label_tensor(&[crop(0), crop(100)], 2, &Device::default());
+        let expected = [[[0i32, 2], [10, 12]], [[100, 102], [110, 112]]];
+        labels.into_data().assert_eq(&expected.into(), false);
+    }
+}

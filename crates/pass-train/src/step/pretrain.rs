@@ -1,20 +1,17 @@
 //! Step 1, representation learning: swapped prediction (SwAV) with pixel-to-pixel alignment (P2P)
-//! and deep-to-shallow supervision (D2S).
+//! and deep-to-shallow supervision (D2S), and in PASS_p the consistency of pixels of PixPro.
 
-use std::{path::Path, sync::Arc, time::Instant};
+mod network;
+mod trainee;
 
-use burn::{
-    optim::{GradientsParams, ModuleOptimizer},
-    tensor::{Device, Tensor},
-};
-use imagenet_s::{Sample, Split, views::MULTI_CROP};
+use std::{sync::Arc, time::Instant};
+
+use burn::tensor::Device;
+use imagenet_s::{Sample, Split};
 use pass_model::{
     checkpoint::load_module,
-    loss::{
-        LossTerms, LossValues, LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss,
-        swapped_prediction, total_loss,
-    },
-    norm::NormMode,
+    loss::SwappedPredictionConfig,
+    pass_p_net::{PassPNet, PassPNetConfig},
     pretrain_net::{PretrainNet, PretrainNetConfig},
     queue::Queue,
     sinkhorn::SinkhornConfig,
@@ -23,14 +20,17 @@ use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
-    health::{Assigning, Swapped, Vitals},
     probe::Probe,
-    run_file::{PretrainSection, RunFile, SwappedSection},
-    training::{Loss, Position, Terms, Trainee, finish_training, save_weights, train},
-    training_plan::{Plan, optimizer},
-    training_state::{restore_queue, restore_training, save_training},
-    view_batch::{Views, crop_groups, grid_batch, make_views, share_without_overlap},
+    run_file::{Method, RunFile, SwappedSection},
+    training::{Trainee, finish_training, save_weights, train},
+    training_plan::Plan,
+    view_batch::{Views, make_views},
 };
+
+use network::PretrainNetwork;
+#[cfg(test)]
+pub(crate) use trainee::named_terms;
+pub(crate) use trainee::{Pretraining, number};
 
 /// What the step leaves in `done/pretrain.json`.
 #[derive(Debug, Serialize)]
@@ -40,26 +40,35 @@ struct Summary {
     seconds: f64,
 }
 
-/// Runs step 1 and leaves `pretrain/weights.safetensors`.
+/// Runs step 1 and leaves `pretrain/weights.safetensors`: of either method the network of PASS_s,
+/// which is all that the later steps use.
 ///
 /// # Errors
 ///
 /// From the data, the disk, [`Error::Unhealthy`] if training goes wrong, or [`Error::Stopped`].
 pub fn pretrain(context: &Context) -> Result<(), Error> {
+    let (file, device) = (&context.file, context.device.clone().autodiff());
+    match file.pretrain.method {
+        Method::PassS => pretrain_with(context, Pretraining::new(file, device)),
+        Method::PassP => pretrain_with(context, Pretraining::pass_p(file, device)),
+    }
+}
+
+fn pretrain_with<N: PretrainNetwork>(
+    context: &Context,
+    mut trainee: Pretraining<N>,
+) -> Result<(), Error> {
     let started = Instant::now();
     context.run.begin(Step::Pretrain)?;
-    let file = &context.file;
-    let section = &file.pretrain;
-    let mut trainee = Pretraining::new(file, context.device.clone().autodiff());
     trainee.probe = Probe::new(context);
     let pictures = train_on_views(context, &mut trainee)?;
-    save_weights(context, &trainee.net, Step::Pretrain)?;
+    save_weights(context, trainee.net.base(), Step::Pretrain)?;
     let seconds = started.elapsed().as_secs_f64();
     finish_training(
         context,
         Step::Pretrain,
         &Summary {
-            epochs: section.epochs,
+            epochs: context.file.pretrain.epochs,
             pictures,
             seconds,
         },
@@ -105,8 +114,23 @@ fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
     Ok(pictures.samples(Split::Train).into())
 }
 
-/// The network that step 1 trains, with the initial weights of the run's seed.
+/// The network of PASS_s, with the initial weights of the run's seed.
 pub(crate) fn pretrain_net(file: &RunFile, device: &Device) -> PretrainNet {
+    net_config(file).init(file.seed, device)
+}
+
+/// The network of PASS_p, which contains that of PASS_s.
+fn pass_p_net(file: &RunFile, device: &Device) -> PassPNet {
+    let section = &file.pretrain.consistency;
+    PassPNetConfig {
+        base: net_config(file),
+        consistency_hidden: section.hidden,
+        consistency_dim: section.dim,
+    }
+    .init(file.seed, device)
+}
+
+fn net_config(file: &RunFile) -> PretrainNetConfig {
     let network = &file.network;
     PretrainNetConfig {
         backbone: network.backbone.clone(),
@@ -115,8 +139,8 @@ pub(crate) fn pretrain_net(file: &RunFile, device: &Device) -> PretrainNet {
         prototypes: network.prototypes,
         shallow: file.pretrain.shallow.clone(),
         p2p: file.pretrain.p2p,
+        p2p_projection: file.pretrain.alignment.projection,
     }
-    .init(file.seed, device)
 }
 
 /// The network as step 1 left it.
@@ -145,173 +169,4 @@ pub(crate) fn fresh_queue(
 ) -> Option<Queue> {
     let wanted = length >= batch;
     wanted.then(|| Queue::new(length, batch, dim, device))
-}
-
-/// The names and values of the loss terms, the total first.
-pub(crate) fn named_terms(values: &LossValues) -> Terms {
-    const D2S: [&str; 4] = ["d2s_0", "d2s_1", "d2s_2", "d2s_3"];
-    let mut terms = vec![("total", values.total), ("swapped", values.image)];
-    terms.extend(
-        values
-            .d2s
-            .iter()
-            .map(|(&stage, &value)| (D2S[stage], value)),
-    );
-    terms.extend(values.p2p.map(|value| ("p2p", value)));
-    terms
-}
-
-fn loss_weights(section: &PretrainSection) -> LossWeights {
-    let stages = section.shallow.iter().copied();
-    LossWeights {
-        image: section.swapped_weight,
-        d2s: stages
-            .zip(section.shallow_weights.iter().copied())
-            .collect(),
-        p2p: section.p2p_weight,
-    }
-}
-
-/// The network of step 1 in training.
-pub(crate) struct Pretraining {
-    pub(crate) net: PretrainNet,
-    optimizer: ModuleOptimizer,
-    pub(crate) queue: Option<Queue>,
-    section: PretrainSection,
-    feature_dim: usize,
-    device: Device,
-    /// What tells how good the embeddings are, for the log.
-    pub(crate) probe: Option<Probe>,
-}
-
-impl Pretraining {
-    pub(crate) fn new(file: &RunFile, device: Device) -> Self {
-        Self {
-            net: pretrain_net(file, &device),
-            optimizer: optimizer(&file.pretrain.optim),
-            queue: None,
-            section: file.pretrain.clone(),
-            feature_dim: file.network.feature_dim,
-            device,
-            probe: None,
-        }
-    }
-
-    /// The loss of pictures as tensors (section 5.1, steps 3 and 4, of the method's description).
-    pub(crate) fn loss_of(
-        &mut self,
-        groups: Vec<Tensor<4>>,
-        grids: Option<Tensor<3>>,
-        seen: Option<&mut Vitals>,
-    ) -> LossTerms {
-        let section = &self.section;
-        let output = self.net.forward(groups, grids, NormMode::Batch);
-        let looked_at = seen.map(|seen| (seen, output.scores.clone(), output.embeddings.clone()));
-        let swapped = swapped_prediction(
-            output.scores,
-            output.embeddings,
-            self.net.prototypes.weights(),
-            self.queue.as_mut(),
-            &swapped_config(&section.swapped),
-            section.views.crops(),
-        );
-        if let Some((seen, scores, embeddings)) = looked_at {
-            let tensors = Swapped {
-                scores: &scores,
-                embeddings: &embeddings,
-                prototypes: &self.net.prototypes.weights(),
-                assignments: &swapped.assignments,
-                temperature: section.swapped.temperature,
-            };
-            seen.assigning = Some(Assigning::of(&tensors, number(&swapped.loss)));
-        }
-        let shallow: Vec<(usize, Tensor<1>)> = output
-            .shallow_scores
-            .into_iter()
-            .map(|(stage, scores)| {
-                (
-                    stage,
-                    d2s_loss(&swapped.assignments, scores, section.swapped.temperature),
-                )
-            })
-            .collect();
-        let p2p = output
-            .projected
-            .zip(output.predicted)
-            .map(|(z, q)| p2p_loss(z, q));
-        total_loss(swapped.loss, shallow, p2p, &loss_weights(section))
-    }
-
-    fn fresh_queue(&self) -> Option<Queue> {
-        let PretrainSection {
-            batch, accumulate, ..
-        } = self.section;
-        let given = self.section.swapped.queue_length;
-        let length = self.section.batch_rule.queue_length(given, batch);
-        let shape = [batch / accumulate, self.feature_dim];
-        fresh_queue(length, shape, &self.device)
-    }
-}
-
-/// The value of a loss.
-pub(crate) fn number(loss: &Tensor<1>) -> f64 {
-    f64::from(loss.clone().into_scalar::<f32>())
-}
-
-impl Trainee for Pretraining {
-    type Item = Views;
-    type Net = PretrainNet;
-
-    fn begin(&mut self, at: Position) {
-        if self.queue.is_none() && at.epoch >= self.section.swapped.queue_from_epoch {
-            self.queue = self.fresh_queue();
-        }
-        self.net.prototypes.normalize();
-    }
-
-    fn loss(&mut self, views: &[Views], mut seen: Option<&mut Vitals>) -> Loss {
-        let groups = crop_groups(views, &self.section.views, &MULTI_CROP, &self.device);
-        let grids = self.section.p2p.then(|| grid_batch(views, &self.device));
-        if let Some(seen) = seen.as_deref_mut() {
-            seen.no_overlap = self.section.p2p.then(|| share_without_overlap(views));
-        }
-        let terms = self.loss_of(groups, grids, seen);
-        Loss {
-            terms: named_terms(&terms.values()),
-            minimised: terms.total,
-        }
-    }
-
-    fn restrain(&self, gradients: &mut GradientsParams, at: Position) {
-        if at.iteration < self.section.freeze_prototypes_iterations {
-            gradients.remove::<2>(self.net.prototypes.weight.id);
-        }
-    }
-
-    fn queue_length(&self) -> Option<usize> {
-        self.fresh_queue().map(|queue| queue.length())
-    }
-
-    fn net(&self) -> &PretrainNet {
-        &self.net
-    }
-
-    fn update(&mut self, lr: f64, gradients: GradientsParams) {
-        self.net = self.optimizer.step(lr, self.net.clone(), gradients);
-    }
-
-    fn after_epoch(&self, epochs: usize) -> Result<Terms, Error> {
-        let probe = self.probe.as_ref();
-        probe.map_or(Ok(Vec::new()), |probe| probe.after_epoch(&self.net, epochs))
-    }
-
-    fn save(&self, dir: &Path) -> Result<(), Error> {
-        save_training(dir, &self.net, &self.optimizer, self.queue.as_ref())
-    }
-
-    fn restore(&mut self, dir: &Path) -> Result<(), Error> {
-        restore_training(dir, &mut self.net, &mut self.optimizer)?;
-        self.queue = restore_queue(dir, self.fresh_queue())?;
-        Ok(())
-    }
 }

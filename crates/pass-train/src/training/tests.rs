@@ -210,6 +210,7 @@ fn a_batch_of_two_equal_parts_updates_as_one_of_them() {
         let at = Position {
             epoch: 0,
             iteration: 100,
+            iterations: 200,
             lr: 0.5,
         };
         trainee.begin(at);

@@ -14,7 +14,7 @@ use luss_metrics::{Evaluator, Protocol};
 use pass_train::{
     Context, RunFile, Step, Verbosity,
     pipeline::{self, Control},
-    step::evaluate::Scores,
+    step::{attention::tune_attention, evaluate::Scores, pretrain::pretrain},
 };
 use tiny_run::{
     CHILD, TINY, assert_files, assert_resumed, assert_same_results, finish, folder, kill_in, open,
@@ -235,4 +235,33 @@ fn controls_are_scored_beside_the_method_on_the_same_pictures() {
     }
     assert_eq!(stored_metrics(&root), metrics);
     assert_files(&root, &["controls/untrained/report.html"]);
+}
+
+#[test]
+fn the_weights_of_pass_p_serve_the_next_steps_like_those_of_pass_s() {
+    let root = folder("pass_p");
+    let context = open(
+        &root,
+        &[
+            "pretrain.method=pass_p",
+            "pretrain.optim.algorithm=lars_pixpro",
+            "pretrain.optim.warmup_epochs=1",
+            "pretrain.optim.warmup_lr=0.006",
+            "pretrain.shallow=[3, 2]",
+            "pretrain.shallow_weights=[1.0, 1.0]",
+            "pretrain.consistency={ hidden = 12, dim = 6 }",
+            "attention.epochs=1",
+        ],
+    );
+    pretrain(&context).unwrap_or_else(|error| panic!("{error}"));
+    tune_attention(&context).unwrap_or_else(|error| panic!("{error}"));
+    let log = fs::read_to_string(root.join("log.jsonl")).unwrap();
+    assert_eq!(log.matches("\"consistency\":").count(), 9, "{log}");
+    assert_files(
+        &root,
+        &[
+            "pretrain/weights.safetensors",
+            "tune_attention/weights.safetensors",
+        ],
+    );
 }

@@ -21,7 +21,7 @@ fn config() -> PretrainNetConfig {
         feature_dim: 5,
         prototypes: 4,
         shallow: vec![3],
-        p2p: true,
+        ..Default::default()
     }
 }
 
@@ -77,6 +77,7 @@ fn published(device: &Device) -> Option<(AttentionNet, Golden)> {
         prototypes: 12,
         shallow: vec![],
         p2p: false,
+        ..Default::default()
     };
     let mut net = AttentionNet::untrained(&config, 0, device);
     let imported = import_attention_net(&mut net, &weights).unwrap();

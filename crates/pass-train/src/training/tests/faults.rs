@@ -1,15 +1,10 @@
 //! Planted faults: each is found within a stated number of iterations, with the right diagnosis.
 
 use burn::tensor::Tensor;
-use imagenet_s::views::MULTI_CROP;
 use pass_model::pretrain_net::PretrainNet;
 
 use super::*;
-use crate::{
-    health::Fault,
-    step::pretrain::named_terms,
-    view_batch::{crop_groups, grid_batch},
-};
+use crate::{health::Fault, step::pretrain::named_terms};
 
 /// Iterations from one look to the next.
 const LOOK: usize = 3;
@@ -17,7 +12,6 @@ const LOOK: usize = 3;
 /// The training of step 1 with a fault in it.
 struct Planted {
     inner: Pretraining,
-    file: RunFile,
     /// Iteration whose pictures are not numbers.
     poisoned: Option<usize>,
     /// What befalls the network before each batch.
@@ -39,12 +33,10 @@ impl Trainee for Planted {
         if self.poisoned != Some(self.iteration) {
             return self.inner.loss(views, seen);
         }
-        let section = &self.file.pretrain;
-        let device = self.inner.net.prototypes.weights().device();
-        let groups = crop_groups(views, &section.views, &MULTI_CROP, &device);
-        let poisoned = groups.into_iter().map(|crops| crops * f64::NAN).collect();
-        let grids = section.p2p.then(|| grid_batch(views, &device));
-        let terms = self.inner.loss_of(poisoned, grids, seen);
+        let mut batch = self.inner.batch(views);
+        let groups = batch.groups.into_iter();
+        batch.groups = groups.map(|crops| crops * f64::NAN).collect();
+        let terms = self.inner.loss_of(batch, seen);
         Loss {
             terms: named_terms(&terms.values()),
             minimised: terms.total,
@@ -84,7 +76,6 @@ fn found(
     change(&mut context.file);
     let mut planted = Planted {
         inner: pretraining(&context),
-        file: context.file.clone(),
         poisoned,
         plant,
         iteration: 0,

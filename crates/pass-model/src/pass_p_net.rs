@@ -1,0 +1,200 @@
+//! The network of step 1 for PASS_p: that of PASS_s, and on the same backbone the pixel-level method
+//! PixPro with its momentum encoder.
+//!
+//! The paper builds PASS_p on PixPro (Xie et al. 2021, <https://arxiv.org/abs/2011.10043>), the
+//! clustering loss of SwAV, P2P and D2S of the stages 3 and 2; no program of it was published. The
+//! later steps use [`PassPNet::base`] alone, so a run of PASS_p goes on like one of PASS_s.
+
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    heads::{ConsistencyProjection, ConsistencyProjectionConfig},
+    init::{WeightStream, name_parameters},
+    momentum_encoder::MomentumEncoder,
+    norm::NormMode,
+    overlap::OverlapPoints,
+    pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
+    propagation::PixelPropagation,
+};
+
+/// Settings of a [`PassPNet`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PassPNetConfig {
+    /// The part that PASS_s has too.
+    pub base: PretrainNetConfig,
+    /// Channels between the convolutions of the consistency projector.
+    pub consistency_hidden: usize,
+    /// Channels of its output.
+    pub consistency_dim: usize,
+}
+
+/// The network of PASS_p in step 1.
+#[derive(Module, Debug)]
+pub struct PassPNet {
+    /// Backbone, heads and prototypes of PASS_s.
+    pub base: PretrainNet,
+    /// The trained side of the consistency loss.
+    pub consistency: ConsistencyHeads,
+    /// The side that gives the targets.
+    pub momentum: MomentumEncoder,
+}
+
+/// Projector and pixel propagation module on the last feature map.
+#[derive(Module, Debug)]
+pub struct ConsistencyHeads {
+    /// The projector.
+    pub projection: ConsistencyProjection,
+    /// The pixel propagation module.
+    pub propagation: PixelPropagation,
+}
+
+/// What one pass of [`PassPNet`] returns.
+#[derive(Debug, Clone)]
+pub struct PassPOutput {
+    /// What the losses of PASS_s need.
+    pub base: PretrainOutput,
+    /// Propagated embeddings of the two global crops `[2·b, consistency_dim, height, width]`, unit
+    /// vectors at each pixel.
+    pub propagated: Tensor<4>,
+    /// Their targets from the momentum encoder, of the same shape and without a gradient.
+    pub target: Tensor<4>,
+}
+
+impl PassPNetConfig {
+    /// PixPro's widths: 4096 and 256.
+    pub fn new(base: PretrainNetConfig) -> Self {
+        Self {
+            base,
+            consistency_hidden: 4096,
+            consistency_dim: 256,
+        }
+    }
+
+    /// A network with the initial weights of a seed; those of the part that PASS_s has too are those
+    /// of [`PretrainNetConfig::init`].
+    ///
+    /// # Panics
+    ///
+    /// If [`PretrainNetConfig::check`] fails.
+    pub fn init(&self, seed: u64, device: &Device) -> PassPNet {
+        let stream = &mut WeightStream::new(seed);
+        let base = self.base.init_from(stream, device);
+        let projection = ConsistencyProjectionConfig {
+            channels_in: self.base.backbone.channels(4),
+            hidden: self.consistency_hidden,
+            channels_out: self.consistency_dim,
+        }
+        .init(stream, device);
+        let propagation = PixelPropagation::new(self.consistency_dim, stream, device);
+        name_parameters(PassPNet {
+            momentum: MomentumEncoder::copy_of(&base.backbone, &projection),
+            base,
+            consistency: ConsistencyHeads {
+                projection,
+                propagation,
+            },
+        })
+    }
+}
+
+impl PassPNet {
+    /// Lets the momentum encoder follow; once in each iteration, before [`forward`](Self::forward).
+    pub fn follow(&mut self, momentum: f64) {
+        let projection = &self.consistency.projection;
+        self.momentum
+            .follow(&self.base.backbone, projection, momentum);
+    }
+
+    /// One pass over all crops of a batch; only the two global ones take part in the consistency.
+    ///
+    /// Both views go through each encoder in one batch, as in PASS_s; PixPro normalises each view by
+    /// itself, and the paper does not say which it did.
+    ///
+    /// # Shapes and panics
+    ///
+    /// As [`PretrainNet::forward_at`].
+    pub fn forward(
+        &mut self,
+        groups: Vec<Tensor<4>>,
+        points: Option<OverlapPoints>,
+        mode: NormMode,
+    ) -> PassPOutput {
+        let global = groups
+            .first()
+            .expect("the first group holds the two global crops")
+            .clone();
+        let base = self.base.forward_at(groups, points, mode);
+        let ConsistencyHeads {
+            projection,
+            propagation,
+        } = &mut self.consistency;
+        let propagated = propagation.forward(projection.forward(base.features.clone(), mode));
+        PassPOutput {
+            base,
+            propagated,
+            target: self.momentum.forward(global, mode),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::ResNetConfig;
+
+    fn config() -> PassPNetConfig {
+        let backbone = ResNetConfig {
+            width: 2,
+            ..ResNetConfig::small()
+        };
+        let base = PretrainNetConfig {
+            backbone,
+            hidden: 5,
+            feature_dim: 3,
+            prototypes: 7,
+            shallow: vec![3, 2],
+            ..Default::default()
+        };
+        PassPNetConfig {
+            consistency_hidden: 6,
+            consistency_dim: 4,
+            ..PassPNetConfig::new(base)
+        }
+    }
+
+    #[test]
+    fn the_part_of_pass_s_starts_as_in_pass_s() {
+        let device = Device::default();
+        let weight = |net: &PretrainNet| net.shallow[1].projection.linear2.weight.val().into_data();
+        let alone = config().base.init(5, &device);
+        assert_eq!(weight(&config().init(5, &device).base), weight(&alone));
+    }
+
+    #[test]
+    fn at_the_start_both_encoders_are_the_same() {
+        let device = Device::default();
+        let net = config().init(5, &device);
+        let [own, copy] = [&net.base.backbone, &net.momentum.backbone]
+            .map(|backbone| backbone.layer2[0].conv1.weight.val().into_data());
+        assert_eq!(own, copy);
+        assert_ne!(
+            net.base.backbone.conv1.weight.id,
+            net.momentum.backbone.conv1.weight.id
+        );
+    }
+
+    #[test]
+    fn embeddings_and_targets_have_their_documented_shape() {
+        let device = Device::default();
+        let mut net = config().init(5, &device);
+        let crops = Tensor::ones([2 * 3, 3, 32, 48], &device);
+        let output = net.forward(vec![crops], None, NormMode::Batch);
+        assert_eq!(output.propagated.dims(), [6, 4, 2, 3]);
+        assert_eq!(output.target.dims(), [6, 4, 2, 3]);
+    }
+}
