@@ -4,13 +4,15 @@
 //! Tolerances are those of float32 against float64, as parts of each tensor's largest value.
 
 mod common;
+#[path = "common/steps.rs"]
+mod steps;
 
 use std::{collections::BTreeMap, path::Path};
 
 use burn::{
-    module::{Module, ModuleMapper, Param},
+    module::Module,
     store::{BurnToPyTorchAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, bridge::to_data},
-    tensor::{Device, Gradients, Int, Tensor, TensorData},
+    tensor::{Device, Int, Tensor, TensorData},
 };
 use common::{Arrays, assert_close, golden, relative_difference};
 use ndarray::{IxDyn, OwnedRepr};
@@ -24,8 +26,7 @@ use pass_model::{
     resize::upsample_bilinear,
     segmentation_net::SegmentationNetConfig,
 };
-
-const SHALLOW: [usize; 2] = [3, 2];
+use steps::{SHALLOW, gradients_of};
 
 fn tiny_backbone() -> ResNetConfig {
     ResNetConfig {
@@ -64,12 +65,7 @@ fn tiny_forward(net: &mut PretrainNet, io: &mut Arrays, device: &Device) -> Pret
 
 /// Tensors of a module by the reference's key.
 fn by_key(module: &impl Module) -> BTreeMap<String, TensorData> {
-    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
-    let entry = |tensor: &_| to_data(tensor).unwrap();
-    tensors
-        .iter()
-        .map(|tensor| (pass_key(&tensor.name, &SHALLOW), entry(tensor)))
-        .collect()
+    steps::by_key(module, |path| pass_key(path, &SHALLOW))
 }
 
 fn stored(path: &Path) -> BTreeMap<String, TensorData> {
@@ -79,21 +75,6 @@ fn stored(path: &Path) -> BTreeMap<String, TensorData> {
         .filter(|(key, _)| !key.ends_with("num_batches_tracked"))
         .map(|(key, tensor)| (key.clone(), to_data(tensor).unwrap()))
         .collect()
-}
-
-/// The module with each parameter's gradient in its place; zero where there is none.
-fn gradients_of<M: Module>(module: &M, gradients: &Gradients) -> M {
-    struct Replace<'a>(&'a Gradients);
-    impl ModuleMapper for Replace<'_> {
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let value = param.val();
-            let gradient = value
-                .grad(self.0)
-                .unwrap_or_else(|| value.inner().zeros_like());
-            Param::initialized(param.id, gradient)
-        }
-    }
-    module.clone().map(&mut Replace(gradients))
 }
 
 /// Compares tensors of the same keys; zero means below `1e-6` of the largest of all.

@@ -3,7 +3,6 @@
 //! The oracle and the fixtures are those of pass-model's `tests/training_steps.rs`.
 
 #[path = "../../pass-model/tests/common/steps.rs"]
-#[allow(dead_code)] // each test uses its own part
 mod steps;
 
 use burn::{optim::GradientsParams, tensor::Device};

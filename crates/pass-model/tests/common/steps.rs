@@ -1,5 +1,8 @@
 //! Whole training steps of `tests/oracle/make_steps.py`, and what a test does with them.
 
+// Each test binary uses its own part.
+#![allow(dead_code)]
+
 use std::{collections::BTreeMap, fs::File, path::PathBuf};
 
 use burn::{
