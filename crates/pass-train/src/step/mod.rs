@@ -9,6 +9,7 @@ pub mod labels;
 pub mod predict;
 pub mod pretrain;
 pub mod threshold;
+pub mod weights;
 
 /// A step of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
