@@ -182,7 +182,8 @@ fn read_weights(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
 }
 
 fn read_pytorch(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
-    let mut store = PytorchStore::from_file(path);
+    // By default burn numbers the layers of a `Sequential` anew, without gaps.
+    let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
     store
         .get_all_tensors()
         .cloned()

@@ -30,7 +30,7 @@
 //! | pixels that two views share | [`overlap`] |
 //! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
 //! | LARS, cosine schedule | [`optim`] |
-//! | published weights | [`import`] |
+//! | published weights; weights for PyTorch | [`import`]; [`export`] |
 //!
 //! Below these lie batch normalisation ([`norm`]), initial weights that are the same on every device
 //! ([`init`]), unit vectors and pooling ([`normalize`]) and weights files ([`checkpoint`]).
@@ -38,6 +38,7 @@
 pub mod backbone;
 pub mod checkpoint;
 pub mod error;
+pub mod export;
 pub mod heads;
 pub mod import;
 pub mod init;

@@ -11,6 +11,7 @@
 //! | 3 fine-tuning | [`step::finetune::finetune`] | `finetune/weights.safetensors` |
 //! | 4 inference | [`step::predict::predict`] | `fine_tuned/` |
 //! | k-NN protocol | [`step::distance::distance_matching`] | `distance_matching/` |
+//! | weights from and for PyTorch | [`step::weights`] | in place of a step's own |
 //! | the numbers | [`step::evaluate::evaluate`] | `metrics.json`, `match.json` |
 //! | all of it | [`pipeline::run`] | and `report.html` |
 //!

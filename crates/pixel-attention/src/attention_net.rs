@@ -13,6 +13,7 @@ use burn::{
 use pass_model::{
     Error,
     backbone::ResNet,
+    export::export_module,
     heads::ProjectionHead,
     import::{Imported, import_module, pass_key},
     init::{WeightStream, name_parameters},
@@ -206,6 +207,16 @@ impl AttentionNet {
 pub fn import_attention_net(net: &mut AttentionNet, path: &Path) -> Result<Imported, Error> {
     let is_counter = |key: &str| key.ends_with("num_batches_tracked");
     import_module(net, path, &published_key, &is_counter)
+}
+
+/// Writes the network of step 2.1 with the keys of the published pixel attention checkpoints;
+/// returns the number of tensors.
+///
+/// # Errors
+///
+/// As [`export_module`].
+pub fn export_attention_net(net: &AttentionNet, path: &Path) -> Result<usize, Error> {
+    export_module(net, path, &published_key)
 }
 
 /// The key of a parameter in the published checkpoints, where the attention is called `fbg`.

@@ -78,7 +78,7 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
 }
 
 /// The segmentation network with fresh weights of the run's seed.
-fn fresh_net(context: &Context, device: &Device) -> SegmentationNet {
+pub(crate) fn fresh_net(context: &Context, device: &Device) -> SegmentationNet {
     let classes = usize::from(context.data.classes());
     SegmentationNetConfig {
         backbone: context.file.network.backbone.clone(),

@@ -12,6 +12,7 @@ pub mod predict;
 pub mod pretrain;
 mod restarts;
 pub mod threshold;
+pub mod weights;
 
 /// A step of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

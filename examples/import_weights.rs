@@ -1,0 +1,93 @@
+//! Starts a run from weights of other programs: PASS, SwAV, torchvision, timm.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::ensure;
+use clap::Parser;
+use luss_examples::Arguments;
+use pass_train::step::weights::{Weights, import_centroids, import_weights};
+
+/// Takes weights of other programs as the results of steps of a run, which then goes on from there.
+///
+/// Reads .pth, .pth.tar, .pt and .safetensors. Strict: every key that is missing, unexpected or of another
+/// shape is listed, and nothing is changed. The network must be that of the run file
+/// (examples/configs/s50_resnet18.toml for the released ResNet-18). Takes seconds.
+///
+/// From the released files of PASS to its numbers, without any training:
+///
+///   import_weights --config examples/configs/s50_resnet18.toml --data ImageNetS50 --run runs/released \
+///     --pretrained pass50_pretrained.pth.tar --pixelatt pass50_pixelatt.pth.tar \
+///     --centroids pass50_centroids.npy
+///   then sweep_threshold, generate_labels, evaluate, distance_matching with --run runs/released;
+///   with --finetuning pass50_finetuning.pth.tar also predict. The licence of these files is their own.
+#[derive(Parser)]
+#[command(verbatim_doc_comment)]
+struct Cli {
+    #[command(flatten)]
+    arguments: Arguments,
+
+    /// A ResNet of torchvision, timm or SwAV as the backbone of step 1. The heads keep their initial
+    /// weights: enough for distance_matching; step 2.1 would learn from random prototypes.
+    #[arg(long, value_name = "FILE", conflicts_with = "pretrained")]
+    backbone: Option<PathBuf>,
+
+    /// A pre-training checkpoint of PASS: step 1.
+    #[arg(long, value_name = "FILE")]
+    pretrained: Option<PathBuf>,
+
+    /// A pixel attention checkpoint of PASS: step 2.1.
+    #[arg(long, value_name = "FILE")]
+    pixelatt: Option<PathBuf>,
+
+    /// centroids.npy: step 2.2.
+    #[arg(long, value_name = "FILE")]
+    centroids: Option<PathBuf>,
+
+    /// A fine-tuning checkpoint of PASS: step 3.
+    #[arg(long, value_name = "FILE")]
+    finetuning: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let before = [
+        (Weights::Backbone, &cli.backbone),
+        (Weights::Pretrained, &cli.pretrained),
+        (Weights::PixelAttention, &cli.pixelatt),
+    ];
+    let after = [(Weights::FineTuned, &cli.finetuning)];
+    let named = before.iter().chain(&after).any(|(_, path)| path.is_some());
+    ensure!(
+        named || cli.centroids.is_some(),
+        "nothing to import: name a file with --backbone, --pretrained, --pixelatt, --centroids or --finetuning"
+    );
+    let context = cli.arguments.open()?;
+    let import = |(weights, path): (Weights, &Option<PathBuf>)| match path {
+        Some(path) => {
+            let imported = import_weights(&context, weights, path)?;
+            tell(
+                weights.step().name(),
+                path,
+                imported.loaded,
+                &imported.ignored,
+            );
+            anyhow::Ok(())
+        }
+        None => Ok(()),
+    };
+    before.into_iter().try_for_each(import)?;
+    if let Some(path) = &cli.centroids {
+        import_centroids(&context, path)?;
+        tell("cluster", path, 1, &[]);
+    }
+    after.into_iter().try_for_each(import)
+}
+
+fn tell(step: &str, path: &Path, tensors: usize, ignored: &[String]) {
+    println!("{step}: {tensors} tensors from {}", path.display());
+    let heads = |key: &&String| !key.ends_with("num_batches_tracked");
+    let heads: Vec<_> = ignored.iter().filter(heads).map(String::as_str).collect();
+    if !heads.is_empty() {
+        println!("  passed over: {}", heads.join(", "));
+    }
+}
