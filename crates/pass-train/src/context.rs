@@ -9,11 +9,15 @@ use std::{
 use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, picture_size, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
+use pixel_attention::{
+    kmeans::{KMeans, KMeansConfig},
+    rows::Rows,
+};
 
 use crate::{
     Error, RunDir, RunFile, Step, Verbosity,
     check_data::{CheckSummary, check_data},
-    run_file::{Source, ThresholdRule},
+    run_file::{KMeansPlace, Source, ThresholdRule},
 };
 
 /// What every step is given.
@@ -139,6 +143,22 @@ impl Context {
         self.data
             .check_mask(&mask, path, picture_size(&sample.picture)?)?;
         Ok(mask)
+    }
+
+    /// Rows ready to be clustered where `cluster.kmeans` says. A device says how it works.
+    pub(crate) fn kmeans<'a>(
+        &self,
+        rows: &'a dyn Rows,
+        config: &'a KMeansConfig,
+    ) -> Result<KMeans<'a>, Error> {
+        let kmeans = match &self.file.cluster.kmeans {
+            KMeansPlace::Host => KMeans::new(rows, config)?,
+            KMeansPlace::Device(options) => KMeans::on_device(rows, config, &self.device, options)?,
+        };
+        if let Some(plan) = kmeans.device_plan() {
+            self.say(&format!("k-means on the device: {plan}"));
+        }
+        Ok(kmeans)
     }
 
     /// A line on the terminal, unless quiet.

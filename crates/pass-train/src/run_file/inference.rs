@@ -1,6 +1,7 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
 //! `distance_matching`.
 
+use pixel_attention::kmeans::device::DeviceOptions;
 use serde::{Deserialize, Serialize};
 
 /// Step 2.2: k-means of the attended embeddings.
@@ -11,6 +12,8 @@ pub struct ClusterSection {
     pub restarts: usize,
     /// Lloyd iterations of each.
     pub iterations: usize,
+    /// Where k-means runs.
+    pub kmeans: KMeansPlace,
     /// The shorter side of a picture is brought to this, in pixels.
     pub resize: u32,
     /// Side of the centre crop, in pixels.
@@ -24,11 +27,23 @@ impl Default for ClusterSection {
         Self {
             restarts: 30,
             iterations: 20,
+            kmeans: KMeansPlace::default(),
             resize: 256,
             crop: 224,
             batch: 256,
         }
     }
+}
+
+/// Where k-means runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum KMeansPlace {
+    /// On the processor: the same bits on every machine, whatever device trains.
+    #[default]
+    Host,
+    /// On the device of the run; the same clusters up to rounding.
+    Device(DeviceOptions),
 }
 
 /// Step 2.3: the attention threshold.

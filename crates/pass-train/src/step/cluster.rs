@@ -8,7 +8,7 @@ use ndarray::Array2;
 use pixel_attention::{
     attention_net::AttentionNet,
     centroids::write_centroids,
-    kmeans::{self, KMeansConfig, normalize_rows},
+    kmeans::{KMeansConfig, Run, device::Plan, normalize_rows},
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ pub struct ClusterSummary {
     pub nmi: Option<f64>,
     /// One-to-one matched accuracy against the folders.
     pub accuracy: Option<f64>,
+    /// How the device computed; nothing when k-means ran on the host.
+    #[serde(default)]
+    pub device: Option<Plan>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -64,11 +67,14 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         seed: context.file.seed,
         ..KMeansConfig::new(clusters)
     };
-    let run = kmeans::fit(points.view(), &config)?;
+    let points = points.view();
+    let kmeans = context.kmeans(&points, &config)?;
+    let run = kmeans.best(|_| ())?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
     write_assignments(context, &run.assignments)?;
-    let summary = summarize(context, &run, started.elapsed().as_secs_f64());
+    let device = kmeans.device_plan();
+    let summary = summarize(context, &run, device, started.elapsed().as_secs_f64());
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
 }
@@ -109,7 +115,7 @@ fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error
     context.run.write_json(&path, &table)
 }
 
-fn summarize(context: &Context, run: &kmeans::Run, seconds: f64) -> ClusterSummary {
+fn summarize(context: &Context, run: &Run, device: Option<Plan>, seconds: f64) -> ClusterSummary {
     let mut sizes = vec![0; run.centroids.nrows()];
     for &cluster in &run.assignments {
         sizes[cluster as usize] += 1;
@@ -126,6 +132,7 @@ fn summarize(context: &Context, run: &kmeans::Run, seconds: f64) -> ClusterSumma
         sizes,
         nmi: folders.map(|folders| normalized_mutual_information(&run.assignments, folders)),
         accuracy: folders.map(|folders| cluster_accuracy(&run.assignments, folders)),
+        device,
         seconds,
     }
 }
