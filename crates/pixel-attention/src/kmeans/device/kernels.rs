@@ -91,7 +91,7 @@ fn upload(values: Vec<i32>, device: &Device) -> BurnTensor<1, Int> {
 trait KMeansKernels: Backend {
     /// Labels `[points]` of `points` `[points, D]` by `centroids` `[clusters, D]` and `offsets`
     /// `[clusters]`.
-    #[fusion(dtype = { DType::I32 }, shape = { Shape::new([points[0]]) })]
+    #[fusion(dtype = DType::I32, shape = Shape::new([points[0]]))]
     fn nearest_centroids(
         points: FloatTensor<Self>,
         centroids: FloatTensor<Self>,
