@@ -10,11 +10,15 @@ use std::{
 use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
+use pixel_attention::{
+    kmeans::{KMeans, KMeansConfig},
+    rows::Rows,
+};
 
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     check_data::{CheckSummary, check_data},
-    run_file::{DataSection, Source, ThresholdRule},
+    run_file::{DataSection, KMeansPlace, Source, ThresholdRule},
 };
 
 /// What every step is given.
@@ -149,6 +153,22 @@ impl Context {
     pub(crate) fn warn(&self, line: &str) {
         // A closed standard error must not end hours of training.
         let _ = writeln!(stderr(), "{line}");
+    }
+
+    /// Rows ready to be clustered where `cluster.kmeans` says. A device says how it works.
+    pub(crate) fn kmeans<'a>(
+        &self,
+        rows: &'a dyn Rows,
+        config: &'a KMeansConfig,
+    ) -> Result<KMeans<'a>, Error> {
+        let kmeans = match &self.file.cluster.kmeans {
+            KMeansPlace::Host => KMeans::new(rows, config)?,
+            KMeansPlace::Device(options) => KMeans::on_device(rows, config, &self.device, options)?,
+        };
+        if let Some(plan) = kmeans.device_plan() {
+            self.say(&format!("k-means on the device: {plan}"));
+        }
+        Ok(kmeans)
     }
 
     /// A line on the terminal, unless quiet.

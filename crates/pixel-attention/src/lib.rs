@@ -16,8 +16,8 @@
 //! | image-level labels, CAM inference (equations 15, 16) | [`cam`] |
 //! | distance matching | [`distance_matching::SupportSet`] |
 //!
-//! The first two work on tensors of any burn device; clustering and distance matching work on the
-//! host's arrays. From a feature map to a mask:
+//! The first two work on tensors of any burn device; distance matching works on the host's arrays,
+//! and so does clustering unless a device is given ([`kmeans::device`]). From a feature map to a mask:
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};

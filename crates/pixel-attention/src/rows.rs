@@ -100,9 +100,17 @@ pub(crate) fn part_rows(columns: usize) -> usize {
 /// Hands all rows to `work`, part by part, with the index of the first row of each.
 pub(crate) fn for_each_part(
     rows: &dyn Rows,
+    work: impl FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<()> {
+    for_each_part_of(rows, part_rows(rows.columns()), work)
+}
+
+/// As [`for_each_part`], with `per_part` rows in each but the last.
+pub(crate) fn for_each_part_of(
+    rows: &dyn Rows,
+    per_part: usize,
     mut work: impl FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
-    let per_part = part_rows(rows.columns());
     let Some(all) = rows.in_memory() else {
         return stream(rows, per_part, work);
     };

@@ -6,6 +6,7 @@ mod attention;
 mod backbone;
 mod heads;
 mod itself;
+mod kmeans;
 mod losses;
 mod norms;
 mod optimisers;

@@ -1,7 +1,10 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
 //! `distance_matching`.
 
-use pixel_attention::{cam::CamNormalization, distance_matching::Voting, row_file::Element};
+use pixel_attention::{
+    cam::CamNormalization, distance_matching::Voting, kmeans::device::DeviceOptions,
+    row_file::Element,
+};
 use serde::{Deserialize, Serialize};
 
 /// What is clustered, and how labels follow from the clusters (table X (a) of the paper).
@@ -31,6 +34,8 @@ pub struct ClusterSection {
     pub restarts: usize,
     /// Lloyd iterations of each.
     pub iterations: usize,
+    /// Where k-means runs.
+    pub kmeans: KMeansPlace,
     /// The shorter side of a picture is brought to this, in pixels.
     pub resize: u32,
     /// Side of the centre crop, in pixels.
@@ -51,6 +56,7 @@ impl Default for ClusterSection {
             cam: CamNormalization::MinMax,
             restarts: 30,
             iterations: 20,
+            kmeans: KMeansPlace::default(),
             resize: 256,
             crop: 224,
             batch: 256,
@@ -58,6 +64,17 @@ impl Default for ClusterSection {
             memory_mib: 8192,
         }
     }
+}
+
+/// Where k-means runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum KMeansPlace {
+    /// On the processor: the same bits on every machine, whatever device trains.
+    #[default]
+    Host,
+    /// On the device of the run; the same clusters up to rounding.
+    Device(DeviceOptions),
 }
 
 /// Step 2.3: the attention threshold.

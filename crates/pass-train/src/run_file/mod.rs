@@ -21,8 +21,8 @@ use crate::Error;
 
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
-    ClusterSection, DistanceMatchingSection, Inference, LabelWay, PredictSection, ThresholdRule,
-    ThresholdSection,
+    ClusterSection, DistanceMatchingSection, Inference, KMeansPlace, LabelWay, PredictSection,
+    ThresholdRule, ThresholdSection,
 };
 pub use method::{
     AlignmentSection, ConsistencySection, EmptyPairs, Method, OverlapSampling, SupervisionSection,
@@ -197,6 +197,23 @@ mod tests {
     fn another_source_replaces_the_whole_section() {
         let file = RunFile::parse("[data.source.layout]\npath = \"a\"", "test", &[]).unwrap();
         assert_eq!(file.data.source, Source::Layout { path: "a".into() });
+    }
+
+    #[test]
+    fn k_means_goes_to_the_device_only_when_told() {
+        let place = |text| {
+            let file = RunFile::parse(text, "test", &[]).unwrap();
+            let again = RunFile::parse(&file.resolved(), "resolved", &[]).unwrap();
+            assert_eq!(again, file);
+            file.cluster.kmeans
+        };
+        assert_eq!(place(""), KMeansPlace::Host);
+        let default = KMeansPlace::Device(Default::default());
+        assert_eq!(place("[cluster]\nkmeans = { device = {} }"), default);
+        let streamed = "[cluster.kmeans.device]\nresident_bytes = 0\ncompute = \"operations\"";
+        assert_ne!(place(streamed), default);
+        refused("[cluster]\nkmeans = \"gpu\"", &["kmeans", "gpu"]);
+        refused("[cluster.kmeans.device]\nmemory = 3", &["memory"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use imagenet_s::Split;
 use pixel_attention::{
     centroids::write_centroids,
-    kmeans::{self, KMeansConfig, Run},
+    kmeans::{self, KMeansConfig, Run, device::Plan},
     rows::Rows,
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub struct ClusterSummary {
     pub nmi: Option<f64>,
     /// One-to-one matched accuracy against the folders.
     pub accuracy: Option<f64>,
+    /// How the device computed; nothing when k-means ran on the host.
+    #[serde(default)]
+    pub device: Option<Plan>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -72,12 +75,13 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         seed: context.file.seed,
         ..KMeansConfig::new(clusters)
     };
-    let (run, report) = with_rows(&points, section.memory_mib, |rows| {
-        let run = best_restart(context, rows, &config)?;
-        match rows_each(context) {
+    let (run, device, report) = with_rows(&points, section.memory_mib, |rows| {
+        let (run, device) = best_restart(context, rows, &config)?;
+        let (run, report) = match rows_each(context) {
             1 => described(context, rows, run, config.restarts),
             each => described_by_pictures(context, &PictureMeans { rows, each }, run),
-        }
+        }?;
+        Ok((run, device, report))
     })?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
@@ -85,7 +89,7 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     context
         .run
         .write_json(&context.run.cluster_report(), &report)?;
-    let summary = summarize(&report, started.elapsed().as_secs_f64());
+    let summary = summarize(&report, device, started.elapsed().as_secs_f64());
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
 }
@@ -126,7 +130,7 @@ fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error
     context.run.write_json(&path, &table)
 }
 
-fn summarize(report: &StoredReport, seconds: f64) -> ClusterSummary {
+fn summarize(report: &StoredReport, device: Option<Plan>, seconds: f64) -> ClusterSummary {
     ClusterSummary {
         inertia: report.inertia,
         sizes: report.clusters.iter().map(|cluster| cluster.size).collect(),
@@ -134,6 +138,7 @@ fn summarize(report: &StoredReport, seconds: f64) -> ClusterSummary {
         stability: report.stability,
         nmi: report.folders.map(|folders| folders.nmi),
         accuracy: report.folders.map(|folders| folders.accuracy),
+        device,
         seconds,
     }
 }

@@ -9,7 +9,7 @@ use ndarray::Array1;
 use ndarray_npy::{ReadNpyExt, WriteNpyExt};
 use pixel_attention::{
     cluster_report::RestartEntry,
-    kmeans::{KMeans, KMeansConfig, Run, Update},
+    kmeans::{KMeansConfig, Run, Update, device::Plan},
     rows::Rows,
 };
 use serde::{Deserialize, Serialize};
@@ -17,20 +17,22 @@ use serde::{Deserialize, Serialize};
 use crate::{Context, Error, Progress, RunDir, atomic::write_atomically};
 
 /// Runs the restarts that no earlier process has finished and returns the best of all: the one of
-/// lowest inertia, of equal ones the earliest.
+/// lowest inertia, of equal ones the earliest. On a device also how it worked, unless there was
+/// nothing left to run.
 pub(super) fn best_restart(
     context: &Context,
     rows: &dyn Rows,
     config: &KMeansConfig,
-) -> Result<Run, Error> {
+) -> Result<(Run, Option<Plan>), Error> {
     let finished = Finished::of(&context.run);
     let missing: Vec<usize> = (0..config.restarts)
         .filter(|&restart| !finished.has(restart))
         .collect();
-    if !missing.is_empty() {
-        run_missing(context, rows, config, &missing)?;
-    }
-    finished.best(config.restarts)
+    let plan = match missing.as_slice() {
+        [] => None,
+        missing => run_missing(context, rows, config, missing)?,
+    };
+    Ok((finished.best(config.restarts)?, plan))
 }
 
 /// Every finished restart beside the best one. One of them is in memory at a time.
@@ -52,7 +54,7 @@ fn run_missing(
     rows: &dyn Rows,
     config: &KMeansConfig,
     missing: &[usize],
-) -> Result<(), Error> {
+) -> Result<Option<Plan>, Error> {
     let iterations = config.iterations as u64;
     let done = (config.restarts - missing.len()) as u64 * iterations;
     let all = config.restarts as u64 * iterations;
@@ -66,7 +68,7 @@ fn run_missing(
         ));
         progress.advance(u64::from(update.iteration > 0));
     };
-    let kmeans = KMeans::new(rows, config)?.watched_by(&watch);
+    let kmeans = context.kmeans(rows, config)?.watched_by(&watch);
     for &restart in missing {
         let run = kmeans.restart(restart)?;
         // It may have come to rest before its last iteration.
@@ -74,8 +76,10 @@ fn run_missing(
         progress.borrow_mut().advance(spared);
         Finished::of(&context.run).store(&run)?;
     }
+    let plan = kmeans.device_plan();
+    drop(kmeans);
     progress.into_inner().finish();
-    Ok(())
+    Ok(plan)
 }
 
 /// `cluster/restarts/`: for each finished restart its centroids and assignments, and, written

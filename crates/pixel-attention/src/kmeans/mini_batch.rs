@@ -50,7 +50,7 @@ const BATCH_STREAM: usize = 1 << 32;
 pub fn fit(kmeans: &KMeans, batch: MiniBatch) -> Result<Run> {
     at_least_one("mini_batch.points", batch.points)?;
     at_least_one("mini_batch.batches", batch.batches)?;
-    if kmeans.weights.is_some() {
+    if kmeans.problem.weights.is_some() {
         let (name, value, allowed) = ("weights", "given".into(), "left out with batches");
         return Err(Error::Setting {
             name,
@@ -59,9 +59,9 @@ pub fn fit(kmeans: &KMeans, batch: MiniBatch) -> Result<Run> {
         });
     }
     let mut best: Option<Run> = None;
-    for restart in 0..kmeans.config.restarts {
+    for restart in 0..kmeans.problem.config.restarts {
         let centroids = learn(kmeans, batch, restart)?;
-        let run = Lloyd::start(kmeans, centroids, restart)?.finish();
+        let run = Lloyd::start(&kmeans.problem, &*kmeans.engine, centroids, restart)?.finish();
         if best.as_ref().is_none_or(|best| run.inertia < best.inertia) {
             best = Some(run);
         }
@@ -70,17 +70,17 @@ pub fn fit(kmeans: &KMeans, batch: MiniBatch) -> Result<Run> {
 }
 
 fn learn(kmeans: &KMeans, batch: MiniBatch, restart: usize) -> Result<Array2<f32>> {
-    let mut centroids = initial_centroids(kmeans.rows, kmeans.config, restart)?;
+    let mut centroids = initial_centroids(kmeans.problem.rows, kmeans.problem.config, restart)?;
     let (clusters, dim) = centroids.dim();
-    let mut stream = stream(kmeans.config.seed, BATCH_STREAM + restart);
+    let mut stream = stream(kmeans.problem.config.seed, BATCH_STREAM + restart);
     let mut won = ClusterSums::new(clusters, dim, None);
     for _ in 0..batch.batches {
-        if kmeans.config.metric == Metric::Spherical {
+        if kmeans.problem.config.metric == Metric::Spherical {
             scale_rows(&mut centroids);
         }
-        let draw = |_| below(kmeans.rows.count(), &mut stream);
+        let draw = |_| below(kmeans.problem.rows.count(), &mut stream);
         let chosen: Vec<usize> = (0..batch.points).map(draw).collect();
-        let points = select(kmeans.rows, &chosen)?;
+        let points = select(kmeans.problem.rows, &chosen)?;
         let labels = nearest(kmeans, points.view(), centroids.view());
         won.add(0, points.as_slice().expect("standard layout"), &labels);
         move_centroids(&mut centroids, &won);
@@ -89,7 +89,7 @@ fn learn(kmeans: &KMeans, batch: MiniBatch, restart: usize) -> Result<Array2<f32
 }
 
 fn nearest(kmeans: &KMeans, points: ArrayView2<f32>, centroids: ArrayView2<f32>) -> Vec<u32> {
-    let table = centroid_table(centroids, kmeans.config.metric);
+    let table = centroid_table(centroids, kmeans.problem.config.metric);
     let mut labels = vec![0; points.nrows()];
     let rows = points.to_slice().expect("standard layout");
     Assigner::new(points.ncols()).nearest(0, rows, &table, &mut labels);

@@ -21,19 +21,21 @@
 //! Cost: `restarts * iterations * N * K * D` multiplications. Memory beside the points: a second
 //! copy of them, when they are in memory and it takes up to 4 GiB; two parts of 64 MiB, when they
 //! are in a file; three copies of the centroids; 12 bytes for each point.
-//! [`mini_batch`] needs a fraction of the multiplications and finds slightly worse clusters.
+//! [`mini_batch`] needs a fraction of the multiplications and finds slightly worse clusters;
+//! [`KMeans::on_device`] runs the same algorithm on a GPU ([`device`]).
 
 mod assign;
 mod config;
+pub mod device;
 mod empty;
 mod init;
 mod kernel;
 pub mod mini_batch;
+mod problem;
 mod run;
 mod sums;
 
 use ndarray::{Array2, ArrayView2};
-use rayon::prelude::*;
 
 pub use config::{KMeansConfig, Metric};
 pub use empty::EmptyPolicy;
@@ -41,23 +43,19 @@ pub use init::Init;
 pub use run::{Run, Update};
 
 use assign::Assigner;
-use run::Lloyd;
+use problem::{Engine, Problem, check_centroids, checked_norms};
 
 use crate::{
     error::{Error, Result},
-    products::{squared_norm, squared_norm_f64},
-    rows::{PART_UNIT, Rows, for_each_part, normalize},
+    rows::{Rows, normalize},
 };
 
 /// Rows, checked and ready to be clustered.
 pub struct KMeans<'a> {
-    rows: &'a dyn Rows,
-    config: &'a KMeansConfig,
-    weights: Option<&'a [f32]>,
-    assigner: Assigner,
-    /// Sum of the squared lengths of all points, times their weights.
-    squared_norms: f64,
-    watch: &'a dyn Fn(&Update),
+    problem: Problem<'a>,
+    engine: Box<dyn Engine>,
+    /// How a device works on them, if one does.
+    plan: Option<device::Plan>,
 }
 
 impl<'a> KMeans<'a> {
@@ -107,27 +105,23 @@ impl<'a> KMeans<'a> {
         config: &'a KMeansConfig,
         weights: Option<&'a [f32]>,
     ) -> Result<Self> {
-        config.check(rows.count())?;
-        let squared_norms = checked_norms("point", rows, weights)?;
+        let problem = Problem::new(rows, config, weights)?;
         let assigner = Assigner::new(rows.columns());
         let assigner = match rows.in_memory() {
             Some(all) => assigner.keep(all),
             None => assigner,
         };
-        let watch = &|_: &Update| ();
+        let (engine, plan) = (Box::new(assigner), None);
         Ok(Self {
-            rows,
-            config,
-            weights,
-            assigner,
-            squared_norms,
-            watch,
+            problem,
+            engine,
+            plan,
         })
     }
 
     /// Calls `watch` after every update of the centroids.
     pub fn watched_by(mut self, watch: &'a dyn Fn(&Update)) -> Self {
-        self.watch = watch;
+        self.problem.watch = watch;
         self
     }
 
@@ -137,8 +131,7 @@ impl<'a> KMeans<'a> {
     ///
     /// An empty cluster under [`EmptyPolicy::Error`]; a file that cannot be read.
     pub fn restart(&self, restart: usize) -> Result<Run> {
-        let initial = init::initial_centroids(self.rows, self.config, restart)?;
-        Lloyd::start(self, initial, restart)?.run()
+        self.problem.restart(&*self.engine, restart)
     }
 
     /// One run from given centroids; `restarts`, `seed` and `init` are not used.
@@ -147,15 +140,7 @@ impl<'a> KMeans<'a> {
     ///
     /// As [`KMeans::restart`], and centroids whose shape or values do not fit.
     pub fn run_from(&self, initial: ArrayView2<f32>) -> Result<Run> {
-        check_centroids(initial, self.rows.columns())?;
-        let (given, set) = (initial.nrows(), self.config.clusters);
-        if given != set {
-            let reason = format!("{given} rows given, {set} clusters set");
-            let what = "initial centroids";
-            return Err(Error::Shape { what, reason });
-        }
-        let initial = initial.as_standard_layout().into_owned();
-        Lloyd::start(self, initial, 0)?.run()
+        self.problem.run_from(&*self.engine, initial)
     }
 
     /// All restarts; each finished one goes to `report`, in order. Returns the one with the
@@ -164,16 +149,8 @@ impl<'a> KMeans<'a> {
     /// # Errors
     ///
     /// As [`KMeans::restart`].
-    pub fn best(&self, mut report: impl FnMut(&Run)) -> Result<Run> {
-        let mut best: Option<Run> = None;
-        for restart in 0..self.config.restarts {
-            let run = self.restart(restart)?;
-            report(&run);
-            if best.as_ref().is_none_or(|best| run.inertia < best.inertia) {
-                best = Some(run);
-            }
-        }
-        Ok(best.expect("at least one restart ran"))
+    pub fn best(&self, report: impl FnMut(&Run)) -> Result<Run> {
+        self.problem.best(&*self.engine, report)
     }
 }
 
@@ -230,63 +207,6 @@ pub fn normalize_rows(rows: &mut Array2<f32>) {
     let values = standard.as_slice_mut().expect("standard layout");
     values.chunks_exact_mut(columns).for_each(normalize);
     *rows = standard;
-}
-
-fn check_centroids(centroids: ArrayView2<f32>, columns: usize) -> Result<()> {
-    if centroids.nrows() == 0 || centroids.ncols() != columns {
-        let reason = format!(
-            "{} x {} centroids for points of {columns} columns; expected at least one row and as \
-             many columns as the points have",
-            centroids.nrows(),
-            centroids.ncols()
-        );
-        return Err(Error::Shape {
-            what: "centroids",
-            reason,
-        });
-    }
-    checked_norms("centroid", &centroids.as_standard_layout().view(), None).map(|_| ())
-}
-
-/// The sum of the squared lengths of all rows, times their weights, in `f64`. It is made of sums
-/// of fixed parts, so it does not depend on the number of threads.
-///
-/// Names the first row that is not finite. A row's squared length is finite in `f32` exactly when
-/// the products of the assignment are.
-fn checked_norms(what: &'static str, rows: &dyn Rows, weights: Option<&[f32]>) -> Result<f64> {
-    let dim = rows.columns();
-    if dim == 0 {
-        let reason = "rows have no columns".into();
-        return Err(Error::Shape { what, reason });
-    }
-    let mut total = 0.0;
-    for_each_part(rows, |first, part| {
-        let bad = part
-            .par_chunks(dim)
-            .position_first(|row| !squared_norm(row).is_finite());
-        if let Some(row) = bad.map(|row| first + row) {
-            return Err(Error::NotFinite { what, row });
-        }
-        let norm = |point: usize, row: &[f32]| {
-            squared_norm_f64(row) * weights.map_or(1.0, |all| f64::from(all[point]))
-        };
-        let unit = |(index, rows): (usize, &[f32])| -> f64 {
-            let points = first + index * PART_UNIT..;
-            points
-                .zip(rows.chunks(dim))
-                .map(|(point, row)| norm(point, row))
-                .sum()
-        };
-        let sums: Vec<f64> = part
-            .par_chunks(PART_UNIT * dim)
-            .enumerate()
-            .map(unit)
-            .collect();
-        // One after the other, whatever the parts.
-        sums.iter().for_each(|sum| total += sum);
-        Ok(())
-    })?;
-    Ok(total)
 }
 
 #[cfg(test)]

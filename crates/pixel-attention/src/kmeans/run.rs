@@ -3,9 +3,10 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::{
-    EmptyPolicy, KMeans, Metric,
+    EmptyPolicy, Metric,
     assign::{Assigner, centroid_table},
     empty::{farthest_points, split_empty},
+    problem::{Engine, Problem},
     sums::ClusterSums,
 };
 use crate::{
@@ -45,33 +46,44 @@ pub struct Update {
     pub moved: usize,
 }
 
+/// The cluster of each point, and the sums of the clusters.
+pub(super) struct Partition<'a> {
+    pub(super) labels: Vec<u32>,
+    pub(super) sums: ClusterSums<'a>,
+    /// Points that changed their cluster in the last assignment.
+    pub(super) moved: usize,
+}
+
 /// A run that is under way.
 pub(super) struct Lloyd<'a> {
-    kmeans: &'a KMeans<'a>,
+    problem: &'a Problem<'a>,
+    engine: &'a dyn Engine,
     restart: usize,
     centroids: Array2<f32>,
-    labels: Vec<u32>,
-    sums: ClusterSums<'a>,
-    /// Points that changed their cluster in the last assignment.
-    moved: usize,
+    partition: Partition<'a>,
     history: Vec<f64>,
 }
 
 impl<'a> Lloyd<'a> {
     /// Assigns all points to the first centroids.
     pub(super) fn start(
-        kmeans: &'a KMeans<'a>,
+        problem: &'a Problem<'a>,
+        engine: &'a dyn Engine,
         centroids: Array2<f32>,
         restart: usize,
     ) -> Result<Self> {
-        let (rows, clusters) = (kmeans.rows, centroids.nrows());
+        let (rows, clusters) = (problem.rows, centroids.nrows());
+        let partition = Partition {
+            labels: vec![0; rows.count()],
+            sums: ClusterSums::new(clusters, rows.columns(), problem.weights),
+            moved: rows.count(),
+        };
         let mut this = Self {
-            kmeans,
+            problem,
+            engine,
             restart,
             centroids,
-            labels: vec![0; rows.count()],
-            sums: ClusterSums::new(clusters, rows.columns(), kmeans.weights),
-            moved: rows.count(),
+            partition,
             history: Vec::new(),
         };
         this.scale();
@@ -81,7 +93,7 @@ impl<'a> Lloyd<'a> {
 
     /// Updates and assigns until the run comes to rest or the iterations are used up.
     pub(super) fn run(mut self) -> Result<Run> {
-        for _ in 0..self.kmeans.config.iterations {
+        for _ in 0..self.problem.config.iterations {
             self.update()?;
             self.assign()?;
             if self.is_at_rest() {
@@ -94,7 +106,7 @@ impl<'a> Lloyd<'a> {
     pub(super) fn finish(self) -> Run {
         Run {
             centroids: self.centroids,
-            assignments: self.labels,
+            assignments: self.partition.labels,
             inertia: self.history[self.history.len() - 1],
             iterations: self.history.len() - 1,
             restart: self.restart,
@@ -106,22 +118,23 @@ impl<'a> Lloyd<'a> {
         let [.., before, now] = self.history[..] else {
             return false;
         };
-        let tolerance = self.kmeans.config.tolerance;
-        self.moved == 0 || (tolerance > 0.0 && before - now <= tolerance * before)
+        let tolerance = self.problem.config.tolerance;
+        self.partition.moved == 0 || (tolerance > 0.0 && before - now <= tolerance * before)
     }
 
     /// Every centroid becomes the mean of its points.
     fn update(&mut self) -> Result<()> {
-        let empty: Vec<usize> = clusters_without(self.sums.counts());
-        if self.kmeans.config.empty == EmptyPolicy::Farthest && !empty.is_empty() {
+        let empty: Vec<usize> = clusters_without(self.partition.sums.counts());
+        if self.problem.config.empty == EmptyPolicy::Farthest && !empty.is_empty() {
             self.give_farthest(&empty)?;
         }
-        self.centroids = self.sums.means();
+        self.centroids = self.partition.sums.means();
         if let Some(&cluster) = empty.first() {
-            match self.kmeans.config.empty {
+            match self.problem.config.empty {
                 EmptyPolicy::Farthest => {}
                 EmptyPolicy::Split => {
-                    split_empty(&mut self.centroids, &mut self.sums.counts().to_vec());
+                    let counts = self.partition.sums.counts();
+                    split_empty(&mut self.centroids, &mut counts.to_vec());
                 }
                 EmptyPolicy::Error => {
                     let (restart, iteration) = (self.restart, self.history.len() - 1);
@@ -139,74 +152,88 @@ impl<'a> Lloyd<'a> {
 
     /// Each empty cluster takes over a point that lies far from its own centroid.
     fn give_farthest(&mut self, empty: &[usize]) -> Result<()> {
-        let rows = self.kmeans.rows;
-        let counts = self.sums.counts();
-        let points = farthest_points(
-            rows,
-            self.centroids.view(),
-            &self.labels,
-            counts,
-            empty.len(),
-        )?;
+        let rows = self.problem.rows;
+        let Partition { labels, sums, .. } = &mut self.partition;
+        let (centroids, wanted) = (self.centroids.view(), empty.len());
+        let points = farthest_points(rows, centroids, labels, sums.counts(), wanted)?;
         let mut row = vec![0.0; rows.columns()];
         for (point, &cluster) in points.into_iter().zip(empty) {
             rows.read(point, &mut row)?;
-            let (old, new) = ([self.labels[point]], [cluster as u32]);
-            self.sums.move_points(point, &row, &old, &new);
-            self.labels[point] = cluster as u32;
+            let (old, new) = ([labels[point]], [cluster as u32]);
+            sums.move_points(point, &row, &old, &new);
+            labels[point] = cluster as u32;
         }
         Ok(())
     }
 
     fn scale(&mut self) {
-        if self.kmeans.config.metric == Metric::Spherical {
+        if self.problem.config.metric == Metric::Spherical {
             scale_rows(&mut self.centroids);
         }
     }
 
-    /// Every point goes to its nearest centroid. While most points move the sums are made afresh,
-    /// later they follow those that do.
     fn assign(&mut self) -> Result<()> {
-        let kmeans = self.kmeans;
-        let afresh = 2 * self.moved >= self.labels.len();
-        if afresh {
-            self.sums.clear();
-        }
-        let table = centroid_table(self.centroids.view(), kmeans.config.metric);
-        let dim = kmeans.rows.columns();
-        let mut new = Vec::new();
-        let mut moved = 0;
-        for_each_part(kmeans.rows, |first, part| {
-            new.resize(part.len() / dim, 0);
-            kmeans.assigner.nearest(first, part, &table, &mut new);
-            let old = &mut self.labels[first..][..new.len()];
-            if afresh {
-                self.sums.add(first, part, &new);
-                moved += old.iter().zip(&new).filter(|(old, new)| old != new).count();
-            } else {
-                moved += self.sums.move_points(first, part, old, &new);
-            }
-            old.copy_from_slice(&new);
-            Ok(())
-        })?;
+        let (centroids, partition) = (self.centroids.view(), &mut self.partition);
+        let moved = self.engine.assign(self.problem, centroids, partition)?;
         self.report(moved);
         Ok(())
     }
 
     fn report(&mut self, moved: usize) {
-        let first = self.history.is_empty();
-        self.moved = if first { self.labels.len() } else { moved };
-        let inertia = self
-            .sums
-            .inertia(self.centroids.view(), self.kmeans.squared_norms);
+        let (first, partition) = (self.history.is_empty(), &mut self.partition);
+        partition.moved = if first { partition.labels.len() } else { moved };
+        let (sums, squared_norms) = (&partition.sums, self.problem.squared_norms);
+        let inertia = sums.inertia(self.centroids.view(), squared_norms);
         self.history.push(inertia);
-        (self.kmeans.watch)(&Update {
+        (self.problem.watch)(&Update {
             restart: self.restart,
             iteration: self.history.len() - 1,
             inertia,
-            moved: self.moved,
+            moved: self.partition.moved,
         });
     }
+}
+
+impl Engine for Assigner {
+    /// While most points move the sums are made afresh, later they follow those that do.
+    fn assign(
+        &self,
+        problem: &Problem,
+        centroids: ArrayView2<f32>,
+        Partition {
+            labels,
+            sums,
+            moved,
+        }: &mut Partition,
+    ) -> Result<usize> {
+        let afresh = 2 * *moved >= labels.len();
+        if afresh {
+            sums.clear();
+        }
+        let table = centroid_table(centroids, problem.metric());
+        let dim = problem.rows.columns();
+        let mut new = Vec::new();
+        let mut moved = 0;
+        for_each_part(problem.rows, |first, part| {
+            new.resize(part.len() / dim, 0);
+            self.nearest(first, part, &table, &mut new);
+            let old = &mut labels[first..][..new.len()];
+            if afresh {
+                sums.add(first, part, &new);
+                moved += changed(old, &new);
+            } else {
+                moved += sums.move_points(first, part, old, &new);
+            }
+            old.copy_from_slice(&new);
+            Ok(())
+        })?;
+        Ok(moved)
+    }
+}
+
+/// How many labels differ.
+pub(super) fn changed(old: &[u32], new: &[u32]) -> usize {
+    old.iter().zip(new).filter(|(old, new)| old != new).count()
 }
 
 fn clusters_without(counts: &[usize]) -> Vec<usize> {

@@ -71,6 +71,21 @@ impl<'a> ClusterSums<'a> {
         changed.count()
     }
 
+    /// Takes over sums that were made elsewhere, `[clusters, D]`, and counts the points that
+    /// `labels` name. Only for points without weights.
+    pub(super) fn replace(&mut self, sums: Vec<f64>, labels: &[u32]) {
+        assert!(self.weights.is_none(), "each point counts as one");
+        assert_eq!(sums.len(), self.sums.len(), "clusters x D");
+        self.clear();
+        self.sums = sums;
+        for &label in labels {
+            self.counts[label as usize] += 1;
+        }
+        for (mass, &count) in self.masses.iter_mut().zip(&self.counts) {
+            *mass = count as f64;
+        }
+    }
+
     fn apply(
         &mut self,
         first: usize,
@@ -139,23 +154,23 @@ fn add_scaled(sums: &mut [f64], row: &[f32], scale: f64) {
     }
 }
 
-/// Events sorted by cluster (a stable counting sort) and where each cluster starts.
-fn by_cluster(
-    events: impl Iterator<Item = (u32, Event)> + Clone,
+/// Items sorted by cluster (a stable counting sort) and where each cluster starts.
+pub(super) fn by_cluster<T: Copy + Default>(
+    items: impl Iterator<Item = (u32, T)> + Clone,
     clusters: usize,
-) -> (Vec<Event>, Vec<usize>) {
+) -> (Vec<T>, Vec<usize>) {
     let mut starts = vec![0usize; clusters + 1];
-    for (label, _) in events.clone() {
+    for (label, _) in items.clone() {
         starts[label as usize + 1] += 1;
     }
     for cluster in 0..clusters {
         starts[cluster + 1] += starts[cluster];
     }
     let mut next = starts.clone();
-    let mut sorted = vec![Event::default(); starts[clusters]];
-    for (label, event) in events {
+    let mut sorted = vec![T::default(); starts[clusters]];
+    for (label, item) in items {
         let place = &mut next[label as usize];
-        sorted[*place] = event;
+        sorted[*place] = item;
         *place += 1;
     }
     (sorted, starts)

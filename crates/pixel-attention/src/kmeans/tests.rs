@@ -8,7 +8,7 @@ use super::*;
 use crate::{products::squared_distance, rows::tests::Elsewhere};
 
 /// Groups of points around unit directions: uneven sizes, reproducible without a generator.
-fn blobs(points: usize, dim: usize, groups: usize) -> Array2<f32> {
+pub(super) fn blobs(points: usize, dim: usize, groups: usize) -> Array2<f32> {
     let noise = |i: usize| ((i as f32 * 12.9898).sin() * 43_758.547).fract() * 0.3;
     let mut rows = Array2::from_shape_fn((points, dim), |(row, column)| {
         let centre = if (row * row) % groups == column % groups {
@@ -22,7 +22,7 @@ fn blobs(points: usize, dim: usize, groups: usize) -> Array2<f32> {
     rows
 }
 
-fn config(clusters: usize) -> KMeansConfig {
+pub(super) fn config(clusters: usize) -> KMeansConfig {
     KMeansConfig {
         restarts: 4,
         seed: 7,
