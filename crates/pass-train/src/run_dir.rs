@@ -25,7 +25,10 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, RunFile, Step, atomic::write_atomically};
+use crate::{
+    Error, RunFile, Step, atomic::write_atomically, checkpoints::Checkpoints,
+    run_file::CheckpointsSection,
+};
 
 /// A folder that holds one run.
 #[derive(Clone, Debug)]
@@ -237,6 +240,10 @@ impl RunDir {
             for name in ["embeddings.npy", "embeddings.npy.partial"] {
                 remove_if_there(&self.step_dir(step).join(name), fs::remove_file)?;
             }
+        }
+        if [Step::Pretrain, Step::TuneAttention, Step::Finetune].contains(&step) {
+            let any = CheckpointsSection::default();
+            Checkpoints::new(self.step_dir(step), &any).forget_all()?;
         }
         self.remove_cursors(step)
     }

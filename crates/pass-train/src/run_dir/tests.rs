@@ -113,6 +113,18 @@ fn an_unfinished_step_keeps_what_it_goes_on_from() {
 }
 
 #[test]
+fn a_training_does_not_go_on_from_a_checkpoint_of_former_labels() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = RunDir::open(dir.path(), &run_file("")).unwrap();
+    let checkpoint = run.step_dir(Step::Finetune).join("checkpoint-3");
+    fs::create_dir_all(&checkpoint).unwrap();
+    run.begin(Step::Finetune).unwrap();
+    assert!(checkpoint.exists(), "its own");
+    run.begin(Step::Cluster).unwrap();
+    assert!(!checkpoint.exists(), "labels follow from clusters");
+}
+
+#[test]
 fn a_step_before_its_time_names_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let run = RunDir::open(dir.path(), &run_file("")).unwrap();
