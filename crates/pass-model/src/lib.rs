@@ -29,6 +29,7 @@
 //! | pixels that two views share | [`overlap`] |
 //! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
 //! | LARS, cosine schedule | [`optim`] |
+//! | several GPUs or machines | [`ranks`] |
 //! | published weights | [`import`] |
 //!
 //! Below these lie batch normalisation ([`norm`]), initial weights that are the same on every device
@@ -48,6 +49,7 @@ pub mod overlap;
 pub mod pretrain_net;
 pub mod prototypes;
 pub mod queue;
+pub mod ranks;
 pub mod resize;
 pub mod segmentation_net;
 pub mod sinkhorn;

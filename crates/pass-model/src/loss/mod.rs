@@ -17,7 +17,9 @@ pub mod total;
 pub use d2s::d2s_loss;
 pub use p2p::p2p_loss;
 pub use pixel_cross_entropy::{pixel_cross_entropy, pixel_cross_entropy_ignoring};
-pub use swapped_prediction::{SwappedPrediction, SwappedPredictionConfig, swapped_prediction};
+pub use swapped_prediction::{
+    SwappedPrediction, SwappedPredictionConfig, swapped_prediction, swapped_prediction_of_ranks,
+};
 pub use total::{LossTerms, LossValues, LossWeights, total_loss};
 
 use burn::tensor::{Tensor, activation::log_softmax, assert_shape};
