@@ -1,7 +1,9 @@
 //! Step 3: fine-tuning on the pseudo labels.
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use luss_examples::Arguments;
+use luss_examples::{Arguments, outcome};
 use pass_train::step::finetune::finetune;
 
 /// Step 3, the weights of step 1 and a 1x1 head learn the pseudo labels.
@@ -13,12 +15,14 @@ struct Cli {
     arguments: Arguments,
 }
 
-fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
-    finetune(&context)?;
-    println!(
-        "weights: {}",
-        context.run.weights(pass_train::Step::Finetune).display()
-    );
-    Ok(())
+fn main() -> ExitCode {
+    outcome(|| {
+        let context = Cli::parse().arguments.open()?;
+        finetune(&context)?;
+        println!(
+            "weights: {}",
+            context.run.weights(pass_train::Step::Finetune).display()
+        );
+        Ok(())
+    })
 }

@@ -1,7 +1,9 @@
 //! Everything: pictures in, a category for every pixel and the numbers out.
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use luss_examples::{Arguments, metrics_table};
+use luss_examples::{Arguments, metrics_table, outcome};
 use pass_train::pipeline::{self, Control};
 
 /// Runs all steps of PASS and writes a report.
@@ -21,14 +23,16 @@ struct Cli {
     controls: Vec<String>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    let controls = controls(&cli.controls)?;
-    let context = cli.arguments.open()?;
-    let metrics = pipeline::run(&context, &controls)?;
-    println!("{}", metrics_table(&metrics));
-    println!("report: {}", context.run.file("report.html").display());
-    Ok(())
+fn main() -> ExitCode {
+    outcome(|| {
+        let cli = Cli::parse();
+        let controls = controls(&cli.controls)?;
+        let context = cli.arguments.open()?;
+        let metrics = pipeline::run(&context, &controls)?;
+        println!("{}", metrics_table(&metrics));
+        println!("report: {}", context.run.file("report.html").display());
+        Ok(())
+    })
 }
 
 fn controls(names: &[String]) -> anyhow::Result<Vec<Control>> {

@@ -1,7 +1,9 @@
 //! Step 1: representation learning.
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use luss_examples::Arguments;
+use luss_examples::{Arguments, outcome};
 use pass_train::step::pretrain::pretrain;
 
 /// Step 1, representation learning: SwAV with P2P and D2S.
@@ -15,12 +17,14 @@ struct Cli {
     arguments: Arguments,
 }
 
-fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
-    pretrain(&context)?;
-    println!(
-        "weights: {}",
-        context.run.weights(pass_train::Step::Pretrain).display()
-    );
-    Ok(())
+fn main() -> ExitCode {
+    outcome(|| {
+        let context = Cli::parse().arguments.open()?;
+        pretrain(&context)?;
+        println!(
+            "weights: {}",
+            context.run.weights(pass_train::Step::Pretrain).display()
+        );
+        Ok(())
+    })
 }

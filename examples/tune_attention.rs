@@ -1,7 +1,9 @@
 //! Step 2.1: pixel attention.
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use luss_examples::Arguments;
+use luss_examples::{Arguments, outcome};
 use pass_train::step::attention::tune_attention;
 
 /// Step 2.1, pixel attention on the frozen backbone.
@@ -14,15 +16,17 @@ struct Cli {
     arguments: Arguments,
 }
 
-fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
-    tune_attention(&context)?;
-    println!(
-        "weights: {}",
-        context
-            .run
-            .weights(pass_train::Step::TuneAttention)
-            .display()
-    );
-    Ok(())
+fn main() -> ExitCode {
+    outcome(|| {
+        let context = Cli::parse().arguments.open()?;
+        tune_attention(&context)?;
+        println!(
+            "weights: {}",
+            context
+                .run
+                .weights(pass_train::Step::TuneAttention)
+                .display()
+        );
+        Ok(())
+    })
 }

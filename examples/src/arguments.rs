@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use pass_train::{Context, RunDir, RunFile, Verbosity, run_file::Source};
 
-use crate::pick_device;
+use crate::{outcome::listen, pick_device};
 
 /// The run file of the embedded dataset.
 const SYNTHETIC: &str = include_str!("../configs/synthetic.toml");
@@ -80,8 +80,10 @@ impl Arguments {
         } else {
             Verbosity::Auto
         };
-        Context::open(&root, file, device, verbosity)
-            .with_context(|| format!("the run in {} cannot start", root.display()))
+        let context = Context::open(&root, file, device, verbosity)
+            .with_context(|| format!("the run in {} cannot start", root.display()))?;
+        listen(&context.stop)?;
+        Ok(context)
     }
 
     fn run_dir(&self) -> PathBuf {

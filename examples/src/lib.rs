@@ -10,8 +10,10 @@
 
 mod arguments;
 mod device;
+mod outcome;
 mod table;
 
 pub use arguments::Arguments;
 pub use device::pick_device;
+pub use outcome::{STOPPED, outcome};
 pub use table::metrics_table;

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::{Write, stderr},
     path::{Path, PathBuf},
 };
 
@@ -11,7 +12,7 @@ use imagenet_s::{Dataset, Sample, Split, picture_size, read_mask, synthetic::wri
 use luss_metrics::LabelMask;
 
 use crate::{
-    Error, RunDir, RunFile, Step, Verbosity,
+    Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     check_data::{CheckSummary, check_data},
     run_file::{Source, ThresholdRule},
 };
@@ -31,6 +32,8 @@ pub struct Context {
     pub device: Device,
     /// Bars, lines or silence.
     pub verbosity: Verbosity,
+    /// Through this a binary asks trainings to stop.
+    pub stop: StopRequest,
 }
 
 impl Context {
@@ -70,6 +73,7 @@ impl Context {
             left_out,
             device,
             verbosity,
+            stop: StopRequest::default(),
         };
         context.say_what_is_left_out();
         Ok(context)
@@ -103,6 +107,7 @@ impl Context {
             left_out: self.left_out.clone(),
             device: self.device.clone(),
             verbosity: self.verbosity,
+            stop: self.stop.clone(),
         })
     }
 
@@ -139,6 +144,12 @@ impl Context {
         self.data
             .check_mask(&mask, path, picture_size(&sample.picture)?)?;
         Ok(mask)
+    }
+
+    /// A line on the terminal that is told in any case.
+    pub(crate) fn warn(&self, line: &str) {
+        // A closed standard error must not end hours of training.
+        let _ = writeln!(stderr(), "{line}");
     }
 
     /// A line on the terminal, unless quiet.

@@ -1,8 +1,11 @@
 //! What can go wrong in a run: each message names the path or key, the cause and the remedy.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use crate::check_data::Faults;
+use crate::{check_data::Faults, health::Fault};
 
 /// An error of a run.
 #[derive(Debug, thiserror::Error)]
@@ -102,20 +105,51 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
-    /// A loss is not a finite number.
+    /// A checkpoint could not be written.
     #[error(
-        "{step}, iteration {iteration}: the loss term `{term}` is {value}; training has diverged: \
-         lower the learning rate (`optim.base_lr` of this step in the run file), or raise the batch"
+        "the checkpoint {path} was not written: {cause}; {}; start the same command again when \
+         that is mended", kept_words(kept.as_deref())
     )]
-    NotFinite {
+    CheckpointNotWritten {
+        /// The checkpoint that is not there.
+        path: PathBuf,
+        /// The newest one that is.
+        kept: Option<PathBuf>,
+        /// What went wrong.
+        cause: Box<Error>,
+    },
+    /// There are checkpoints, and none of them is what was written.
+    #[error(
+        "all {count} of the checkpoints in {dir} are damaged, the newest in {path}: {cause}; \
+         delete them to begin this step anew"
+    )]
+    NoSoundCheckpoint {
+        /// The folder of the step.
+        dir: PathBuf,
+        /// Checkpoints found.
+        count: usize,
+        /// The bad file of the newest.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Someone asked for a stop, and everything that was done is kept.
+    #[error("{step}: stopped as asked, {done}; the same command goes on from there")]
+    Stopped {
+        /// The step.
+        step: &'static str,
+        /// How far it came, and where that is kept.
+        done: String,
+    },
+    /// Training has gone wrong: see [`Fault`](crate::health::Fault).
+    #[error("{step}, iteration {iteration}: {fault}")]
+    Unhealthy {
         /// The step.
         step: &'static str,
         /// Iteration, from 0.
         iteration: usize,
-        /// The loss term.
-        term: &'static str,
-        /// Its value.
-        value: f64,
+        /// What was seen and what usually helps.
+        fault: Fault,
     },
     /// From the data.
     #[error(transparent)]
@@ -132,6 +166,14 @@ pub enum Error {
     /// From the metrics.
     #[error(transparent)]
     Metrics(#[from] luss_metrics::Error),
+}
+
+/// What is left after a checkpoint failed.
+fn kept_words(kept: Option<&Path>) -> String {
+    match kept {
+        Some(path) => format!("{} is kept", path.display()),
+        None => "there is no earlier one, so the step will begin anew".to_owned(),
+    }
 }
 
 /// What to do about an error of the file system.

@@ -76,7 +76,8 @@ pub(crate) fn for_each_batch(
     Ok(())
 }
 
-fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepared {
+/// Makes a picture ready.
+pub(crate) fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepared {
     let pixels = match shape {
         Shape::Whole(side) => resize_shorter(picture, side),
         Shape::Center(side, crop) => center_crop(&resize_shorter(picture, side), crop),
@@ -89,7 +90,8 @@ fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepared {
     }
 }
 
-fn to_tensor(pictures: &[Prepared], device: &Device) -> Tensor<4> {
+/// Pictures of one size as `[pictures, 3, height, width]`.
+pub(crate) fn to_tensor(pictures: &[Prepared], device: &Device) -> Tensor<4> {
     let (width, height) = pictures[0].pixels.dimensions();
     let pixels: Vec<&[u8]> = pictures
         .iter()

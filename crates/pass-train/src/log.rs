@@ -2,7 +2,8 @@
 //!
 //! A line reads
 //! `{"step":"pretrain","epoch":0,"iteration":20,"seconds":3.5,"loss":5.1,"loss_p2p":0.9}`.
-//! Every line is flushed on its own, so a kill loses at most the line being written.
+//! Every line is flushed on its own, so a kill loses at most the line being written. A step that goes
+//! on from a checkpoint first takes out the lines behind it, so that a log tells each iteration once.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +14,11 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Error;
+use crate::{Error, atomic::write_bytes_atomically, health::MEMORY};
+
+/// Fields and values that depend on the machine and its load. All others follow from run file and
+/// pictures, also in a run that was interrupted.
+pub const MEASURED: [&str; 4] = ["seconds", "waiting", MEMORY[0], MEMORY[1]];
 
 /// Names of the fixed fields, which a value cannot carry.
 const FIXED_FIELDS: [&str; 4] = ["step", "epoch", "iteration", "seconds"];
@@ -55,6 +60,39 @@ impl LogWriter {
             path: path.to_owned(),
             file,
         })
+    }
+
+    /// [`LogWriter::open`] for a step that goes on, or begins anew, at `iteration`: what the log has
+    /// of its later iterations is taken out, since it will be written again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn open_at(path: &Path, step: &str, iteration: u64) -> Result<Self, Error> {
+        let writer = Self::open(path)?;
+        let bytes = fs::read(path).map_err(Error::io(path, "read the log"))?;
+        let kept: Vec<u8> = bytes
+            .split_inclusive(|&byte| byte == b'\n')
+            .filter(|line| !is_of(line, step, iteration))
+            .flatten()
+            .copied()
+            .collect();
+        if kept.len() == bytes.len() {
+            return Ok(writer);
+        }
+        write_bytes_atomically(path, &kept).map_err(Error::io(path, "write the log"))?;
+        Self::open(path)
+    }
+
+    /// Brings what was appended onto the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn sync(&self) -> Result<(), Error> {
+        self.file
+            .sync_data()
+            .map_err(Error::io(&self.path, "bring the log to the disk"))
     }
 
     /// Appends one record and flushes it.
@@ -111,6 +149,12 @@ pub fn read_log(path: &Path) -> Result<Vec<LogRecord>, Error> {
         }
     }
     Ok(in_order(records))
+}
+
+/// Whether a line is a record of `step` from `iteration` on.
+fn is_of(line: &[u8], step: &str, iteration: u64) -> bool {
+    let record = serde_json::from_slice::<LogRecord>(line);
+    record.is_ok_and(|record| record.step == step && record.iteration >= iteration)
 }
 
 fn open_whole_lines(path: &Path) -> io::Result<File> {
@@ -232,6 +276,28 @@ mod tests {
             .append(&record("cluster", 3, 1.0))
             .unwrap();
         assert_eq!(read_log(&path).unwrap(), [record("cluster", 3, 1.0)]);
+    }
+
+    #[test]
+    fn a_step_that_goes_on_takes_out_what_it_will_write_again() {
+        let records = [
+            record("pretrain", 1, 5.0),
+            record("pretrain", 2, 4.0),
+            record("finetune", 2, 1.0),
+            record("finetune", 3, 0.5),
+        ];
+        let (_root, path) = written(&records);
+        let before = fs::read_to_string(&path).unwrap();
+        LogWriter::open_at(&path, "finetune", 4).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), before);
+        LogWriter::open_at(&path, "pretrain", 2).unwrap();
+        assert_eq!(
+            read_log(&path).unwrap(),
+            [0, 2, 3].map(|i| records[i].clone())
+        );
+        let mut writer = LogWriter::open_at(&path, "finetune", 0).unwrap();
+        writer.append(&records[2]).unwrap();
+        assert_eq!(read_log(&path).unwrap(), [0, 2].map(|i| records[i].clone()));
     }
 
     #[test]

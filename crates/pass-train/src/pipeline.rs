@@ -126,6 +126,12 @@ fn once(
         context.say(&format!("{}: finished before, skipped", step.name()));
         return Ok(());
     }
+    if context.stop.is_asked() {
+        return Err(Error::Stopped {
+            step: step.name(),
+            done: "before it began".into(),
+        });
+    }
     run(context)
 }
 

@@ -100,8 +100,11 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
     methods.chain(controls.map(row(RowKind::Control))).collect()
 }
 
-/// What the log has besides the terms of the loss.
-const NO_LOSS: [&str; 2] = ["lr", "waiting"];
+/// Whether a value of the log is a term of the loss: the others are the rate, the waiting, and what
+/// has the name of its group before a slash.
+fn is_loss(name: &str) -> bool {
+    !["lr", "waiting"].contains(&name) && !name.contains('/')
+}
 
 /// One chart a step, one series a loss term.
 fn curves(log: &[LogRecord]) -> Vec<Curve> {
@@ -114,7 +117,7 @@ fn curves(log: &[LogRecord]) -> Vec<Curve> {
                 .next()?
                 .values
                 .keys()
-                .filter(|name| !NO_LOSS.contains(&name.as_str()))
+                .filter(|name| is_loss(name))
                 .collect();
             let series = names
                 .into_iter()

@@ -5,7 +5,7 @@
 //! run.toml              the resolved run file; another one is refused
 //! log.jsonl             one line per logged iteration
 //! done/STEP.json        a finished step
-//! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-EPOCH/ on the way
+//! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-ITERATION/ on the way
 //! cluster/              centroids.npy, assignments.json
 //! threshold.json        the curve and the chosen threshold
 //! labels/               pseudo labels at feature resolution, one file a split
@@ -273,9 +273,12 @@ fn remove_if_there(
     }
 }
 
-/// The settings that decide a result: all but the number of threads.
+/// The settings that decide a result: all but the number of threads and what watches the trainings.
 fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
     let mut table: toml::Table = toml::from_str(run_file)?;
+    for section in ["checkpoints", "health", "probe"] {
+        table.remove(section);
+    }
     if let Some(data) = table.get_mut("data").and_then(toml::Value::as_table_mut) {
         data.remove("workers");
     }
@@ -335,6 +338,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 1")).unwrap();
         RunDir::open(dir.path(), &run_file("[data]\nworkers = 2")).unwrap();
+    }
+
+    #[test]
+    fn other_checkpoints_and_another_watch_are_the_same_run() {
+        let dir = tempfile::tempdir().unwrap();
+        RunDir::open(dir.path(), &run_file("")).unwrap();
+        let other = "checkpoints.keep = 7\nhealth.every_iterations = 9\nprobe.every_epochs = 2";
+        RunDir::open(dir.path(), &run_file(other)).unwrap();
     }
 
     #[test]

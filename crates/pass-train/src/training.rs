@@ -1,50 +1,32 @@
-//! The loop that the three training steps share: epochs, batches, schedule, log, checkpoints.
+//! The loop that the three training steps share: epochs, batches, schedule, log, health, checkpoints.
 //!
-//! A step is a [`Trainee`]: it turns a batch into loss terms and one update. Everything random in
-//! it is keyed by (seed, epoch, picture), and a checkpoint holds all the rest, so that a step which
-//! goes on after a kill ends where the uninterrupted one does.
+//! A step is a [`Trainee`]: it turns pictures into a loss. Everything random in it is keyed by (seed,
+//! epoch, picture), and a checkpoint holds all the rest, so that a step which goes on after a kill at
+//! any moment ends where the uninterrupted one does, to the bit.
 
-use std::{path::Path, time::Instant};
-
-use burn::{module::Module, optim::ModuleOptimizer};
-use imagenet_s::{Loader, views::permutation};
-use pass_model::{
-    checkpoint::save_module,
-    optim::{CosineSchedule, LarsConfig, LarsExclusion, SgdConfig},
+use std::{
+    borrow::Cow,
+    path::Path,
+    time::{Duration, Instant},
 };
+
+use burn::{module::Module, optim::GradientsParams, tensor::Tensor};
+use imagenet_s::{Loader, views::permutation};
+use pass_model::{checkpoint::save_module, optim::CosineSchedule};
 use serde::Serialize;
 
 use crate::{
-    Context, Error, Progress, Step,
-    checkpoints::Checkpoints,
-    log::{LogRecord, LogWriter},
-    run_file::{Algorithm, OptimSection},
+    Context, Error, Step,
+    checkpoints::{Checkpoints, Standing},
+    gradients::{Accumulation, gradient_norm, update_and_weight_norm},
+    health::{Health, Verdict, Vitals},
+    training_log::{TrainingLog, Values},
+    training_plan::Plan,
+    training_state::{LoopState, Means},
 };
-
-/// Lines of the log that one step may leave behind; beyond it, a line is a mean of iterations.
-const LOG_LINES: usize = 2000;
 
 /// Pictures that wait for the network, in batches.
 const BATCHES_AHEAD: usize = 3;
-
-/// Share of the time that a training may wait for pictures before it says so.
-const MUCH_WAITING: f64 = 0.1;
-
-/// What a training step does with its epochs.
-pub(crate) struct Plan<'a> {
-    /// The step.
-    pub(crate) step: Step,
-    /// Pictures to learn from.
-    pub(crate) pictures: usize,
-    /// Passes over them.
-    pub(crate) epochs: usize,
-    /// Pictures per iteration.
-    pub(crate) batch: usize,
-    /// Optimiser and schedule.
-    pub(crate) optim: &'a OptimSection,
-    /// Epochs between checkpoints.
-    pub(crate) checkpoint_epochs: usize,
-}
 
 /// A picture's place in the training: what its random streams are keyed by.
 #[derive(Clone, Copy, Debug)]
@@ -69,13 +51,45 @@ pub(crate) struct Position {
 /// Named loss terms of an iteration; the first is the one that is minimised.
 pub(crate) type Terms = Vec<(&'static str, f64)>;
 
+/// The loss of some pictures.
+pub(crate) struct Loss {
+    /// What is minimised, `[1]`.
+    pub(crate) minimised: Tensor<1>,
+    /// It and its terms as numbers.
+    pub(crate) terms: Terms,
+}
+
 /// A network in training.
 pub(crate) trait Trainee {
     /// What the loader makes of a picture.
     type Item: Send + 'static;
+    /// The network.
+    type Net: Module;
 
-    /// One update.
-    fn step(&mut self, items: Vec<Self::Item>, at: Position) -> Terms;
+    /// What precedes the losses of a batch.
+    fn begin(&mut self, _at: Position) {}
+
+    /// The loss of a batch, or of an equal part of it. With `seen`, what this look is to tell.
+    fn loss(&mut self, items: &[Self::Item], seen: Option<&mut Vitals>) -> Loss;
+
+    /// Takes away the gradients that are not to be followed.
+    fn restrain(&self, _gradients: &mut GradientsParams, _at: Position) {}
+
+    /// Length of the queue, where the step has one.
+    fn queue_length(&self) -> Option<usize> {
+        None
+    }
+
+    /// The network as it stands.
+    fn net(&self) -> &Self::Net;
+
+    /// One step of the optimiser.
+    fn update(&mut self, lr: f64, gradients: GradientsParams);
+
+    /// What is to be logged after so many epochs; it must leave no trace in the training.
+    fn after_epoch(&self, _epochs: usize) -> Result<Terms, Error> {
+        Ok(Vec::new())
+    }
 
     /// Writes all that the next iterations depend on into the folder.
     fn save(&self, dir: &Path) -> Result<(), Error>;
@@ -84,83 +98,19 @@ pub(crate) trait Trainee {
     fn restore(&mut self, dir: &Path) -> Result<(), Error>;
 }
 
-/// The optimiser that a run file asks for.
-pub(crate) fn optimizer(section: &OptimSection) -> ModuleOptimizer {
-    let OptimSection {
-        weight_decay,
-        momentum,
-        ..
-    } = *section;
-    let lars = LarsConfig {
-        weight_decay,
-        momentum,
-        ..LarsConfig::default()
-    };
-    match section.algorithm {
-        Algorithm::Lars => lars.init(),
-        Algorithm::LarsExcludingNorms => LarsConfig {
-            exclude: LarsExclusion::BiasAndNorm,
-            ..lars
-        }
-        .init(),
-        Algorithm::Sgd => SgdConfig {
-            weight_decay,
-            momentum,
-        }
-        .init(),
-    }
-}
-
-/// Trains `trainee` on the training pictures, from its newest checkpoint on.
+/// Trains `trainee` on the training pictures, from its newest sound checkpoint on.
 pub(crate) fn train<T: Trainee>(
     context: &Context,
     plan: &Plan,
     trainee: &mut T,
     make: impl Fn(Place) -> Result<T::Item, Error> + Clone + Send + Sync + 'static,
 ) -> Result<(), Error> {
-    let iterations = iterations_per_epoch(plan)?;
-    let checkpoints = Checkpoints::new(context.run.step_dir(plan.step));
-    let first_epoch = match checkpoints.newest() {
-        Some((epoch, folder)) => {
-            trainee.restore(&folder)?;
-            epoch
-        }
-        None => 0,
-    };
-    let mut session = Session::open(context, plan, iterations, first_epoch)?;
-    for epoch in first_epoch..plan.epochs {
-        let order = permutation(plan.pictures, context.file.seed, epoch as u64);
-        let places = order[..iterations * plan.batch]
-            .iter()
-            .map(|&index| Place {
-                epoch: epoch as u64,
-                index,
-            })
-            .collect();
-        let make = make.clone();
-        let ahead = BATCHES_AHEAD * plan.batch;
-        let mut loader = Loader::new(
-            places,
-            context.file.data.workers,
-            ahead,
-            move |place: &Place| Ok(make(*place)),
-        );
-        for _ in 0..iterations {
-            let items = loader
-                .by_ref()
-                .take(plan.batch)
-                .map(|item| item?)
-                .collect::<Result<Vec<_>, Error>>()?;
-            let at = session.position(epoch);
-            let terms = trainee.step(items, at);
-            session.record(at, &terms, loader.stats().waited_seconds)?;
-        }
-        session.waited_before += loader.stats().waited_seconds;
-        if (epoch + 1) % plan.checkpoint_epochs == 0 && epoch + 1 < plan.epochs {
-            checkpoints.save(epoch + 1, |folder| trainee.save(folder))?;
-        }
+    let _heeding = context.stop.heed();
+    let mut training = Training::open(context, plan, trainee)?;
+    while training.epoch() < plan.epochs {
+        training.rest_of_epoch(make.clone())?;
     }
-    session.close();
+    training.log.close();
     Ok(())
 }
 
@@ -179,152 +129,244 @@ pub(crate) fn finish_training(
     summary: &impl Serialize,
 ) -> Result<(), Error> {
     context.run.finish(step, summary)?;
-    Checkpoints::new(context.run.step_dir(step)).forget_all()
+    Checkpoints::new(context.run.step_dir(step), &context.file.checkpoints).forget_all()
 }
 
-fn iterations_per_epoch(plan: &Plan) -> Result<usize, Error> {
-    let iterations = plan.pictures / plan.batch;
-    if iterations > 0 || plan.epochs == 0 {
-        return Ok(iterations);
-    }
-    Err(Error::TooFewPictures {
-        step: plan.step.name(),
-        pictures: plan.pictures,
-        what: "a batch of",
-        needed: plan.batch,
-        remedy: "add pictures or lower this step's `batch` in the run file",
-    })
-}
-
-/// Schedule, log and bar of one training step.
-struct Session {
-    step: Step,
+/// One training step under way.
+struct Training<'a, T: Trainee> {
+    context: &'a Context,
+    plan: &'a Plan<'a>,
+    trainee: &'a mut T,
+    /// Iterations of an epoch.
+    per_epoch: usize,
     schedule: CosineSchedule,
-    log: LogWriter,
-    progress: Progress,
-    batch: usize,
-    /// Iterations that one line of the log averages over.
-    stride: usize,
-    iteration: usize,
-    pending: Vec<Terms>,
-    started: Instant,
-    /// Seconds that the loaders of former epochs kept the training waiting.
-    waited_before: f64,
-    /// Seconds since the start, and of them waited for pictures, at the last line of the log.
-    last_line: [f64; 2],
+    checkpoints: Checkpoints,
+    state: LoopState,
+    health: Health,
+    log: TrainingLog,
+    last_checkpoint: Instant,
+    /// Seconds for which the loaders of former epochs kept the training waiting.
+    waited: f64,
 }
 
-impl Session {
-    fn open(
-        context: &Context,
-        plan: &Plan,
-        iterations: usize,
-        first_epoch: usize,
-    ) -> Result<Self, Error> {
-        let total = iterations * plan.epochs;
-        let done = iterations * first_epoch;
-        let step = plan.step;
+impl<'a, T: Trainee> Training<'a, T> {
+    fn open(context: &'a Context, plan: &'a Plan<'a>, trainee: &'a mut T) -> Result<Self, Error> {
+        let per_epoch = plan.iterations_per_epoch()?;
+        let folder = context.run.step_dir(plan.step);
+        let checkpoints = Checkpoints::new(folder, &context.file.checkpoints);
+        let state = match checkpoints.newest_sound(|line| context.warn(line))? {
+            Some(folder) => {
+                trainee.restore(&folder)?;
+                LoopState::restore(&folder)?
+            }
+            None => LoopState::default(),
+        };
+        context.say(&plan.batch_words());
+        let done_and_total = [state.iterations, per_epoch * plan.epochs];
         Ok(Self {
-            step,
-            schedule: CosineSchedule::new(plan.optim.base_lr, plan.optim.final_lr, total as u64)
-                .with_warmup(0.0, (plan.optim.warmup_epochs * iterations) as u64),
-            log: LogWriter::open(&context.run.file("log.jsonl"))?,
-            progress: Progress::resumed(
-                context.verbosity,
-                step.name(),
-                (done * plan.batch) as u64,
-                (total * plan.batch) as u64,
-                "pictures",
-            ),
-            batch: plan.batch,
-            stride: total.div_ceil(LOG_LINES).max(1),
-            iteration: done,
-            pending: Vec::new(),
-            started: Instant::now(),
-            waited_before: 0.0,
-            last_line: [0.0; 2],
+            context,
+            plan,
+            trainee,
+            per_epoch,
+            schedule: plan.schedule(per_epoch),
+            checkpoints,
+            health: Health::new(&context.file.health, state.health.clone()),
+            log: TrainingLog::open(context, plan, done_and_total)?,
+            state,
+            last_checkpoint: Instant::now(),
+            waited: 0.0,
         })
     }
 
-    fn position(&self, epoch: usize) -> Position {
+    /// Whole epochs that are finished.
+    fn epoch(&self) -> usize {
+        self.state
+            .iterations
+            .checked_div(self.per_epoch)
+            .unwrap_or(self.plan.epochs)
+    }
+
+    /// Iterations of this epoch that are finished.
+    fn within_epoch(&self) -> usize {
+        self.state.iterations - self.epoch() * self.per_epoch
+    }
+
+    fn position(&self) -> Position {
+        let iteration = self.state.iterations;
         Position {
-            epoch,
-            iteration: self.iteration,
-            lr: self.schedule.rate(self.iteration as u64),
+            epoch: self.epoch(),
+            iteration,
+            lr: self.schedule.rate(iteration as u64),
         }
     }
 
-    /// Counts an iteration; `waited` are the seconds for which this epoch's loader was waited for.
-    fn record(&mut self, at: Position, terms: &Terms, waited: f64) -> Result<(), Error> {
-        if let Some(&(term, value)) = terms.iter().find(|(_, value)| !value.is_finite()) {
-            let step = self.step.name();
-            return Err(Error::NotFinite {
-                step,
-                iteration: at.iteration,
-                term,
-                value,
-            });
+    /// The pictures of this epoch that are still to come, in order.
+    fn places(&self) -> Vec<Place> {
+        let batch = self.plan.batch;
+        let epoch = self.epoch() as u64;
+        let order = permutation(self.plan.pictures, self.context.file.seed, epoch);
+        let left = self.within_epoch() * batch..self.per_epoch * batch;
+        order[left]
+            .iter()
+            .map(|&index| Place { epoch, index })
+            .collect()
+    }
+
+    fn rest_of_epoch(
+        &mut self,
+        make: impl Fn(Place) -> Result<T::Item, Error> + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let batch = self.plan.batch;
+        let workers = self.context.file.data.workers;
+        let mut loader = Loader::new(
+            self.places(),
+            workers,
+            BATCHES_AHEAD * batch,
+            move |place: &Place| Ok(make(*place)),
+        );
+        for _ in self.within_epoch()..self.per_epoch {
+            let items = loader
+                .by_ref()
+                .take(batch)
+                .map(|item| item?)
+                .collect::<Result<Vec<_>, Error>>()?;
+            let at = self.position();
+            let (terms, seen) = self.iteration(&items, at)?;
+            let waited = self.waited + loader.stats().waited_seconds;
+            self.record(at, &terms, seen, waited)?;
         }
-        self.iteration += 1;
-        self.progress.advance(self.batch as u64);
-        self.pending.push(terms.clone());
-        if self.iteration.is_multiple_of(self.stride) {
-            let means = means(&std::mem::take(&mut self.pending));
-            let waiting = self.share_of_waiting(self.waited_before + waited);
-            self.progress.message(message(&means, waiting));
-            self.log.append(&LogRecord {
-                step: self.step.name().into(),
-                epoch: at.epoch as u64,
-                iteration: at.iteration as u64,
-                seconds: self.started.elapsed().as_secs_f64(),
-                values: means
-                    .into_iter()
-                    .chain([("lr", at.lr), ("waiting", waiting)])
-                    .map(|(name, value)| (name.to_string(), value))
-                    .collect(),
-            })?;
-        }
+        self.waited += loader.stats().waited_seconds;
         Ok(())
     }
 
-    /// The share of the time since the last line for which pictures were waited for.
-    fn share_of_waiting(&mut self, waited: f64) -> f64 {
-        let now = [self.started.elapsed().as_secs_f64(), waited];
-        let [seconds, waited] = [now[0] - self.last_line[0], now[1] - self.last_line[1]];
-        self.last_line = now;
-        waited / seconds.max(f64::MIN_POSITIVE)
+    /// Losses, gradients and update of one batch; its loss terms and what was seen.
+    fn iteration(&mut self, items: &[T::Item], at: Position) -> Result<(Values, Values), Error> {
+        let mut seen = self.health.looks_at(at.iteration).then(Vitals::default);
+        self.trainee.begin(at);
+        let mut terms = Means::default();
+        let mut gradients = Accumulation::new(self.plan.accumulate);
+        for (part, items) in items.chunks(items.len() / self.plan.accumulate).enumerate() {
+            // The first part stands for the batch.
+            let look = seen.as_mut().filter(|_| part == 0);
+            let loss = self.trainee.loss(items, look);
+            terms.add(&owned(loss.terms));
+            gradients.add(loss.minimised, self.trainee.net());
+        }
+        let terms = terms.take();
+        let verdict = self.health.judge_terms(&terms);
+        self.act(verdict, at)?;
+        let mut gradients = gradients.gradients();
+        self.trainee.restrain(&mut gradients, at);
+        match &mut seen {
+            Some(seen) => self.watched_update(gradients, seen, at)?,
+            None => self.trainee.update(at.lr, gradients),
+        }
+        let seen = seen.map(|seen| owned(seen.named())).unwrap_or_default();
+        Ok((terms, seen))
     }
 
-    fn close(self) {
-        self.progress.finish();
+    fn watched_update(
+        &mut self,
+        gradients: GradientsParams,
+        seen: &mut Vitals,
+        at: Position,
+    ) -> Result<(), Error> {
+        let before = self.trainee.net().clone();
+        seen.gradient_norm = gradient_norm(&before, &gradients);
+        self.trainee.update(at.lr, gradients);
+        [seen.update_norm, seen.weight_norm] = update_and_weight_norm(&before, self.trainee.net());
+        let verdict = self.health.judge(seen, at.lr);
+        self.act(verdict, at)
+    }
+
+    fn act(&self, verdict: Option<Verdict>, at: Position) -> Result<(), Error> {
+        let step = self.plan.step.name();
+        let iteration = at.iteration;
+        match verdict {
+            None => Ok(()),
+            Some(Verdict::Warn(fault)) => {
+                let line = format!("warning: {step}, iteration {iteration}: {fault}");
+                self.context.warn(&line);
+                Ok(())
+            }
+            Some(Verdict::Stop(fault)) => Err(Error::Unhealthy {
+                step,
+                iteration,
+                fault,
+            }),
+        }
+    }
+
+    /// Counts an iteration: log, checkpoint, and the request to stop.
+    fn record(
+        &mut self,
+        at: Position,
+        terms: &Values,
+        mut seen: Values,
+        waited: f64,
+    ) -> Result<(), Error> {
+        self.state.iterations += 1;
+        self.state.since_line.add(terms);
+        self.state.since_epoch.add(&terms[..1]);
+        self.log.advance(self.plan.batch);
+        let epoch_ends = self.within_epoch() == 0;
+        if epoch_ends {
+            seen.extend(owned(self.trainee.after_epoch(self.epoch())?));
+        }
+        if self.log.is_due(self.state.iterations) || !seen.is_empty() {
+            let means = self.state.since_line.take();
+            self.log.line(at, means, seen, waited)?;
+        }
+        let epoch_loss = epoch_ends.then(|| self.state.since_epoch.take()[0].1);
+        self.keep(epoch_loss)
+    }
+
+    /// Leaves a checkpoint if one is due, or if someone asked for a stop.
+    fn keep(&mut self, epoch_loss: Option<f64>) -> Result<(), Error> {
+        let asked = self.context.stop.is_asked();
+        let finished = self.state.iterations == self.per_epoch * self.plan.epochs;
+        if finished || !(asked || self.is_checkpoint_due()) {
+            return Ok(()); // a finished step leaves its weights, and the pipeline stops behind it
+        }
+        self.log.sync()?;
+        self.state.health = self.health.counters.clone();
+        let standing = Standing {
+            iterations: self.state.iterations,
+            epochs: self.epoch(),
+            epoch_loss,
+        };
+        let place = self.checkpoints.save(&standing, |folder| {
+            self.trainee.save(folder)?;
+            self.state.save(folder)
+        })?;
+        self.last_checkpoint = Instant::now();
+        if !asked {
+            return Ok(());
+        }
+        let (iterations, place) = (self.state.iterations, place.display());
+        Err(Error::Stopped {
+            step: self.plan.step.name(),
+            done: format!("after {iterations} iterations, with the checkpoint {place}"),
+        })
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        let section = &self.context.file.checkpoints;
+        let every =
+            |iterations: usize| iterations > 0 && self.state.iterations.is_multiple_of(iterations);
+        let interval = Duration::from_secs_f64(60.0 * section.minutes);
+        every(section.epochs * self.per_epoch)
+            || every(section.iterations)
+            || (!interval.is_zero() && self.last_checkpoint.elapsed() >= interval)
     }
 }
 
-/// Mean of each term over some iterations.
-fn means(iterations: &[Terms]) -> Terms {
-    let count = iterations.len() as f64;
-    let names = iterations[0].iter().map(|(name, _)| *name).enumerate();
-    names
-        .map(|(i, name)| {
-            (
-                name,
-                iterations.iter().map(|terms| terms[i].1).sum::<f64>() / count,
-            )
-        })
+fn owned(terms: Terms) -> Values {
+    terms
+        .into_iter()
+        .map(|(name, value)| (Cow::from(name), value))
         .collect()
 }
 
-/// The terms, and how much of the time the training waited if that is worth telling.
-fn message(terms: &Terms, waiting: f64) -> String {
-    let mut parts: Vec<String> = terms
-        .iter()
-        .map(|(name, value)| format!("{name} {value:.3}"))
-        .collect();
-    if waiting > MUCH_WAITING {
-        let percent = 100.0 * waiting;
-        parts.push(format!(
-            "{percent:.0} % waiting for pictures: raise data.workers"
-        ));
-    }
-    parts.join("  ")
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
-//! What a checkpoint holds: network with its buffers, optimiser state, queue.
+//! What a checkpoint holds: network with its buffers, optimiser state, queue, and where the loop
+//! stands. Everything random is keyed by (seed, epoch, picture), so the number of finished iterations
+//! is the position in the data, in the schedule and in every random stream.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
 
 use burn::{
     module::Module,
@@ -14,7 +16,73 @@ use pass_model::{
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use crate::Error;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, health::Counters};
+
+/// Where the loop stands after some iterations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LoopState {
+    /// Finished iterations.
+    pub(crate) iterations: usize,
+    /// Loss terms since the last line of the log.
+    pub(crate) since_line: Means,
+    /// Loss terms since the beginning of the epoch.
+    pub(crate) since_epoch: Means,
+    /// What the health watch remembers.
+    pub(crate) health: Counters,
+}
+
+const LOOP: &str = "loop.json";
+
+impl LoopState {
+    /// Writes it into a checkpoint's folder.
+    pub(crate) fn save(&self, dir: &Path) -> Result<(), Error> {
+        let path = dir.join(LOOP);
+        let text = serde_json::to_string(self).expect("plain data");
+        fs::write(&path, text + "\n").map_err(Error::io(&path, "write"))
+    }
+
+    /// Reads what [`Self::save`] wrote.
+    pub(crate) fn restore(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(LOOP);
+        let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+        serde_json::from_str(&text).map_err(|cause| damaged(&path, cause))
+    }
+}
+
+/// Means of named numbers over some iterations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Means {
+    count: u64,
+    /// Sums by name, in order; their bits, since JSON's decimals need not be read back to the bit.
+    sums: Vec<(Cow<'static, str>, u64)>,
+}
+
+impl Means {
+    /// Counts one iteration, or one part of it; all have the same names.
+    pub(crate) fn add(&mut self, terms: &[(Cow<'static, str>, f64)]) {
+        if self.sums.is_empty() {
+            let zeros = terms
+                .iter()
+                .map(|(name, _)| (name.clone(), 0.0f64.to_bits()));
+            self.sums = zeros.collect();
+        }
+        for ((_, sum), (_, value)) in self.sums.iter_mut().zip(terms) {
+            *sum = (f64::from_bits(*sum) + value).to_bits();
+        }
+        self.count += 1;
+    }
+
+    /// The means so far, after which all begins anew.
+    pub(crate) fn take(&mut self) -> Vec<(Cow<'static, str>, f64)> {
+        let Self { count, sums } = std::mem::take(self);
+        let mean = |sum: u64| f64::from_bits(sum) / count as f64;
+        sums.into_iter()
+            .map(|(name, sum)| (name, mean(sum)))
+            .collect()
+    }
+}
 
 /// Writes network, optimiser and queue into a checkpoint's folder.
 pub(crate) fn save_training<M: Module>(
@@ -102,5 +170,34 @@ fn damaged(path: &Path, cause: impl std::fmt::Display) -> Error {
     Error::Damaged {
         path: path.into(),
         cause: cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_loop_state_is_read_back_to_the_bit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut state = LoopState {
+            iterations: 7,
+            ..LoopState::default()
+        };
+        for third in [1.0 / 3.0, f64::MIN_POSITIVE / 3.0, f64::NAN] {
+            state.since_line.add(&[("total".into(), third)]);
+            state.save(dir.path()).unwrap();
+            assert_eq!(LoopState::restore(dir.path()).unwrap(), state);
+        }
+    }
+
+    #[test]
+    fn means_are_over_what_was_added_since_they_were_taken() {
+        let mut means = Means::default();
+        for value in [1.0, 4.0] {
+            means.add(&[("a".into(), value), ("b".into(), 2.0 * value)]);
+        }
+        assert_eq!(means.take(), [("a".into(), 2.5), ("b".into(), 5.0)]);
+        assert!(means.take().is_empty());
     }
 }

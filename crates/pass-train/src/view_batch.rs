@@ -86,3 +86,11 @@ pub(crate) fn grid_batch(views: &[Views], device: &Device) -> Tensor<3> {
         device,
     )
 }
+
+/// Share of the pictures whose first two crops do not overlap: all points of their grids lie
+/// outside.
+pub(crate) fn share_without_overlap(views: &[Views]) -> f64 {
+    let outside = |point: &[f32; 2]| point.iter().any(|x| x.abs() > 1.0);
+    let apart = |view: &&Views| view.grids[0].iter().all(outside);
+    views.iter().filter(apart).count() as f64 / views.len() as f64
+}

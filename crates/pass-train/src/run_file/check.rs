@@ -40,6 +40,7 @@ impl Check<'_> {
 pub(crate) fn check(file: &RunFile, path: &str) -> Result<(), Error> {
     let check = Check { path };
     check_data(&check, file)?;
+    check_watching(&check, file)?;
     check_network(&check, file)?;
     check_pretrain(&check, file)?;
     check_attention(&check, file)?;
@@ -88,7 +89,7 @@ fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
         step.batch,
         "must be at least 2",
     )?;
-    check.positive(step.checkpoint_epochs, "pretrain.checkpoint_epochs")?;
+    check_accumulation(check, step.batch, step.accumulate, "pretrain.accumulate")?;
     check_optim(
         check,
         &step.optim,
@@ -110,8 +111,9 @@ fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
     )?;
     check_queue(
         check,
-        &step.swapped,
-        step.batch,
+        step.batch_rule
+            .queue_length(step.swapped.queue_length, step.batch),
+        step.batch / step.accumulate,
         "pretrain.swapped.queue_length",
     )?;
     for &stage in &step.shallow {
@@ -155,7 +157,7 @@ fn check_attention(check: &Check, file: &RunFile) -> Result<(), Error> {
         "must be at least 2",
     )?;
     check.positive(step.epochs, "attention.epochs")?;
-    check.positive(step.checkpoint_epochs, "attention.checkpoint_epochs")?;
+    check_accumulation(check, step.batch, step.accumulate, "attention.accumulate")?;
     check_optim(
         check,
         &step.optim,
@@ -168,8 +170,9 @@ fn check_attention(check: &Check, file: &RunFile) -> Result<(), Error> {
     )?;
     check_queue(
         check,
-        &step.swapped,
-        step.batch,
+        step.batch_rule
+            .queue_length(step.swapped.queue_length, step.batch),
+        step.batch / step.accumulate,
         "attention.swapped.queue_length",
     )?;
     check_views(check, &step.views, "attention.views")
@@ -229,7 +232,7 @@ fn check_finetune(check: &Check, file: &RunFile) -> Result<(), Error> {
         step.batch,
         "must be at least 2",
     )?;
-    check.positive(step.checkpoint_epochs, "finetune.checkpoint_epochs")?;
+    check_accumulation(check, step.batch, step.accumulate, "finetune.accumulate")?;
     check_optim(
         check,
         &step.optim,
@@ -246,6 +249,37 @@ fn check_finetune(check: &Check, file: &RunFile) -> Result<(), Error> {
         "finetune.min_scale",
         step.min_scale,
         "needs 0 < min_scale <= max_scale <= 1",
+    )
+}
+
+fn check_accumulation(
+    check: &Check,
+    batch: usize,
+    accumulate: usize,
+    key: &'static str,
+) -> Result<(), Error> {
+    check.that(
+        accumulate > 0 && batch.is_multiple_of(accumulate) && batch / accumulate >= 2,
+        key,
+        accumulate,
+        "must divide the batch into equal parts of at least 2 pictures",
+    )
+}
+
+fn check_watching(check: &Check, file: &RunFile) -> Result<(), Error> {
+    check.positive(file.checkpoints.keep, "checkpoints.keep")?;
+    check.that(
+        (0.0..=1e6).contains(&file.checkpoints.minutes),
+        "checkpoints.minutes",
+        file.checkpoints.minutes,
+        "must lie in 0..=1000000",
+    )?;
+    check.positive(file.probe.neighbours, "probe.neighbours")?;
+    check.that(
+        file.probe.pictures >= 2,
+        "probe.pictures",
+        file.probe.pictures,
+        "must be at least 2",
     )
 }
 
@@ -283,13 +317,7 @@ fn check_swapped(
     )
 }
 
-fn check_queue(
-    check: &Check,
-    swapped: &SwappedSection,
-    batch: usize,
-    key: &'static str,
-) -> Result<(), Error> {
-    let length = swapped.queue_length;
+fn check_queue(check: &Check, length: usize, batch: usize, key: &'static str) -> Result<(), Error> {
     check.that(
         length == 0 || length >= batch,
         key,

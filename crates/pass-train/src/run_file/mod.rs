@@ -10,6 +10,7 @@ mod data;
 mod inference;
 mod layers;
 mod training;
+mod watching;
 
 use std::path::Path;
 
@@ -22,9 +23,10 @@ pub use inference::{
     ClusterSection, DistanceMatchingSection, PredictSection, ThresholdRule, ThresholdSection,
 };
 pub use training::{
-    Algorithm, AttentionSection, FinetuneSection, FrozenNorms, NetworkSection, OptimSection,
-    PretrainSection, SwappedSection,
+    Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,
+    OptimSection, PUBLISHED_BATCH, PretrainSection, SwappedSection,
 };
+pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 
 /// Everything that decides the result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +52,12 @@ pub struct RunFile {
     pub predict: PredictSection,
     /// The k-NN protocol.
     pub distance_matching: DistanceMatchingSection,
+    /// Checkpoints of the trainings.
+    pub checkpoints: CheckpointsSection,
+    /// What the trainings are watched for.
+    pub health: HealthSection,
+    /// The k-NN probe of step 1.
+    pub probe: ProbeSection,
 }
 
 impl RunFile {

@@ -73,6 +73,39 @@ impl Default for OptimSection {
     }
 }
 
+/// How settings that were published for a batch of [`PUBLISHED_BATCH`] meet another batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchRule {
+    /// They stay as they are given.
+    #[default]
+    Off,
+    /// Learning rates and queue length in proportion to the batch: so the queue reaches back over
+    /// as many iterations as the published one.
+    Linear,
+}
+
+/// Pictures in a batch of every published run.
+pub const PUBLISHED_BATCH: usize = 256;
+
+impl BatchRule {
+    /// What learning rates are multiplied with.
+    pub fn factor(self, batch: usize) -> f64 {
+        match self {
+            Self::Off => 1.0,
+            Self::Linear => batch as f64 / PUBLISHED_BATCH as f64,
+        }
+    }
+
+    /// The length of a queue for this batch.
+    pub fn queue_length(self, given: usize, batch: usize) -> usize {
+        match self {
+            Self::Off => given,
+            Self::Linear => given * batch / PUBLISHED_BATCH,
+        }
+    }
+}
+
 /// The swapped prediction of SwAV.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -109,6 +142,11 @@ pub struct PretrainSection {
     pub epochs: usize,
     /// Pictures per step.
     pub batch: usize,
+    /// How rates and queue meet another batch than the published one.
+    pub batch_rule: BatchRule,
+    /// Parts of a batch that go through the network one after the other before each update; batch
+    /// statistics and assignments are those of a part.
+    pub accumulate: usize,
     /// Optimiser and schedule.
     pub optim: OptimSection,
     /// Multi-crop views.
@@ -127,8 +165,6 @@ pub struct PretrainSection {
     pub p2p: bool,
     /// Weight of P2P, outside the average.
     pub p2p_weight: f64,
-    /// Epochs between checkpoints.
-    pub checkpoint_epochs: usize,
 }
 
 impl Default for PretrainSection {
@@ -136,6 +172,8 @@ impl Default for PretrainSection {
         Self {
             epochs: 200,
             batch: 256,
+            batch_rule: BatchRule::Off,
+            accumulate: 1,
             optim: OptimSection::default(),
             views: MultiCropConfig {
                 groups: vec![crops(2, 224, 0.14, 1.0), crops(6, 96, 0.05, 0.14)],
@@ -148,7 +186,6 @@ impl Default for PretrainSection {
             shallow_weights: vec![1.0],
             p2p: true,
             p2p_weight: 1.0,
-            checkpoint_epochs: 1,
         }
     }
 }
@@ -171,6 +208,11 @@ pub struct AttentionSection {
     pub epochs: usize,
     /// Pictures per step.
     pub batch: usize,
+    /// How rates and queue meet another batch than the published one.
+    pub batch_rule: BatchRule,
+    /// Parts of a batch that go through the network one after the other before each update; batch
+    /// statistics and assignments are those of a part.
+    pub accumulate: usize,
     /// Optimiser and schedule.
     pub optim: OptimSection,
     /// Views: two global crops.
@@ -181,8 +223,6 @@ pub struct AttentionSection {
     pub frozen_norms: FrozenNorms,
     /// Whether the prototypes learn too.
     pub train_prototypes: bool,
-    /// Epochs between checkpoints.
-    pub checkpoint_epochs: usize,
 }
 
 impl Default for AttentionSection {
@@ -190,6 +230,8 @@ impl Default for AttentionSection {
         Self {
             epochs: 20,
             batch: 256,
+            batch_rule: BatchRule::Off,
+            accumulate: 1,
             optim: OptimSection {
                 base_lr: 6.0,
                 ..Default::default()
@@ -205,7 +247,6 @@ impl Default for AttentionSection {
             },
             frozen_norms: FrozenNorms::Batch,
             train_prototypes: true,
-            checkpoint_epochs: 1,
         }
     }
 }
@@ -218,6 +259,11 @@ pub struct FinetuneSection {
     pub epochs: usize,
     /// Pictures per step.
     pub batch: usize,
+    /// How rates and queue meet another batch than the published one.
+    pub batch_rule: BatchRule,
+    /// Parts of a batch that go through the network one after the other before each update; batch
+    /// statistics and assignments are those of a part.
+    pub accumulate: usize,
     /// Optimiser and schedule.
     pub optim: OptimSection,
     /// Side of the crop, in pixels.
@@ -228,8 +274,6 @@ pub struct FinetuneSection {
     pub max_scale: f64,
     /// Labels are brought to 1/this of the crop before the loss.
     pub label_stride: usize,
-    /// Epochs between checkpoints.
-    pub checkpoint_epochs: usize,
 }
 
 impl Default for FinetuneSection {
@@ -237,12 +281,13 @@ impl Default for FinetuneSection {
         Self {
             epochs: 20,
             batch: 256,
+            batch_rule: BatchRule::Off,
+            accumulate: 1,
             optim: OptimSection::default(),
             crop: 224,
             min_scale: 0.08,
             max_scale: 1.0,
             label_stride: 2,
-            checkpoint_epochs: 1,
         }
     }
 }

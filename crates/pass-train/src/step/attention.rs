@@ -14,9 +14,11 @@ use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
+    health::{Assigning, Swapped, Vitals},
     run_file::{AttentionSection, FrozenNorms},
-    step::pretrain::{fresh_queue, pretrain_net, pretrained_net, swapped_config},
-    training::{Plan, Position, Terms, Trainee, finish_training, optimizer, save_weights, train},
+    step::pretrain::{fresh_queue, number, pretrain_net, pretrained_net, swapped_config},
+    training::{Loss, Position, Trainee, finish_training, save_weights, train},
+    training_plan::{Plan, optimizer},
     training_state::{restore_queue, restore_training, save_training},
     view_batch::{Views, crop_groups, make_views},
 };
@@ -48,8 +50,10 @@ pub fn tune_attention(context: &Context) -> Result<(), Error> {
         pictures: context.data.samples(Split::Train).len(),
         epochs: section.epochs,
         batch: section.batch,
+        batch_rule: section.batch_rule,
+        accumulate: section.accumulate,
+        queue: trainee.queue_length(),
         optim: &section.optim,
-        checkpoint_epochs: section.checkpoint_epochs,
     };
     train(context, &plan, &mut trainee, make)?;
     save_weights(context, &trainee.net, Step::TuneAttention)?;
@@ -105,43 +109,76 @@ impl Tuning {
         })
     }
 
-    fn loss(&mut self, views: &[Views]) -> Tensor<1> {
+    fn loss_of(&mut self, groups: Vec<Tensor<4>>, seen: Option<&mut Vitals>) -> Tensor<1> {
         let section = &self.section;
-        let groups = crop_groups(views, &section.views, &MULTI_CROP, &self.device);
         let mode = match section.frozen_norms {
             FrozenNorms::Batch => NormMode::Batch,
             FrozenNorms::Moving => NormMode::Moving,
         };
         let (embeddings, scores) = self.net.forward_train(groups, mode);
-        swapped_prediction(
+        let looked_at = seen.map(|seen| (seen, scores.clone(), embeddings.clone()));
+        let swapped = swapped_prediction(
             scores,
             embeddings,
             self.net.prototypes.weights(),
             self.queue.as_mut(),
             &swapped_config(&section.swapped),
             section.views.crops(),
-        )
-        .loss
+        );
+        if let Some((seen, scores, embeddings)) = looked_at {
+            let tensors = Swapped {
+                scores: &scores,
+                embeddings: &embeddings,
+                prototypes: &self.net.prototypes.weights(),
+                assignments: &swapped.assignments,
+                temperature: section.swapped.temperature,
+            };
+            seen.assigning = Some(Assigning::of(&tensors, number(&swapped.loss)));
+        }
+        swapped.loss
     }
 
-    fn queue_shape(&self) -> [usize; 2] {
-        [self.section.batch, self.feature_dim]
+    fn fresh_queue(&self) -> Option<Queue> {
+        let AttentionSection {
+            batch, accumulate, ..
+        } = self.section;
+        let given = self.section.swapped.queue_length;
+        let length = self.section.batch_rule.queue_length(given, batch);
+        let shape = [batch / accumulate, self.feature_dim];
+        fresh_queue(length, shape, &self.device)
     }
 }
 
 impl Trainee for Tuning {
     type Item = Views;
+    type Net = AttentionNet;
 
-    fn step(&mut self, views: Vec<Views>, at: Position) -> Terms {
+    fn begin(&mut self, at: Position) {
         if self.queue.is_none() && at.epoch >= self.section.swapped.queue_from_epoch {
-            self.queue = fresh_queue(&self.section.swapped, self.queue_shape(), &self.device);
+            self.queue = self.fresh_queue();
         }
         self.net.prototypes.normalize();
-        let loss = self.loss(&views);
-        let value = loss.clone().into_scalar::<f32>();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        self.net = self.optimizer.step(at.lr, self.net.clone(), gradients);
-        vec![("swapped", f64::from(value))]
+    }
+
+    fn loss(&mut self, views: &[Views], seen: Option<&mut Vitals>) -> Loss {
+        let groups = crop_groups(views, &self.section.views, &MULTI_CROP, &self.device);
+        let minimised = self.loss_of(groups, seen);
+        Loss {
+            terms: vec![("swapped", number(&minimised))],
+            minimised,
+        }
+    }
+
+    fn queue_length(&self) -> Option<usize> {
+        self.fresh_queue().map(|queue| queue.length())
+    }
+
+    fn net(&self) -> &AttentionNet {
+        &self.net
+    }
+
+    fn update(&mut self, lr: f64, gradients: GradientsParams) {
+        self.net = self.optimizer.step(lr, self.net.clone(), gradients);
     }
 
     fn save(&self, dir: &Path) -> Result<(), Error> {
@@ -150,8 +187,7 @@ impl Trainee for Tuning {
 
     fn restore(&mut self, dir: &Path) -> Result<(), Error> {
         restore_training(dir, &mut self.net, &mut self.optimizer)?;
-        let fresh = fresh_queue(&self.section.swapped, self.queue_shape(), &self.device);
-        self.queue = restore_queue(dir, fresh)?;
+        self.queue = restore_queue(dir, self.fresh_queue())?;
         Ok(())
     }
 }

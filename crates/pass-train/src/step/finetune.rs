@@ -23,11 +23,15 @@ use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
+    health::Vitals,
     run_file::FinetuneSection,
-    step::{labels::ensure_store, pretrain::pretrained_net, threshold::chosen_threshold},
-    training::{
-        Place, Plan, Position, Terms, Trainee, finish_training, optimizer, save_weights, train,
+    step::{
+        labels::ensure_store,
+        pretrain::{number, pretrained_net},
+        threshold::chosen_threshold,
     },
+    training::{Loss, Place, Trainee, finish_training, save_weights, train},
+    training_plan::{Plan, optimizer},
     training_state::{restore_training, save_training},
 };
 
@@ -55,8 +59,10 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
         pictures: context.data.samples(Split::Train).len(),
         epochs: section.epochs,
         batch: section.batch,
+        batch_rule: section.batch_rule,
+        accumulate: section.accumulate,
+        queue: trainee.queue_length(),
         optim: &section.optim,
-        checkpoint_epochs: section.checkpoint_epochs,
     };
     train(context, &plan, &mut trainee, move |place| crops.make(place))?;
     save_weights(context, &trainee.net, Step::Finetune)?;
@@ -161,7 +167,7 @@ impl Finetuning {
         })
     }
 
-    fn loss(&mut self, crops: &[LabelledCrop]) -> Tensor<1> {
+    fn loss_of(&mut self, crops: &[LabelledCrop]) -> Tensor<1> {
         let side = self.section.crop;
         let pixels: Vec<&[u8]> = crops.iter().map(|crop| crop.pixels.as_slice()).collect();
         let pictures = pictures_to_tensor(&pixels, side, side, &PLAIN, &self.device);
@@ -209,13 +215,22 @@ fn label_tensor(crops: &[LabelledCrop], stride: usize, device: &Device) -> Tenso
 
 impl Trainee for Finetuning {
     type Item = LabelledCrop;
+    type Net = SegmentationNet;
 
-    fn step(&mut self, crops: Vec<LabelledCrop>, at: Position) -> Terms {
-        let loss = self.loss(&crops);
-        let value = loss.clone().into_scalar::<f32>();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.net);
-        self.net = self.optimizer.step(at.lr, self.net.clone(), gradients);
-        vec![("cross_entropy", f64::from(value))]
+    fn loss(&mut self, crops: &[LabelledCrop], _seen: Option<&mut Vitals>) -> Loss {
+        let minimised = self.loss_of(crops);
+        Loss {
+            terms: vec![("cross_entropy", number(&minimised))],
+            minimised,
+        }
+    }
+
+    fn net(&self) -> &SegmentationNet {
+        &self.net
+    }
+
+    fn update(&mut self, lr: f64, gradients: GradientsParams) {
+        self.net = self.optimizer.step(lr, self.net.clone(), gradients);
     }
 
     fn save(&self, dir: &Path) -> Result<(), Error> {

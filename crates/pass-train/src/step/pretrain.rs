@@ -23,10 +23,13 @@ use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
+    health::{Assigning, Swapped, Vitals},
+    probe::Probe,
     run_file::{PretrainSection, RunFile, SwappedSection},
-    training::{Plan, Position, Terms, Trainee, finish_training, optimizer, save_weights, train},
+    training::{Loss, Position, Terms, Trainee, finish_training, save_weights, train},
+    training_plan::{Plan, optimizer},
     training_state::{restore_queue, restore_training, save_training},
-    view_batch::{Views, crop_groups, grid_batch, make_views},
+    view_batch::{Views, crop_groups, grid_batch, make_views, share_without_overlap},
 };
 
 /// What the step leaves in `done/pretrain.json`.
@@ -41,13 +44,35 @@ struct Summary {
 ///
 /// # Errors
 ///
-/// From the data, the disk, or [`Error::NotFinite`] if training diverges.
+/// From the data, the disk, [`Error::Unhealthy`] if training goes wrong, or [`Error::Stopped`].
 pub fn pretrain(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.begin(Step::Pretrain)?;
     let file = &context.file;
     let section = &file.pretrain;
     let mut trainee = Pretraining::new(file, context.device.clone().autodiff());
+    trainee.probe = Probe::new(context);
+    let pictures = train_on_views(context, &mut trainee)?;
+    save_weights(context, &trainee.net, Step::Pretrain)?;
+    let seconds = started.elapsed().as_secs_f64();
+    finish_training(
+        context,
+        Step::Pretrain,
+        &Summary {
+            epochs: section.epochs,
+            pictures,
+            seconds,
+        },
+    )
+}
+
+/// Trains on the views of the pictures of step 1, and says how many these are.
+pub(crate) fn train_on_views<T: Trainee<Item = Views>>(
+    context: &Context,
+    trainee: &mut T,
+) -> Result<usize, Error> {
+    let file = &context.file;
+    let section = &file.pretrain;
     let samples = training_samples(context)?;
     let pictures = samples.len();
     let make = make_views(
@@ -61,21 +86,13 @@ pub fn pretrain(context: &Context) -> Result<(), Error> {
         pictures,
         epochs: section.epochs,
         batch: section.batch,
+        batch_rule: section.batch_rule,
+        accumulate: section.accumulate,
+        queue: trainee.queue_length(),
         optim: &section.optim,
-        checkpoint_epochs: section.checkpoint_epochs,
     };
-    train(context, &plan, &mut trainee, make)?;
-    save_weights(context, &trainee.net, Step::Pretrain)?;
-    let seconds = started.elapsed().as_secs_f64();
-    finish_training(
-        context,
-        Step::Pretrain,
-        &Summary {
-            epochs: section.epochs,
-            pictures,
-            seconds,
-        },
-    )
+    train(context, &plan, trainee, make)?;
+    Ok(pictures)
 }
 
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.
@@ -120,18 +137,18 @@ pub(crate) fn swapped_config(section: &SwappedSection) -> SwappedPredictionConfi
     }
 }
 
-/// An empty queue as the run asks for it, if it does.
+/// An empty queue of `length` rows, if so many hold a batch.
 pub(crate) fn fresh_queue(
-    section: &SwappedSection,
+    length: usize,
     [batch, dim]: [usize; 2],
     device: &Device,
 ) -> Option<Queue> {
-    let wanted = section.queue_length >= batch;
-    wanted.then(|| Queue::new(section.queue_length, batch, dim, device))
+    let wanted = length >= batch;
+    wanted.then(|| Queue::new(length, batch, dim, device))
 }
 
 /// The names and values of the loss terms, the total first.
-fn named_terms(values: &LossValues) -> Terms {
+pub(crate) fn named_terms(values: &LossValues) -> Terms {
     const D2S: [&str; 4] = ["d2s_0", "d2s_1", "d2s_2", "d2s_3"];
     let mut terms = vec![("total", values.total), ("swapped", values.image)];
     terms.extend(
@@ -155,17 +172,20 @@ fn loss_weights(section: &PretrainSection) -> LossWeights {
     }
 }
 
-struct Pretraining {
-    net: PretrainNet,
+/// The network of step 1 in training.
+pub(crate) struct Pretraining {
+    pub(crate) net: PretrainNet,
     optimizer: ModuleOptimizer,
-    queue: Option<Queue>,
+    pub(crate) queue: Option<Queue>,
     section: PretrainSection,
     feature_dim: usize,
     device: Device,
+    /// What tells how good the embeddings are, for the log.
+    pub(crate) probe: Option<Probe>,
 }
 
 impl Pretraining {
-    fn new(file: &RunFile, device: Device) -> Self {
+    pub(crate) fn new(file: &RunFile, device: Device) -> Self {
         Self {
             net: pretrain_net(file, &device),
             optimizer: optimizer(&file.pretrain.optim),
@@ -173,15 +193,20 @@ impl Pretraining {
             section: file.pretrain.clone(),
             feature_dim: file.network.feature_dim,
             device,
+            probe: None,
         }
     }
 
-    /// The loss of a batch and its terms (section 5.1, steps 3 and 4, of the method's description).
-    fn loss(&mut self, views: &[Views]) -> LossTerms {
+    /// The loss of pictures as tensors (section 5.1, steps 3 and 4, of the method's description).
+    pub(crate) fn loss_of(
+        &mut self,
+        groups: Vec<Tensor<4>>,
+        grids: Option<Tensor<3>>,
+        seen: Option<&mut Vitals>,
+    ) -> LossTerms {
         let section = &self.section;
-        let groups = crop_groups(views, &section.views, &MULTI_CROP, &self.device);
-        let grids = section.p2p.then(|| grid_batch(views, &self.device));
         let output = self.net.forward(groups, grids, NormMode::Batch);
+        let looked_at = seen.map(|seen| (seen, output.scores.clone(), output.embeddings.clone()));
         let swapped = swapped_prediction(
             output.scores,
             output.embeddings,
@@ -190,6 +215,16 @@ impl Pretraining {
             &swapped_config(&section.swapped),
             section.views.crops(),
         );
+        if let Some((seen, scores, embeddings)) = looked_at {
+            let tensors = Swapped {
+                scores: &scores,
+                embeddings: &embeddings,
+                prototypes: &self.net.prototypes.weights(),
+                assignments: &swapped.assignments,
+                temperature: section.swapped.temperature,
+            };
+            seen.assigning = Some(Assigning::of(&tensors, number(&swapped.loss)));
+        }
         let shallow: Vec<(usize, Tensor<1>)> = output
             .shallow_scores
             .into_iter()
@@ -207,27 +242,67 @@ impl Pretraining {
         total_loss(swapped.loss, shallow, p2p, &loss_weights(section))
     }
 
-    fn queue_shape(&self) -> [usize; 2] {
-        [self.section.batch, self.feature_dim]
+    fn fresh_queue(&self) -> Option<Queue> {
+        let PretrainSection {
+            batch, accumulate, ..
+        } = self.section;
+        let given = self.section.swapped.queue_length;
+        let length = self.section.batch_rule.queue_length(given, batch);
+        let shape = [batch / accumulate, self.feature_dim];
+        fresh_queue(length, shape, &self.device)
     }
+}
+
+/// The value of a loss.
+pub(crate) fn number(loss: &Tensor<1>) -> f64 {
+    f64::from(loss.clone().into_scalar::<f32>())
 }
 
 impl Trainee for Pretraining {
     type Item = Views;
+    type Net = PretrainNet;
 
-    fn step(&mut self, views: Vec<Views>, at: Position) -> Terms {
+    fn begin(&mut self, at: Position) {
         if self.queue.is_none() && at.epoch >= self.section.swapped.queue_from_epoch {
-            self.queue = fresh_queue(&self.section.swapped, self.queue_shape(), &self.device);
+            self.queue = self.fresh_queue();
         }
         self.net.prototypes.normalize();
-        let terms = self.loss(&views);
-        let values = terms.values();
-        let mut gradients = GradientsParams::from_grads(terms.total.backward(), &self.net);
+    }
+
+    fn loss(&mut self, views: &[Views], mut seen: Option<&mut Vitals>) -> Loss {
+        let groups = crop_groups(views, &self.section.views, &MULTI_CROP, &self.device);
+        let grids = self.section.p2p.then(|| grid_batch(views, &self.device));
+        if let Some(seen) = seen.as_deref_mut() {
+            seen.no_overlap = self.section.p2p.then(|| share_without_overlap(views));
+        }
+        let terms = self.loss_of(groups, grids, seen);
+        Loss {
+            terms: named_terms(&terms.values()),
+            minimised: terms.total,
+        }
+    }
+
+    fn restrain(&self, gradients: &mut GradientsParams, at: Position) {
         if at.iteration < self.section.freeze_prototypes_iterations {
             gradients.remove::<2>(self.net.prototypes.weight.id);
         }
-        self.net = self.optimizer.step(at.lr, self.net.clone(), gradients);
-        named_terms(&values)
+    }
+
+    fn queue_length(&self) -> Option<usize> {
+        self.fresh_queue().map(|queue| queue.length())
+    }
+
+    fn net(&self) -> &PretrainNet {
+        &self.net
+    }
+
+    fn update(&mut self, lr: f64, gradients: GradientsParams) {
+        self.net = self.optimizer.step(lr, self.net.clone(), gradients);
+    }
+
+    fn after_epoch(&self, epochs: usize) -> Result<Terms, Error> {
+        let probe = self.probe.as_ref();
+        probe.map_or(Ok(Vec::new()), |probe| probe.after_epoch(&self.net, epochs))
     }
 
     fn save(&self, dir: &Path) -> Result<(), Error> {
@@ -236,8 +311,7 @@ impl Trainee for Pretraining {
 
     fn restore(&mut self, dir: &Path) -> Result<(), Error> {
         restore_training(dir, &mut self.net, &mut self.optimizer)?;
-        let fresh = fresh_queue(&self.section.swapped, self.queue_shape(), &self.device);
-        self.queue = restore_queue(dir, fresh)?;
+        self.queue = restore_queue(dir, self.fresh_queue())?;
         Ok(())
     }
 }

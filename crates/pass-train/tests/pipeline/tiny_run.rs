@@ -17,70 +17,8 @@ use pass_train::{
     step::evaluate::Metrics,
 };
 
-/// The smallest run in which every mechanism takes part: queue, frozen prototypes, P2P, D2S, two
-/// resolutions, and a checkpoint before the last epoch of each training step.
-pub(crate) const TINY: &str = r#"
-seed = 5
-
-[data.source.synthetic]
-classes = 3
-train = 24
-train_semi_per_class = 2
-validation = 9
-test = 2
-side_px = 40
-
-[network]
-hidden = 12
-feature_dim = 6
-prototypes = 10
-
-[network.backbone]
-block = "basic"
-depths = [1, 1, 1, 1]
-width = 4
-max_pool = false
-
-[pretrain]
-epochs = 3
-batch = 8
-freeze_prototypes_iterations = 4
-
-[pretrain.views]
-groups = [
-    { count = 2, size = 32, min_scale = 0.3, max_scale = 1.0 },
-    { count = 1, size = 16, min_scale = 0.1, max_scale = 0.3 },
-]
-
-[pretrain.swapped]
-queue_length = 16
-queue_from_epoch = 0
-
-[attention]
-epochs = 3
-batch = 8
-
-[attention.views]
-groups = [{ count = 2, size = 32, min_scale = 0.3, max_scale = 1.0 }]
-
-[attention.swapped]
-queue_length = 16
-
-[cluster]
-restarts = 2
-iterations = 5
-resize = 40
-crop = 32
-batch = 8
-
-[finetune]
-epochs = 3
-batch = 8
-crop = 32
-
-[predict]
-resize = 40
-"#;
+/// The run file of the smallest run in which every mechanism takes part.
+pub(crate) const TINY: &str = include_str!("tiny.toml");
 
 /// Names the run directory to a child process.
 pub(crate) const CHILD: &str = "PASS_TRAIN_TEST_RUN";

@@ -1,0 +1,183 @@
+//! How long does one published pre-training step take, and how much memory, beside PyTorch's?
+//!
+//! Not Criterion: a step takes seconds, and the highest memory is that of a process of its own. So
+//! one process measures one case, `benches/peers/pretrain_step.py` runs the cases in turns with
+//! PyTorch's, and `--phases` tells where the time goes.
+//!
+//! ```text
+//! cargo bench -p luss-benches --bench pretrain_step -- resnet18 2x224,6x96 4 --steps 3
+//! ```
+
+use std::{collections::BTreeMap, env, fs, time::Instant};
+
+use burn::{
+    optim::{GradientsParams, ModuleOptimizer},
+    tensor::{Device, Tensor},
+};
+use luss_benches::Noise;
+use pass_model::{
+    backbone::ResNetConfig,
+    loss::{
+        LossTerms, LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss, swapped_prediction,
+        total_loss,
+    },
+    norm::NormMode,
+    optim::LarsConfig,
+    pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
+};
+
+/// Low, so that the weights stay sound however many steps are timed.
+const RATE: f64 = 0.01;
+
+struct Case {
+    backbone: ResNetConfig,
+    /// Count and side of the crops of each resolution.
+    groups: Vec<[usize; 2]>,
+    batch: usize,
+    steps: usize,
+    phases: bool,
+}
+
+impl Case {
+    /// `BACKBONE COUNTxSIDE,… BATCH [--steps N] [--threads N] [--phases]`; `cargo bench` adds
+    /// `--bench`.
+    fn from_arguments() -> Self {
+        let arguments: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
+        let number = |flag: &str| {
+            let at = arguments.iter().position(|a| a == flag)?;
+            arguments.get(at + 1)?.parse().ok()
+        };
+        if let Some(threads) = number("--threads") {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build_global().expect("the first pool");
+        }
+        let at = |index: usize, or: &str| arguments.get(index).cloned().unwrap_or(or.into());
+        let group = |text: &str| {
+            let (count, side) = text.split_once('x').expect("COUNTxSIDE");
+            [count, side].map(|n| n.parse().expect("a number"))
+        };
+        Self {
+            backbone: match at(0, "resnet18").as_str() {
+                "resnet18" => ResNetConfig::resnet18(),
+                "resnet50" => ResNetConfig::resnet50(),
+                other => panic!("{other}: resnet18 or resnet50"),
+            },
+            groups: at(1, "2x224,6x96").split(',').map(group).collect(),
+            batch: at(2, "4").parse().expect("a number"),
+            steps: number("--steps").unwrap_or(3),
+            phases: arguments.iter().any(|a| a == "--phases"),
+        }
+    }
+}
+
+struct Training {
+    net: PretrainNet,
+    optimizer: ModuleOptimizer,
+    groups: Vec<Tensor<4>>,
+    grids: Tensor<3>,
+    crops: usize,
+    device: Device,
+    /// Seconds of forward pass, losses, backward pass and optimiser.
+    phases: [f64; 4],
+}
+
+impl Training {
+    fn new(case: &Case, device: Device) -> Self {
+        let mut noise = Noise::new(6);
+        let config = PretrainNetConfig {
+            backbone: case.backbone.clone(),
+            ..PretrainNetConfig::default()
+        };
+        let mut crops = |&[count, side]: &[usize; 2]| {
+            noise.tensor([count * case.batch, 3, side, side], [-2.0, 2.0], &device)
+        };
+        Self {
+            net: config.init(7, &device),
+            optimizer: LarsConfig::default().init(),
+            groups: case.groups.iter().map(&mut crops).collect(),
+            grids: Noise::new(8).tensor([2 * case.batch, 49, 2], [-1.0, 1.0], &device),
+            crops: case.groups.iter().map(|[count, _]| count).sum(),
+            device,
+            phases: [0.0; 4],
+        }
+    }
+
+    fn step(&mut self) -> f64 {
+        let mut clock = Instant::now();
+        let mut lap = |device: &Device| {
+            device.sync().expect("the device finishes");
+            let seconds = clock.elapsed().as_secs_f64();
+            clock = Instant::now();
+            seconds
+        };
+        self.net.prototypes.normalize();
+        let grids = Some(self.grids.clone());
+        let output = self
+            .net
+            .forward(self.groups.clone(), grids, NormMode::Batch);
+        let forward = lap(&self.device);
+        let losses = self.losses(output);
+        let value = losses.values().total;
+        let loss = lap(&self.device);
+        let gradients = GradientsParams::from_grads(losses.total.backward(), &self.net);
+        let backward = lap(&self.device);
+        self.net = self.optimizer.step(RATE, self.net.clone(), gradients);
+        self.phases = [forward, loss, backward, lap(&self.device)];
+        value
+    }
+
+    fn losses(&self, output: PretrainOutput) -> LossTerms {
+        let config = SwappedPredictionConfig::new();
+        let (scores, embeddings) = (output.scores, output.embeddings);
+        let prototypes = self.net.prototypes.weights();
+        let swapped = swapped_prediction(scores, embeddings, prototypes, None, &config, self.crops);
+        let shallow = output.shallow_scores.into_iter();
+        let d2s = shallow.map(|(stage, scores)| {
+            let loss = d2s_loss(&swapped.assignments, scores, config.temperature);
+            (stage, loss)
+        });
+        let weights = LossWeights {
+            image: 1.0,
+            d2s: BTreeMap::from([(3, 1.0)]),
+            p2p: 1.0,
+        };
+        let p2p = output.projected.zip(output.predicted);
+        let p2p = p2p.map(|(projected, predicted)| p2p_loss(projected, predicted));
+        total_loss(swapped.loss, d2s.collect(), p2p, &weights)
+    }
+}
+
+/// The highest resident memory of this process, in MiB.
+fn peak_mib() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map_or(f64::NAN, |kib| kib / 1024.0)
+}
+
+fn main() {
+    let case = Case::from_arguments();
+    let mut training = Training::new(&case, Device::default().autodiff());
+    let mut fastest = (f64::INFINITY, [0.0; 4]);
+    for step in 0..=case.steps {
+        let started = Instant::now();
+        let loss = training.step();
+        let seconds = started.elapsed().as_secs_f64();
+        assert!(loss.is_finite(), "the timed training diverged");
+        if step > 0 && seconds < fastest.0 {
+            fastest = (seconds, training.phases); // the first step warms up
+        }
+    }
+    let (seconds, [forward, loss, backward, optimizer]) = fastest;
+    if case.phases {
+        println!(
+            "forward {forward:.3} s, losses {loss:.3} s, backward {backward:.3} s, optimiser \
+             {optimizer:.3} s"
+        );
+    }
+    let weights = training.net.num_params();
+    println!(
+        r#"{{"seconds": {seconds}, "peak_mib": {}, "weights": {weights}}}"#,
+        peak_mib()
+    );
+}

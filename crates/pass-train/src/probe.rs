@@ -1,0 +1,201 @@
+//! The probe of step 1: do near embeddings belong to pictures of one class?
+//!
+//! The loss does not tell how good an embedding is. Where some pictures have labels, a k-NN vote
+//! among them does. The number goes into the log and nowhere else: no weight, no threshold and no
+//! choice of a checkpoint depends on it.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use imagenet_s::{Loader, OddPictures, Sample, Split, read_picture};
+use pass_model::{
+    norm::NormMode,
+    normalize::{global_average_pool, l2_normalize},
+    pretrain_net::PretrainNet,
+};
+
+use crate::{
+    Context, Error,
+    inference::{Prepared, Shape, prepare, to_tensor},
+    run_file::ProbeSection,
+    training::Terms,
+};
+
+/// Temperature of the vote, as in distance matching.
+const TEMPERATURE: f64 = 0.07;
+
+/// Labelled pictures that vote on each other's class.
+pub(crate) struct Probe {
+    samples: Arc<[Sample]>,
+    /// The class of each, by its folder.
+    classes: Vec<u32>,
+    section: ProbeSection,
+    shape: Shape,
+    odd: OddPictures,
+    workers: usize,
+    batch: usize,
+}
+
+impl Probe {
+    /// The probe that the run file asks for; none where it asks for none, or where fewer than two
+    /// classes have labelled pictures: those of train-semi, else training pictures in folders.
+    pub(crate) fn new(context: &Context) -> Option<Self> {
+        let file = &context.file;
+        let section = file.probe.clone();
+        if section.every_epochs == 0 {
+            return None;
+        }
+        let labelled = [Split::TrainSemi, Split::Train]
+            .into_iter()
+            .find_map(|split| {
+                let samples = labelled(context.data.samples(split), section.pictures)?;
+                Some((split, samples))
+            });
+        let Some((split, (samples, classes))) = labelled else {
+            context.say("probe: left out, fewer than two classes have labelled pictures");
+            return None;
+        };
+        let (count, name, every) = (samples.len(), split.name(), section.every_epochs);
+        context.say(&format!(
+            "probe: k-NN among {count} {name} pictures with labels every {every} epochs, for the \
+             log alone"
+        ));
+        Some(Self {
+            samples,
+            classes,
+            section,
+            shape: Shape::Center(file.cluster.resize as u32, file.cluster.crop as u32),
+            odd: file.data.odd_pictures,
+            workers: file.data.workers,
+            batch: file.cluster.batch,
+        })
+    }
+
+    /// The share of pictures that the others vote into their class, where a probe is due after so
+    /// many epochs; `net` stays as it is.
+    pub(crate) fn after_epoch(&self, net: &PretrainNet, epochs: usize) -> Result<Terms, Error> {
+        if !epochs.is_multiple_of(self.section.every_epochs) {
+            return Ok(Vec::new());
+        }
+        let embeddings = self.embeddings(net)?;
+        let cosines = embeddings.clone().matmul(embeddings.transpose());
+        let cosines: Vec<f32> = cosines.into_data().iter::<f32>().collect();
+        let accuracy = accuracy(&cosines, &self.classes, self.section.neighbours);
+        Ok(vec![
+            ("probe/knn", accuracy),
+            ("probe/chance", share_of_commonest(&self.classes)),
+        ])
+    }
+
+    /// Pooled features of stage 4, of unit length, `[pictures, channels]`.
+    fn embeddings(&self, net: &PretrainNet) -> Result<Tensor<2>, Error> {
+        // Without gradients, and a copy: moving statistics do not move.
+        let mut net = net.valid();
+        let device = net.prototypes.weights().device();
+        let (samples, odd, shape) = (self.samples.clone(), self.odd, self.shape);
+        let mut loader = Loader::new(
+            (0..samples.len()).collect(),
+            self.workers,
+            2 * self.batch,
+            move |&index: &usize| {
+                let picture = read_picture(&samples[index].picture, odd)?;
+                Ok(prepare(index, &picture, shape))
+            },
+        );
+        let mut rows = Vec::new();
+        loop {
+            let batch: Vec<Prepared> =
+                loader.by_ref().take(self.batch).collect::<Result<_, _>>()?;
+            if batch.is_empty() {
+                return Ok(l2_normalize(Tensor::cat(rows, 0), 1));
+            }
+            let stages = net
+                .backbone
+                .forward(to_tensor(&batch, &device), NormMode::Moving);
+            rows.push(global_average_pool(stages.into_last()));
+        }
+    }
+}
+
+/// At most `most` samples, spread evenly over the list, and their classes; nothing unless there are
+/// two classes.
+fn labelled(samples: &[Sample], most: usize) -> Option<(Arc<[Sample]>, Vec<u32>)> {
+    let count = samples.len().min(most);
+    let chosen: Arc<[Sample]> = (0..count)
+        .map(|i| samples[i * samples.len() / count].clone())
+        .collect();
+    let classes: Option<Vec<u32>> = chosen.iter().map(|sample| sample.folder).collect();
+    let classes = classes?;
+    let several = classes.iter().any(|class| *class != classes[0]);
+    several.then_some((chosen, classes))
+}
+
+/// The share of pictures whose class gets the largest vote of their `neighbours` nearest others;
+/// a vote weighs `exp(cosine / τ)`, and of equal classes the lowest wins.
+///
+/// # Shapes
+///
+/// - `cosines`: `[pictures, pictures]`
+fn accuracy(cosines: &[f32], classes: &[u32], neighbours: usize) -> f64 {
+    let count = classes.len();
+    let most = 1 + classes.iter().copied().max().unwrap_or(0) as usize;
+    let right = (0..count).filter(|&own| {
+        let row = &cosines[own * count..][..count];
+        let mut others: Vec<usize> = (0..count).filter(|&other| other != own).collect();
+        others.sort_by(|&a, &b| row[b].total_cmp(&row[a])); // stable: the first of equals
+        let mut votes = vec![0.0; most];
+        for &other in others.iter().take(neighbours) {
+            votes[classes[other] as usize] += (f64::from(row[other]) / TEMPERATURE).exp();
+        }
+        let winner = (0..most)
+            .rev()
+            .max_by(|&a, &b| votes[a].total_cmp(&votes[b]));
+        winner == Some(classes[own] as usize)
+    });
+    right.count() as f64 / count as f64
+}
+
+/// What always naming the commonest class would score.
+fn share_of_commonest(classes: &[u32]) -> f64 {
+    let count = |class: &u32| classes.iter().filter(|other| *other == class).count();
+    let most = classes.iter().map(count).max().unwrap_or(0);
+    most as f64 / classes.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points on the circle, at these tenths of a turn.
+    fn cosines(tenths: &[f64]) -> Vec<f32> {
+        let turn = std::f64::consts::TAU / 10.0;
+        let row = |a: &f64| {
+            tenths
+                .iter()
+                .map(|b| ((a - b) * turn).cos() as f32)
+                .collect()
+        };
+        tenths.iter().flat_map(|a| -> Vec<f32> { row(a) }).collect()
+    }
+
+    #[test]
+    fn the_nearest_other_picture_decides_and_never_the_picture_itself() {
+        // 0 and 0.2 are each other's nearest, and so are 5 and 5.1; 3 is nearest to 5.
+        let points = cosines(&[0.0, 0.2, 3.0, 5.0, 5.1]);
+        assert_eq!(accuracy(&points, &[0, 0, 1, 1, 1], 1), 1.0);
+        assert_eq!(accuracy(&points, &[0, 0, 0, 1, 1], 1), 0.8);
+        assert_eq!(accuracy(&points, &[0, 1, 2, 3, 4], 1), 0.0);
+    }
+
+    #[test]
+    fn nearer_neighbours_weigh_more() {
+        // Beside 0 lie one of its class and, much farther, two of the other.
+        let points = cosines(&[0.0, 0.1, 2.0, 2.1]);
+        assert_eq!(accuracy(&points, &[0, 0, 1, 1], 3), 1.0);
+    }
+
+    #[test]
+    fn chance_is_the_share_of_the_commonest_class() {
+        assert_eq!(share_of_commonest(&[2, 0, 2, 1]), 0.5);
+    }
+}

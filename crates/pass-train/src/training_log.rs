@@ -1,0 +1,127 @@
+//! What a training tells: lines of `log.jsonl`, and the bar.
+
+use std::{borrow::Cow, time::Instant};
+
+use crate::{
+    Context, Error, Progress, Step,
+    log::{LogRecord, LogWriter},
+    training::Position,
+    training_plan::Plan,
+};
+
+/// Lines of the log that one step may leave behind; beyond it, a line is a mean of iterations.
+const LOG_LINES: usize = 2000;
+
+/// Share of the time that a training may wait for pictures before it says so.
+const MUCH_WAITING: f64 = 0.1;
+
+/// Names and values.
+pub(crate) type Values = Vec<(Cow<'static, str>, f64)>;
+
+/// Log and bar of one training step.
+pub(crate) struct TrainingLog {
+    step: Step,
+    log: LogWriter,
+    progress: Progress,
+    /// Iterations that one line of the log averages over.
+    stride: usize,
+    started: Instant,
+    /// Seconds since the start, and of them waited for pictures, at the last line of the log.
+    last_line: [f64; 2],
+}
+
+impl TrainingLog {
+    /// For a step of `total` iterations, of which `done` are done.
+    pub(crate) fn open(
+        context: &Context,
+        plan: &Plan,
+        [done, total]: [usize; 2],
+    ) -> Result<Self, Error> {
+        let step = plan.step;
+        let path = context.run.file("log.jsonl");
+        Ok(Self {
+            step,
+            log: LogWriter::open_at(&path, step.name(), done as u64)?,
+            progress: Progress::resumed(
+                context.verbosity,
+                step.name(),
+                (done * plan.batch) as u64,
+                (total * plan.batch) as u64,
+                "pictures",
+            ),
+            stride: total.div_ceil(LOG_LINES).max(1),
+            started: Instant::now(),
+            last_line: [0.0; 2],
+        })
+    }
+
+    /// Moves the bar on.
+    pub(crate) fn advance(&mut self, pictures: usize) {
+        self.progress.advance(pictures as u64);
+    }
+
+    /// Whether a line is due after so many iterations.
+    pub(crate) fn is_due(&self, iterations: usize) -> bool {
+        iterations.is_multiple_of(self.stride)
+    }
+
+    /// Writes a line. `means` are the loss terms since the last one, `seen` what else is to be told,
+    /// `waited` the seconds waited for pictures so far.
+    pub(crate) fn line(
+        &mut self,
+        at: Position,
+        means: Values,
+        seen: Values,
+        waited: f64,
+    ) -> Result<(), Error> {
+        let waiting = self.share_of_waiting(waited);
+        self.progress.message(message(&means, waiting));
+        let measured = [("lr", at.lr), ("waiting", waiting)];
+        let measured = measured.map(|(name, value)| (Cow::from(name), value));
+        self.log.append(&LogRecord {
+            step: self.step.name().into(),
+            epoch: at.epoch as u64,
+            iteration: at.iteration as u64,
+            seconds: self.started.elapsed().as_secs_f64(),
+            values: means
+                .into_iter()
+                .chain(seen)
+                .chain(measured)
+                .map(|(name, value)| (name.into_owned(), value))
+                .collect(),
+        })
+    }
+
+    /// Brings the lines onto the disk.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.log.sync()
+    }
+
+    /// Ends the bar.
+    pub(crate) fn close(self) {
+        self.progress.finish();
+    }
+
+    /// The share of the time since the last line for which pictures were waited for.
+    fn share_of_waiting(&mut self, waited: f64) -> f64 {
+        let now = [self.started.elapsed().as_secs_f64(), waited];
+        let [seconds, waited] = [now[0] - self.last_line[0], now[1] - self.last_line[1]];
+        self.last_line = now;
+        waited / seconds.max(f64::MIN_POSITIVE)
+    }
+}
+
+/// The terms, and how much of the time the training waited if that is worth telling.
+fn message(terms: &Values, waiting: f64) -> String {
+    let mut parts: Vec<String> = terms
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.3}"))
+        .collect();
+    if waiting > MUCH_WAITING {
+        let percent = 100.0 * waiting;
+        parts.push(format!(
+            "{percent:.0} % waiting for pictures: raise data.workers"
+        ));
+    }
+    parts.join("  ")
+}

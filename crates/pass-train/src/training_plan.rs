@@ -1,0 +1,143 @@
+//! What a training step does with its epochs: batches, rates, optimiser.
+
+use burn::optim::ModuleOptimizer;
+use pass_model::optim::{CosineSchedule, LarsConfig, LarsExclusion, SgdConfig};
+
+use crate::{
+    Error, Step,
+    run_file::{Algorithm, BatchRule, OptimSection, PUBLISHED_BATCH},
+};
+
+/// What a training step does with its epochs.
+pub(crate) struct Plan<'a> {
+    /// The step.
+    pub(crate) step: Step,
+    /// Pictures to learn from.
+    pub(crate) pictures: usize,
+    /// Passes over them.
+    pub(crate) epochs: usize,
+    /// Pictures per iteration.
+    pub(crate) batch: usize,
+    /// How the rates meet this batch.
+    pub(crate) batch_rule: BatchRule,
+    /// Parts of a batch that go through the network one after the other.
+    pub(crate) accumulate: usize,
+    /// Length of the queue, where the step has one.
+    pub(crate) queue: Option<usize>,
+    /// Optimiser and schedule.
+    pub(crate) optim: &'a OptimSection,
+}
+
+impl Plan<'_> {
+    /// Whole batches in an epoch; a rest is left out.
+    pub(crate) fn iterations_per_epoch(&self) -> Result<usize, Error> {
+        let iterations = self.pictures / self.batch;
+        if iterations > 0 || self.epochs == 0 {
+            return Ok(iterations);
+        }
+        Err(Error::TooFewPictures {
+            step: self.step.name(),
+            pictures: self.pictures,
+            what: "a batch of",
+            needed: self.batch,
+            remedy: "add pictures or lower this step's `batch` in the run file",
+        })
+    }
+
+    /// The learning rate of each iteration.
+    pub(crate) fn schedule(&self, per_epoch: usize) -> CosineSchedule {
+        let [base, last] = self.rates();
+        let total = (per_epoch * self.epochs) as u64;
+        let warmup = (self.optim.warmup_epochs * per_epoch) as u64;
+        CosineSchedule::new(base, last, total).with_warmup(0.0, warmup)
+    }
+
+    /// Rates at the start and at the end of the cosine.
+    fn rates(&self) -> [f64; 2] {
+        let factor = self.batch_rule.factor(self.batch);
+        [self.optim.base_lr, self.optim.final_lr].map(|lr| lr * factor)
+    }
+
+    /// The settings that depend on the batch, as they are used.
+    pub(crate) fn batch_words(&self) -> String {
+        let Self {
+            batch, accumulate, ..
+        } = self;
+        let [base, last] = self.rates();
+        let mut words = format!("{}: batch {batch}", self.step.name());
+        if *accumulate > 1 {
+            words += &format!(" in {accumulate} parts of {}", batch / accumulate);
+        }
+        words += &format!(", learning rate {base} to {last}");
+        if let Some(queue) = self.queue {
+            words += &format!(", queue {queue}");
+        }
+        words
+            + &match self.batch_rule {
+                BatchRule::Off => " (as given)".to_owned(),
+                BatchRule::Linear => format!(" ({batch}/{PUBLISHED_BATCH} of what is given)"),
+            }
+    }
+}
+
+/// The optimiser that a run file asks for.
+pub(crate) fn optimizer(section: &OptimSection) -> ModuleOptimizer {
+    let OptimSection {
+        weight_decay,
+        momentum,
+        ..
+    } = *section;
+    let lars = LarsConfig {
+        weight_decay,
+        momentum,
+        ..LarsConfig::default()
+    };
+    match section.algorithm {
+        Algorithm::Lars => lars.init(),
+        Algorithm::LarsExcludingNorms => LarsConfig {
+            exclude: LarsExclusion::BiasAndNorm,
+            ..lars
+        }
+        .init(),
+        Algorithm::Sgd => SgdConfig {
+            weight_decay,
+            momentum,
+        }
+        .init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(batch: usize, batch_rule: BatchRule, accumulate: usize) -> (String, f64) {
+        let plan = Plan {
+            step: Step::Pretrain,
+            pictures: 1000,
+            epochs: 2,
+            batch,
+            batch_rule,
+            accumulate,
+            queue: Some(batch_rule.queue_length(2048, batch)),
+            optim: &OptimSection::default(),
+        };
+        (plan.batch_words(), plan.schedule(10).rate(0))
+    }
+
+    #[test]
+    fn by_default_rates_and_queue_are_the_published_ones() {
+        let expected = "pretrain: batch 256, learning rate 0.6 to 0.0006, queue 2048 (as given)";
+        assert_eq!(words(256, BatchRule::Off, 1), (expected.into(), 0.6));
+        assert_eq!(words(256, BatchRule::Linear, 1).1, 0.6);
+        assert_eq!(words(64, BatchRule::Off, 1).1, 0.6);
+    }
+
+    #[test]
+    fn by_the_linear_rule_they_are_in_proportion_to_the_batch() {
+        let (words, rate) = words(64, BatchRule::Linear, 4);
+        let expected = "pretrain: batch 64 in 4 parts of 16, learning rate 0.15 to 0.00015, \
+                        queue 512 (64/256 of what is given)";
+        assert_eq!((words.as_str(), rate), (expected, 0.15));
+    }
+}

@@ -1,0 +1,43 @@
+//! How a binary ends: signals, the last line, the exit code.
+
+use std::process::{ExitCode, exit};
+
+use anyhow::Context as _;
+use pass_train::{Error, StopRequest};
+
+/// Exit code of a training that stopped as asked and can go on: `EX_TEMPFAIL` of `sysexits.h`.
+pub const STOPPED: u8 = 75;
+
+/// Exit code when a signal ends a binary at once: that of a shell for Ctrl-C.
+const AT_ONCE: i32 = 130;
+
+/// Passes Ctrl-C, SIGTERM and SIGHUP on to the training under way; the second one, or the first
+/// where no training is under way, ends the process.
+pub(crate) fn listen(stop: &StopRequest) -> anyhow::Result<()> {
+    let stop = stop.clone();
+    let on_signal = move || {
+        if !stop.ask() {
+            exit(AT_ONCE);
+        }
+        eprintln!(
+            "stopping after this iteration, with a checkpoint; once more ends at once, without one"
+        );
+    };
+    ctrlc::set_handler(on_signal).context("the handler of Ctrl-C cannot be set")
+}
+
+/// Runs a binary's work and turns its end into an exit code: 0 when done, 75 when a training
+/// stopped as asked, 1 after any other error.
+pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
+    match work() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if matches!(error.downcast_ref(), Some(Error::Stopped { .. })) => {
+            eprintln!("{error}");
+            ExitCode::from(STOPPED)
+        }
+        Err(error) => {
+            eprintln!("Error: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Signals, as a person or a scheduler sends them to a training.
+#![cfg(unix)]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use luss_examples::STOPPED;
+
+/// A training of seconds an epoch that would go on for hours.
+const SETTINGS: [&str; 12] = [
+    "data.source.synthetic.train=24",
+    "data.source.synthetic.validation=3",
+    "data.source.synthetic.test=1",
+    "data.source.synthetic.side_px=32",
+    "network.backbone.width=4",
+    "network.hidden=8",
+    "network.prototypes=8",
+    "pretrain.epochs=100000",
+    "pretrain.batch=8",
+    "attention.batch=8",
+    "finetune.batch=8",
+    "checkpoints.epochs=0",
+];
+
+/// The program that `cargo test` has built next to this test.
+fn pretrain(run: &Path) -> Command {
+    let test = env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent);
+    let name = format!("examples/pretrain{}", env::consts::EXE_SUFFIX);
+    let mut command = Command::new(profile.expect("tests lie in PROFILE/deps").join(name));
+    command.arg("--run").arg(run);
+    for setting in SETTINGS {
+        command.args(["--set", setting]);
+    }
+    command
+}
+
+fn lines(log: &Path) -> usize {
+    fs::read_to_string(log).map_or(0, |log| log.lines().count())
+}
+
+/// Sends a signal once the training has gone on for an iteration; what it said, and its exit code.
+fn signalled(run: &Path, signal: &str) -> (String, Option<i32>) {
+    let log = run.join("log.jsonl");
+    let before = lines(&log);
+    let mut child: Child = pretrain(run).stderr(Stdio::piped()).spawn().unwrap();
+    while lines(&log) <= before && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (said, output.status.code())
+}
+
+#[track_caller]
+fn assert_says(said: &str, fragments: &[&str]) {
+    for fragment in fragments {
+        assert!(said.contains(fragment), "no {fragment:?} in: {said}");
+    }
+}
+
+#[test]
+fn a_signalled_training_leaves_a_checkpoint_and_an_exit_code_of_its_own_and_goes_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let run: PathBuf = folder.path().join("run");
+    let (said, code) = signalled(&run, "-TERM");
+    assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
+    let words = [
+        "stopped as asked",
+        "pretrain/checkpoint-",
+        "the same command goes on",
+    ];
+    assert_says(&said, &words);
+    let (said, code) = signalled(&run, "-INT");
+    assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
+    assert_says(&said, &["resumed at", "stopped as asked"]);
+}
