@@ -11,9 +11,11 @@
 mod arguments;
 mod device;
 mod outcome;
+mod ranks;
 mod table;
 
 pub use arguments::Arguments;
 pub use device::pick_device;
 pub use outcome::{STOPPED, outcome};
+pub use ranks::RankArguments;
 pub use table::metrics_table;

@@ -28,8 +28,8 @@ struct State {
     values: Vec<Option<Values>>,
     /// Ranks that have not picked up the result yet.
     leaving: usize,
-    /// A rank has panicked: the others cannot wait for it.
-    broken: bool,
+    /// A rank has come to its end, or has panicked: the others would wait for it in vain.
+    left: bool,
 }
 
 /// Values of any kind that is exchanged, and what is made of them.
@@ -52,7 +52,7 @@ impl ThreadRanks {
         let state = State {
             values: vec![None; size],
             leaving: 0,
-            broken: false,
+            left: false,
         };
         let meeting = Arc::new(Meeting {
             size,
@@ -70,7 +70,7 @@ impl ThreadRanks {
     ///
     /// # Panics
     ///
-    /// If one of them panics; the others then panic where they wait for it.
+    /// If one of them panics, or comes to its end while others wait for it; these then panic too.
     pub fn run<T: Send>(size: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) -> Vec<T> {
         let work = &work;
         std::thread::scope(|scope| {
@@ -123,26 +123,23 @@ impl Meeting {
     ) -> MutexGuard<'a, State> {
         let state = self
             .turn
-            .wait_while(state, |state| unready(state) && !state.broken)
+            .wait_while(state, |state| unready(state) && !state.left)
             .expect("no thread panics while it holds this");
-        let broken = state.broken && unready(&state);
-        if broken {
+        if unready(&state) {
             drop(state);
-            panic!("another rank has panicked");
+            panic!("another rank has come to its end");
         }
         state
     }
 }
 
-/// Tells the others when its thread panics.
+/// Tells the others when its thread ends.
 struct Watch(Arc<Meeting>);
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.lock().broken = true;
-            self.0.turn.notify_all();
-        }
+        self.0.lock().left = true;
+        self.0.turn.notify_all();
     }
 }
 

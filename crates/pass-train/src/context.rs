@@ -5,15 +5,18 @@ use std::{
     fs,
     io::{Write, stderr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, picture_size, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
+use pass_model::ranks::{Ranks, Solo};
 
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     check_data::{CheckSummary, check_data},
+    ranks::{first_then_others, is_first},
     run_file::{Source, ThresholdRule},
 };
 
@@ -34,6 +37,8 @@ pub struct Context {
     pub verbosity: Verbosity,
     /// Through this a binary asks trainings to stop.
     pub stop: StopRequest,
+    /// The processes that train together; this one alone by default.
+    pub ranks: Arc<dyn Ranks>,
 }
 
 impl Context {
@@ -49,9 +54,42 @@ impl Context {
     /// [`Error::TooFewPictures`], [`Error::Value`], and as [`RunDir::open`].
     pub fn open(
         root: &Path,
+        file: RunFile,
+        device: Device,
+        verbosity: Verbosity,
+    ) -> Result<Self, Error> {
+        Self::open_of_ranks(root, file, device, verbosity, Arc::new(Solo))
+    }
+
+    /// [`Context::open`] for one of several processes that train together. They share the folders of
+    /// run and pictures; rank 0 checks, writes and speaks for all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::open`]; where rank 0 failed, on the others [`Error::AnotherRank`].
+    pub fn open_of_ranks(
+        root: &Path,
+        file: RunFile,
+        device: Device,
+        verbosity: Verbosity,
+        ranks: Arc<dyn Ranks>,
+    ) -> Result<Self, Error> {
+        let verbosity = if is_first(&*ranks) {
+            verbosity
+        } else {
+            Verbosity::Quiet
+        };
+        first_then_others(&*ranks, || {
+            Self::open_here(root, file, device, verbosity, ranks.clone())
+        })
+    }
+
+    fn open_here(
+        root: &Path,
         mut file: RunFile,
         device: Device,
         verbosity: Verbosity,
+        ranks: Arc<dyn Ranks>,
     ) -> Result<Self, Error> {
         file.check("with the command line")?;
         let data = open_data(root, &file.data.source)?;
@@ -74,6 +112,7 @@ impl Context {
             device,
             verbosity,
             stop: StopRequest::default(),
+            ranks,
         };
         context.say_what_is_left_out();
         Ok(context)
@@ -95,7 +134,11 @@ impl Context {
     /// # Errors
     ///
     /// As [`RunDir::open`].
-    pub(crate) fn sibling(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
+    pub(crate) fn sibling(&self, root: &Path, file: RunFile) -> Result<Self, Error> {
+        first_then_others(&*self.ranks, || self.sibling_here(root, file))
+    }
+
+    fn sibling_here(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
         file.threshold.rule = self.file.threshold.rule;
         let run = RunDir::open(root, &file)?;
         let checked: CheckSummary = self.run.summary(Step::CheckData)?;
@@ -108,6 +151,7 @@ impl Context {
             device: self.device.clone(),
             verbosity: self.verbosity,
             stop: self.stop.clone(),
+            ranks: self.ranks.clone(),
         })
     }
 
@@ -150,6 +194,11 @@ impl Context {
     pub(crate) fn warn(&self, line: &str) {
         // A closed standard error must not end hours of training.
         let _ = writeln!(stderr(), "{line}");
+    }
+
+    /// Whether this process speaks for all that train together.
+    pub fn speaks(&self) -> bool {
+        is_first(&*self.ranks)
     }
 
     /// A line on the terminal, unless quiet.

@@ -31,6 +31,7 @@ pub mod log;
 pub mod pipeline;
 mod probe;
 mod progress;
+mod ranks;
 pub mod report;
 mod report_data;
 mod run_dir;

@@ -5,6 +5,7 @@ use std::{borrow::Cow, time::Instant};
 use crate::{
     Context, Error, Progress, Step,
     log::{LogRecord, LogWriter},
+    ranks::is_first,
     training::Position,
     training_plan::Plan,
 };
@@ -21,7 +22,8 @@ pub(crate) type Values = Vec<(Cow<'static, str>, f64)>;
 /// Log and bar of one training step.
 pub(crate) struct TrainingLog {
     step: Step,
-    log: LogWriter,
+    /// On rank 0.
+    log: Option<LogWriter>,
     progress: Progress,
     /// Iterations that one line of the log averages over.
     stride: usize,
@@ -41,7 +43,9 @@ impl TrainingLog {
         let path = context.run.file("log.jsonl");
         Ok(Self {
             step,
-            log: LogWriter::open_at(&path, step.name(), done as u64)?,
+            log: is_first(&*context.ranks)
+                .then(|| LogWriter::open_at(&path, step.name(), done as u64))
+                .transpose()?,
             progress: Progress::resumed(
                 context.verbosity,
                 step.name(),
@@ -78,7 +82,10 @@ impl TrainingLog {
         self.progress.message(message(&means, waiting));
         let measured = [("lr", at.lr), ("waiting", waiting)];
         let measured = measured.map(|(name, value)| (Cow::from(name), value));
-        self.log.append(&LogRecord {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        log.append(&LogRecord {
             step: self.step.name().into(),
             epoch: at.epoch as u64,
             iteration: at.iteration as u64,
@@ -94,7 +101,7 @@ impl TrainingLog {
 
     /// Brings the lines onto the disk.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.log.sync()
+        self.log.as_ref().map_or(Ok(()), LogWriter::sync)
     }
 
     /// Ends the bar.

@@ -73,6 +73,19 @@ fn when_a_rank_fails_the_others_do_not_wait_for_it() {
 }
 
 #[test]
+fn when_a_rank_ends_early_the_others_do_not_wait_for_it() {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        ThreadRanks::run(2, |ranks| {
+            ranks.wait();
+            if ranks.rank() == 1 {
+                ranks.wait();
+            }
+        })
+    }));
+    assert!(outcome.is_err());
+}
+
+#[test]
 fn a_tensor_without_autodiff_is_summed_as_it_is() {
     let sums = ThreadRanks::run(2, |ranks| {
         let own = Tensor::<1>::from_floats([1.5], &Device::flex());

@@ -12,11 +12,12 @@ use pass_model::{
     checkpoint::load_module,
     loss::{
         LossTerms, LossValues, LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss,
-        swapped_prediction, total_loss,
+        swapped_prediction_of_ranks, total_loss,
     },
     norm::NormMode,
     pretrain_net::{PretrainNet, PretrainNetConfig},
     queue::Queue,
+    ranks::{Ranks, Solo},
     sinkhorn::SinkhornConfig,
 };
 use serde::Serialize;
@@ -25,8 +26,9 @@ use crate::{
     Context, Error, Step,
     health::{Assigning, Swapped, Vitals},
     probe::Probe,
+    ranks::done_by_first,
     run_file::{PretrainSection, RunFile, SwappedSection},
-    training::{Loss, Position, Terms, Trainee, finish_training, save_weights, train},
+    training::{Loss, Position, Terms, Trainee, leave, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_queue, restore_training, save_training},
     view_batch::{Views, crop_groups, grid_batch, make_views, share_without_overlap},
@@ -47,16 +49,19 @@ struct Summary {
 /// From the data, the disk, [`Error::Unhealthy`] if training goes wrong, or [`Error::Stopped`].
 pub fn pretrain(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
-    context.run.begin(Step::Pretrain)?;
+    done_by_first(&*context.ranks, || context.run.begin(Step::Pretrain))?;
     let file = &context.file;
     let section = &file.pretrain;
-    let mut trainee = Pretraining::new(file, context.device.clone().autodiff());
-    trainee.probe = Probe::new(context);
+    let mut trainee = Pretraining {
+        probe: Probe::new(context),
+        ranks: context.ranks.clone(),
+        ..Pretraining::new(file, context.device.clone().autodiff())
+    };
     let pictures = train_on_views(context, &mut trainee)?;
-    save_weights(context, &trainee.net, Step::Pretrain)?;
     let seconds = started.elapsed().as_secs_f64();
-    finish_training(
+    leave(
         context,
+        &trainee.net,
         Step::Pretrain,
         &Summary {
             epochs: section.epochs,
@@ -147,6 +152,17 @@ pub(crate) fn fresh_queue(
     wanted.then(|| Queue::new(length, batch, dim, device))
 }
 
+/// This rank's part of a queue of all ranks.
+pub(crate) fn share_of_queue(whole: Option<Queue>, ranks: &dyn Ranks) -> Option<Queue> {
+    whole.map(|queue| queue.share_of(ranks))
+}
+
+/// The queue of all ranks, which is what a checkpoint holds: any number of ranks can go on from it.
+/// Collective.
+pub(crate) fn whole_queue(own: Option<&Queue>, ranks: &dyn Ranks) -> Option<Queue> {
+    own.map(|queue| queue.of_ranks(ranks))
+}
+
 /// The names and values of the loss terms, the total first.
 pub(crate) fn named_terms(values: &LossValues) -> Terms {
     const D2S: [&str; 4] = ["d2s_0", "d2s_1", "d2s_2", "d2s_3"];
@@ -182,6 +198,8 @@ pub(crate) struct Pretraining {
     device: Device,
     /// What tells how good the embeddings are, for the log.
     pub(crate) probe: Option<Probe>,
+    /// The processes that train together.
+    pub(crate) ranks: Arc<dyn Ranks>,
 }
 
 impl Pretraining {
@@ -194,6 +212,7 @@ impl Pretraining {
             feature_dim: file.network.feature_dim,
             device,
             probe: None,
+            ranks: Arc::new(Solo),
         }
     }
 
@@ -205,15 +224,17 @@ impl Pretraining {
         seen: Option<&mut Vitals>,
     ) -> LossTerms {
         let section = &self.section;
-        let output = self.net.forward(groups, grids, NormMode::Batch);
+        let ranks = &*self.ranks;
+        let output = self.net.forward(groups, grids, NormMode::Ranks(ranks));
         let looked_at = seen.map(|seen| (seen, output.scores.clone(), output.embeddings.clone()));
-        let swapped = swapped_prediction(
+        let swapped = swapped_prediction_of_ranks(
             output.scores,
             output.embeddings,
             self.net.prototypes.weights(),
             self.queue.as_mut(),
             &swapped_config(&section.swapped),
             section.views.crops(),
+            ranks,
         );
         if let Some((seen, scores, embeddings)) = looked_at {
             let tensors = Swapped {
@@ -242,6 +263,7 @@ impl Pretraining {
         total_loss(swapped.loss, shallow, p2p, &loss_weights(section))
     }
 
+    /// The empty queue of all ranks.
     fn fresh_queue(&self) -> Option<Queue> {
         let PretrainSection {
             batch, accumulate, ..
@@ -264,7 +286,7 @@ impl Trainee for Pretraining {
 
     fn begin(&mut self, at: Position) {
         if self.queue.is_none() && at.epoch >= self.section.swapped.queue_from_epoch {
-            self.queue = self.fresh_queue();
+            self.queue = share_of_queue(self.fresh_queue(), &*self.ranks);
         }
         self.net.prototypes.normalize();
     }
@@ -306,12 +328,18 @@ impl Trainee for Pretraining {
     }
 
     fn save(&self, dir: &Path) -> Result<(), Error> {
-        save_training(dir, &self.net, &self.optimizer, self.queue.as_ref())
+        let queue = whole_queue(self.queue.as_ref(), &*self.ranks);
+        save_training(dir, &self.net, &self.optimizer, queue.as_ref())
+    }
+
+    fn contribute(&self) {
+        whole_queue(self.queue.as_ref(), &*self.ranks);
     }
 
     fn restore(&mut self, dir: &Path) -> Result<(), Error> {
         restore_training(dir, &mut self.net, &mut self.optimizer)?;
-        self.queue = restore_queue(dir, self.fresh_queue())?;
+        let whole = restore_queue(dir, self.fresh_queue())?;
+        self.queue = share_of_queue(whole, &*self.ranks);
         Ok(())
     }
 }
