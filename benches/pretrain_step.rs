@@ -11,6 +11,7 @@
 use std::{collections::BTreeMap, env, fs, time::Instant};
 
 use burn::{
+    module::Module,
     optim::{GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };

@@ -118,7 +118,9 @@ def peer(backbone, groups, batch, steps, threads):
         started = time.perf_counter()
         step()
         times.append(time.perf_counter() - started)
-    weights = sum(p.numel() for p in parameters)
+    # As ours counts: moving statistics too.
+    moving = [b for m in (trunk, heads) for b in m.buffers() if b.is_floating_point()]
+    weights = sum(p.numel() for p in [*parameters, *moving])
     report(times, weights)
 
 

@@ -1,8 +1,7 @@
 //! How a binary ends: signals, the last line, the exit code.
 
-use std::process::{ExitCode, exit};
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use pass_train::{Error, StopRequest};
 
 use crate::ranks::{abort, finish, signature};
@@ -11,21 +10,39 @@ use crate::ranks::{abort, finish, signature};
 pub const STOPPED: u8 = 75;
 
 /// Exit code when a signal ends a binary at once: that of a shell for Ctrl-C.
+#[cfg(unix)]
 const AT_ONCE: i32 = 130;
 
 /// Passes Ctrl-C, SIGTERM and SIGHUP on to the training under way; the second one, or the first
 /// where no training is under way, ends the process.
+#[cfg(unix)]
 pub(crate) fn listen(stop: &StopRequest) -> anyhow::Result<()> {
-    let stop = stop.clone();
-    let on_signal = move || {
-        if !stop.ask() {
-            exit(AT_ONCE);
-        }
-        eprintln!(
-            "stopping after this iteration, with a checkpoint; once more ends at once, without one"
-        );
+    use anyhow::Context as _;
+    use signal_hook::{
+        consts::{SIGHUP, SIGINT, SIGTERM},
+        iterator::Signals,
     };
-    ctrlc::set_handler(on_signal).context("the handler of Ctrl-C cannot be set")
+
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])
+        .context("the handlers of Ctrl-C and SIGTERM cannot be set")?;
+    let stop = stop.clone();
+    std::thread::spawn(move || {
+        for _signal in signals.forever() {
+            if !stop.ask() {
+                std::process::exit(AT_ONCE);
+            }
+            eprintln!(
+                "stopping after this iteration, with a checkpoint; once more ends at once, without"
+            );
+        }
+    });
+    Ok(())
+}
+
+/// Elsewhere Ctrl-C ends a process at once: what the last checkpoint has is kept.
+#[cfg(not(unix))]
+pub(crate) fn listen(_stop: &StopRequest) -> anyhow::Result<()> {
+    Ok(())
 }
 
 /// Runs a binary's work and turns its end into an exit code: 0 when done, 75 when a training

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::{module::Module, tensor::Tensor};
 use imagenet_s::{Loader, OddPictures, Sample, Split, read_picture};
 use pass_model::{
     norm::NormMode,
@@ -64,7 +64,7 @@ impl Probe {
             samples,
             classes,
             section,
-            shape: Shape::Center(file.cluster.resize as u32, file.cluster.crop as u32),
+            shape: Shape::Center(file.cluster.resize, file.cluster.crop),
             odd: file.data.odd_pictures,
             workers: file.data.workers,
             batch: file.cluster.batch,

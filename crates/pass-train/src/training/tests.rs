@@ -75,11 +75,11 @@ fn assert_same_state(a: &[(String, Vec<u8>)], b: &[(String, Vec<u8>)]) {
     let names = |files: &[(String, Vec<u8>)]| -> Vec<String> {
         files.iter().map(|(name, _)| name.clone()).collect()
     };
-    assert_eq!(
-        names(a),
-        ["net.safetensors", "optimizer.bpk", "queue.safetensors"]
-    );
-    assert_eq!(names(a), names(b));
+    let all = names(a);
+    assert_eq!(all, names(b));
+    assert!(all.len() > 20, "no momentum among {all:?}");
+    assert_eq!(all[0], "net.safetensors");
+    assert_eq!(all[all.len() - 1], "queue.safetensors");
     for ((name, a), (_, b)) in a.iter().zip(b) {
         assert!(a == b, "other bytes in {name}");
     }
@@ -172,6 +172,30 @@ fn a_probe_changes_nothing_but_the_log() {
         record
     });
     assert_eq!(plain.1, without_probe.collect::<Vec<_>>());
+}
+
+/// The highest of the means of ten looks against the first of them: what stays flat may jitter.
+#[test]
+#[cfg(target_os = "linux")] // /proc tells
+#[ignore = "a minute; its figure is in docs/RESULTS.md"]
+fn a_thousand_iterations_leave_the_memory_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = ["pretrain.epochs=400", "health.every_iterations=10"];
+    let context = open(root.path(), &settings);
+    train_on_views(&context, &mut pretraining(&context)).unwrap();
+    let log = read_log(&root.path().join("log.jsonl")).unwrap();
+    let memory: Vec<f64> = log
+        .iter()
+        .filter_map(|record| record.values.get("health/memory_mib").copied())
+        .collect();
+    let means: Vec<f64> = memory
+        .chunks_exact(10)
+        .map(|looks| looks.iter().sum::<f64>() / 10.0)
+        .collect();
+    println!("{} iterations, MiB: {means:.1?}", log.len());
+    assert_eq!(means.len(), 12);
+    let highest = means[2..].iter().copied().fold(0.0, f64::max);
+    assert!(highest - means[1] < 4.0, "{means:?}");
 }
 
 /// The same part twice: batch statistics and assignments of both are equal, and so is the mean of
