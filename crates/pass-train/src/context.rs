@@ -77,7 +77,7 @@ impl Context {
         let verbosity = if is_first(&*ranks) {
             verbosity
         } else {
-            Verbosity::Quiet
+            Verbosity::Silent
         };
         first_then_others(&*ranks, || {
             Self::open_here(root, file, device, verbosity, ranks.clone())
@@ -203,7 +203,7 @@ impl Context {
 
     /// A line on the terminal, unless quiet.
     pub fn say(&self, line: &str) {
-        if self.verbosity != Verbosity::Quiet {
+        if self.verbosity == Verbosity::Auto {
             eprintln!("{line}");
         }
     }
