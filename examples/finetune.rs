@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, outcome};
+use luss_examples::{Arguments, RankArguments, outcome};
 use pass_train::step::finetune::finetune;
 
 /// Step 3, the weights of step 1 and a 1x1 head learn the pseudo labels.
@@ -13,16 +13,22 @@ use pass_train::step::finetune::finetune;
 struct Cli {
     #[command(flatten)]
     arguments: Arguments,
+
+    #[command(flatten)]
+    ranks: RankArguments,
 }
 
 fn main() -> ExitCode {
     outcome(|| {
-        let context = Cli::parse().arguments.open()?;
+        let cli = Cli::parse();
+        let context = cli.arguments.open_of_ranks(cli.ranks)?;
         finetune(&context)?;
-        println!(
-            "weights: {}",
-            context.run.weights(pass_train::Step::Finetune).display()
-        );
+        if context.speaks() {
+            println!(
+                "weights: {}",
+                context.run.weights(pass_train::Step::Finetune).display()
+            );
+        }
         Ok(())
     })
 }

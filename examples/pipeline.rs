@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, metrics_table, outcome};
+use luss_examples::{Arguments, RankArguments, metrics_table, outcome};
 use pass_train::pipeline::{self, Control};
 
 /// Runs all steps of PASS and writes a report.
@@ -17,6 +17,9 @@ struct Cli {
     #[command(flatten)]
     arguments: Arguments,
 
+    #[command(flatten)]
+    ranks: RankArguments,
+
     /// Results to compare with, comma-separated: single_cluster, random_cluster, colour_clusters,
     /// untrained, swav_only, or all. The last two train again.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
@@ -27,10 +30,12 @@ fn main() -> ExitCode {
     outcome(|| {
         let cli = Cli::parse();
         let controls = controls(&cli.controls)?;
-        let context = cli.arguments.open()?;
+        let context = cli.arguments.open_of_ranks(cli.ranks)?;
         let metrics = pipeline::run(&context, &controls)?;
-        println!("{}", metrics_table(&metrics));
-        println!("report: {}", context.run.file("report.html").display());
+        if context.speaks() {
+            println!("{}", metrics_table(&metrics));
+            println!("report: {}", context.run.file("report.html").display());
+        }
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, outcome};
+use luss_examples::{Arguments, RankArguments, outcome};
 use pass_train::step::pretrain::pretrain;
 
 /// Step 1, representation learning: SwAV with P2P and D2S.
@@ -15,16 +15,22 @@ use pass_train::step::pretrain::pretrain;
 struct Cli {
     #[command(flatten)]
     arguments: Arguments,
+
+    #[command(flatten)]
+    ranks: RankArguments,
 }
 
 fn main() -> ExitCode {
     outcome(|| {
-        let context = Cli::parse().arguments.open()?;
+        let cli = Cli::parse();
+        let context = cli.arguments.open_of_ranks(cli.ranks)?;
         pretrain(&context)?;
-        println!(
-            "weights: {}",
-            context.run.weights(pass_train::Step::Pretrain).display()
-        );
+        if context.speaks() {
+            println!(
+                "weights: {}",
+                context.run.weights(pass_train::Step::Pretrain).display()
+            );
+        }
         Ok(())
     })
 }

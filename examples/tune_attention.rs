@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, outcome};
+use luss_examples::{Arguments, RankArguments, outcome};
 use pass_train::step::attention::tune_attention;
 
 /// Step 2.1, pixel attention on the frozen backbone.
@@ -14,11 +14,15 @@ use pass_train::step::attention::tune_attention;
 struct Cli {
     #[command(flatten)]
     arguments: Arguments,
+
+    #[command(flatten)]
+    ranks: RankArguments,
 }
 
 fn main() -> ExitCode {
     outcome(|| {
-        let context = Cli::parse().arguments.open()?;
+        let cli = Cli::parse();
+        let context = cli.arguments.open_of_ranks(cli.ranks)?;
         tune_attention(&context)?;
         println!(
             "weights: {}",

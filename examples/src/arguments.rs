@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use pass_train::{Context, RunDir, RunFile, Verbosity, run_file::Source};
 
-use crate::{outcome::listen, pick_device};
+use crate::{RankArguments, outcome::listen, pick_device, ranks::device_of_rank};
 
 /// The run file of the embedded dataset.
 const SYNTHETIC: &str = include_str!("../configs/synthetic.toml");
@@ -42,7 +42,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// cpu, cuda, cuda:1, wgpu: where tensors live (the binary must have been built with it).
+    /// cpu, cuda, cuda:1, wgpu: where tensors live (the binary must have been built with it). With
+    /// --mpi, cuda gives each process of a machine its own GPU.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
 
@@ -66,13 +67,23 @@ impl Arguments {
     ///
     /// Whatever stops the run before it starts, with path or key, cause and remedy.
     pub fn open(&self) -> anyhow::Result<Context> {
+        self.open_of_ranks(RankArguments::default())
+    }
+
+    /// [`Arguments::open`] for a training that several processes can do together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Arguments::open`], or if the processes cannot find together.
+    pub fn open_of_ranks(&self, ranks: RankArguments) -> anyhow::Result<Context> {
+        let ranks = ranks.ranks()?;
         if let Some(threads) = self.threads {
             anyhow::ensure!(threads > 0, "--threads 0: at least one thread is needed");
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build_global()?;
         }
-        let device = pick_device(&self.device)?;
+        let device = pick_device(&device_of_rank(&self.device))?;
         let root = self.run_dir();
         let file = self.run_file(&root)?;
         let verbosity = if self.quiet {
@@ -80,7 +91,7 @@ impl Arguments {
         } else {
             Verbosity::Auto
         };
-        let context = Context::open(&root, file, device, verbosity)
+        let context = Context::open_of_ranks(&root, file, device, verbosity, ranks)
             .with_context(|| format!("the run in {} cannot start", root.display()))?;
         listen(&context.stop)?;
         Ok(context)

@@ -12,9 +12,11 @@ mod arguments;
 mod device;
 pub mod features;
 mod outcome;
+mod ranks;
 mod table;
 
 pub use arguments::Arguments;
 pub use device::pick_device;
 pub use outcome::{STOPPED, outcome};
+pub use ranks::RankArguments;
 pub use table::metrics_table;

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use pass_train::{Error, StopRequest};
 
+use crate::ranks::{abort, finish, signature};
+
 /// Exit code of a training that stopped as asked and can go on: `EX_TEMPFAIL` of `sysexits.h`.
 pub const STOPPED: u8 = 75;
 
@@ -45,16 +47,41 @@ pub(crate) fn listen(_stop: &StopRequest) -> anyhow::Result<()> {
 
 /// Runs a binary's work and turns its end into an exit code: 0 when done, 75 when a training
 /// stopped as asked, 1 after any other error.
+///
+/// Processes that train together end together: an error or a panic of one ends all.
 pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
-    match work() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if matches!(error.downcast_ref(), Some(Error::Stopped { .. })) => {
-            eprintln!("{error}");
+    let _guard = AbortOnPanic;
+    let Err(error) = work() else {
+        finish();
+        return ExitCode::SUCCESS;
+    };
+    let signature = signature();
+    match error.downcast_ref() {
+        Some(Error::Stopped { .. }) => {
+            eprintln!("{signature}{error}");
+            finish();
             ExitCode::from(STOPPED)
         }
-        Err(error) => {
-            eprintln!("Error: {error:?}");
+        // The one with the reason ends this one too, but only after it has told it.
+        Some(Error::AnotherRank) => {
+            finish();
             ExitCode::FAILURE
+        }
+        _ => {
+            eprintln!("{signature}Error: {error:?}");
+            abort();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The other processes would wait for one that panics.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            abort();
         }
     }
 }

@@ -30,6 +30,7 @@
 //! | pixels that two views share | [`overlap`] |
 //! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
 //! | LARS, cosine schedule | [`optim`] |
+//! | several GPUs or machines | [`ranks`] |
 //! | published weights; weights for PyTorch | [`import`]; [`export`] |
 //!
 //! Below these lie batch normalisation ([`norm`]), initial weights that are the same on every device
@@ -53,6 +54,7 @@ pub mod pretrain_net;
 pub mod propagation;
 pub mod prototypes;
 pub mod queue;
+pub mod ranks;
 pub mod resize;
 pub mod segmentation_net;
 pub mod sinkhorn;

@@ -2,8 +2,9 @@
 //!
 //! PASS needs three things that `burn::nn::BatchNorm` does not offer: norms without affine
 //! parameters (the end of every projector), batch statistics on parameters that take no gradient
-//! (pixel attention), and the unbiased running variance of the reference. Above all, the caller
-//! says which statistics to use ([`NormMode`]); no device property and no hidden flag decides it.
+//! (pixel attention), and the unbiased running variance of the reference. Several processes can
+//! share their statistics. Above all, the caller says which statistics to use ([`NormMode`]); no
+//! device property and no hidden flag decides it.
 
 use burn::{
     module::{Module, Param, ParamId},
@@ -13,11 +14,16 @@ use burn::{
     },
 };
 
+use crate::ranks::Ranks;
+
 /// Which statistics a forward pass normalises with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NormMode {
+#[derive(Debug, Clone, Copy)]
+pub enum NormMode<'a> {
     /// Mean and variance of the batch; the moving ones are updated.
     Batch,
+    /// Mean and variance of the batches of all ranks together, which are of one size; the moving
+    /// ones are updated. With one rank the same as [`NormMode::Batch`], to the bit.
+    Ranks(&'a dyn Ranks),
     /// The moving mean and variance; nothing is updated.
     Moving,
 }
@@ -109,7 +115,7 @@ impl BatchNorm {
     ///
     /// # Panics
     ///
-    /// If the channels differ, or if [`NormMode::Batch`] meets a single value per channel, whose
+    /// If the channels differ, or if batch statistics meet a single value per channel, whose
     /// variance does not exist.
     pub fn forward<const D: usize>(&mut self, input: Tensor<D>, mode: NormMode) -> Tensor<D> {
         let channels = self.running_mean.dims()[0];
@@ -125,12 +131,16 @@ impl BatchNorm {
                 let variance = self.running_var.val().detach();
                 batch_norm(input, gamma, beta, mean, variance, self.epsilon)
             }
-            NormMode::Batch => {
-                let samples = input.shape().num_elements() / channels;
-                assert!(
-                    samples > 1,
-                    "batch statistics need more than one value per channel"
-                );
+            NormMode::Ranks(ranks) if ranks.size() > 1 => {
+                let samples = ranks.size() * samples_of(&input);
+                check_samples(samples);
+                let [mean, variance] = statistics_of_ranks(input.clone(), ranks);
+                self.update(mean.clone(), variance.clone(), samples);
+                batch_norm(input, gamma, beta, mean, variance, self.epsilon)
+            }
+            NormMode::Batch | NormMode::Ranks(_) => {
+                let samples = samples_of(&input);
+                check_samples(samples);
                 let result = batch_norm_train(input, gamma, beta, self.epsilon);
                 self.update(result.mean, result.variance, samples);
                 result.output
@@ -159,6 +169,38 @@ impl BatchNorm {
             self.momentum,
         );
     }
+}
+
+/// Values of each channel.
+fn samples_of<const D: usize>(input: &Tensor<D>) -> usize {
+    input.shape().num_elements() / input.dims()[1]
+}
+
+#[track_caller]
+fn check_samples(samples: usize) {
+    assert!(
+        samples > 1,
+        "batch statistics need more than one value per channel"
+    );
+}
+
+/// Mean and biased variance `[channels]` of the inputs of all ranks, differentiable.
+///
+/// The variance is taken around the common mean: from sums of squares it would lose the digits that
+/// a large mean takes up.
+fn statistics_of_ranks<const D: usize>(input: Tensor<D>, ranks: &dyn Ranks) -> [Tensor<1>; 2] {
+    let channels = input.dims()[1];
+    let size = ranks.size() as f64;
+    let joined = |values: Tensor<D>| {
+        let rows: Tensor<2> = values.swap_dims(0, 1).reshape([channels as i32, -1]);
+        ranks.sum_tensor(rows.mean_dim(1).reshape([channels])) / size
+    };
+    let mean = joined(input.clone());
+    let mut per_channel = [1; D];
+    per_channel[1] = channels;
+    let centred = input - mean.clone().reshape(per_channel);
+    let variance = joined(centred.clone() * centred);
+    [mean, variance]
 }
 
 /// `buffer ← (1 - momentum)·buffer + momentum·new`, outside of any graph.

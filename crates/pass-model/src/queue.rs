@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Device, Tensor, TensorData, assert_shape};
 
+use crate::ranks::{Ranks, sum_constant};
+
 /// Crops whose assignments are computed: the two large ones.
 pub const ASSIGNING_CROPS: usize = 2;
 
@@ -166,6 +168,54 @@ impl Queue {
             .expect("one tensor for each assigning crop");
         self.rows_filled = rows_filled;
         Ok(())
+    }
+
+    /// The queue that one process would have: rank `r` gives every row whose number leaves `r` when it
+    /// is divided by the number of ranks, as each batch is dealt out.
+    ///
+    /// Collective; with one rank the queue itself.
+    pub fn of_ranks(&self, ranks: &dyn Ranks) -> Self {
+        if ranks.size() == 1 {
+            return self.clone();
+        }
+        let [rows, dim] = self.embeddings[0].dims();
+        let [rank, size] = [ranks.rank(), ranks.size()];
+        let dealt = |own: &Tensor<2>| {
+            let others = |count| Tensor::zeros([rows, count, dim], &own.device());
+            let [before, after] = [others(rank), others(size - 1 - rank)];
+            let own = own.clone().reshape([rows, 1, dim]);
+            let parts = [(rank, before), (1, own), (size - 1 - rank, after)];
+            let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+            let padded = Tensor::cat(parts.map(|(_, part)| part).collect(), 1);
+            sum_constant(padded, ranks).reshape([rows * size, dim])
+        };
+        Self {
+            embeddings: self.embeddings.each_ref().map(dealt),
+            rows_filled: self.rows_filled.map(|filled| filled * size),
+        }
+    }
+
+    /// The part of [`Self::of_ranks`] that belongs to this rank.
+    ///
+    /// # Panics
+    ///
+    /// If the rows, or those that are filled, cannot be dealt out evenly.
+    pub fn share_of(&self, ranks: &dyn Ranks) -> Self {
+        let [length, dim] = self.embeddings[0].dims();
+        let [rank, size] = [ranks.rank(), ranks.size()];
+        assert!(
+            length % size == 0 && self.rows_filled.iter().all(|filled| filled % size == 0),
+            "a queue of {length} rows, {:?} of them filled, is not one of {size} ranks",
+            self.rows_filled
+        );
+        let own = |whole: &Tensor<2>| {
+            let dealt = whole.clone().reshape([length / size, size, dim]);
+            dealt.narrow(1, rank, 1).reshape([length / size, dim])
+        };
+        Self {
+            embeddings: self.embeddings.each_ref().map(own),
+            rows_filled: self.rows_filled.map(|filled| filled / size),
+        }
     }
 
     fn rows_filled_from(

@@ -11,6 +11,8 @@ use burn::{
     tensor::{FloatDType, Tensor, assert_shape},
 };
 
+use crate::ranks::{Ranks, Solo, max_constant, sum_constant};
+
 /// Settings of [`sinkhorn_knopp`].
 #[derive(Config, Debug, Copy, PartialEq)]
 pub struct SinkhornConfig {
@@ -39,6 +41,21 @@ pub struct SinkhornConfig {
 ///
 /// If `config.iterations` is zero: the rows would not be distributions.
 pub fn sinkhorn_knopp(scores: Tensor<2>, config: &SinkhornConfig) -> Tensor<2> {
+    sinkhorn_knopp_of_ranks(scores, config, &Solo)
+}
+
+/// [`sinkhorn_knopp`] of the samples of all ranks together; each rank gives and gets its own rows.
+///
+/// As in the reference, the sums over samples run over ranks, those over prototypes do not.
+///
+/// # Panics
+///
+/// As [`sinkhorn_knopp`].
+pub fn sinkhorn_knopp_of_ranks(
+    scores: Tensor<2>,
+    config: &SinkhornConfig,
+    ranks: &dyn Ranks,
+) -> Tensor<2> {
     assert!(
         config.iterations > 0,
         "Sinkhorn-Knopp needs at least one iteration"
@@ -46,11 +63,11 @@ pub fn sinkhorn_knopp(scores: Tensor<2>, config: &SinkhornConfig) -> Tensor<2> {
     let [batch, prototypes] = scores.dims();
     let scores = scores.inner().cast(FloatDType::F32);
     // The first normalisation cancels any constant, so the largest exponent may as well be 0.
-    let largest = scores.clone().max().reshape([1, 1]);
+    let largest = max_constant(scores.clone().max().reshape([1, 1]), ranks);
     let mut weights = ((scores - largest) / config.epsilon).exp();
 
     for _ in 0..config.iterations {
-        weights = weights.clone() / weights.sum_dim(0); // equal weight per prototype
+        weights = weights.clone() / sum_constant(weights.sum_dim(0), ranks); // equal weight per prototype
         weights = weights.clone() / weights.sum_dim(1); // a distribution per sample
     }
 

@@ -5,11 +5,13 @@ use std::{
     fs,
     io::{Write, stderr},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
+use pass_model::ranks::{Ranks, Solo};
 use pixel_attention::{
     kmeans::{KMeans, KMeansConfig},
     rows::Rows,
@@ -18,6 +20,7 @@ use pixel_attention::{
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     check_data::{CheckSummary, check_data},
+    ranks::{first_then_others, is_first},
     run_file::{DataSection, KMeansPlace, Source, ThresholdRule},
 };
 
@@ -38,6 +41,8 @@ pub struct Context {
     pub verbosity: Verbosity,
     /// Through this a binary asks trainings to stop.
     pub stop: StopRequest,
+    /// The processes that train together; this one alone by default.
+    pub ranks: Arc<dyn Ranks>,
 }
 
 impl Context {
@@ -53,9 +58,42 @@ impl Context {
     /// [`Error::TooFewPictures`], [`Error::Value`], and as [`RunDir::open`].
     pub fn open(
         root: &Path,
+        file: RunFile,
+        device: Device,
+        verbosity: Verbosity,
+    ) -> Result<Self, Error> {
+        Self::open_of_ranks(root, file, device, verbosity, Arc::new(Solo))
+    }
+
+    /// [`Context::open`] for one of several processes that train together. They share the folders of
+    /// run and pictures; rank 0 checks, writes and speaks for all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::open`]; where rank 0 failed, on the others [`Error::AnotherRank`].
+    pub fn open_of_ranks(
+        root: &Path,
+        file: RunFile,
+        device: Device,
+        verbosity: Verbosity,
+        ranks: Arc<dyn Ranks>,
+    ) -> Result<Self, Error> {
+        let verbosity = if is_first(&*ranks) {
+            verbosity
+        } else {
+            Verbosity::Silent
+        };
+        first_then_others(&*ranks, || {
+            Self::open_here(root, file, device, verbosity, ranks.clone())
+        })
+    }
+
+    fn open_here(
+        root: &Path,
         mut file: RunFile,
         device: Device,
         verbosity: Verbosity,
+        ranks: Arc<dyn Ranks>,
     ) -> Result<Self, Error> {
         file.check("with the command line")?;
         let data = open_data(root, &file.data)?;
@@ -78,6 +116,7 @@ impl Context {
             device,
             verbosity,
             stop: StopRequest::default(),
+            ranks,
         };
         context.say_what_is_left_out();
         Ok(context)
@@ -99,7 +138,11 @@ impl Context {
     /// # Errors
     ///
     /// As [`RunDir::open`].
-    pub(crate) fn sibling(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
+    pub(crate) fn sibling(&self, root: &Path, file: RunFile) -> Result<Self, Error> {
+        first_then_others(&*self.ranks, || self.sibling_here(root, file))
+    }
+
+    fn sibling_here(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
         file.threshold.rule = self.file.threshold.rule;
         let run = RunDir::open(root, &file)?;
         let checked: CheckSummary = self.run.summary(Step::CheckData)?;
@@ -112,6 +155,7 @@ impl Context {
             device: self.device.clone(),
             verbosity: self.verbosity,
             stop: self.stop.clone(),
+            ranks: self.ranks.clone(),
         })
     }
 
@@ -171,9 +215,14 @@ impl Context {
         Ok(kmeans)
     }
 
+    /// Whether this process speaks for all that train together.
+    pub fn speaks(&self) -> bool {
+        is_first(&*self.ranks)
+    }
+
     /// A line on the terminal, unless quiet.
     pub fn say(&self, line: &str) {
-        if self.verbosity != Verbosity::Quiet {
+        if self.verbosity == Verbosity::Auto {
             eprintln!("{line}");
         }
     }

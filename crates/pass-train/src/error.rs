@@ -151,6 +151,36 @@ pub enum Error {
         /// What was seen and what usually helps.
         fault: Fault,
     },
+    /// A batch cannot be dealt out to the ranks.
+    #[error(
+        "{step}: a batch of {batch} pictures cannot be dealt out evenly to {ranks} ranks in {parts} \
+         parts each: start another number of ranks, or change `batch` or `accumulate` of this step"
+    )]
+    BatchOfRanks {
+        /// The step.
+        step: &'static str,
+        /// Pictures per iteration, of all ranks.
+        batch: usize,
+        /// Parts in which a batch goes through the network.
+        parts: usize,
+        /// Number of ranks.
+        ranks: usize,
+    },
+    /// The ranks do not hold the same weights any more.
+    #[error(
+        "{step}: the weights of rank {rank} are not those of rank 0, although both computed the same \
+         updates: a machine or its network is at fault; start the same command again, which goes on \
+         from the last checkpoint"
+    )]
+    RanksDiffer {
+        /// The step.
+        step: &'static str,
+        /// The lowest rank that differs.
+        rank: usize,
+    },
+    /// Another rank has stopped and says why.
+    #[error("stopped, because another rank has stopped; its message says why")]
+    AnotherRank,
     /// From the data.
     #[error(transparent)]
     Data(#[from] imagenet_s::Error),

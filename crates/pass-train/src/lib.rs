@@ -37,6 +37,7 @@ mod log_groups;
 pub mod pipeline;
 mod probe;
 mod progress;
+mod ranks;
 pub mod report;
 mod report_data;
 mod run_dir;

@@ -7,6 +7,7 @@ use imagenet_s::Split;
 use crate::{
     Context, Error, RunFile, Step,
     controls::{self, EllipseControl},
+    ranks::{done_by_first, first_then_others, first_with, is_first},
     report_data::write_run_report,
     run_file::{Method, Source},
     step::{
@@ -90,7 +91,7 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
     for &control in controls {
         add_control(context, control, &mut metrics)?;
     }
-    write_run_report(context, &metrics)?;
+    done_by_first(&*context.ranks, || write_run_report(context, &metrics))?;
     Ok(metrics)
 }
 
@@ -112,28 +113,39 @@ fn run_steps(context: &Context) -> Result<Metrics, Error> {
     } else {
         context.say("distance_matching: left out, it needs train-semi and validation masks");
     }
-    if context.run.is_done(Step::Evaluate) {
-        return context.run.read_json(&context.run.file("metrics.json"));
-    }
-    evaluate(context)
+    first_then_others(&*context.ranks, || {
+        if context.run.is_done(Step::Evaluate) {
+            return context.run.read_json(&context.run.file("metrics.json"));
+        }
+        evaluate(context)
+    })
 }
+
+/// Steps that all ranks do together; the others are rank 0's.
+const TRAININGS: [Step; 3] = [Step::Pretrain, Step::TuneAttention, Step::Finetune];
 
 fn once(
     context: &Context,
     step: Step,
     run: impl FnOnce(&Context) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    if context.run.is_done(step) {
+    let ranks = &*context.ranks;
+    let asked = first_with(ranks, context.stop.is_asked()).is_some();
+    if first_with(ranks, is_first(ranks) && context.run.is_done(step)).is_some() {
         context.say(&format!("{}: finished before, skipped", step.name()));
         return Ok(());
     }
-    if context.stop.is_asked() {
+    if asked {
         return Err(Error::Stopped {
             step: step.name(),
             done: "before it began".into(),
         });
     }
-    run(context)
+    if TRAININGS.contains(&step) {
+        run(context)
+    } else {
+        done_by_first(ranks, || run(context))
+    }
 }
 
 /// Scores one control into `metrics.json`, unless it is there already.
@@ -151,8 +163,10 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
     }
     match control {
         Control::Ellipse(ellipse) => {
-            let report = controls::score(context, ellipse)?;
-            store(context, control.name(), &report, metrics)?;
+            done_by_first(&*context.ranks, || {
+                let report = controls::score(context, ellipse)?;
+                store(context, control.name(), &report, metrics)
+            })?;
         }
         Control::Untrained | Control::SwavOnly => {
             for (name, scores) in run_control(context, control)? {
@@ -160,9 +174,10 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
             }
         }
     }
-    context
-        .run
-        .write_json(&context.run.file("metrics.json"), metrics)
+    done_by_first(&*context.ranks, || {
+        let place = context.run.file("metrics.json");
+        context.run.write_json(&place, metrics)
+    })
 }
 
 /// Runs a control that is a pipeline of its own, in `controls/NAME`, on the same pictures.

@@ -20,6 +20,8 @@ pub enum Verbosity {
     Auto,
     /// One line when a step starts and one when it ends.
     Quiet,
+    /// Nothing: another process speaks.
+    Silent,
 }
 
 /// Progress of one step, from its start to [`Progress::finish`].
@@ -91,6 +93,12 @@ impl Progress {
                 state,
                 Output::Ends {
                     sink: Box::new(stderr()),
+                },
+            ),
+            (Verbosity::Silent, _) => Self::begin(
+                state,
+                Output::Ends {
+                    sink: Box::new(std::io::sink()),
                 },
             ),
             (Verbosity::Auto, false) => Self::begin(state, Output::lines(Box::new(stderr()))),

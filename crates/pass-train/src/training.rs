@@ -6,7 +6,7 @@
 
 use std::{
     borrow::Cow,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,10 @@ use crate::{
     checkpoints::{Checkpoints, Standing},
     gradients::{Accumulation, gradient_norm, update_and_weight_norm},
     health::{Health, Verdict, Vitals},
+    ranks::{
+        check_same_weights, done_by_first, first_with, found_by_first, is_first, mean_gradients,
+        mean_terms, own_pictures, share_of_batch,
+    },
     training_log::{TrainingLog, Values},
     training_plan::Plan,
     training_state::{LoopState, Means},
@@ -96,6 +100,9 @@ pub(crate) trait Trainee {
     /// Writes all that the next iterations depend on into the folder.
     fn save(&self, dir: &Path) -> Result<(), Error>;
 
+    /// Takes part in the [`Trainee::save`] of rank 0.
+    fn contribute(&self) {}
+
     /// Takes up what [`Trainee::save`] wrote.
     fn restore(&mut self, dir: &Path) -> Result<(), Error>;
 }
@@ -116,8 +123,23 @@ pub(crate) fn train<T: Trainee>(
     Ok(())
 }
 
-/// Leaves the weights of a trained network behind.
-pub(crate) fn save_weights<M: Module>(context: &Context, net: &M, step: Step) -> Result<(), Error> {
+/// Leaves the weights of a trained network behind, and the summary of the step.
+///
+/// Collective; rank 0 writes.
+pub(crate) fn leave<M: Module>(
+    context: &Context,
+    net: &M,
+    step: Step,
+    summary: &impl Serialize,
+) -> Result<(), Error> {
+    check_same_weights(&*context.ranks, net, step)?;
+    done_by_first(&*context.ranks, || {
+        save_weights(context, net, step)?;
+        finish_training(context, step, summary)
+    })
+}
+
+fn save_weights<M: Module>(context: &Context, net: &M, step: Step) -> Result<(), Error> {
     let place = context.run.weights(step);
     context.run.make_room_for(&place)?;
     Ok(save_module(&net.valid(), &place)?)
@@ -125,11 +147,7 @@ pub(crate) fn save_weights<M: Module>(context: &Context, net: &M, step: Step) ->
 
 /// Marks a training step as finished, then removes its checkpoints: a kill in between costs room on
 /// the disk and no work.
-pub(crate) fn finish_training(
-    context: &Context,
-    step: Step,
-    summary: &impl Serialize,
-) -> Result<(), Error> {
+fn finish_training(context: &Context, step: Step, summary: &impl Serialize) -> Result<(), Error> {
     context.run.finish(step, summary)?;
     Checkpoints::new(context.run.step_dir(step), &context.file.checkpoints).forget_all()
 }
@@ -141,6 +159,8 @@ struct Training<'a, T: Trainee> {
     trainee: &'a mut T,
     /// Iterations of an epoch.
     per_epoch: usize,
+    /// Pictures per iteration of this rank.
+    share: usize,
     schedule: CosineSchedule,
     checkpoints: Checkpoints,
     state: LoopState,
@@ -156,7 +176,8 @@ impl<'a, T: Trainee> Training<'a, T> {
         let per_epoch = plan.iterations_per_epoch()?;
         let folder = context.run.step_dir(plan.step);
         let checkpoints = Checkpoints::new(folder, &context.file.checkpoints);
-        let state = match checkpoints.newest_sound(|line| context.warn(line))? {
+        let share = share_of_batch(&*context.ranks, plan.step, [plan.batch, plan.accumulate])?;
+        let state = match newest_of_ranks(context, &checkpoints)? {
             Some(folder) => {
                 trainee.restore(&folder)?;
                 LoopState::restore(&folder)?
@@ -164,12 +185,19 @@ impl<'a, T: Trainee> Training<'a, T> {
             None => LoopState::default(),
         };
         context.say(&plan.batch_words());
+        if context.ranks.size() > 1 {
+            let (ranks, step) = (context.ranks.size(), plan.step.name());
+            context.say(&format!(
+                "{step}: {ranks} ranks, {share} pictures a batch each"
+            ));
+        }
         let done_and_total = [state.iterations, per_epoch * plan.epochs];
         Ok(Self {
             context,
             plan,
             trainee,
             per_epoch,
+            share,
             schedule: plan.schedule(per_epoch),
             checkpoints,
             health: Health::new(&context.file.health, state.health.clone()),
@@ -203,23 +231,21 @@ impl<'a, T: Trainee> Training<'a, T> {
         }
     }
 
-    /// The pictures of this epoch that are still to come, in order.
+    /// The pictures of this epoch that are still to come to this rank, in order.
     fn places(&self) -> Vec<Place> {
         let batch = self.plan.batch;
         let epoch = self.epoch() as u64;
         let order = permutation(self.plan.pictures, self.context.file.seed, epoch);
         let left = self.within_epoch() * batch..self.per_epoch * batch;
-        order[left]
-            .iter()
-            .map(|&index| Place { epoch, index })
-            .collect()
+        let places = order[left].iter().map(|&index| Place { epoch, index });
+        own_pictures(&*self.context.ranks, places)
     }
 
     fn rest_of_epoch(
         &mut self,
         make: impl Fn(Place) -> Result<T::Item, Error> + Send + Sync + 'static,
     ) -> Result<(), Error> {
-        let batch = self.plan.batch;
+        let batch = self.share;
         let workers = self.context.file.data.workers;
         let mut loader = Loader::new(
             self.places(),
@@ -255,11 +281,13 @@ impl<'a, T: Trainee> Training<'a, T> {
             terms.add(&owned(loss.terms));
             gradients.add(loss.minimised, self.trainee.net());
         }
-        let terms = terms.take();
+        let ranks = &*self.context.ranks;
+        let terms = mean_terms(ranks, terms.take());
         let verdict = self.health.judge_terms(&terms);
         self.act(verdict, at)?;
         let mut gradients = gradients.gradients();
         self.trainee.restrain(&mut gradients, at);
+        let gradients = mean_gradients(ranks, self.trainee.net(), gradients);
         match &mut seen {
             Some(seen) => self.watched_update(gradients, seen, at)?,
             None => self.trainee.update(at.lr, gradients),
@@ -282,10 +310,14 @@ impl<'a, T: Trainee> Training<'a, T> {
         self.act(verdict, at)
     }
 
+    /// Collective: a fault that one rank sees stops all.
     fn act(&self, verdict: Option<Verdict>, at: Position) -> Result<(), Error> {
         let step = self.plan.step.name();
         let iteration = at.iteration;
+        let ranks = &*self.context.ranks;
+        let stopping = first_with(ranks, matches!(verdict, Some(Verdict::Stop(_))));
         match verdict {
+            _ if stopping.is_some_and(|rank| rank != ranks.rank()) => Err(Error::AnotherRank),
             None => Ok(()),
             Some(Verdict::Warn(fault)) => {
                 let line = format!("warning: {step}, iteration {iteration}: {fault}");
@@ -313,7 +345,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         self.state.since_epoch.add(&terms[..1]);
         self.log.advance(self.plan.batch);
         let epoch_ends = self.within_epoch() == 0;
-        if epoch_ends {
+        if epoch_ends && is_first(&*self.context.ranks) {
             seen.extend(owned(self.trainee.after_epoch(self.epoch())?));
         }
         if self.log.is_due(self.state.iterations) || !seen.is_empty() {
@@ -326,9 +358,11 @@ impl<'a, T: Trainee> Training<'a, T> {
 
     /// Leaves a checkpoint if one is due, or if someone asked for a stop.
     fn keep(&mut self, epoch_loss: Option<f64>) -> Result<(), Error> {
-        let asked = self.context.stop.is_asked();
+        let ranks = &*self.context.ranks;
+        let asked = first_with(ranks, self.context.stop.is_asked()).is_some();
+        let due = first_with(ranks, self.is_checkpoint_due()).is_some();
         let finished = self.state.iterations == self.per_epoch * self.plan.epochs;
-        if finished || !(asked || self.is_checkpoint_due()) {
+        if finished || !(asked || due) {
             return Ok(()); // a finished step leaves its weights, and the pipeline stops behind it
         }
         self.log.sync()?;
@@ -338,15 +372,22 @@ impl<'a, T: Trainee> Training<'a, T> {
             epochs: self.epoch(),
             epoch_loss,
         };
-        let place = self.checkpoints.save(&standing, |folder| {
-            self.trainee.save(folder)?;
-            self.state.save(folder)
+        check_same_weights(ranks, self.trainee.net(), self.plan.step)?;
+        if !is_first(ranks) {
+            self.trainee.contribute();
+        }
+        let place = found_by_first(ranks, || {
+            let place = self.checkpoints.save(&standing, |folder| {
+                self.trainee.save(folder)?;
+                self.state.save(folder)
+            })?;
+            Ok(place.display().to_string())
         })?;
         self.last_checkpoint = Instant::now();
         if !asked {
             return Ok(());
         }
-        let (iterations, place) = (self.state.iterations, place.display());
+        let iterations = self.state.iterations;
         Err(Error::Stopped {
             step: self.plan.step.name(),
             done: format!("after {iterations} iterations, with the checkpoint {place}"),
@@ -362,6 +403,15 @@ impl<'a, T: Trainee> Training<'a, T> {
             || every(section.iterations)
             || (!interval.is_zero() && self.last_checkpoint.elapsed() >= interval)
     }
+}
+
+/// The newest sound checkpoint, which rank 0 looks for.
+fn newest_of_ranks(context: &Context, checkpoints: &Checkpoints) -> Result<Option<PathBuf>, Error> {
+    let found = found_by_first(&*context.ranks, || {
+        let newest = checkpoints.newest_sound(|line| context.warn(line))?;
+        Ok(newest.map_or(String::new(), |folder| folder.display().to_string()))
+    })?;
+    Ok((!found.is_empty()).then(|| PathBuf::from(found)))
 }
 
 fn owned(terms: Terms) -> Values {

@@ -6,6 +6,7 @@ use crate::{
     Context, Error, Progress, Step,
     event_file::EventFile,
     log::{LogRecord, LogWriter},
+    ranks::is_first,
     training::Position,
     training_plan::Plan,
 };
@@ -22,7 +23,8 @@ pub(crate) type Values = Vec<(Cow<'static, str>, f64)>;
 /// Log and bar of one training step.
 pub(crate) struct TrainingLog {
     step: Step,
-    log: LogWriter,
+    /// On rank 0.
+    log: Option<LogWriter>,
     progress: Progress,
     /// Iterations that one line of the log averages over.
     stride: usize,
@@ -40,10 +42,16 @@ impl TrainingLog {
     ) -> Result<Self, Error> {
         let step = plan.step;
         let path = context.run.file("log.jsonl");
-        let log = LogWriter::open_at(&path, step.name(), done as u64)?;
+        let log = match is_first(&*context.ranks) {
+            true => {
+                let log = LogWriter::open_at(&path, step.name(), done as u64)?;
+                Some(log.also_into(EventFile::of_step(&context.run, step, done as u64)?))
+            }
+            false => None,
+        };
         Ok(Self {
             step,
-            log: log.also_into(EventFile::of_step(&context.run, step, done as u64)?),
+            log,
             progress: Progress::resumed(
                 context.verbosity,
                 step.name(),
@@ -80,7 +88,10 @@ impl TrainingLog {
         self.progress.message(message(&means, waiting));
         let measured = [("lr", at.lr), ("waiting", waiting)];
         let measured = measured.map(|(name, value)| (Cow::from(name), value));
-        self.log.append(&LogRecord {
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        log.append(&LogRecord {
             step: self.step.name().into(),
             epoch: at.epoch as u64,
             iteration: at.iteration as u64,
@@ -96,7 +107,7 @@ impl TrainingLog {
 
     /// Brings the lines onto the disk.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        self.log.sync()
+        self.log.as_ref().map_or(Ok(()), LogWriter::sync)
     }
 
     /// Ends the bar.

@@ -21,6 +21,7 @@ use pass_model::{
     normalize::l2_normalize,
     pretrain_net::{PretrainNet, PretrainNetConfig},
     prototypes::Prototypes,
+    ranks::{Ranks, Solo},
 };
 
 use crate::{
@@ -121,6 +122,21 @@ impl AttentionNet {
         groups: Vec<Tensor<4>>,
         frozen_mode: NormMode,
     ) -> (Tensor<2>, Tensor<2>) {
+        self.forward_train_of_ranks(groups, frozen_mode, &Solo)
+    }
+
+    /// [`AttentionNet::forward_train`] of one rank's share of a batch: the attention's statistics are
+    /// those of all ranks. `frozen_mode` is [`NormMode::Ranks`] or [`NormMode::Moving`].
+    ///
+    /// # Panics
+    ///
+    /// If there is no group.
+    pub fn forward_train_of_ranks(
+        &mut self,
+        groups: Vec<Tensor<4>>,
+        frozen_mode: NormMode,
+        ranks: &dyn Ranks,
+    ) -> (Tensor<2>, Tensor<2>) {
         assert!(!groups.is_empty(), "at least one group of crops is needed");
         let pool = |crops: Tensor<4>| {
             let features = self
@@ -132,7 +148,7 @@ impl AttentionNet {
                 normalized,
                 attention,
                 ..
-            } = self.attention.attend(features, NormMode::Batch);
+            } = self.attention.attend(features, NormMode::Ranks(ranks));
             attended_training(normalized, attention)
         };
         let pooled = Tensor::cat(groups.into_iter().map(pool).collect(), 0);

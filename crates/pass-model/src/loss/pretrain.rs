@@ -6,11 +6,12 @@ use super::{
     LossTerms, LossWeights, SwappedPredictionConfig,
     d2s::{TaughtView, Teacher, d2s_loss, d2s_loss_same_view, same_stage_assignments},
     p2p_kinds::{P2pKind, clustering_p2p_loss, contrastive_p2p_loss},
-    p2p_loss, swapped_prediction, total_loss,
+    p2p_loss, swapped_prediction_of_ranks, total_loss,
 };
 use crate::{
     pretrain_net::PretrainOutput,
     queue::{ASSIGNING_CROPS, Queue},
+    ranks::{Ranks, Solo},
 };
 
 /// Settings of [`pretrain_loss`]; the default is the published one.
@@ -60,13 +61,31 @@ pub struct PretrainLoss {
 ///
 /// # Panics
 ///
-/// As [`swapped_prediction`] and [`total_loss`].
+/// As [`swapped_prediction_of_ranks`] and [`total_loss`].
 pub fn pretrain_loss(
     output: PretrainOutput,
     prototypes: Tensor<2>,
     queue: Option<&mut Queue>,
     config: &PretrainLossConfig,
     crops: usize,
+) -> PretrainLoss {
+    pretrain_loss_of_ranks(output, prototypes, queue, config, crops, &Solo)
+}
+
+/// [`pretrain_loss`] of one rank's share of the batch: the assignments of swapped prediction are
+/// balanced over all ranks; all terms are means over this rank's pictures. Contrastive and
+/// clustering P2P and a teacher of the same stage see this rank's share alone.
+///
+/// # Panics
+///
+/// As [`pretrain_loss`].
+pub fn pretrain_loss_of_ranks(
+    output: PretrainOutput,
+    prototypes: Tensor<2>,
+    queue: Option<&mut Queue>,
+    config: &PretrainLossConfig,
+    crops: usize,
+    ranks: &dyn Ranks,
 ) -> PretrainLoss {
     let PretrainOutput {
         embeddings,
@@ -77,13 +96,14 @@ pub fn pretrain_loss(
         ..
     } = output;
     let constants = prototypes.clone().detach();
-    let swapped = swapped_prediction(
+    let swapped = swapped_prediction_of_ranks(
         scores,
         embeddings,
         prototypes,
         queue,
         &config.swapped,
         crops,
+        ranks,
     );
     let d2s = shallow_scores
         .into_iter()

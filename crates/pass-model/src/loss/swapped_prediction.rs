@@ -2,14 +2,15 @@
 //!
 //! The image-level loss of PASS is SwAV's (Caron et al. 2020, <https://arxiv.org/abs/2006.09882>,
 //! eq. 2 and §3.2). The two large crops are assigned to prototypes in a balanced way
-//! ([`sinkhorn_knopp`]); from every other crop of the same picture the assignment is predicted.
+//! ([`crate::sinkhorn::sinkhorn_knopp`]); from every other crop of the same picture the assignment is predicted.
 
 use burn::{config::Config, tensor::Tensor, tensor::assert_shape};
 
 use super::soft_cross_entropy;
 use crate::{
     queue::{ASSIGNING_CROPS, Queue},
-    sinkhorn::{SinkhornConfig, sinkhorn_knopp},
+    ranks::{Ranks, Solo},
+    sinkhorn::{SinkhornConfig, sinkhorn_knopp_of_ranks},
 };
 
 /// Settings of [`swapped_prediction`].
@@ -52,9 +53,27 @@ pub fn swapped_prediction(
     scores: Tensor<2>,
     embeddings: Tensor<2>,
     prototypes: Tensor<2>,
+    queue: Option<&mut Queue>,
+    config: &SwappedPredictionConfig,
+    crops: usize,
+) -> SwappedPrediction {
+    swapped_prediction_of_ranks(scores, embeddings, prototypes, queue, config, crops, &Solo)
+}
+
+/// [`swapped_prediction`] of one rank's share of the batch: assignments are balanced over the batches
+/// and queues of all ranks, the loss is the mean over this rank's pictures.
+///
+/// # Panics
+///
+/// As [`swapped_prediction`].
+pub fn swapped_prediction_of_ranks(
+    scores: Tensor<2>,
+    embeddings: Tensor<2>,
+    prototypes: Tensor<2>,
     mut queue: Option<&mut Queue>,
     config: &SwappedPredictionConfig,
     crops: usize,
+    ranks: &dyn Ranks,
 ) -> SwappedPrediction {
     let [rows, count] = scores.dims();
     let [_, feature_dim] = embeddings.dims();
@@ -73,7 +92,7 @@ pub fn swapped_prediction(
             queue.push(crop, rows_of(embeddings.clone(), crop, rows / crops));
         }
         let kept_scores = kept.map(|kept| kept.matmul(prototypes.clone().transpose()));
-        balanced_assignment(own, kept_scores, &config.sinkhorn)
+        balanced_assignment(own, kept_scores, &config.sinkhorn, ranks)
     });
     let loss = soft_cross_entropy(
         scores,
@@ -95,13 +114,15 @@ fn balanced_assignment(
     own: Tensor<2>,
     kept: Option<Tensor<2>>,
     config: &SinkhornConfig,
+    ranks: &dyn Ranks,
 ) -> Tensor<2> {
     let Some(kept) = kept else {
-        return sinkhorn_knopp(own, config);
+        return sinkhorn_knopp_of_ranks(own, config, ranks);
     };
     let [length, _] = kept.dims();
     let [batch, _] = own.dims();
-    sinkhorn_knopp(Tensor::cat(vec![kept, own], 0), config).narrow(0, length, batch)
+    let together = Tensor::cat(vec![kept, own], 0);
+    sinkhorn_knopp_of_ranks(together, config, ranks).narrow(0, length, batch)
 }
 
 /// `[crops · batch, prototypes]`: for each crop the sum of the assignments it has to predict, so
@@ -118,6 +139,7 @@ fn swapped_targets([first, second]: &[Tensor<2>; ASSIGNING_CROPS], crops: usize)
 mod tests {
     use super::*;
     use crate::golden::{Golden, assert_near};
+    use crate::sinkhorn::sinkhorn_knopp;
     use burn::tensor::{Device, Distribution, TensorData, activation::log_softmax};
     use std::collections::BTreeMap;
 

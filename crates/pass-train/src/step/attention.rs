@@ -9,8 +9,8 @@ use burn::{
 };
 use imagenet_s::Split;
 use pass_model::{
-    checkpoint::load_module, loss::swapped_prediction, norm::NormMode, pretrain_net::PretrainNet,
-    queue::Queue,
+    checkpoint::load_module, loss::swapped_prediction_of_ranks, norm::NormMode,
+    pretrain_net::PretrainNet, queue::Queue, ranks::Ranks,
 };
 use pixel_attention::attention_net::AttentionNet;
 use serde::Serialize;
@@ -18,9 +18,13 @@ use serde::Serialize;
 use crate::{
     Context, Error, Step,
     health::{Assigning, Swapped, Vitals},
+    ranks::done_by_first,
     run_file::{AttentionSection, FrozenNorms, RedDeviation},
-    step::pretrain::{fresh_queue, number, pretrain_net, pretrained_net, swapped_config},
-    training::{Loss, Position, Trainee, finish_training, save_weights, train},
+    step::pretrain::{
+        fresh_queue, number, pretrain_net, pretrained_net, share_of_queue, swapped_config,
+        whole_queue,
+    },
+    training::{Loss, Position, Trainee, leave, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_queue, restore_training, save_training},
     view_batch::{Views, crop_groups, make_views, multi_crop_normalization},
@@ -40,7 +44,7 @@ struct Summary {
 pub fn tune_attention(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::TuneAttention, Step::Pretrain)?;
-    context.run.begin(Step::TuneAttention)?;
+    done_by_first(&*context.ranks, || context.run.begin(Step::TuneAttention))?;
     let file = &context.file;
     let section = &file.attention;
     let mut trainee = Tuning::new(context)?;
@@ -59,10 +63,10 @@ pub fn tune_attention(context: &Context) -> Result<(), Error> {
         optim: &section.optim,
     };
     train(context, &plan, &mut trainee, make)?;
-    save_weights(context, &trainee.net, Step::TuneAttention)?;
     let seconds = started.elapsed().as_secs_f64();
-    finish_training(
+    leave(
         context,
+        &trainee.net,
         Step::TuneAttention,
         &Summary {
             epochs: section.epochs,
@@ -99,6 +103,7 @@ struct Tuning {
     red_deviation: RedDeviation,
     feature_dim: usize,
     device: Device,
+    ranks: Arc<dyn Ranks>,
 }
 
 impl Tuning {
@@ -119,24 +124,27 @@ impl Tuning {
             red_deviation: file.data.red_deviation,
             feature_dim: file.network.feature_dim,
             device,
+            ranks: context.ranks.clone(),
         })
     }
 
     fn loss_of(&mut self, groups: Vec<Tensor<4>>, seen: Option<&mut Vitals>) -> Tensor<1> {
         let section = &self.section;
         let mode = match section.frozen_norms {
-            FrozenNorms::Batch => NormMode::Batch,
+            FrozenNorms::Batch => NormMode::Ranks(&*self.ranks),
             FrozenNorms::Moving => NormMode::Moving,
         };
-        let (embeddings, scores) = self.net.forward_train(groups, mode);
+        let ranks = &*self.ranks;
+        let (embeddings, scores) = self.net.forward_train_of_ranks(groups, mode, ranks);
         let looked_at = seen.map(|seen| (seen, scores.clone(), embeddings.clone()));
-        let swapped = swapped_prediction(
+        let swapped = swapped_prediction_of_ranks(
             scores,
             embeddings,
             self.net.prototypes.weights(),
             self.queue.as_mut(),
             &swapped_config(&section.swapped),
             section.views.crops(),
+            &*self.ranks,
         );
         if let Some((seen, scores, embeddings)) = looked_at {
             let tensors = Swapped {
@@ -151,6 +159,7 @@ impl Tuning {
         swapped.loss
     }
 
+    /// The empty queue of all ranks.
     fn fresh_queue(&self) -> Option<Queue> {
         let AttentionSection {
             batch, accumulate, ..
@@ -168,7 +177,7 @@ impl Trainee for Tuning {
 
     fn begin(&mut self, at: Position) {
         if self.queue.is_none() && at.epoch >= self.section.swapped.queue_from_epoch {
-            self.queue = self.fresh_queue();
+            self.queue = share_of_queue(self.fresh_queue(), &*self.ranks);
         }
         self.net.prototypes.normalize();
     }
@@ -196,12 +205,18 @@ impl Trainee for Tuning {
     }
 
     fn save(&self, dir: &Path) -> Result<(), Error> {
-        save_training(dir, &self.net, &self.optimizer, self.queue.as_ref())
+        let queue = whole_queue(self.queue.as_ref(), &*self.ranks);
+        save_training(dir, &self.net, &self.optimizer, queue.as_ref())
+    }
+
+    fn contribute(&self) {
+        whole_queue(self.queue.as_ref(), &*self.ranks);
     }
 
     fn restore(&mut self, dir: &Path) -> Result<(), Error> {
         restore_training(dir, &mut self.net, &mut self.optimizer)?;
-        self.queue = restore_queue(dir, self.fresh_queue())?;
+        let whole = restore_queue(dir, self.fresh_queue())?;
+        self.queue = share_of_queue(whole, &*self.ranks);
         Ok(())
     }
 }

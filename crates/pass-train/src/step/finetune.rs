@@ -15,6 +15,7 @@ use pass_model::{
     checkpoint::load_module,
     loss::pixel_cross_entropy,
     norm::NormMode,
+    ranks::Ranks,
     resize::upsample_bilinear,
     segmentation_net::{SegmentationNet, SegmentationNetConfig},
 };
@@ -24,13 +25,14 @@ use serde::Serialize;
 use crate::{
     Context, Error, Step,
     health::Vitals,
+    ranks::{done_by_first, first_then_others},
     run_file::FinetuneSection,
     step::{
         labels::ensure_store,
         pretrain::{number, pretrained_net},
         threshold::chosen_threshold,
     },
-    training::{Loss, Place, Trainee, finish_training, save_weights, train},
+    training::{Loss, Place, Trainee, leave, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_training, save_training},
 };
@@ -50,10 +52,10 @@ struct Summary {
 pub fn finetune(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::Finetune, Step::GenerateLabels)?;
-    context.run.begin(Step::Finetune)?;
+    done_by_first(&*context.ranks, || context.run.begin(Step::Finetune))?;
     let section = &context.file.finetune;
     let mut trainee = Finetuning::new(context)?;
-    let crops = LabelledCrops::new(context)?;
+    let crops = first_then_others(&*context.ranks, || LabelledCrops::new(context))?;
     let plan = Plan {
         step: Step::Finetune,
         pictures: context.data.samples(Split::Train).len(),
@@ -65,10 +67,10 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
         optim: &section.optim,
     };
     train(context, &plan, &mut trainee, move |place| crops.make(place))?;
-    save_weights(context, &trainee.net, Step::Finetune)?;
     let seconds = started.elapsed().as_secs_f64();
-    finish_training(
+    leave(
         context,
+        &trainee.net,
         Step::Finetune,
         &Summary {
             epochs: section.epochs,
@@ -151,6 +153,7 @@ struct Finetuning {
     optimizer: ModuleOptimizer,
     section: FinetuneSection,
     device: Device,
+    ranks: Arc<dyn Ranks>,
 }
 
 impl Finetuning {
@@ -162,6 +165,7 @@ impl Finetuning {
             optimizer: optimizer(&context.file.finetune.optim),
             section: context.file.finetune.clone(),
             device,
+            ranks: context.ranks.clone(),
         })
     }
 
@@ -175,7 +179,7 @@ impl Finetuning {
             &self.device.clone().inner(),
         );
         let [_, height, width] = labels.dims();
-        let logits = self.net.forward(pictures, NormMode::Batch);
+        let logits = self.net.forward(pictures, NormMode::Ranks(&*self.ranks));
         pixel_cross_entropy(upsample_bilinear(logits, [height, width]), labels)
     }
 }

@@ -10,10 +10,11 @@ use burn::tensor::Device;
 use imagenet_s::{Sample, Split};
 use pass_model::{
     checkpoint::load_module,
-    loss::SwappedPredictionConfig,
+    loss::{SwappedPredictionConfig, d2s::Teacher, p2p_kinds::P2pKind},
     pass_p_net::{PassPNet, PassPNetConfig},
     pretrain_net::{PretrainNet, PretrainNetConfig},
     queue::Queue,
+    ranks::Ranks,
     sinkhorn::SinkhornConfig,
 };
 use serde::Serialize;
@@ -21,8 +22,9 @@ use serde::Serialize;
 use crate::{
     Context, Error, Step,
     probe::Probe,
-    run_file::{Method, RunFile, SwappedSection},
-    training::{Trainee, finish_training, save_weights, train},
+    ranks::done_by_first,
+    run_file::{EmptyPairs, Method, RunFile, SwappedSection},
+    training::{Trainee, leave, train},
     training_plan::Plan,
     view_batch::{Views, make_views},
 };
@@ -59,13 +61,15 @@ fn pretrain_with<N: PretrainNetwork>(
     mut trainee: Pretraining<N>,
 ) -> Result<(), Error> {
     let started = Instant::now();
-    context.run.begin(Step::Pretrain)?;
+    check_of_ranks(context)?;
+    done_by_first(&*context.ranks, || context.run.begin(Step::Pretrain))?;
     trainee.probe = Probe::new(context);
+    trainee.ranks = context.ranks.clone();
     let pictures = train_on_views(context, &mut trainee)?;
-    save_weights(context, trainee.net.base(), Step::Pretrain)?;
     let seconds = started.elapsed().as_secs_f64();
-    finish_training(
+    leave(
         context,
+        trainee.net.base(),
         Step::Pretrain,
         &Summary {
             epochs: context.file.pretrain.epochs,
@@ -169,4 +173,44 @@ pub(crate) fn fresh_queue(
 ) -> Option<Queue> {
     let wanted = length >= batch;
     wanted.then(|| Queue::new(length, batch, dim, device))
+}
+
+/// This rank's part of a queue of all ranks.
+pub(crate) fn share_of_queue(whole: Option<Queue>, ranks: &dyn Ranks) -> Option<Queue> {
+    whole.map(|queue| queue.share_of(ranks))
+}
+
+/// The queue of all ranks, which is what a checkpoint holds: any number of ranks can go on from it.
+/// Collective.
+pub(crate) fn whole_queue(own: Option<&Queue>, ranks: &dyn Ranks) -> Option<Queue> {
+    own.map(|queue| queue.of_ranks(ranks))
+}
+
+/// Refuses variants whose means or balances over a rank's share are not those of the whole batch.
+fn check_of_ranks(context: &Context) -> Result<(), Error> {
+    let section = &context.file.pretrain;
+    let alignment = &section.alignment;
+    let local = [
+        (
+            "pretrain.alignment.kind",
+            section.p2p && alignment.kind != P2pKind::NonContrastive,
+        ),
+        (
+            "pretrain.alignment.empty_pairs",
+            section.p2p && alignment.empty_pairs != EmptyPairs::Count,
+        ),
+        (
+            "pretrain.supervision.teacher",
+            !section.shallow.is_empty() && section.supervision.teacher != Teacher::Deep,
+        ),
+    ];
+    match local.into_iter().find(|(_, differs)| *differs) {
+        Some((key, _)) if context.ranks.size() > 1 => Err(Error::Value {
+            path: "run.toml".into(),
+            key,
+            value: "another than the default".into(),
+            rule: "of several processes each would see its own share alone; train in one process",
+        }),
+        _ => Ok(()),
+    }
 }

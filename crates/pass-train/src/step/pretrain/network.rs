@@ -32,8 +32,13 @@ pub(crate) trait PretrainNetwork: Module {
     /// What precedes each batch: a momentum encoder follows and keeps this share of itself.
     fn begin(&mut self, _momentum: f64) {}
 
-    /// One pass in training mode: what the losses of PASS_s need, and a consistency loss.
-    fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>);
+    /// One pass with the statistics of `mode`: what the losses of PASS_s need, and a consistency
+    /// loss.
+    fn forward_train(
+        &mut self,
+        batch: PretrainBatch,
+        mode: NormMode,
+    ) -> (PretrainOutput, Option<Tensor<1>>);
 }
 
 impl PretrainNetwork for PretrainNet {
@@ -45,8 +50,12 @@ impl PretrainNetwork for PretrainNet {
         self
     }
 
-    fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>) {
-        let output = self.forward_at(batch.groups, batch.points, NormMode::Batch);
+    fn forward_train(
+        &mut self,
+        batch: PretrainBatch,
+        mode: NormMode,
+    ) -> (PretrainOutput, Option<Tensor<1>>) {
+        let output = self.forward_at(batch.groups, batch.points, mode);
         (output, None)
     }
 }
@@ -64,12 +73,16 @@ impl PretrainNetwork for PassPNet {
         self.follow(momentum);
     }
 
-    fn forward_train(&mut self, batch: PretrainBatch) -> (PretrainOutput, Option<Tensor<1>>) {
+    fn forward_train(
+        &mut self,
+        batch: PretrainBatch,
+        mode: NormMode,
+    ) -> (PretrainOutput, Option<Tensor<1>>) {
         let PassPOutput {
             base,
             propagated,
             target,
-        } = self.forward(batch.groups, batch.points, NormMode::Batch);
+        } = self.forward(batch.groups, batch.points, mode);
         let [_, _, height, width] = target.dims();
         let pairs = positive_pairs(batch.frames, [height, width], batch.positive_ratio);
         (

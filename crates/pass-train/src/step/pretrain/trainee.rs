@@ -1,23 +1,25 @@
 //! One update of step 1, and what its checkpoints hold.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use burn::{
     optim::{GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };
 use pass_model::{
-    loss::{LossTerms, LossValues, LossWeights, PretrainLossConfig, pretrain_loss},
+    loss::{LossTerms, LossValues, LossWeights, PretrainLossConfig, pretrain_loss_of_ranks},
     momentum_encoder::MomentumSchedule,
+    norm::NormMode,
     pass_p_net::PassPNet,
     pretrain_net::PretrainNet,
     queue::Queue,
+    ranks::{Ranks, Solo},
 };
 
 use super::{
     fresh_queue,
     network::{PretrainBatch, PretrainNetwork},
-    pass_p_net, pretrain_net, swapped_config,
+    pass_p_net, pretrain_net, share_of_queue, swapped_config, whole_queue,
 };
 use crate::{
     Error,
@@ -44,6 +46,8 @@ pub(crate) struct Pretraining<N = PretrainNet> {
     device: Device,
     /// What tells how good the embeddings are, for the log.
     pub(crate) probe: Option<Probe>,
+    /// The processes that train together.
+    pub(crate) ranks: Arc<dyn Ranks>,
 }
 
 impl Pretraining {
@@ -70,6 +74,7 @@ impl<N: PretrainNetwork> Pretraining<N> {
             loss: loss_config(&file.pretrain),
             device,
             probe: None,
+            ranks: Arc::new(Solo),
         }
     }
 
@@ -90,16 +95,17 @@ impl<N: PretrainNetwork> Pretraining<N> {
     /// The loss of a batch and its terms (section 5.1, steps 3 and 4, of the method's description).
     pub(crate) fn loss_of(&mut self, batch: PretrainBatch, seen: Option<&mut Vitals>) -> LossTerms {
         let section = &self.file.pretrain;
-        let (output, consistency) = self.net.forward_train(batch);
+        let (output, consistency) = self.net.forward_train(batch, NormMode::Ranks(&*self.ranks));
         let prototypes = self.net.base().prototypes.weights();
         let looked_at = seen.map(|seen| (seen, output.scores.clone(), output.embeddings.clone()));
         let crops = section.views.crops();
-        let loss = pretrain_loss(
+        let loss = pretrain_loss_of_ranks(
             output,
             prototypes.clone(),
             self.queue.as_mut(),
             &self.loss,
             crops,
+            &*self.ranks,
         );
         if let Some((seen, scores, embeddings)) = looked_at {
             let tensors = Swapped {
@@ -119,6 +125,7 @@ impl<N: PretrainNetwork> Pretraining<N> {
         }
     }
 
+    /// The empty queue of all ranks.
     fn fresh_queue(&self) -> Option<Queue> {
         let section = &self.file.pretrain;
         let given = section.swapped.queue_length;
@@ -144,7 +151,7 @@ impl<N: PretrainNetwork> Trainee for Pretraining<N> {
             total: at.iterations as u64,
         };
         if self.queue.is_none() && at.epoch >= section.swapped.queue_from_epoch {
-            self.queue = self.fresh_queue();
+            self.queue = share_of_queue(self.fresh_queue(), &*self.ranks);
         }
         self.net.base_mut().prototypes.normalize();
         self.net.begin(schedule.momentum(at.iteration as u64));
@@ -189,12 +196,18 @@ impl<N: PretrainNetwork> Trainee for Pretraining<N> {
     }
 
     fn save(&self, dir: &Path) -> Result<(), Error> {
-        save_training(dir, &self.net, &self.optimizer, self.queue.as_ref())
+        let queue = whole_queue(self.queue.as_ref(), &*self.ranks);
+        save_training(dir, &self.net, &self.optimizer, queue.as_ref())
+    }
+
+    fn contribute(&self) {
+        whole_queue(self.queue.as_ref(), &*self.ranks);
     }
 
     fn restore(&mut self, dir: &Path) -> Result<(), Error> {
         restore_training(dir, &mut self.net, &mut self.optimizer)?;
-        self.queue = restore_queue(dir, self.fresh_queue())?;
+        let whole = restore_queue(dir, self.fresh_queue())?;
+        self.queue = share_of_queue(whole, &*self.ranks);
         Ok(())
     }
 }

@@ -1,0 +1,329 @@
+//! What the processes of one training do together, and what rank 0 does for all.
+//!
+//! The batch of a run file is that of all ranks. Rank `r` of `W` takes the pictures `r`, `r + W`, .. of
+//! it, so that the pictures of an iteration, and hence their crops, are those of one process. All
+//! ranks hold the same weights and read the same folders; rank 0 alone writes.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+};
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    optim::GradientsParams,
+    tensor::{Tensor, TensorData},
+};
+use pass_model::ranks::Ranks;
+
+use crate::{Error, Step, training_log::Values};
+
+/// Whether this process writes and speaks for all.
+pub(crate) fn is_first(ranks: &dyn Ranks) -> bool {
+    ranks.rank() == 0
+}
+
+/// A text that rank 0 finds out for all.
+///
+/// # Errors
+///
+/// On rank 0 that of `find`; then on the others [`Error::AnotherRank`].
+pub(crate) fn found_by_first(
+    ranks: &dyn Ranks,
+    find: impl FnOnce() -> Result<String, Error>,
+) -> Result<String, Error> {
+    if ranks.size() == 1 {
+        return find();
+    }
+    let found = is_first(ranks).then(find);
+    ranks.wait();
+    let known = match &found {
+        Some(Ok(text)) => [1, text.len() as u64],
+        Some(Err(_)) | None => [0, 0],
+    };
+    let mut head = known.map(u64::to_le_bytes).concat();
+    ranks.broadcast(&mut head);
+    let [succeeded, length] =
+        [0, 8].map(|at| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes")));
+    if succeeded == 0 {
+        return found.unwrap_or(Err(Error::AnotherRank));
+    }
+    let mut bytes = match found {
+        Some(found) => found?.into_bytes(),
+        None => vec![0; length as usize],
+    };
+    ranks.broadcast(&mut bytes);
+    Ok(String::from_utf8(bytes).expect("rank 0 sent a text"))
+}
+
+/// What rank 0 does for all; the others wait for the end of it.
+///
+/// # Errors
+///
+/// As [`found_by_first`].
+pub(crate) fn done_by_first(
+    ranks: &dyn Ranks,
+    work: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
+    found_by_first(ranks, || work().map(|()| String::new())).map(drop)
+}
+
+/// What every rank does, rank 0 before the others, who find the files that it writes.
+///
+/// # Errors
+///
+/// That of `work`; if it is one of rank 0, on the others [`Error::AnotherRank`].
+pub(crate) fn first_then_others<T>(
+    ranks: &dyn Ranks,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut outcome = None;
+    let mut work = Some(work);
+    done_by_first(ranks, || {
+        outcome = Some(work.take().expect("called once")()?);
+        Ok(())
+    })?;
+    match (outcome, work) {
+        (Some(outcome), _) => Ok(outcome),
+        (None, work) => work.expect("only rank 0 has done it")(),
+    }
+}
+
+/// The lowest rank for which something holds, the same on every rank.
+pub(crate) fn first_with(ranks: &dyn Ranks, holds: bool) -> Option<usize> {
+    if ranks.size() == 1 {
+        return holds.then_some(0);
+    }
+    let mut flags = vec![0.0; ranks.size()];
+    flags[ranks.rank()] = f64::from(u8::from(holds));
+    ranks.sum_f64(&mut flags);
+    flags.iter().position(|&flag| flag > 0.0)
+}
+
+/// The pictures per iteration of one rank, if `batch` can be dealt out in `parts` parts.
+pub(crate) fn share_of_batch(
+    ranks: &dyn Ranks,
+    step: Step,
+    [batch, parts]: [usize; 2],
+) -> Result<usize, Error> {
+    let size = ranks.size();
+    if batch.is_multiple_of(parts * size) {
+        return Ok(batch / size);
+    }
+    Err(Error::BatchOfRanks {
+        step: step.name(),
+        batch,
+        parts,
+        ranks: size,
+    })
+}
+
+/// Of the pictures of whole batches, those of this rank.
+pub(crate) fn own_pictures<T>(ranks: &dyn Ranks, pictures: impl Iterator<Item = T>) -> Vec<T> {
+    pictures.skip(ranks.rank()).step_by(ranks.size()).collect()
+}
+
+/// The means over ranks: those of the whole batch, as the shares are of one size.
+pub(crate) fn mean_terms(ranks: &dyn Ranks, mut terms: Values) -> Values {
+    if ranks.size() > 1 {
+        let mut values: Vec<f64> = terms.iter().map(|(_, value)| *value).collect();
+        ranks.sum_f64(&mut values);
+        for ((_, term), sum) in terms.iter_mut().zip(values) {
+            *term = sum / ranks.size() as f64;
+        }
+    }
+    terms
+}
+
+/// The gradient of the mean loss over ranks, from the gradient of each rank's loss; one exchange for
+/// the whole network.
+pub(crate) fn mean_gradients<M: Module>(
+    ranks: &dyn Ranks,
+    net: &M,
+    gradients: GradientsParams,
+) -> GradientsParams {
+    if ranks.size() == 1 {
+        return gradients;
+    }
+    let mut flat = Flat {
+        gradients: &gradients,
+        values: Vec::new(),
+    };
+    net.visit(&mut flat);
+    let mut values = flat.values;
+    ranks.sum(&mut values);
+    let size = ranks.size() as f32;
+    values.iter_mut().for_each(|value| *value /= size);
+    let mut unflatten = Unflatten {
+        gradients,
+        values: &values,
+    };
+    net.visit(&mut unflatten);
+    unflatten.gradients
+}
+
+/// Collects the gradients in the order of the fields.
+struct Flat<'a> {
+    gradients: &'a GradientsParams,
+    values: Vec<f32>,
+}
+
+impl ModuleVisitor for Flat<'_> {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
+            self.values.extend(gradient.into_data().iter::<f32>());
+        }
+    }
+}
+
+/// Puts them back.
+struct Unflatten<'a> {
+    gradients: GradientsParams,
+    values: &'a [f32],
+}
+
+impl ModuleVisitor for Unflatten<'_> {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let Some(old) = self.gradients.remove::<D>(parameter.id) else {
+            return;
+        };
+        let (own, rest) = self.values.split_at(old.shape().num_elements());
+        self.values = rest;
+        let data = TensorData::new(own.to_vec(), old.shape());
+        let new = Tensor::<D>::from_data(data, (&old.device(), old.dtype()));
+        self.gradients.register(parameter.id, new);
+    }
+}
+
+/// Refuses to go on when the ranks do not hold the same weights, moving statistics included.
+///
+/// They compute the same updates from the same gradients, so only a fault of machine or network can
+/// part them.
+pub(crate) fn check_same_weights<M: Module>(
+    ranks: &dyn Ranks,
+    net: &M,
+    step: Step,
+) -> Result<(), Error> {
+    if ranks.size() == 1 {
+        return Ok(());
+    }
+    let mut sum = Checksum(DefaultHasher::new());
+    net.visit(&mut sum);
+    let own = sum.0.finish().to_le_bytes();
+    let mut first = own;
+    ranks.broadcast(&mut first);
+    match first_with(ranks, own != first) {
+        None => Ok(()),
+        Some(rank) => Err(Error::RanksDiffer {
+            step: step.name(),
+            rank,
+        }),
+    }
+}
+
+/// Sums up the bits of all weights.
+struct Checksum(DefaultHasher);
+
+impl ModuleVisitor for Checksum {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        parameter.val().into_data().as_bytes().hash(&mut self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::{
+        nn::{Linear, LinearConfig},
+        tensor::Device,
+    };
+    use pass_model::ranks::Solo;
+    use pass_ranks::ThreadRanks;
+
+    fn net(weight: f32) -> Linear {
+        let device = Device::flex().autodiff();
+        let mut net = LinearConfig::new(2, 1).with_bias(false).init(&device);
+        let weights = Tensor::from_floats([[weight], [1.0]], &device).require_grad();
+        net.weight = net.weight.map(|_| weights);
+        net
+    }
+
+    #[test]
+    fn gradients_are_averaged_over_ranks() {
+        let gradients = ThreadRanks::run(2, |ranks| {
+            let net = net(1.0);
+            let factor = 1.0 + 2.0 * ranks.rank() as f32;
+            let x = Tensor::<2>::from_floats([[factor, 5.0]], &net.weight.val().device());
+            let gradients = GradientsParams::from_grads(net.forward(x).sum().backward(), &net);
+            let mean = mean_gradients(&*ranks, &net, gradients);
+            let mean = mean.get::<2>(net.weight.id).unwrap();
+            mean.into_data().try_to_vec::<f32>().unwrap()
+        });
+        assert_eq!(gradients, vec![vec![2.0, 5.0]; 2]);
+    }
+
+    #[test]
+    fn weights_that_differ_are_noticed_by_all_ranks() {
+        let outcomes = ThreadRanks::run(3, |ranks| {
+            let weight = if ranks.rank() == 1 {
+                1.0 + f32::EPSILON
+            } else {
+                1.0
+            };
+            check_same_weights(&*ranks, &net(weight), Step::Pretrain)
+        });
+        for outcome in outcomes {
+            assert!(
+                matches!(outcome, Err(Error::RanksDiffer { rank: 1, .. })),
+                "{outcome:?}"
+            );
+        }
+        let same = ThreadRanks::run(2, |ranks| {
+            check_same_weights(&*ranks, &net(2.0), Step::Pretrain).is_ok()
+        });
+        assert_eq!(same, [true, true]);
+    }
+
+    #[test]
+    fn what_rank_0_finds_is_known_to_all_and_its_error_stops_all() {
+        let found = |fails: bool| {
+            ThreadRanks::run(3, |ranks| {
+                found_by_first(&*ranks, || {
+                    assert_eq!(ranks.rank(), 0);
+                    if fails {
+                        Err(batch(1))
+                    } else {
+                        Ok("checkpoint-7".into())
+                    }
+                })
+            })
+        };
+        for text in found(false) {
+            assert_eq!(text.unwrap(), "checkpoint-7");
+        }
+        let failed = found(true);
+        assert!(
+            matches!(failed[0], Err(Error::BatchOfRanks { .. })),
+            "{failed:?}"
+        );
+        for other in &failed[1..] {
+            assert!(matches!(other, Err(Error::AnotherRank)), "{other:?}");
+        }
+    }
+
+    fn batch(ranks: usize) -> Error {
+        Error::BatchOfRanks {
+            step: "pretrain",
+            batch: 8,
+            parts: 1,
+            ranks,
+        }
+    }
+
+    #[test]
+    fn the_pictures_of_a_batch_are_dealt_out_in_turn() {
+        assert_eq!(own_pictures(&Solo, 0..4), [0, 1, 2, 3]);
+        let own = ThreadRanks::run(2, |ranks| own_pictures(&*ranks, 10..16));
+        assert_eq!(own, [[10, 12, 14], [11, 13, 15]]);
+    }
+}
