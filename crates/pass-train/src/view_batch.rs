@@ -185,6 +185,14 @@ fn cell_centres(grid: &[[f32; 2]]) -> Vec<[f32; 2]> {
         .collect()
 }
 
+/// Share of the pictures whose first two crops do not overlap: all points of their grids lie
+/// outside.
+pub(crate) fn share_without_overlap(views: &[Views]) -> f64 {
+    let outside = |point: &[f32; 2]| point.iter().any(|x| x.abs() > 1.0);
+    let apart = |view: &&Views| view.grids[0].iter().all(outside);
+    views.iter().filter(apart).count() as f64 / views.len() as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,12 +277,4 @@ mod tests {
         assert_eq!(std(RedDeviation::Published), [0.228, 0.224, 0.225]);
         assert_eq!(std(RedDeviation::Unified), [0.229, 0.224, 0.225]);
     }
-}
-
-/// Share of the pictures whose first two crops do not overlap: all points of their grids lie
-/// outside.
-pub(crate) fn share_without_overlap(views: &[Views]) -> f64 {
-    let outside = |point: &[f32; 2]| point.iter().any(|x| x.abs() > 1.0);
-    let apart = |view: &&Views| view.grids[0].iter().all(outside);
-    views.iter().filter(apart).count() as f64 / views.len() as f64
 }

@@ -124,9 +124,10 @@ mod tests {
         Tensor::from_floats([[[channel(0)], [channel(1)]]], &Device::default())
     }
 
+    /// Square pixels: neighbours are 0.707 diagonals apart.
     #[test]
     fn a_view_of_itself_pairs_each_pixel_with_itself() {
-        let whole = [0.0, 0.0, 1.0, 1.0];
+        let whole = [0.0, 0.0, 0.9, 0.6];
         let pairs = positive_pairs(frames([whole, whole]), [2, 3], 0.7);
         let same = Tensor::<2>::eye(6, &Device::default()).unsqueeze::<3>();
         assert_near(pairs, same.into_data(), ROUNDING);
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn a_mirrored_view_pairs_columns_from_the_other_end() {
         let pairs = positive_pairs(
-            frames([[0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 0.0, 1.0]]),
+            frames([[0.0, 0.0, 0.9, 0.3], [0.9, 0.0, 0.0, 0.3]]),
             [1, 3],
             0.7,
         );
@@ -157,8 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn equal_embeddings_of_all_pairs_score_minus_four() {
+    fn narrow_pixels_pair_with_their_neighbours_too() {
         let whole = [0.0, 0.0, 1.0, 1.0];
+        // Each 1/2 wide and 1 high: neighbours are 0.5 / 1.118 = 0.447 diagonals apart.
+        let pairs = positive_pairs(frames([whole, whole]), [1, 2], 0.7);
+        assert_near(pairs, [[[1.0f32, 1.0], [1.0, 1.0]]], ROUNDING);
+    }
+
+    #[test]
+    fn equal_embeddings_of_all_pairs_score_minus_four() {
+        let whole = [0.0, 0.0, 1.0, 0.5];
         let pairs = positive_pairs(frames([whole, whole]), [1, 2], 0.7);
         let maps = Tensor::cat(vec![map([0, 1]), map([0, 1])], 0);
         let loss = pixel_consistency_loss(maps.clone(), maps, pairs);
