@@ -146,7 +146,8 @@ impl Fixture {
         let wrong = terms.iter().filter_map(|(name, actual)| {
             let expected = self.number(&format!("loss{update}/{name}"));
             let error = (actual - expected).abs() / expected.abs().max(least(update));
-            (!(error < tolerance)).then(|| format!("{name}: {actual} not {expected}, {error:.1e}"))
+            let agrees = error < tolerance; // false for NaN
+            (!agrees).then(|| format!("{name}: {actual} not {expected}, {error:.1e}"))
         });
         let wrong: Vec<_> = wrong.collect();
         assert!(wrong.is_empty(), "update {update}: {wrong:#?}");
@@ -245,7 +246,8 @@ pub(crate) fn check_gradients(
     let floor = VANISHING * expected.values().map(largest).fold(0.0, f64::max);
     let wrong = expected.iter().filter_map(|(key, expected)| {
         let error = difference(&actual[key], expected);
-        (!(error < GRADIENT * largest(expected) + floor)).then(|| {
+        let agrees = error < GRADIENT * largest(expected) + floor; // false for NaN
+        (!agrees).then(|| {
             let relative = error / largest(expected);
             let size = largest(&actual[key]);
             format!("{key}: {relative:.1e}, largest {size:.1e}")
@@ -283,7 +285,8 @@ pub(crate) fn check_moved(
             // float32 keeps 6e-8 of a number, and so of what is added to it, each time.
             (WEIGHT * size).min(MOVED * way + 3e-7 * size)
         };
-        if !(error <= allowed) {
+        let agrees = error <= allowed; // false for NaN
+        if !agrees {
             let (of_all, of_way) = (error / size, error / way);
             wrong.push(format!(
                 "{key}: {of_all:.1e} of it, {of_way:.1e} of its way"
