@@ -22,7 +22,7 @@ pub struct Sample {
     /// The mask's file; `None` for a whole split without masks.
     pub mask: Option<PathBuf>,
     /// Rank of the class folder among the class names, so the class id is 1 + this. For
-    /// [`Dataset::open_pictures`] the rank among the folders found; `None` for a loose picture.
+    /// [`Dataset::open_pictures`](crate::Dataset::open_pictures) the rank among the folders found; `None` for a loose picture.
     ///
     /// This is a label: unsupervised steps must not look at it.
     pub folder: Option<u32>,

@@ -81,7 +81,7 @@ pub struct ClassStatistics {
 ///
 /// # Errors
 ///
-/// Those of [`read_mask`](crate::read_mask) and [`Error::IdOutOfRange`].
+/// Those of [`read_mask`] and [`Error::IdOutOfRange`].
 pub fn statistics(data: &Dataset, watcher: Watcher<'_>) -> Result<Statistics, Error> {
     let present = Split::ALL
         .into_iter()
