@@ -281,8 +281,8 @@ fn value_or_zero(rows: &Tensor<f32>, row: usize, column: usize) -> f32 {
     value
 }
 
-/// Each unit has one column of one cluster. `one` is 1, which no compiler knows: drivers may take
-/// `(a + b) - a` for `b`, and Mesa's do.
+/// Each unit has one column of one cluster. `one` is 1, which no compiler knows: somewhere on the
+/// way to a device `(a + b) - a` may be taken for `b`.
 #[cube(launch)]
 fn add_kernel(
     totals: &Tensor<f32>,

@@ -30,7 +30,8 @@ pub(super) fn add(totals: Tensor<3>, points: Tensor<2>, labels: Tensor<1, Int>) 
 /// `high + low + value` in two numbers again. Knuth's TwoSum keeps what the first addition loses,
 /// Dekker's puts back as much of it as fits.
 fn add_both(high: Tensor<2>, low: Tensor<2>, value: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-    // A number that no compiler knows: drivers may take `(a + b) - a` for `b`, and Mesa's do.
+    // A number that no compiler knows: somewhere on the way to a device
+    // `(a + b) - a` may be taken for `b`; on Mesa's software Vulkan the rest was lost without this.
     let one = Tensor::<2>::from_data([[1.0f32]], (&high.device(), DType::F32));
     let sum = (high.clone() + value.clone()) * one.clone();
     let value_there = (sum.clone() - high.clone()) * one.clone();
