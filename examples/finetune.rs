@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, outcome};
-use pass_train::step::finetune::finetune;
+use luss_examples::{Arguments, RankArguments, outcome, tell_weights};
+use pass_train::{Step, step::finetune::finetune};
 
 /// Step 3, the weights of step 1 and a 1x1 head learn the pseudo labels.
 ///
@@ -23,12 +23,7 @@ fn main() -> ExitCode {
         let cli = Cli::parse();
         let context = cli.arguments.open_of_ranks(cli.ranks)?;
         finetune(&context)?;
-        if context.speaks() {
-            println!(
-                "weights: {}",
-                context.run.weights(pass_train::Step::Finetune).display()
-            );
-        }
+        tell_weights(&context, Step::Finetune);
         Ok(())
     })
 }

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, outcome};
-use pass_train::step::pretrain::pretrain;
+use luss_examples::{Arguments, RankArguments, outcome, tell_weights};
+use pass_train::{Step, step::pretrain::pretrain};
 
 /// Step 1, representation learning: SwAV with P2P and D2S.
 ///
@@ -25,12 +25,7 @@ fn main() -> ExitCode {
         let cli = Cli::parse();
         let context = cli.arguments.open_of_ranks(cli.ranks)?;
         pretrain(&context)?;
-        if context.speaks() {
-            println!(
-                "weights: {}",
-                context.run.weights(pass_train::Step::Pretrain).display()
-            );
-        }
+        tell_weights(&context, Step::Pretrain);
         Ok(())
     })
 }

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, outcome};
-use pass_train::step::attention::tune_attention;
+use luss_examples::{Arguments, RankArguments, outcome, tell_weights};
+use pass_train::{Step, step::attention::tune_attention};
 
 /// Step 2.1, pixel attention on the frozen backbone.
 ///
@@ -24,13 +24,7 @@ fn main() -> ExitCode {
         let cli = Cli::parse();
         let context = cli.arguments.open_of_ranks(cli.ranks)?;
         tune_attention(&context)?;
-        println!(
-            "weights: {}",
-            context
-                .run
-                .weights(pass_train::Step::TuneAttention)
-                .display()
-        );
+        tell_weights(&context, Step::TuneAttention);
         Ok(())
     })
 }

@@ -17,6 +17,6 @@ mod table;
 
 pub use arguments::Arguments;
 pub use device::pick_device;
-pub use outcome::{STOPPED, outcome};
+pub use outcome::{STOPPED, outcome, tell_weights};
 pub use ranks::RankArguments;
 pub use table::metrics_table;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pass_train::{Error, StopRequest};
+use pass_train::{Context, Error, Step, StopRequest};
 
 use crate::ranks::{abort, finish, signature};
 
@@ -43,6 +43,13 @@ pub(crate) fn listen(stop: &StopRequest) -> anyhow::Result<()> {
 #[cfg(not(unix))]
 pub(crate) fn listen(_stop: &StopRequest) -> anyhow::Result<()> {
     Ok(())
+}
+
+/// Says where a training left its weights, once for all processes.
+pub fn tell_weights(context: &Context, step: Step) {
+    if context.speaks() {
+        println!("weights: {}", context.run.weights(step).display());
+    }
 }
 
 /// Runs a binary's work and turns its end into an exit code: 0 when done, 75 when a training
