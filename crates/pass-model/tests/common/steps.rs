@@ -38,10 +38,6 @@ const NOTHING: f64 = 1e-290;
 const WEIGHT: f64 = 1e-4;
 /// What three updates add: the errors of the later gradients add up.
 const MOVED: f64 = 1e-2;
-/// A vector that plain SGD moves by more than this share of its length has the tolerance of its
-/// gradients: in PASS_p the shifts of norms, up to 5e-4 of them. LARS moves nothing so far, but for
-/// the first step of a zero vector.
-const FAR: f64 = 0.1;
 /// Moving statistics at a rate of 0.6; a mean also follows the bias before its norm.
 const STATISTIC: f64 = 1e-3;
 /// A bias before a norm has no gradient. LARS scales what rounding leaves of it to a step of 1e-3
@@ -279,8 +275,6 @@ pub(crate) fn check_moved(
             ADRIFT * size * rate / 0.6
         } else if key.contains(".running_") {
             STATISTIC * size * (rate / 0.6).max(1.0)
-        } else if way > FAR * size {
-            GRADIENT * way
         } else {
             // float32 keeps 6e-8 of a number, and so of what is added to it, each time.
             (WEIGHT * size).min(MOVED * way + 3e-7 * size)
