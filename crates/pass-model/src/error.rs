@@ -1,11 +1,11 @@
-//! What can be wrong with a weights file or a configuration.
+//! What can be wrong with a weights file, a configuration or a device.
 
 use std::path::PathBuf;
 
-/// Why weights could not be read or written, or a network not be built.
+/// Why weights could not be read or written, or a network not be built or trained.
 ///
-/// Shape errors inside a forward pass are a caller's bug and panic; this enum is about files
-/// and configurations.
+/// Shape errors inside a forward pass are a caller's bug and panic; this enum is about files,
+/// configurations and devices.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file could not be opened or read as the format its name promises.
@@ -48,6 +48,22 @@ pub enum Error {
         path: PathBuf,
         /// The keys at fault.
         mismatch: KeyMismatch,
+    },
+
+    /// The device cannot compute in this precision.
+    #[error(
+        "{device} cannot train in {precision}: {found}; set `precision` in the run file to \"{other}\" or \
+         \"float32\""
+    )]
+    Precision {
+        /// The device.
+        device: String,
+        /// What was asked for.
+        precision: &'static str,
+        /// What is missing, or the figure that was seen.
+        found: String,
+        /// The other type of 16 bits.
+        other: &'static str,
     },
 
     /// The list of stages for deep-to-shallow supervision makes no sense.

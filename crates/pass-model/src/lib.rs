@@ -31,6 +31,7 @@
 //! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
 //! | LARS, cosine schedule | [`optim`] |
 //! | several GPUs or machines | [`ranks`] |
+//! | mixed precision | [`precision`] |
 //! | published weights; weights for PyTorch | [`import`]; [`export`] |
 //!
 //! Below these lie batch normalisation ([`norm`]), initial weights that are the same on every device
@@ -50,6 +51,7 @@ pub mod normalize;
 pub mod optim;
 pub mod overlap;
 pub mod pass_p_net;
+pub mod precision;
 pub mod pretrain_net;
 pub mod propagation;
 pub mod prototypes;

@@ -14,7 +14,7 @@ use burn::{
     },
 };
 
-use crate::ranks::Ranks;
+use crate::{precision::widened, ranks::Ranks};
 
 /// Which statistics a forward pass normalises with.
 #[derive(Debug, Clone, Copy)]
@@ -107,11 +107,11 @@ impl BatchNormConfig {
 }
 
 impl BatchNorm {
-    /// Normalises each channel.
+    /// Normalises each channel, in float32.
     ///
     /// # Shapes
     ///
-    /// - `input` and output: `[batch, channels, ..]`, rank 2 or more
+    /// - `input` and output: `[batch, channels, ..]`, rank 2 or more, of the same type
     ///
     /// # Panics
     ///
@@ -124,6 +124,11 @@ impl BatchNorm {
             channels,
             "channels of the input and of the norm"
         );
+        let dtype = input.dtype();
+        self.normalized(widened(input), mode).cast(dtype)
+    }
+
+    fn normalized<const D: usize>(&mut self, input: Tensor<D>, mode: NormMode) -> Tensor<D> {
         let (gamma, beta) = self.scale_and_shift();
         match mode {
             NormMode::Moving => {

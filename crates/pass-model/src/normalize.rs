@@ -1,6 +1,8 @@
-//! Vectors of unit length, and the pooling that comes before them.
+//! Vectors of unit length, and the pooling that comes before them; both in float32.
 
 use burn::tensor::Tensor;
+
+use crate::precision::widened;
 
 /// Norms below this one count as this one, so that a zero vector stays zero.
 pub const LEAST_NORM: f64 = 1e-12;
@@ -13,7 +15,7 @@ pub const LEAST_NORM: f64 = 1e-12;
 /// # Shapes
 ///
 /// - `vectors`: any
-/// - output: the same; the squares along `dim` sum to 1
+/// - output: the same, of at least float32; the squares along `dim` sum to 1
 ///
 /// # Panics
 ///
@@ -30,7 +32,8 @@ pub fn l2_normalize<const D: usize>(vectors: Tensor<D>, dim: usize) -> Tensor<D>
 /// - output: `[batch, channels]`
 pub fn global_average_pool(maps: Tensor<4>) -> Tensor<2> {
     let [batch, channels, height, width] = maps.dims();
-    maps.reshape([batch, channels, height * width])
+    widened(maps)
+        .reshape([batch, channels, height * width])
         .mean_dim(2)
         .reshape([batch, channels])
 }
@@ -41,6 +44,7 @@ pub(crate) fn divide_by_norm<const D: usize>(
     dim: usize,
     least_norm: f64,
 ) -> Tensor<D> {
+    let vectors = widened(vectors);
     // The bound comes before the root: the root of zero has an infinite slope, and zero times
     // infinity would turn the gradient of an all-zero vector into NaN.
     let squares = vectors

@@ -8,6 +8,8 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
 
+use crate::precision::widened;
+
 /// Points along one side of the overlap grid.
 pub const OVERLAP_GRID: usize = 7;
 
@@ -34,7 +36,7 @@ impl OverlapPoints {
     }
 }
 
-/// Feature maps sampled at the 7×7 points of the overlap grids.
+/// Feature maps sampled at the 7×7 points of the overlap grids, in float32.
 ///
 /// A picture whose crops do not overlap has a grid of -2 everywhere; it lies outside the map and
 /// gives zeros. A point on the crop's border lies half a pixel outside the outermost pixel's
@@ -54,7 +56,8 @@ pub fn sample_overlap(maps: Tensor<4>, grids: Tensor<3>) -> Tensor<4> {
     let [n, channels, height, width] = maps.dims();
     assert_shape!(grids, [n, POINTS, 2]);
     let weights = sampling_weights(grids.inner(), height, width); // [n, height·width, 49]
-    let sampled = maps.reshape([n, channels, height * width]).matmul(weights);
+    let maps = widened(maps).reshape([n, channels, height * width]);
+    let sampled = maps.matmul(weights);
     sampled.reshape([n, channels, OVERLAP_GRID, OVERLAP_GRID])
 }
 

@@ -10,7 +10,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::{init::WeightStream, normalize::l2_normalize};
+use crate::{init::WeightStream, normalize::l2_normalize, precision::convolve};
 
 /// Exponent γ of the similarity: PixPro's published value.
 pub const SHARPNESS: i32 = 2;
@@ -45,7 +45,7 @@ impl PixelPropagation {
         let units = pixels(map.clone());
         let similarity = units.clone().swap_dims(1, 2).matmul(units); // symmetric
         let similarity = similarity.clamp_min(0.0).powi_scalar(SHARPNESS);
-        let propagated = pixels(self.transform.forward(map)).matmul(similarity);
+        let propagated = pixels(convolve(&self.transform, map)).matmul(similarity);
         l2_normalize(propagated, 1).reshape([batch, channels, height, width])
     }
 }

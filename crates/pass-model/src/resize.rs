@@ -6,6 +6,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 
+use crate::precision::widened;
+
 /// Bilinear resize of feature maps from one fixed size to another.
 ///
 /// The rule is PyTorch's with `align_corners = false` and without antialiasing: the source
@@ -35,7 +37,7 @@ impl BilinearResize {
         }
     }
 
-    /// Resizes every channel.
+    /// Resizes every channel, in float32.
     ///
     /// # Shapes
     ///
@@ -53,7 +55,7 @@ impl BilinearResize {
         assert_shape!(self.columns, [width, _]);
 
         // All rows of all maps are one tall matrix: a single product.
-        let wide = maps
+        let wide = widened(maps)
             .reshape([batch * channels * height, width])
             .matmul(self.columns.clone());
         let wide = wide.reshape([batch * channels, height, out_width]);

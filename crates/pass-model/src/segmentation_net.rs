@@ -12,6 +12,7 @@ use crate::{
     backbone::{ResNet, ResNetConfig},
     init::{WeightStream, name_parameters},
     norm::NormMode,
+    precision::convolve,
     pretrain_net::PretrainNet,
 };
 
@@ -71,8 +72,10 @@ impl SegmentationNet {
     /// - `pictures`: `[batch, 3, height, width]`, normalised
     /// - output: logits `[batch, classes + 1, ⌈height / stride⌉, ⌈width / stride⌉]`
     pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Tensor<4> {
-        self.head
-            .forward(self.backbone.forward(pictures, mode).into_last())
+        convolve(
+            &self.head,
+            self.backbone.forward(pictures, mode).into_last(),
+        )
     }
 }
 

@@ -10,6 +10,8 @@ use burn::{
 pub(crate) struct Accumulation<M> {
     parts: usize,
     sum: GradientsAccumulator<M>,
+    /// What losses are multiplied with, and gradients divided by: a power of 2.
+    pub(crate) scale: Option<f64>,
 }
 
 impl<M: Module> Accumulation<M> {
@@ -18,6 +20,7 @@ impl<M: Module> Accumulation<M> {
         Self {
             parts,
             sum: GradientsAccumulator::new(),
+            scale: None,
         }
     }
 
@@ -28,13 +31,36 @@ impl<M: Module> Accumulation<M> {
         } else {
             loss / self.parts as f64
         };
+        let share = self.scale.map_or(share.clone(), |scale| share * scale);
         let gradients = GradientsParams::from_grads(share.backward(), net);
         self.sum.accumulate(net, gradients);
     }
 
     /// The gradient of the batch.
-    pub(crate) fn gradients(&mut self) -> GradientsParams {
-        self.sum.grads()
+    pub(crate) fn gradients(&mut self, net: &M) -> GradientsParams {
+        let gradients = self.sum.grads();
+        let Some(scale) = self.scale else {
+            return gradients;
+        };
+        let factor = scale.recip();
+        let mut multiplied = Multiplied { gradients, factor };
+        net.visit(&mut multiplied);
+        multiplied.gradients
+    }
+}
+
+/// Multiplies all gradients of a network.
+struct Multiplied {
+    gradients: GradientsParams,
+    factor: f64,
+}
+
+impl ModuleVisitor for Multiplied {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(parameter.id) {
+            let product = gradient * self.factor;
+            self.gradients.register(parameter.id, product);
+        }
     }
 }
 
@@ -155,7 +181,7 @@ mod tests {
         parts.add(loss(&net, [[1.0, 0.0], [0.0, 1.0]]), &net);
         parts.add(loss(&net, [[1.0, 1.0], [1.0, 2.0]]), &net);
         assert_eq!(
-            weight_gradient(&net, &parts.gradients()),
+            weight_gradient(&net, &parts.gradients(&net)),
             [(3.0 + 7.0 + 11.0) / 2.0, (4.0 + 7.0 + 22.0) / 2.0]
         );
     }
@@ -166,7 +192,7 @@ mod tests {
         net.bias = None;
         let mut whole = Accumulation::new(1);
         whole.add(loss(&net, [[1.0, 0.0], [0.0, 1.0]]), &net);
-        assert_eq!(gradient_norm(&net, &whole.gradients()), 5.0); // (3, 4)
+        assert_eq!(gradient_norm(&net, &whole.gradients(&net)), 5.0); // (3, 4)
         let mut moved = net.clone();
         moved.weight = moved.weight.map(|weight| weight.inner() * 3.0);
         moved.weight = moved.weight.map(|weight| weight.autodiff().require_grad());

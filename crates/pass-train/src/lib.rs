@@ -34,6 +34,7 @@ pub mod health;
 mod inference;
 pub mod log;
 mod log_groups;
+mod loss_scale;
 pub mod pipeline;
 mod probe;
 mod progress;

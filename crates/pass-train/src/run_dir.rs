@@ -352,8 +352,8 @@ fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
         ("cluster", "memory_mib"),
     ];
     let mut table: toml::Table = toml::from_str(run_file)?;
-    for section in ["checkpoints", "health", "probe"] {
-        table.remove(section);
+    for free in ["precision", "checkpoints", "health", "probe"] {
+        table.remove(free);
     }
     for (section, key) in FREE {
         if let Some(section) = table.get_mut(section).and_then(toml::Value::as_table_mut) {

@@ -4,22 +4,29 @@
 //! epoch, picture), and a checkpoint holds all the rest, so that a step which goes on after a kill at
 //! any moment ends where the uninterrupted one does, to the bit.
 
+mod trainee;
+
 use std::{
     borrow::Cow,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use burn::{module::Module, optim::GradientsParams, tensor::Tensor};
+use burn::{module::Module, optim::GradientsParams};
 use imagenet_s::{Loader, views::permutation};
-use pass_model::{checkpoint::save_module, optim::CosineSchedule};
+use pass_model::{
+    checkpoint::save_module,
+    optim::CosineSchedule,
+    precision::{Precision, check_device},
+};
 use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
     checkpoints::{Checkpoints, Standing},
     gradients::{Accumulation, gradient_norm, update_and_weight_norm},
-    health::{Health, Verdict, Vitals},
+    health::{Fault, Health, Verdict, Vitals},
+    loss_scale::LossScale,
     ranks::{
         check_same_weights, done_by_first, first_with, found_by_first, is_first, mean_gradients,
         mean_terms, own_pictures, share_of_batch,
@@ -29,83 +36,10 @@ use crate::{
     training_state::{LoopState, Means},
 };
 
+pub(crate) use trainee::{Loss, Place, Position, Terms, Trainee};
+
 /// Pictures that wait for the network, in batches.
 const BATCHES_AHEAD: usize = 3;
-
-/// A picture's place in the training: what its random streams are keyed by.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
-    /// Epoch, from 0.
-    pub(crate) epoch: u64,
-    /// Index among the training samples.
-    pub(crate) index: usize,
-}
-
-/// Where the training stands.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Position {
-    /// Epoch, from 0.
-    pub(crate) epoch: usize,
-    /// Iteration over all epochs, from 0.
-    pub(crate) iteration: usize,
-    /// Iterations of the whole training.
-    pub(crate) iterations: usize,
-    /// Learning rate of this iteration.
-    pub(crate) lr: f64,
-}
-
-/// Named loss terms of an iteration; the first is the one that is minimised.
-pub(crate) type Terms = Vec<(&'static str, f64)>;
-
-/// The loss of some pictures.
-pub(crate) struct Loss {
-    /// What is minimised, `[1]`.
-    pub(crate) minimised: Tensor<1>,
-    /// It and its terms as numbers.
-    pub(crate) terms: Terms,
-}
-
-/// A network in training.
-pub(crate) trait Trainee {
-    /// What the loader makes of a picture.
-    type Item: Send + 'static;
-    /// The network.
-    type Net: Module;
-
-    /// What precedes the losses of a batch.
-    fn begin(&mut self, _at: Position) {}
-
-    /// The loss of a batch, or of an equal part of it. With `seen`, what this look is to tell.
-    fn loss(&mut self, items: &[Self::Item], seen: Option<&mut Vitals>) -> Loss;
-
-    /// Takes away the gradients that are not to be followed.
-    fn restrain(&self, _gradients: &mut GradientsParams, _at: Position) {}
-
-    /// Length of the queue, where the step has one.
-    fn queue_length(&self) -> Option<usize> {
-        None
-    }
-
-    /// The network as it stands.
-    fn net(&self) -> &Self::Net;
-
-    /// One step of the optimiser.
-    fn update(&mut self, lr: f64, gradients: GradientsParams);
-
-    /// What is to be logged after so many epochs; it must leave no trace in the training.
-    fn after_epoch(&self, _epochs: usize) -> Result<Terms, Error> {
-        Ok(Vec::new())
-    }
-
-    /// Writes all that the next iterations depend on into the folder.
-    fn save(&self, dir: &Path) -> Result<(), Error>;
-
-    /// Takes part in the [`Trainee::save`] of rank 0.
-    fn contribute(&self) {}
-
-    /// Takes up what [`Trainee::save`] wrote.
-    fn restore(&mut self, dir: &Path) -> Result<(), Error>;
-}
 
 /// Trains `trainee` on the training pictures, from its newest sound checkpoint on.
 pub(crate) fn train<T: Trainee>(
@@ -177,14 +111,20 @@ impl<'a, T: Trainee> Training<'a, T> {
         let folder = context.run.step_dir(plan.step);
         let checkpoints = Checkpoints::new(folder, &context.file.checkpoints);
         let share = share_of_batch(&*context.ranks, plan.step, [plan.batch, plan.accumulate])?;
-        let state = match newest_of_ranks(context, &checkpoints)? {
+        let mut state = match newest_of_ranks(context, &checkpoints)? {
             Some(folder) => {
                 trainee.restore(&folder)?;
                 LoopState::restore(&folder)?
             }
             None => LoopState::default(),
         };
+        let precision = context.file.precision;
+        state.loss_scale = LossScale::of(precision, state.loss_scale);
         context.say(&plan.batch_words());
+        if precision != Precision::Float32 {
+            let (step, precision) = (plan.step.name(), precision.name());
+            context.say(&format!("{step}: convolutions in {precision}"));
+        }
         if context.ranks.size() > 1 {
             let (ranks, step) = (context.ranks.size(), plan.step.name());
             context.say(&format!(
@@ -274,6 +214,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         self.trainee.begin(at);
         let mut terms = Means::default();
         let mut gradients = Accumulation::new(self.plan.accumulate);
+        gradients.scale = self.state.loss_scale.as_ref().map(LossScale::factor);
         for (part, items) in items.chunks(items.len() / self.plan.accumulate).enumerate() {
             // The first part stands for the batch.
             let look = seen.as_mut().filter(|_| part == 0);
@@ -285,15 +226,33 @@ impl<'a, T: Trainee> Training<'a, T> {
         let terms = mean_terms(ranks, terms.take());
         let verdict = self.health.judge_terms(&terms);
         self.act(verdict, at)?;
-        let mut gradients = gradients.gradients();
+        let mut gradients = gradients.gradients(self.trainee.net());
         self.trainee.restrain(&mut gradients, at);
         let gradients = mean_gradients(ranks, self.trainee.net(), gradients);
+        if self.overflows(&gradients, at)? {
+            return Ok((terms, Values::new()));
+        }
         match &mut seen {
             Some(seen) => self.watched_update(gradients, seen, at)?,
             None => self.trainee.update(at.lr, gradients),
         }
         let seen = seen.map(|seen| owned(seen.named())).unwrap_or_default();
         Ok((terms, seen))
+    }
+
+    /// Whether gradients left the range of float16, in which case there is no update. The same on all
+    /// ranks, since these are the mean gradients.
+    fn overflows(&mut self, gradients: &GradientsParams, at: Position) -> Result<bool, Error> {
+        let Some(scale) = &mut self.state.loss_scale else {
+            return Ok(false);
+        };
+        let finite = gradient_norm(self.trainee.net(), gradients).is_finite();
+        scale.follow(finite);
+        let fault = scale.is_lost().then(|| Fault::LossScale {
+            skipped: scale.skipped,
+        });
+        self.act(fault.map(Verdict::Stop), at)?;
+        Ok(!finite)
     }
 
     fn watched_update(
@@ -350,6 +309,8 @@ impl<'a, T: Trainee> Training<'a, T> {
         }
         if self.log.is_due(self.state.iterations) || !seen.is_empty() {
             let means = self.state.since_line.take();
+            let scale = self.state.loss_scale.as_ref();
+            seen.extend(owned(scale.map_or(Terms::new(), LossScale::named)));
             self.log.line(at, means, seen, waited)?;
         }
         let epoch_loss = epoch_ends.then(|| self.state.since_epoch.take()[0].1);
@@ -402,6 +363,20 @@ impl<'a, T: Trainee> Training<'a, T> {
         every(section.epochs * self.per_epoch)
             || every(section.iterations)
             || (!interval.is_zero() && self.last_checkpoint.elapsed() >= interval)
+    }
+}
+
+/// Refuses a device that does not compute in the precision of the run. Collective.
+///
+/// # Errors
+///
+/// [`pass_model::Error::Precision`]; where another rank's device is refused, [`Error::AnotherRank`].
+pub(crate) fn check_precision(context: &Context) -> Result<(), Error> {
+    let ranks = &*context.ranks;
+    let checked = check_device(&context.device, context.file.precision);
+    match first_with(ranks, checked.is_err()) {
+        Some(rank) if rank != ranks.rank() => Err(Error::AnotherRank),
+        _ => Ok(checked?),
     }
 }
 

@@ -18,7 +18,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, health::Counters};
+use crate::{Error, health::Counters, loss_scale::LossScale};
 
 /// Where the loop stands after some iterations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub(crate) struct LoopState {
     pub(crate) since_epoch: Means,
     /// What the health watch remembers.
     pub(crate) health: Counters,
+    /// Of a training in float16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) loss_scale: Option<LossScale>,
 }
 
 const LOOP: &str = "loop.json";

@@ -11,7 +11,7 @@ use imagenet_s::{
         multi_crop, overlap_grids,
     },
 };
-use pass_model::overlap::OverlapPoints;
+use pass_model::{overlap::OverlapPoints, precision::Precision};
 
 use crate::{
     Error,
@@ -86,7 +86,8 @@ fn edges(frame: &CropFrame, picture: &RgbImage) -> [f32; 4] {
     }
 }
 
-/// One tensor a resolution, crops in order and pictures within each.
+/// One tensor a resolution, crops in order and pictures within each, in the type that the network
+/// computes in.
 ///
 /// # Shapes
 ///
@@ -95,6 +96,7 @@ pub(crate) fn crop_groups(
     views: &[Views],
     config: &MultiCropConfig,
     normalization: &Normalization,
+    precision: Precision,
     device: &Device,
 ) -> Vec<Tensor<4>> {
     let mut first = 0;
@@ -108,13 +110,8 @@ pub(crate) fn crop_groups(
                     .map(move |view| view.crops[crop].rgb.as_slice())
             })
             .collect();
-        groups.push(pictures_to_tensor(
-            &pixels,
-            group.size,
-            group.size,
-            normalization,
-            device,
-        ));
+        let pictures = pictures_to_tensor(&pixels, group.size, group.size, normalization, device);
+        groups.push(precision.cast(pictures));
         first += group.count;
     }
     groups

@@ -8,7 +8,7 @@ use burn::{
     module::{Module, Param},
     nn::conv::{Conv2d, Conv2dConfig},
     tensor::{
-        Device, Tensor,
+        DType, Device, Tensor,
         activation::{relu, sigmoid},
         assert_shape,
         module::conv2d,
@@ -19,6 +19,7 @@ use pass_model::{
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
     normalize::LEAST_NORM,
+    precision::{convolve, widened},
     resize::upsample_bilinear,
 };
 
@@ -93,14 +94,16 @@ impl PixelAttention {
     ///
     /// - `normalized` and output: `[batch, D, height, width]`; the output is in `0..=1`
     pub fn forward(&mut self, normalized: Tensor<4>, mode: NormMode) -> Tensor<4> {
-        let hidden = self.conv1.forward(normalized);
-        self.attention(hidden, mode)
+        let dtype = normalized.dtype();
+        let hidden = convolve(&self.conv1, normalized);
+        self.attention(hidden, dtype, mode)
     }
 
     /// Upsamples the backbone's features by [`UPSAMPLING`], normalises them and attends to them.
     ///
     /// The first convolution is done before the upsampling, on a sixteenth of the pixels: it is
-    /// linear, so `W · up(Z) / |up(Z)| = up(W · Z) / |up(Z)|`.
+    /// linear, so `W · up(Z) / |up(Z)| = up(W · Z) / |up(Z)|`. Of features in 16 bits the outputs are
+    /// float32, and so is all but the convolutions.
     ///
     /// # Shapes
     ///
@@ -108,11 +111,12 @@ impl PixelAttention {
     pub fn attend(&mut self, features: Tensor<4>, mode: NormMode) -> Attended {
         let [_, _, height, width] = features.dims();
         let size = [height * UPSAMPLING, width * UPSAMPLING];
+        let dtype = features.dtype();
         let mixed = upsample_bilinear(self.conv1_without_bias(features.clone()), size);
         let features = upsample_bilinear(features, size);
         let lengths = lengths(features.clone()); // [batch, 1, 4h, 4w]
         let normalized = features.clone() / lengths.clone();
-        let attention = self.attention(mixed / lengths + self.conv1_bias(), mode);
+        let attention = self.attention(mixed / lengths + self.conv1_bias(), dtype, mode);
         Attended {
             features,
             normalized,
@@ -120,18 +124,20 @@ impl PixelAttention {
         }
     }
 
-    /// Everything behind the first convolution.
-    fn attention(&mut self, hidden: Tensor<4>, mode: NormMode) -> Tensor<4> {
+    /// Everything behind the first convolution; the second one computes in `dtype`.
+    fn attention(&mut self, hidden: Tensor<4>, dtype: DType, mode: NormMode) -> Tensor<4> {
         let shape = hidden.dims();
-        let hidden = relu(self.bn1.forward(hidden, mode));
-        let logits = self.bn2.forward(self.conv2.forward(hidden), mode);
+        let hidden = relu(self.bn1.forward(hidden, mode)).cast(dtype);
+        let logits = self.bn2.forward(convolve(&self.conv2, hidden), mode);
+        let logits = widened(logits);
         // A shared attention is the same for every channel.
         sigmoid(logits + self.tau.val()).expand(shape)
     }
 
     fn conv1_without_bias(&self, features: Tensor<4>) -> Tensor<4> {
         let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
-        conv2d(features, self.conv1.weight.val(), None, options)
+        let weight = self.conv1.weight.val().cast(features.dtype());
+        conv2d(features, weight, None, options)
     }
 
     /// `[1, D, 1, 1]`

@@ -13,6 +13,7 @@ use super::Block;
 use crate::{
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
+    precision::convolve,
 };
 
 /// Settings of one [`ResidualBlock`].
@@ -117,10 +118,10 @@ impl ResidualBlock {
             Some(downsample) => downsample.forward(x.clone(), mode),
             None => x.clone(),
         };
-        let x = relu(self.bn1.forward(self.conv1.forward(x), mode));
-        let x = self.bn2.forward(self.conv2.forward(x), mode);
+        let x = relu(self.bn1.forward(convolve(&self.conv1, x), mode));
+        let x = self.bn2.forward(convolve(&self.conv2, x), mode);
         let x = match (&self.conv3, &mut self.bn3) {
-            (Some(conv3), Some(bn3)) => bn3.forward(conv3.forward(relu(x)), mode),
+            (Some(conv3), Some(bn3)) => bn3.forward(convolve(conv3, relu(x)), mode),
             _ => x,
         };
         relu(x + shortcut)
@@ -132,7 +133,7 @@ impl Downsample {
     ///
     /// As [`ResidualBlock::forward`].
     pub fn forward(&mut self, x: Tensor<4>, mode: NormMode) -> Tensor<4> {
-        self.bn.forward(self.conv.forward(x), mode)
+        self.bn.forward(convolve(&self.conv, x), mode)
     }
 }
 

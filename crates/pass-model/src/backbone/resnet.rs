@@ -14,6 +14,7 @@ use super::{ResNetConfig, ResidualBlock, ResidualBlockConfig, block::conv_config
 use crate::{
     init::{WeightStream, name_parameters},
     norm::{BatchNorm, BatchNormConfig, NormMode},
+    precision::convolve,
 };
 
 /// The backbone, built as torchvision's (the stride of a bottleneck on its 3×3 convolution).
@@ -102,7 +103,7 @@ impl ResNet {
     /// - stage `s`: `[batch, channels(s), ⌈height / r⌉, ⌈width / r⌉]` with `r = 2^(s+1)`, or `2^s`
     ///   without max-pooling
     pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Stages {
-        let x = relu(self.bn1.forward(self.conv1.forward(pictures), mode));
+        let x = relu(self.bn1.forward(convolve(&self.conv1, pictures), mode));
         let x = match &self.max_pool {
             Some(pool) => pool.forward(x),
             None => x,

@@ -13,6 +13,7 @@ use burn::{
 use crate::{
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
+    precision::convolve,
 };
 
 /// Settings of a [`PixelProjection`].
@@ -71,9 +72,9 @@ impl PixelProjection {
     /// - `map`: `[batch, channels_in, height, width]`
     /// - output: `[batch, channels_out, height, width]`
     pub fn forward(&mut self, map: Tensor<4>, mode: NormMode) -> Tensor<4> {
-        let x = relu(self.bn1.forward(self.conv1.forward(map), mode));
-        let x = relu(self.bn2.forward(self.conv2.forward(x), mode));
-        self.bn3.forward(self.conv3.forward(x), mode)
+        let x = relu(self.bn1.forward(convolve(&self.conv1, map), mode));
+        let x = relu(self.bn2.forward(convolve(&self.conv2, x), mode));
+        self.bn3.forward(convolve(&self.conv3, x), mode)
     }
 }
 

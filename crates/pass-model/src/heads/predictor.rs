@@ -11,6 +11,7 @@ use super::pixel_projection::pointwise;
 use crate::{
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
+    precision::convolve,
 };
 
 /// Settings of a [`Predictor`].
@@ -48,7 +49,7 @@ impl Predictor {
     ///
     /// - `map` and output: `[batch, channels, height, width]`
     pub fn forward(&mut self, map: Tensor<4>, mode: NormMode) -> Tensor<4> {
-        let x = relu(self.bn1.forward(self.conv1.forward(map), mode));
-        self.conv2.forward(x)
+        let x = relu(self.bn1.forward(convolve(&self.conv1, map), mode));
+        convolve(&self.conv2, x)
     }
 }

@@ -62,6 +62,11 @@ pub enum Fault {
         /// Prototypes that are the most likely one of some picture.
         prototypes_used: usize,
     },
+    /// In float16 no scale keeps the gradients within its range.
+    LossScale {
+        /// Updates left out so far.
+        skipped: u64,
+    },
     /// The loss stays at ln K. Trainings may still leave it, so this never stops one.
     Plateau {
         /// Swapped prediction over ln K.
@@ -79,6 +84,7 @@ impl Fault {
             Self::NothingMoves { .. } => "nothing_moves",
             Self::EqualPrototypes { .. } => "equal_prototypes",
             Self::Collapsed { .. } => "collapsed",
+            Self::LossScale { .. } => "loss_scale",
             Self::Plateau { .. } => "plateau",
         }
     }
@@ -125,6 +131,13 @@ impl fmt::Display for Fault {
                  checkpoint with a lower `optim.base_lr`, or begin anew with a lower \
                  `swapped.epsilon`, a higher `freeze_prototypes_iterations`, a later \
                  `swapped.queue_from_epoch` or a larger batch"
+            ),
+            Self::LossScale { skipped } => write!(
+                f,
+                "gradients are beyond float16 even where the loss is not scaled up any more \
+                 ({skipped} updates left out so far): the training has diverged, or needs the range \
+                 of float32; lower `optim.base_lr` of this step, or set `precision` to \"bfloat16\" or \
+                 \"float32\" and go on from the last checkpoint"
             ),
             Self::Plateau {
                 loss_over_ln_k,

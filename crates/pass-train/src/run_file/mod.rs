@@ -15,6 +15,7 @@ mod watching;
 
 use std::path::Path;
 
+use pass_model::precision::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -39,6 +40,9 @@ pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 pub struct RunFile {
     /// Keys every random stream of the run.
     pub seed: u64,
+    /// The type that the convolutions of the three trainings compute in; every other step computes in
+    /// float32.
+    pub precision: Precision,
     /// The pictures.
     pub data: DataSection,
     /// Backbone, heads and prototypes.

@@ -10,7 +10,7 @@ use burn::{
 use imagenet_s::Split;
 use pass_model::{
     checkpoint::load_module, loss::swapped_prediction_of_ranks, norm::NormMode,
-    pretrain_net::PretrainNet, queue::Queue, ranks::Ranks,
+    precision::Precision, pretrain_net::PretrainNet, queue::Queue, ranks::Ranks,
 };
 use pixel_attention::attention_net::AttentionNet;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use crate::{
         fresh_queue, number, pretrain_net, pretrained_net, share_of_queue, swapped_config,
         whole_queue,
     },
-    training::{Loss, Position, Trainee, leave, train},
+    training::{Loss, Position, Trainee, check_precision, leave, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_queue, restore_training, save_training},
     view_batch::{Views, crop_groups, make_views, multi_crop_normalization},
@@ -44,6 +44,7 @@ struct Summary {
 pub fn tune_attention(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::TuneAttention, Step::Pretrain)?;
+    check_precision(context)?;
     done_by_first(&*context.ranks, || context.run.begin(Step::TuneAttention))?;
     let file = &context.file;
     let section = &file.attention;
@@ -102,6 +103,7 @@ struct Tuning {
     section: AttentionSection,
     red_deviation: RedDeviation,
     feature_dim: usize,
+    precision: Precision,
     device: Device,
     ranks: Arc<dyn Ranks>,
 }
@@ -123,6 +125,7 @@ impl Tuning {
             section: file.attention.clone(),
             red_deviation: file.data.red_deviation,
             feature_dim: file.network.feature_dim,
+            precision: file.precision,
             device,
             ranks: context.ranks.clone(),
         })
@@ -184,7 +187,13 @@ impl Trainee for Tuning {
 
     fn loss(&mut self, views: &[Views], seen: Option<&mut Vitals>) -> Loss {
         let normalization = multi_crop_normalization(self.red_deviation);
-        let groups = crop_groups(views, &self.section.views, &normalization, &self.device);
+        let groups = crop_groups(
+            views,
+            &self.section.views,
+            &normalization,
+            self.precision,
+            &self.device,
+        );
         let minimised = self.loss_of(groups, seen);
         Loss {
             terms: vec![("swapped", number(&minimised))],

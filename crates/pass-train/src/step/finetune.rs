@@ -15,6 +15,7 @@ use pass_model::{
     checkpoint::load_module,
     loss::pixel_cross_entropy,
     norm::NormMode,
+    precision::Precision,
     ranks::Ranks,
     resize::upsample_bilinear,
     segmentation_net::{SegmentationNet, SegmentationNetConfig},
@@ -32,7 +33,7 @@ use crate::{
         pretrain::{number, pretrained_net},
         threshold::chosen_threshold,
     },
-    training::{Loss, Place, Trainee, leave, train},
+    training::{Loss, Place, Trainee, check_precision, leave, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_training, save_training},
 };
@@ -52,6 +53,7 @@ struct Summary {
 pub fn finetune(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::Finetune, Step::GenerateLabels)?;
+    check_precision(context)?;
     done_by_first(&*context.ranks, || context.run.begin(Step::Finetune))?;
     let section = &context.file.finetune;
     let mut trainee = Finetuning::new(context)?;
@@ -152,6 +154,7 @@ struct Finetuning {
     net: SegmentationNet,
     optimizer: ModuleOptimizer,
     section: FinetuneSection,
+    precision: Precision,
     device: Device,
     ranks: Arc<dyn Ranks>,
 }
@@ -164,6 +167,7 @@ impl Finetuning {
             net: fresh_net(context, &device).with_pretrained(pretrained),
             optimizer: optimizer(&context.file.finetune.optim),
             section: context.file.finetune.clone(),
+            precision: context.file.precision,
             device,
             ranks: context.ranks.clone(),
         })
@@ -179,6 +183,7 @@ impl Finetuning {
             &self.device.clone().inner(),
         );
         let [_, height, width] = labels.dims();
+        let pictures = self.precision.cast(pictures);
         let logits = self.net.forward(pictures, NormMode::Ranks(&*self.ranks));
         pixel_cross_entropy(upsample_bilinear(logits, [height, width]), labels)
     }

@@ -219,7 +219,7 @@ fn a_batch_of_two_equal_parts_updates_as_one_of_them() {
             let loss = trainee.loss(&views, None);
             gradients.add(loss.minimised, trainee.net());
         }
-        let gradients: GradientsParams = gradients.gradients();
+        let gradients: GradientsParams = gradients.gradients(trainee.net());
         let before = trainee.net.clone();
         trainee.update(at.lr, gradients);
         let [moved, _] = update_and_weight_norm(&before, &trainee.net);

@@ -83,7 +83,13 @@ impl<N: PretrainNetwork> Pretraining<N> {
         let section = &self.file.pretrain;
         let normalization = multi_crop_normalization(self.file.data.red_deviation);
         PretrainBatch {
-            groups: crop_groups(views, &section.views, &normalization, &self.device),
+            groups: crop_groups(
+                views,
+                &section.views,
+                &normalization,
+                self.file.precision,
+                &self.device,
+            ),
             points: section
                 .p2p
                 .then(|| overlap_points(views, &section.alignment, &self.device)),
