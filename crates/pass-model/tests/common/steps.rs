@@ -269,10 +269,10 @@ pub(crate) fn check_moved(
     for (key, moved) in shared {
         let [error, size, way] = way(&before[key], &after[key], moved);
         let adrift = gradients.get(key).is_some_and(|g| largest(g) < floor);
-        let allowed = if way < NOTHING {
-            0.0
-        } else if adrift {
+        let allowed = if adrift {
             ADRIFT * size * rate / 0.6
+        } else if way < NOTHING {
+            0.0
         } else if key.contains(".running_") {
             STATISTIC * size * (rate / 0.6).max(1.0)
         } else {
