@@ -15,9 +15,11 @@
 mod check;
 
 use burn::{
+    module::Param,
     nn::{PaddingConfig2d, conv::Conv2d},
-    tensor::{DType, Tensor, module::conv2d, ops::ConvOptions},
+    tensor::{DType, Tensor, ops::ConvOptions},
 };
+use cpu_convolution::conv2d;
 use serde::{Deserialize, Serialize};
 
 pub use check::check_device;
@@ -82,17 +84,17 @@ pub fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 ///
 /// # Panics
 ///
-/// As [`Conv2d::forward`], or if the padding of a convolution in 16 bits is not explicit.
+/// As [`Conv2d::forward`], or if the padding is not explicit.
 pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
     let dtype = input.dtype();
+    let (weight, bias) = (conv.weight.val(), conv.bias.as_ref().map(Param::val));
     if !is_half(dtype) {
-        return conv.forward(input);
+        return conv2d(input, weight, bias, options(conv));
     }
-    let output = conv2d(input, conv.weight.val().cast(dtype), None, options(conv));
-    let Some(bias) = &conv.bias else {
+    let output = conv2d(input, weight.cast(dtype), None, options(conv));
+    let Some(bias) = bias else {
         return output;
     };
-    let bias = bias.val();
     let [channels] = bias.dims();
     (widened(output) + bias.reshape([1, channels, 1, 1])).cast(dtype)
 }
@@ -105,7 +107,7 @@ fn options(conv: &Conv2d) -> ConvOptions<2> {
     let padding = match conv.padding {
         PaddingConfig2d::Valid => [(0, 0), (0, 0)],
         PaddingConfig2d::Explicit(top, left, bottom, right) => [(top, bottom), (left, right)],
-        PaddingConfig2d::Same => panic!("in 16 bits the padding must be explicit, not `Same`"),
+        PaddingConfig2d::Same => panic!("the padding must be explicit, not `Same`"),
     };
     ConvOptions::new_with_padding(conv.stride, padding, conv.dilation, conv.groups)
 }

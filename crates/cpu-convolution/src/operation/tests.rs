@@ -1,0 +1,223 @@
+//! Gradients against sums over all places, without any layout.
+
+use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+
+use crate::conv2d;
+
+/// Settings by axis.
+struct Case {
+    batch: usize,
+    /// In and out.
+    channels: [usize; 2],
+    side: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+    dilation: [usize; 2],
+}
+
+/// A plain convolution.
+const fn case(batch: usize, channels: [usize; 2], side: [usize; 2], kernel: usize) -> Case {
+    Case {
+        batch,
+        channels,
+        side,
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        padding: [kernel / 2; 2],
+        dilation: [1; 2],
+    }
+}
+
+const fn with_stride(case: Case, stride: usize) -> Case {
+    Case {
+        stride: [stride; 2],
+        ..case
+    }
+}
+
+const CASES: [Case; 9] = [
+    case(2, [3, 4], [9, 8], 3),
+    with_stride(case(3, [5, 2], [9, 8], 3), 2),
+    with_stride(case(1, [3, 5], [15, 14], 7), 2),
+    case(2, [6, 3], [5, 7], 1),
+    with_stride(case(2, [6, 3], [5, 7], 1), 2),
+    case(2, [70, 2], [4, 4], 3),  // several blocks of channels
+    case(9, [2, 3], [30, 29], 3), // several blocks of places
+    Case {
+        kernel: [3, 2],
+        stride: [2, 3],
+        padding: [2, 1],
+        dilation: [2, 1],
+        ..case(2, [2, 3], [11, 9], 3)
+    },
+    Case {
+        padding: [4, 4], // some places see padding alone
+        ..case(1, [1, 1], [3, 3], 3)
+    },
+];
+
+impl Case {
+    fn options(&self) -> ConvOptions<2> {
+        ConvOptions::new(self.stride, self.padding, self.dilation, 1)
+    }
+
+    fn input_shape(&self) -> [usize; 4] {
+        [self.batch, self.channels[0], self.side[0], self.side[1]]
+    }
+
+    fn weight_shape(&self) -> [usize; 4] {
+        let [inputs, outputs] = self.channels;
+        [outputs, inputs, self.kernel[0], self.kernel[1]]
+    }
+
+    /// Row or column of the input that a weight meets at a place of the output.
+    fn met(&self, axis: usize, place: usize, tap: usize) -> Option<usize> {
+        let at = place * self.stride[axis] + tap * self.dilation[axis];
+        let at = at.checked_sub(self.padding[axis])?;
+        (at < self.side[axis]).then_some(at)
+    }
+
+    /// All (output, input, weight) that are multiplied, by their positions.
+    fn meetings(&self, places: [usize; 2]) -> Vec<[usize; 3]> {
+        let [inputs, outputs] = self.channels;
+        let taps = self.kernel[0] * self.kernel[1];
+        let mut all = Vec::new();
+        for [b, o, c] in triples([self.batch, outputs, inputs]) {
+            for [y, x, tap] in triples([places[0], places[1], taps]) {
+                let row = self.met(0, y, tap / self.kernel[1]);
+                let column = self.met(1, x, tap % self.kernel[1]);
+                if let (Some(row), Some(column)) = (row, column) {
+                    all.push([
+                        ((b * outputs + o) * places[0] + y) * places[1] + x,
+                        ((b * inputs + c) * self.side[0] + row) * self.side[1] + column,
+                        (o * inputs + c) * taps + tap,
+                    ]);
+                }
+            }
+        }
+        all
+    }
+}
+
+fn triples([a, b, c]: [usize; 3]) -> impl Iterator<Item = [usize; 3]> {
+    (0..a * b * c).map(move |i| [i / (b * c), i / c % b, i % c])
+}
+
+/// Sixteenths from -2 to 2: float32 adds their products without rounding.
+fn numbers(random: &mut ChaCha8Rng, shape: [usize; 4]) -> Vec<f32> {
+    (0..shape.iter().product())
+        .map(|_| (random.next_u32() % 65) as f32 / 16.0 - 2.0)
+        .collect()
+}
+
+fn tensor(values: &[f32], shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+fn values(tensor: Tensor<4>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+#[test]
+fn output_and_gradients_are_the_sums_over_all_places() {
+    let device = Device::flex().autodiff();
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    for (index, case) in CASES.iter().enumerate() {
+        let shapes = [case.input_shape(), case.weight_shape()];
+        let [maps, weights] = shapes.map(|shape| numbers(&mut random, shape));
+        let x = tensor(&maps, shapes[0], &device).require_grad();
+        let w = tensor(&weights, shapes[1], &device).require_grad();
+        let y = conv2d(x.clone(), w.clone(), None, case.options());
+        let pulls = numbers(&mut random, y.dims());
+        let pull = tensor(&pulls, y.dims(), &device);
+        let gradients = (y.clone() * pull).sum().backward();
+
+        let [mut output, mut dx, mut dw] = [&pulls, &maps, &weights].map(|v| vec![0.0; v.len()]);
+        let [_, _, rows, columns] = y.dims();
+        for [o, i, w] in case.meetings([rows, columns]) {
+            output[o] += maps[i] * weights[w];
+            dx[i] += pulls[o] * weights[w];
+            dw[w] += pulls[o] * maps[i];
+        }
+        assert_eq!(values(y.inner()), output, "output of case {index}");
+        assert_eq!(
+            values(x.grad(&gradients).unwrap()),
+            dx,
+            "input of case {index}"
+        );
+        assert_eq!(
+            values(w.grad(&gradients).unwrap()),
+            dw,
+            "weights of case {index}"
+        );
+    }
+}
+
+/// Numbers that round, in blocks that threads share.
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let case = case(6, [40, 9], [12, 11], 3);
+    let device = Device::flex().autodiff();
+    let mut random = ChaCha8Rng::seed_from_u64(6);
+    let [x, w] = [case.input_shape(), case.weight_shape()]
+        .map(|shape| tensor(&numbers(&mut random, shape), shape, &device) / 3.0);
+    let gradient = || {
+        let w = w.clone().require_grad();
+        let y = conv2d(x.clone(), w.clone(), None, case.options());
+        values(w.grad(&y.powi_scalar(2).sum().backward()).unwrap())
+    };
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(gradient)
+    };
+    let alone = with(1);
+    assert_eq!(with(2), alone);
+    assert_eq!(with(3), alone);
+}
+
+#[test]
+fn without_gradients_and_in_groups_it_is_burns() {
+    let device = Device::flex();
+    let random = &mut ChaCha8Rng::seed_from_u64(7);
+    let x = tensor(&numbers(random, [2, 4, 5, 5]), [2, 4, 5, 5], &device);
+    let w = tensor(&numbers(random, [6, 2, 3, 3]), [6, 2, 3, 3], &device);
+    for groups in [1, 2] {
+        let options = || ConvOptions::new([1, 1], [1, 1], [1, 1], groups);
+        let x = x.clone().narrow(1, 0, 2 * groups);
+        let expected = values(module::conv2d(x.clone(), w.clone(), None, options()));
+        let plain = conv2d(x.clone(), w.clone(), None, options());
+        assert_eq!(values(plain), expected, "{groups} groups");
+        let trained = conv2d(
+            x.autodiff(),
+            w.clone().autodiff().require_grad(),
+            None,
+            options(),
+        );
+        assert_eq!(
+            values(trained.inner()),
+            expected,
+            "{groups} groups, with gradients"
+        );
+    }
+}
+
+#[test]
+fn a_bias_is_added_at_every_place() {
+    let device = Device::flex().autodiff();
+    let bias = Tensor::<1>::from_floats([0.5, -1.0], &device).require_grad();
+    let (x, w) = (
+        Tensor::ones([3, 1, 4, 5], &device),
+        Tensor::zeros([2, 1, 1, 1], &device),
+    );
+    let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+    let y = conv2d(x, w.require_grad(), Some(bias.clone()), options);
+    let expected = [[0.5; 20], [-1.0; 20]].concat().repeat(3);
+    assert_eq!(values(y.clone().inner()), expected);
+    let gradient = bias.grad(&y.sum().backward()).unwrap();
+    assert_eq!(gradient.into_data().try_to_vec::<f32>().unwrap(), [60.0; 2]);
+}
