@@ -40,14 +40,11 @@ fn files() -> Vec<Vec<u8>> {
 
 /// Views of 224 and 96 pixels, as in the multi-crop runs of SwAV.
 fn views(large: usize, small: usize) -> MultiCropConfig {
-    let group = |count, size, min_scale, max_scale| CropGroup {
-        count,
-        size,
-        min_scale,
-        max_scale,
-    };
     MultiCropConfig {
-        groups: vec![group(large, 224, 0.14, 1.0), group(small, 96, 0.05, 0.14)],
+        groups: vec![
+            CropGroup::new(large, 224, [0.14, 1.0]),
+            CropGroup::new(small, 96, [0.05, 0.14]),
+        ],
         ..MultiCropConfig::default()
     }
 }

@@ -67,12 +67,7 @@ fn epoch(
 }
 
 fn views(groups: [(usize, usize); 2]) -> MultiCropConfig {
-    let groups = groups.map(|(count, size)| CropGroup {
-        count,
-        size,
-        min_scale: 0.1,
-        max_scale: 1.0,
-    });
+    let groups = groups.map(|(count, size)| CropGroup::new(count, size, [0.1, 1.0]));
     MultiCropConfig {
         groups: groups.into(),
         ..MultiCropConfig::default()

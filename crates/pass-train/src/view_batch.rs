@@ -91,7 +91,7 @@ fn edges(frame: &CropFrame, picture: &RgbImage) -> [f32; 4] {
 ///
 /// # Shapes
 ///
-/// - output: for each group `[count * batch, 3, size, size]`
+/// - output: for each of [`MultiCropConfig::resolutions`] `[count * batch, 3, size, size]`
 pub(crate) fn crop_groups(
     views: &[Views],
     config: &MultiCropConfig,
@@ -100,9 +100,9 @@ pub(crate) fn crop_groups(
     device: &Device,
 ) -> Vec<Tensor<4>> {
     let mut first = 0;
-    let mut groups = Vec::with_capacity(config.groups.len());
-    for group in &config.groups {
-        let crops = first..first + group.count;
+    let mut groups = Vec::new();
+    for [size, count] in config.resolutions() {
+        let crops = first..first + count;
         let pixels: Vec<&[u8]> = crops
             .flat_map(|crop| {
                 views
@@ -110,9 +110,9 @@ pub(crate) fn crop_groups(
                     .map(move |view| view.crops[crop].rgb.as_slice())
             })
             .collect();
-        let pictures = pictures_to_tensor(&pixels, group.size, group.size, normalization, device);
+        let pictures = pictures_to_tensor(&pixels, size, size, normalization, device);
         groups.push(precision.cast(pictures));
-        first += group.count;
+        first += count;
     }
     groups
 }
@@ -193,6 +193,7 @@ pub(crate) fn share_without_overlap(views: &[Views]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imagenet_s::views::CropGroup;
 
     fn frame(left: u32, flip: bool) -> CropFrame {
         CropFrame {
@@ -223,6 +224,21 @@ mod tests {
         let batch = [views([frame(3, false), frame(3, true)])];
         let frames = numbers(frame_batch(&batch, &Device::default()));
         assert_eq!(frames, [0.3, 0.25, 0.7, 0.625, 0.7, 0.25, 0.3, 0.625]);
+    }
+
+    /// As in the reference, where views differ in more than their size.
+    #[test]
+    fn groups_of_one_size_are_one_tensor() {
+        let group = |count, size| CropGroup::new(count, size, [0.5, 1.0]);
+        let config = MultiCropConfig {
+            groups: vec![group(1, 8), group(1, 8), group(3, 4)],
+            ..Default::default()
+        };
+        let views = [0, 1].map(|index| views_of(&RgbImage::new(11, 9), &config, 1, 0, index));
+        let device = &Device::default();
+        let groups = crop_groups(&views, &config, &PLAIN, Precision::Float32, device);
+        let shapes: Vec<_> = groups.iter().map(Tensor::dims).collect();
+        assert_eq!(shapes, [[4, 3, 8, 8], [6, 3, 4, 4]]);
     }
 
     #[test]

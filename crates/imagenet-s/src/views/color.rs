@@ -91,6 +91,13 @@ pub fn hue(pixels: &mut [u8], turn: f64) {
     by_blocks(pixels, TurnHue { steps });
 }
 
+/// Inverts all samples of 128 and above.
+pub fn solarize(pixels: &mut [u8]) {
+    for sample in pixels {
+        *sample = (*sample).min(255 - *sample);
+    }
+}
+
 /// Replaces every pixel by its luma in all three channels.
 pub fn grayscale(pixels: &mut [u8]) {
     by_blocks(pixels, ToLuma);
@@ -286,6 +293,15 @@ mod tests {
         stream::Purpose,
     };
     use super::*;
+
+    /// `ImageOps.solarize(Image.frombytes("L", (7, 1), bytes([0, 1, 127, 128, 129, 254, 255])))` of
+    /// Pillow 13.
+    #[test]
+    fn solarisation_inverts_the_bright_half_as_pillow_does() {
+        let mut samples = [0, 1, 127, 128, 129, 254, 255];
+        solarize(&mut samples);
+        assert_eq!(samples, [0, 1, 127, 127, 126, 1, 0]);
+    }
 
     /// Checks an operation against golden results, whose names end in the parameter.
     fn check(name: &str, parameters: &[&str], operation: fn(&mut [u8], f64)) {

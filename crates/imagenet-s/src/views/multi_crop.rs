@@ -1,18 +1,19 @@
 //! Multi-crop: several augmented views of one picture, large ones and small ones.
 //!
 //! SwAV (Caron et al. 2020, <https://arxiv.org/abs/2006.09882>, §3.2). Each view passes, in this
-//! order: random resized crop · mirroring · colour jitter · grayscale · Gaussian blur.
+//! order: random resized crop · mirroring · colour jitter · grayscale · Gaussian blur, and where PixPro
+//! asks for it (Xie et al. 2021, <https://arxiv.org/abs/2011.10043>) solarisation.
 
 use super::{
     blur::gaussian_blur,
-    color::{ColorJitterConfig, grayscale, jitter},
+    color::{ColorJitterConfig, grayscale, jitter, solarize},
     crop::{CropFrame, resized_crop},
     stream::{Purpose, Stream},
 };
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
 
-/// Views of one size.
+/// Views that are drawn alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CropGroup {
@@ -24,13 +25,38 @@ pub struct CropGroup {
     pub min_scale: f64,
     /// Greatest area of a view's rectangle, as a share of the picture's, in `0..=1`.
     pub max_scale: f64,
+    /// Probability of a blur, where it is not that of all views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blur_probability: Option<f64>,
+    /// Probability that bright samples, 128 and above, are inverted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub solarize_probability: f64,
+}
+
+/// Run files leave it out.
+fn is_zero(probability: &f64) -> bool {
+    *probability == 0.0
+}
+
+impl CropGroup {
+    /// Views with the blur of all views, without solarisation.
+    pub fn new(count: usize, size: usize, [min_scale, max_scale]: [f64; 2]) -> Self {
+        Self {
+            count,
+            size,
+            min_scale,
+            max_scale,
+            blur_probability: None,
+            solarize_probability: 0.0,
+        }
+    }
 }
 
 /// Settings of [`multi_crop`]; the defaults are those of the reference's option parser.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MultiCropConfig {
-    /// The views, by size. The first two are the pair of P2P and of the swapped prediction.
+    /// The views. The first two are the pair of P2P and of the swapped prediction.
     pub groups: Vec<CropGroup>,
     /// Probability of mirroring.
     pub flip_probability: f64,
@@ -49,12 +75,7 @@ pub struct MultiCropConfig {
 impl Default for MultiCropConfig {
     fn default() -> Self {
         Self {
-            groups: vec![CropGroup {
-                count: 2,
-                size: 224,
-                min_scale: 0.14,
-                max_scale: 1.0,
-            }],
+            groups: vec![CropGroup::new(2, 224, [0.14, 1.0])],
             flip_probability: 0.5,
             jitter: ColorJitterConfig::default(),
             grayscale_probability: 0.2,
@@ -97,6 +118,14 @@ impl MultiCropConfig {
         self.groups.iter().map(|group| group.count).sum()
     }
 
+    /// Size and number of the views that follow each other in one size: what a network sees at once,
+    /// as in the reference.
+    pub fn resolutions(&self) -> Vec<[usize; 2]> {
+        let same = self.groups.chunk_by(|a, b| a.size == b.size);
+        same.map(|groups| [groups[0].size, groups.iter().map(|group| group.count).sum()])
+            .collect()
+    }
+
     /// Checks every number against its range.
     ///
     /// # Errors
@@ -112,6 +141,10 @@ impl MultiCropConfig {
             }
             in_range("groups.min_scale", group.min_scale, 0.0, group.max_scale)?;
             in_range("groups.max_scale", group.max_scale, 0.0, 1.0)?;
+            let blur = group.blur_probability.unwrap_or(self.blur_probability);
+            in_range("groups.blur_probability", blur, 0.0, 1.0)?;
+            let solarize = group.solarize_probability;
+            in_range("groups.solarize_probability", solarize, 0.0, 1.0)?;
         }
         in_range("flip_probability", self.flip_probability, 0.0, 1.0)?;
         in_range(
@@ -167,17 +200,26 @@ pub fn multi_crop(
         .collect()
 }
 
-/// Colour jitter, grayscale and blur, each with its probability; the geometry stays.
-pub fn recolor(picture: &mut RgbImage, config: &MultiCropConfig, stream: &mut Stream) {
+/// Colour jitter, grayscale, blur and solarisation, each with its probability; the geometry stays.
+pub fn recolor(
+    picture: &mut RgbImage,
+    group: &CropGroup,
+    config: &MultiCropConfig,
+    stream: &mut Stream,
+) {
     jitter(picture, &config.jitter, stream);
     if stream.chance(config.grayscale_probability) {
         grayscale(picture);
     }
-    if stream.chance(config.blur_probability) {
+    let blur = group.blur_probability.unwrap_or(config.blur_probability);
+    if stream.chance(blur) {
         gaussian_blur(
             picture,
             stream.uniform(config.min_blur_px, config.max_blur_px),
         );
+    }
+    if stream.chance(group.solarize_probability) {
+        solarize(picture);
     }
 }
 
@@ -192,7 +234,7 @@ fn random_view(
     let sides = [picture.width(), picture.height()];
     let frame = CropFrame::random(sides, scales, config.flip_probability, stream);
     let mut view = resized_crop(picture, &frame, group.size as u32, group.size as u32);
-    recolor(&mut view, config, stream);
+    recolor(&mut view, group, config, stream);
     Crop {
         size: group.size,
         rgb: view.into_raw(),
@@ -228,20 +270,11 @@ mod tests {
     use super::*;
 
     fn config() -> MultiCropConfig {
-        let large = CropGroup {
-            count: 2,
-            size: 11,
-            min_scale: 0.3,
-            max_scale: 1.0,
-        };
-        let small = CropGroup {
-            count: 3,
-            size: 5,
-            min_scale: 0.05,
-            max_scale: 0.3,
-        };
         MultiCropConfig {
-            groups: vec![large, small],
+            groups: vec![
+                CropGroup::new(2, 11, [0.3, 1.0]),
+                CropGroup::new(3, 5, [0.05, 0.3]),
+            ],
             ..Default::default()
         }
     }
@@ -338,6 +371,37 @@ mod tests {
         for crop in multi_crop(&pattern(31, 23), &gray, 1, 2, 3) {
             assert!(crop.rgb.chunks(3).all(|p| p[0] == p[1] && p[1] == p[2]));
         }
+    }
+
+    /// The two views of PixPro: the second of one group becomes a group of its own.
+    #[test]
+    fn a_group_has_its_own_blur_and_solarisation() {
+        let plain = MultiCropConfig {
+            blur_probability: 0.0,
+            ..config()
+        };
+        let first = CropGroup {
+            blur_probability: Some(1.0),
+            ..CropGroup::new(1, 11, [0.3, 1.0])
+        };
+        let second = CropGroup {
+            solarize_probability: 1.0,
+            ..CropGroup::new(1, 11, [0.3, 1.0])
+        };
+        let apart = MultiCropConfig {
+            groups: vec![first, second],
+            ..plain.clone()
+        };
+        assert_eq!(apart.resolutions(), [[11, 2]]);
+        assert_eq!(plain.resolutions(), [[11, 2], [5, 3]]);
+        let [alike, apart] =
+            [plain, apart].map(|config| multi_crop(&pattern(31, 23), &config, 1, 2, 3));
+        assert_eq!(apart[0].frame, alike[0].frame);
+        assert_ne!(apart[0].rgb, alike[0].rgb, "blurred");
+        let mut solarized = alike[1].clone();
+        solarize(&mut solarized.rgb);
+        assert_eq!(apart[1], solarized);
+        assert_ne!(apart[1], alike[1]);
     }
 
     #[test]

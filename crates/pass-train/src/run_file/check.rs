@@ -104,12 +104,12 @@ fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
     )?;
     check_views(check, &step.views, "pretrain.views")?;
     let paired = step.p2p || !step.shallow.is_empty();
-    let first = step.views.groups[0].count;
+    let [_, first] = step.views.resolutions()[0];
     check.that(
         !paired || first == 2,
         "pretrain.views.groups",
         first,
-        "P2P and D2S need exactly 2 crops in the first group",
+        "P2P and D2S need exactly 2 crops of the first size",
     )?;
     check_queue(
         check,
@@ -155,12 +155,12 @@ fn check_consistency(check: &Check, file: &RunFile) -> Result<(), Error> {
     if step.method == Method::PassS {
         return Ok(());
     }
-    let first = step.views.groups[0].count;
+    let [_, first] = step.views.resolutions()[0];
     check.that(
         first == 2,
         "pretrain.views.groups",
         first,
-        "PASS_p needs exactly 2 crops in the first group",
+        "PASS_p needs exactly 2 crops of the first size",
     )?;
     let section = &step.consistency;
     check.positive(section.hidden, "pretrain.consistency.hidden")?;
@@ -385,12 +385,12 @@ fn check_queue(check: &Check, length: usize, batch: usize, key: &'static str) ->
 }
 
 fn check_views(check: &Check, views: &MultiCropConfig, key: &'static str) -> Result<(), Error> {
-    let first = views.groups.first().map_or(0, |group| group.count);
+    let first = views.resolutions().first().map_or(0, |[_, count]| *count);
     check.that(
         first >= 2,
         key,
         first,
-        "the first group needs at least 2 crops: they are assigned",
+        "at least 2 crops of the first size are needed: they are assigned",
     )?;
     match views.validate() {
         Ok(()) => Ok(()),

@@ -192,7 +192,10 @@ impl Default for PretrainSection {
             accumulate: 1,
             optim: OptimSection::default(),
             views: MultiCropConfig {
-                groups: vec![crops(2, 224, 0.14, 1.0), crops(6, 96, 0.05, 0.14)],
+                groups: vec![
+                    CropGroup::new(2, 224, [0.14, 1.0]),
+                    CropGroup::new(6, 96, [0.05, 0.14]),
+                ],
                 ..Default::default()
             },
             swapped: SwappedSection::default(),
@@ -258,7 +261,7 @@ impl Default for AttentionSection {
                 ..Default::default()
             },
             views: MultiCropConfig {
-                groups: vec![crops(2, 224, 0.08, 1.0)],
+                groups: vec![CropGroup::new(2, 224, [0.08, 1.0])],
                 ..Default::default()
             },
             swapped: SwappedSection {
@@ -311,14 +314,5 @@ impl Default for FinetuneSection {
             max_scale: 1.0,
             label_stride: 2,
         }
-    }
-}
-
-fn crops(count: usize, size: usize, min_scale: f64, max_scale: f64) -> CropGroup {
-    CropGroup {
-        count,
-        size,
-        min_scale,
-        max_scale,
     }
 }
