@@ -53,7 +53,12 @@ pub struct Arguments {
     /// as cuda:0,cuda:1, trains on all of them together, each with its share of every batch
     /// (pretrain, tune_attention, cluster, finetune and pipeline; docs/DISTRIBUTED.md). With --mpi,
     /// cuda gives each process of a machine its own GPU.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "cpu",
+        value_delimiter = ','
+    )]
     device: Vec<String>,
 
     /// Threads of the arithmetic and of the loader; the result does not depend on it. With several

@@ -154,7 +154,13 @@ mod tests {
         for list in ["cuda:0,cuda:1", "cuda,cuda:3,cuda:2"] {
             assert!(are_distinct_gpus(&names(list)), "{list}");
         }
-        for list in ["cpu,cpu", "cuda:0,cuda:0", "cuda,cuda:0", "cuda:0,cpu", "wgpu,cuda:1"] {
+        for list in [
+            "cpu,cpu",
+            "cuda:0,cuda:0",
+            "cuda,cuda:0",
+            "cuda:0,cpu",
+            "wgpu,cuda:1",
+        ] {
             assert!(!are_distinct_gpus(&names(list)), "{list}");
         }
     }
@@ -174,7 +180,10 @@ mod tests {
             ranks.wait();
             Ok(())
         });
-        assert_eq!((ended.rank, ended.error.to_string()), (2, "the disk is full".into()));
+        assert_eq!(
+            (ended.rank, ended.error.to_string()),
+            (2, "the disk is full".into())
+        );
     }
 
     #[test]
@@ -184,7 +193,10 @@ mod tests {
             1 => bail!("the reason"),
             _ => Err(Error::AnotherRank.into()),
         });
-        assert_eq!((ended.rank, ended.error.to_string()), (1, "the reason".into()));
+        assert_eq!(
+            (ended.rank, ended.error.to_string()),
+            (1, "the reason".into())
+        );
     }
 
     #[test]

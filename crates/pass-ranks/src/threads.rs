@@ -136,7 +136,10 @@ impl ThreadRanks {
                 Ending::Forsaken => forsaken = true,
             }
         }
-        assert!(!forsaken, "a rank has come to its end while others waited for it");
+        assert!(
+            !forsaken,
+            "a rank has come to its end while others waited for it"
+        );
         results
     }
 
@@ -204,19 +207,25 @@ fn joined(mut values: Vec<Values>) -> Values {
     if let Values::Broadcast(from, _) = values[0] {
         values.swap(0, from); // the first wins
     }
-    let folded = values.into_iter().reduce(|left, right| match (left, right) {
-        (Values::Sum(left), Values::Sum(right)) => Values::Sum(zipped(left, right, |a, b| a + b)),
-        (Values::SumF64(left), Values::SumF64(right)) => {
-            Values::SumF64(zipped(left, right, |a, b| a + b))
-        }
-        (Values::Max(left), Values::Max(right)) => Values::Max(zipped(left, right, f32::max)),
-        (Values::Broadcast(from, bytes), Values::Broadcast(other, others)) => {
-            assert_eq!(from, other, "the rank whose bytes two ranks want");
-            assert_eq!(bytes.len(), others.len(), "bytes that two ranks broadcast");
-            Values::Broadcast(from, bytes)
-        }
-        (left, right) => panic!("two ranks meet in different operations: {left:?} and {right:?}"),
-    });
+    let folded = values
+        .into_iter()
+        .reduce(|left, right| match (left, right) {
+            (Values::Sum(left), Values::Sum(right)) => {
+                Values::Sum(zipped(left, right, |a, b| a + b))
+            }
+            (Values::SumF64(left), Values::SumF64(right)) => {
+                Values::SumF64(zipped(left, right, |a, b| a + b))
+            }
+            (Values::Max(left), Values::Max(right)) => Values::Max(zipped(left, right, f32::max)),
+            (Values::Broadcast(from, bytes), Values::Broadcast(other, others)) => {
+                assert_eq!(from, other, "the rank whose bytes two ranks want");
+                assert_eq!(bytes.len(), others.len(), "bytes that two ranks broadcast");
+                Values::Broadcast(from, bytes)
+            }
+            (left, right) => {
+                panic!("two ranks meet in different operations: {left:?} and {right:?}")
+            }
+        });
     folded.expect("there is a rank 0")
 }
 

@@ -76,6 +76,18 @@ fn two_ranks_learn_what_one_process_learns_from_the_whole_batch() {
     }
 }
 
+#[test]
+fn the_only_rank_of_a_list_of_devices_computes_the_bits_of_one_process() {
+    let [alone, listed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    pretrain(&open(alone.path(), &[], Arc::new(Solo)).unwrap()).unwrap();
+    ThreadRanks::run(1, |ranks| {
+        pretrain(&open(listed.path(), &[], ranks).unwrap()).unwrap()
+    });
+    let [alone, listed] =
+        [alone, listed].map(|run| std::fs::read(run.path().join("pretrain/weights.safetensors")));
+    assert!(alone.unwrap() == listed.unwrap(), "the weights differ");
+}
+
 /// The queue of two ranks becomes that of one process, and the other way round.
 #[test]
 fn a_training_goes_on_with_another_number_of_ranks() {

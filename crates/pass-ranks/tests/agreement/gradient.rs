@@ -99,7 +99,11 @@ fn it_is_known_how_each_rank_ended() {
     assert!(
         matches!(
             endings[..],
-            [Ending::Returned(Err("rank 0 fails")), Ending::Panicked(_), Ending::Forsaken]
+            [
+                Ending::Returned(Err("rank 0 fails")),
+                Ending::Panicked(_),
+                Ending::Forsaken
+            ]
         ),
         "{endings:?}"
     );
