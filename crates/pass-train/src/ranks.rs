@@ -14,7 +14,7 @@ use burn::{
     optim::GradientsParams,
     tensor::{FloatDType, Tensor},
 };
-use pass_model::ranks::Ranks;
+use pass_model::ranks::{Ranks, one_of_each};
 
 use crate::{Error, Step, training_log::Values};
 
@@ -91,12 +91,7 @@ pub(crate) fn first_then_others<T>(
 
 /// The lowest rank for which something holds, the same on every rank.
 pub(crate) fn first_with(ranks: &dyn Ranks, holds: bool) -> Option<usize> {
-    if ranks.size() == 1 {
-        return holds.then_some(0);
-    }
-    let mut flags = vec![0.0; ranks.size()];
-    flags[ranks.rank()] = f64::from(u8::from(holds));
-    ranks.sum_f64(&mut flags);
+    let flags = one_of_each(ranks, f64::from(u8::from(holds)));
     flags.iter().position(|&flag| flag > 0.0)
 }
 
@@ -133,6 +128,11 @@ pub(crate) fn mean_terms(ranks: &dyn Ranks, mut terms: Values) -> Values {
         }
     }
     terms
+}
+
+/// The mean over ranks of a number.
+pub(crate) fn mean_over(ranks: &dyn Ranks, own: f64) -> f64 {
+    one_of_each(ranks, own).iter().sum::<f64>() / ranks.size() as f64
 }
 
 /// The gradient of the mean loss over ranks, from the gradient of each rank's loss; one exchange for

@@ -119,6 +119,71 @@ fn a_training_goes_on_with_another_number_of_ranks() {
     assert_same_curve(parted.path(), whole.path(), "pretrain", 2e-2);
 }
 
+/// A pre-training of one epoch by one process and by two ranks.
+fn pretrained_by_one_and_two(setting: &str) -> [tempfile::TempDir; 2] {
+    let settings = [&GENTLE[..], &["pretrain.epochs=1", setting]].concat();
+    let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    pretrain(&open(one.path(), &settings, Arc::new(Solo)).unwrap()).unwrap();
+    ThreadRanks::run(2, |ranks| {
+        pretrain(&open(two.path(), &settings, ranks).unwrap()).unwrap()
+    });
+    [one, two]
+}
+
+/// What is balanced is balanced over the pictures of all ranks.
+#[test]
+fn the_variants_of_step_1_are_those_of_one_process() {
+    for setting in [
+        "pretrain.alignment.kind=\"contrastive\"",
+        "pretrain.alignment.kind=\"clustering\"",
+        "pretrain.supervision.teacher=\"same_stage\"",
+    ] {
+        let [one, two] = pretrained_by_one_and_two(setting);
+        let [first, expected] = [&two, &one].map(|run| losses(run.path(), "pretrain").remove(0));
+        for (name, expected) in expected {
+            let difference = (first[&name] - expected).abs() / expected.abs().max(1.0);
+            assert!(
+                difference < 1e-5,
+                "{setting}: {name} {} not {expected}",
+                first[&name]
+            );
+        }
+        assert_same_curve(two.path(), one.path(), "pretrain", 2e-2);
+    }
+}
+
+#[test]
+fn the_health_in_the_log_is_that_of_all_ranks() {
+    let [one, two] = pretrained_by_one_and_two("health.every_iterations=1");
+    let seen = |run: &Path| {
+        let mut values = read_log(&run.join("log.jsonl")).unwrap().remove(0).values;
+        values.retain(|name, _| name.starts_with("health/") && !name.contains("memory"));
+        values
+    };
+    let [actual, expected] = [two.path(), one.path()].map(seen);
+    assert!(expected.len() > 10, "{expected:?}");
+    for (name, expected) in expected {
+        let difference = (actual[&name] - expected).abs() / expected.abs().max(1e-3);
+        assert!(difference < 1e-3, "{name} {} not {expected}", actual[&name]);
+    }
+}
+
+#[test]
+fn pictures_that_p2p_leaves_out_need_one_process() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = ["pretrain.alignment.empty_pairs=\"leave_out\""];
+    let refused = ThreadRanks::run(2, |ranks| {
+        let outcome = pretrain(&open(root.path(), &settings, ranks).unwrap());
+        outcome.unwrap_err().to_string()
+    });
+    for message in refused {
+        assert!(
+            message.contains("pretrain.alignment.empty_pairs"),
+            "{message}"
+        );
+    }
+}
+
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
