@@ -43,7 +43,7 @@ impl Devices {
     ///
     /// # Errors
     ///
-    /// The error of the rank that failed first of all, as [`OfRank`]; the others end at their next
+    /// That of the lowest rank that failed by itself, as [`OfRank`]; the others end at their next
     /// meeting with it.
     ///
     /// # Panics

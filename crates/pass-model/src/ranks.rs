@@ -1,4 +1,5 @@
-//! Ranks: processes that train one network together, each on its share of every batch.
+//! Ranks: processes, or devices of one process, that train one network together, each on its share of
+//! every batch.
 //!
 //! The reference trains on eight GPUs, one process each. What has to be joined so that they compute
 //! what one process with the whole batch would: the statistics of every norm
@@ -10,16 +11,16 @@ use std::fmt::Debug;
 
 use burn::tensor::Tensor;
 
-/// A group of processes, seen from one of them.
+/// A group of processes or threads, seen from one of them.
 ///
 /// Every method but [`rank`](Self::rank) and [`size`](Self::size) is collective: all ranks call it,
 /// in the same order, with values of the same length, and it returns when the others have called it.
 /// All ranks get the same bits.
 pub trait Ranks: Debug + Send + Sync {
-    /// This process, in `0..size`. Rank 0 writes what the ranks leave behind.
+    /// This one, in `0..size`. Rank 0 writes what the ranks leave behind.
     fn rank(&self) -> usize;
 
-    /// Number of processes, at least 1.
+    /// Number of ranks, at least 1.
     fn size(&self) -> usize;
 
     /// The sum of the ranks' tensors, differentiable: the gradient of each is the sum over ranks of

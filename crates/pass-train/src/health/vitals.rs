@@ -90,19 +90,7 @@ impl Assigning {
     /// rank gives its share, of which all have as many rows. Collective.
     pub(crate) fn of(swapped: &Swapped, loss: f64, ranks: &dyn Ranks) -> Self {
         let [prototypes, dim] = swapped.prototypes.dims();
-        let log_predictions = log_softmax(swapped.scores.clone().inner() / swapped.temperature, 1);
-        let predictions = log_predictions.clone().exp();
-        let rows = predictions.dims()[0] as f64;
-        let [means, own_variances] = means_and_variances(swapped.embeddings);
-        let mut joined = Joined(Vec::new());
-        joined.add([loss, mean_entropy(swapped.assignments)]);
-        joined.add([-numbers((predictions.clone() * log_predictions).sum())[0] / rows]);
-        joined.add(most_likely(swapped.scores, prototypes));
-        joined.add(numbers(predictions.mean_dim(0)));
-        joined.add(own_variances);
-        joined.add(means.iter().map(|mean| mean * mean));
-        joined.add(means);
-        let mut means = joined.means(ranks);
+        let mut means = Shown::by(swapped, loss).means(ranks);
         let [loss, assignment_entropy, prediction_entropy] = [(); 3].map(|()| means.take(1)[0]);
         let used = means.take(prototypes);
         let mean_prediction = means.take(prototypes);
@@ -144,15 +132,30 @@ impl Assigning {
     }
 }
 
-/// Numbers of each rank, whose means over ranks are wanted; one exchange for all.
-struct Joined(Vec<f64>);
+/// Numbers that a rank's share shows and whose means over ranks show the rest; one exchange for all.
+struct Shown(Vec<f64>);
 
-impl Joined {
-    fn add(&mut self, numbers: impl IntoIterator<Item = f64>) {
-        self.0.extend(numbers);
+impl Shown {
+    fn by(swapped: &Swapped, loss: f64) -> Self {
+        let log_predictions = log_softmax(swapped.scores.clone().inner() / swapped.temperature, 1);
+        let predictions = log_predictions.clone().exp();
+        let [rows, prototypes] = predictions.dims();
+        let entropies = -numbers((predictions.clone() * log_predictions).sum())[0];
+        let [means, variances] = means_and_variances(swapped.embeddings);
+        let squares = means.iter().map(|mean| mean * mean).collect();
+        let assignment_entropy = mean_entropy(swapped.assignments);
+        let all = [
+            vec![loss, assignment_entropy, entropies / rows as f64],
+            most_likely(swapped.scores, prototypes),
+            numbers(predictions.mean_dim(0)),
+            variances,
+            squares,
+            means,
+        ];
+        Self(all.concat())
     }
 
-    /// The means, in the order in which the numbers were added. Collective.
+    /// The means, in the same order. Collective.
     fn means(mut self, ranks: &dyn Ranks) -> Self {
         ranks.sum_f64(&mut self.0);
         let size = ranks.size() as f64;
