@@ -104,14 +104,16 @@ impl Arguments {
         ranks: RankArguments,
         work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<()> {
+        if let (true, [_, _, ..]) = (ranks.mpi, self.device.as_slice()) {
+            bail!(
+                "--device {} with --mpi: of several processes each uses one device; leave out one of \
+                 the two",
+                self.device.join(",")
+            );
+        }
         let processes = ranks.ranks()?;
         match self.device.as_slice() {
             [device] => work(&self.open_heeding(processes, device)?),
-            names if ranks.mpi => bail!(
-                "--device {} with --mpi: of several processes each uses one device; leave out one \
-                 of the two",
-                names.join(",")
-            ),
             names => self.with_devices(names, work),
         }
     }

@@ -138,6 +138,7 @@ fn devices_that_cannot_work_together_are_refused() {
     };
     assert!(refused("pretrain", "cpu,tpu", &[]).contains("--device tpu: unknown"));
     assert!(refused("sweep_threshold", "cpu,cpu", &[]).contains("uses one device"));
+    assert!(refused("pretrain", "cpu,cpu", &["--mpi"]).contains("leave out one of the two"));
     let batch = refused("pretrain", "cpu,cpu,cpu", &[]);
     assert!(
         batch.contains("8 pictures cannot be dealt out evenly to 3 ranks"),
