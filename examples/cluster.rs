@@ -1,8 +1,13 @@
 //! Step 2.2: clustering.
 
+use std::process::ExitCode;
+
 use clap::Parser;
-use luss_examples::Arguments;
-use pass_train::step::cluster::cluster;
+use luss_examples::{Arguments, RankArguments, outcome};
+use pass_train::{
+    Context,
+    step::cluster::{ClusterSummary, cluster},
+};
 
 /// Step 2.2, k-means of the attention-pooled embeddings.
 ///
@@ -13,11 +18,25 @@ use pass_train::step::cluster::cluster;
 struct Cli {
     #[command(flatten)]
     arguments: Arguments,
+
+    #[command(flatten)]
+    ranks: RankArguments,
 }
 
-fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
-    let summary = cluster(&context)?;
+fn main() -> ExitCode {
+    outcome(|| {
+        let cli = Cli::parse();
+        cli.arguments.with_ranks(cli.ranks, |context| {
+            let summary = cluster(context)?;
+            if context.speaks() {
+                tell(context, &summary);
+            }
+            Ok(())
+        })
+    })
+}
+
+fn tell(context: &Context, summary: &ClusterSummary) {
     let sizes = &summary.sizes;
     println!(
         "inertia {:.3}; {} clusters of {} to {} pictures, imbalance {:.3}",
@@ -34,5 +53,4 @@ fn main() -> anyhow::Result<()> {
         println!("against the folders: NMI {nmi:.4}, accuracy {accuracy:.4}");
     }
     println!("centroids: {}", context.run.centroids().display());
-    Ok(())
 }

@@ -21,9 +21,10 @@ struct Cli {
 fn main() -> ExitCode {
     outcome(|| {
         let cli = Cli::parse();
-        let context = cli.arguments.open_of_ranks(cli.ranks)?;
-        finetune(&context)?;
-        tell_weights(&context, Step::Finetune);
-        Ok(())
+        cli.arguments.with_ranks(cli.ranks, |context| {
+            finetune(context)?;
+            tell_weights(context, Step::Finetune);
+            Ok(())
+        })
     })
 }

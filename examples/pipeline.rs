@@ -30,13 +30,14 @@ fn main() -> ExitCode {
     outcome(|| {
         let cli = Cli::parse();
         let controls = controls(&cli.controls)?;
-        let context = cli.arguments.open_of_ranks(cli.ranks)?;
-        let metrics = pipeline::run(&context, &controls)?;
-        if context.speaks() {
-            println!("{}", metrics_table(&metrics));
-            println!("report: {}", context.run.file("report.html").display());
-        }
-        Ok(())
+        cli.arguments.with_ranks(cli.ranks, |context| {
+            let metrics = pipeline::run(context, &controls)?;
+            if context.speaks() {
+                println!("{}", metrics_table(&metrics));
+                println!("report: {}", context.run.file("report.html").display());
+            }
+            Ok(())
+        })
     })
 }
 

@@ -23,9 +23,10 @@ struct Cli {
 fn main() -> ExitCode {
     outcome(|| {
         let cli = Cli::parse();
-        let context = cli.arguments.open_of_ranks(cli.ranks)?;
-        pretrain(&context)?;
-        tell_weights(&context, Step::Pretrain);
-        Ok(())
+        cli.arguments.with_ranks(cli.ranks, |context| {
+            pretrain(context)?;
+            tell_weights(context, Step::Pretrain);
+            Ok(())
+        })
     })
 }

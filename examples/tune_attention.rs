@@ -22,9 +22,10 @@ struct Cli {
 fn main() -> ExitCode {
     outcome(|| {
         let cli = Cli::parse();
-        let context = cli.arguments.open_of_ranks(cli.ranks)?;
-        tune_attention(&context)?;
-        tell_weights(&context, Step::TuneAttention);
-        Ok(())
+        cli.arguments.with_ranks(cli.ranks, |context| {
+            tune_attention(context)?;
+            tell_weights(context, Step::TuneAttention);
+            Ok(())
+        })
     })
 }

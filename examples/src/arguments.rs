@@ -1,12 +1,19 @@
 //! The command line that every step understands.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use burn::tensor::Device;
 use clap::Args;
-use pass_train::{Context, RunDir, RunFile, Verbosity, run_file::Source};
+use pass_model::ranks::Ranks;
+use pass_train::{Context, RunDir, RunFile, StopRequest, Verbosity, run_file::Source};
 
-use crate::{RankArguments, outcome::listen, pick_device, ranks::device_of_rank};
+use crate::{
+    RankArguments, outcome::listen, pick_device, rank_threads::Devices, ranks::device_of_rank,
+};
 
 /// The run file of the embedded dataset.
 const SYNTHETIC: &str = include_str!("../configs/synthetic.toml");
@@ -42,12 +49,20 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// cpu, cuda, cuda:1, wgpu: where tensors live (the binary must have been built with it). With
-    /// --mpi, cuda gives each process of a machine its own GPU.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: String,
+    /// cpu, cuda, cuda:1, wgpu: where tensors live (the binary must have been built with it). A list,
+    /// as cuda:0,cuda:1, trains on all of them together, each with its share of every batch
+    /// (pretrain, tune_attention, cluster, finetune and pipeline; docs/DISTRIBUTED.md). With --mpi,
+    /// cuda gives each process of a machine its own GPU.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value = "cpu",
+        value_delimiter = ','
+    )]
+    device: Vec<String>,
 
-    /// Threads of the arithmetic and of the loader; the result does not depend on it.
+    /// Threads of the arithmetic and of the loader; the result does not depend on it. With several
+    /// devices the arithmetic of all has so many, and the loader of each.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
 
@@ -67,23 +82,80 @@ impl Arguments {
     ///
     /// Whatever stops the run before it starts, with path or key, cause and remedy.
     pub fn open(&self) -> anyhow::Result<Context> {
-        self.open_of_ranks(RankArguments::default())
+        let ranks = RankArguments::default().ranks()?;
+        let [device] = self.device.as_slice() else {
+            bail!(
+                "--device {}: this step uses one device; a list is for pretrain, tune_attention, \
+                 cluster, finetune and pipeline",
+                self.device.join(",")
+            )
+        };
+        self.open_heeding(ranks, device)
     }
 
-    /// [`Arguments::open`] for a training that several processes can do together.
+    /// Opens the run and does `work` on it, on all ranks where the command line asks for several:
+    /// processes that `mpirun` has started, or one thread for each of a list of devices.
     ///
     /// # Errors
     ///
-    /// As [`Arguments::open`], or if the processes cannot find together.
-    pub fn open_of_ranks(&self, ranks: RankArguments) -> anyhow::Result<Context> {
-        let ranks = ranks.ranks()?;
+    /// As [`Arguments::open`], if the ranks cannot find together, and those of `work`.
+    pub fn with_ranks(
+        &self,
+        ranks: RankArguments,
+        work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
+    ) -> anyhow::Result<()> {
+        if let (true, [_, _, ..]) = (ranks.mpi, self.device.as_slice()) {
+            bail!(
+                "--device {} with --mpi: of several processes each uses one device; leave out one of \
+                 the two",
+                self.device.join(",")
+            );
+        }
+        let processes = ranks.ranks()?;
+        match self.device.as_slice() {
+            [device] => work(&self.open_heeding(processes, device)?),
+            names => self.with_devices(names, work),
+        }
+    }
+
+    fn with_devices(
+        &self,
+        names: &[String],
+        work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
+    ) -> anyhow::Result<()> {
+        self.limit_threads()?;
+        let devices = Devices::open(names)?;
+        let stop = StopRequest::default();
+        devices.each(|ranks, device| {
+            let mut context = self.open_on(ranks, device.clone())?;
+            context.stop = stop.clone();
+            if context.speaks() {
+                listen(&stop)?;
+            }
+            work(&context)
+        })
+    }
+
+    /// Opens the run of this process, which from then on heeds signals.
+    fn open_heeding(&self, ranks: Arc<dyn Ranks>, device: &str) -> anyhow::Result<Context> {
+        self.limit_threads()?;
+        let device = pick_device(&device_of_rank(device))?;
+        let context = self.open_on(ranks, device)?;
+        listen(&context.stop)?;
+        Ok(context)
+    }
+
+    fn limit_threads(&self) -> anyhow::Result<()> {
         if let Some(threads) = self.threads {
             anyhow::ensure!(threads > 0, "--threads 0: at least one thread is needed");
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build_global()?;
         }
-        let device = pick_device(&device_of_rank(&self.device))?;
+        Ok(())
+    }
+
+    fn open_on(&self, ranks: Arc<dyn Ranks>, device: Device) -> anyhow::Result<Context> {
         let root = self.run_dir();
         let file = self.run_file(&root)?;
         let verbosity = if self.quiet {
@@ -91,10 +163,8 @@ impl Arguments {
         } else {
             Verbosity::Auto
         };
-        let context = Context::open_of_ranks(&root, file, device, verbosity, ranks)
-            .with_context(|| format!("the run in {} cannot start", root.display()))?;
-        listen(&context.stop)?;
-        Ok(context)
+        Context::open_of_ranks(&root, file, device, verbosity, ranks)
+            .with_context(|| format!("the run in {} cannot start", root.display()))
     }
 
     fn run_dir(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! The device of a run, chosen at run time among the backends of this build.
 
+use std::any::Any;
+
 use anyhow::{Context as _, bail};
 use burn::tensor::{Device, Tensor};
 
@@ -10,15 +12,7 @@ use burn::tensor::{Device, Tensor};
 /// If the name is unknown, if this binary was built without the backend, or if the machine has no
 /// such device. There is no fallback.
 pub fn pick_device(name: &str) -> anyhow::Result<Device> {
-    let (kind, index) = match name.split_once(':') {
-        Some((kind, index)) => (
-            kind,
-            index
-                .parse()
-                .with_context(|| format!("--device {name}: `{index}` is no index"))?,
-        ),
-        None => (name, 0),
-    };
+    let (kind, index) = kind_and_index(name)?;
     let device = match kind {
         "cpu" if index == 0 => cpu()?,
         "cuda" => cuda(index)?,
@@ -27,6 +21,16 @@ pub fn pick_device(name: &str) -> anyhow::Result<Device> {
     };
     probe(name, &device)?;
     Ok(device)
+}
+
+/// `cuda:1` as `("cuda", 1)`; without an index the first of its kind.
+pub(crate) fn kind_and_index(name: &str) -> anyhow::Result<(&str, usize)> {
+    let Some((kind, index)) = name.split_once(':') else {
+        return Ok((name, 0));
+    };
+    let index = index.parse();
+    let index = index.with_context(|| format!("--device {name}: the index is no number"))?;
+    Ok((kind, index))
 }
 
 #[cfg(feature = "flex")]
@@ -61,25 +65,38 @@ fn wgpu() -> anyhow::Result<Device> {
 
 /// Adds two numbers there: a missing driver or card shows here, not in the middle of a run.
 fn probe(name: &str, device: &Device) -> anyhow::Result<()> {
-    let silent = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let sum = std::panic::catch_unwind(|| {
-        let ones = Tensor::<1>::ones([2], device);
-        ones.sum().into_scalar::<f32>()
+    let sum = without_panic_messages(|| {
+        std::panic::catch_unwind(|| {
+            let ones = Tensor::<1>::ones([2], device);
+            ones.sum().into_scalar::<f32>()
+        })
     });
-    std::panic::set_hook(silent);
     match sum {
         Ok(2.0) => Ok(()),
         Ok(sum) => bail!("--device {name}: 1 + 1 is {sum} there; the driver or the card is broken"),
         Err(panic) => {
-            let reason = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-                .unwrap_or_else(|| "the backend gave no reason".into());
+            let reason = reason(&*panic);
             bail!("--device {name}: not available on this machine: {reason}")
         }
     }
+}
+
+/// Does something whose panics are told as errors. Only while nothing else runs: the messages of all
+/// threads are held back.
+pub(crate) fn without_panic_messages<T>(work: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = work();
+    std::panic::set_hook(hook);
+    result
+}
+
+/// What a panic said.
+pub(crate) fn reason(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("the backend gave no reason")
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod arguments;
 mod device;
 pub mod features;
 mod outcome;
+mod rank_threads;
 mod ranks;
 mod table;
 

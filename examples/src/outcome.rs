@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use pass_train::{Context, Error, Step, StopRequest};
 
-use crate::ranks::{abort, finish, signature};
+use crate::{
+    rank_threads::OfRank,
+    ranks::{abort, finish, signature},
+};
 
 /// Exit code of a training that stopped as asked and can go on: `EX_TEMPFAIL` of `sysexits.h`.
 pub const STOPPED: u8 = 75;
@@ -55,14 +58,14 @@ pub fn tell_weights(context: &Context, step: Step) {
 /// Runs a binary's work and turns its end into an exit code: 0 when done, 75 when a training
 /// stopped as asked, 1 after any other error.
 ///
-/// Processes that train together end together: an error or a panic of one ends all.
+/// Ranks end together: an error or a panic of one ends all.
 pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     let _guard = AbortOnPanic;
     let Err(error) = work() else {
         finish();
         return ExitCode::SUCCESS;
     };
-    let signature = signature();
+    let (signature, error) = signed(error);
     match error.downcast_ref() {
         Some(Error::Stopped { .. }) => {
             eprintln!("{signature}{error}");
@@ -79,6 +82,16 @@ pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             abort();
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error, and what precedes its message where there are several ranks. Of the threads of one
+/// process rank 0 speaks for all, so its name says nothing.
+fn signed(error: anyhow::Error) -> (String, anyhow::Error) {
+    match error.downcast() {
+        Ok(OfRank { rank: 0, error }) => (String::new(), error),
+        Ok(OfRank { rank, error }) => (format!("rank {rank}: "), error),
+        Err(error) => (signature(), error),
     }
 }
 

@@ -6,14 +6,14 @@ use anyhow::bail;
 use clap::Args;
 use pass_model::ranks::{Ranks, Solo};
 
-/// Training by several processes.
+/// Training by several processes or devices.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct RankArguments {
     /// Train together with the other processes that mpirun has started, each on its share of every
     /// batch; the run directory and the pictures must be the same for all (docs/DISTRIBUTED.md). The
     /// binary must have been built with --features mpi.
     #[arg(long)]
-    mpi: bool,
+    pub(crate) mpi: bool,
 }
 
 /// Processes of this job by the variables of Open MPI and of the launchers that speak PMI.

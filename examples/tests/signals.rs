@@ -29,12 +29,12 @@ const SETTINGS: [&str; 13] = [
 ];
 
 /// The program that `cargo test` has built next to this test.
-fn pretrain(run: &Path) -> Command {
+fn pretrain(run: &Path, device: &str) -> Command {
     let test = env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent);
     let name = format!("examples/pretrain{}", env::consts::EXE_SUFFIX);
     let mut command = Command::new(profile.expect("tests lie in PROFILE/deps").join(name));
-    command.arg("--run").arg(run);
+    command.args(["--device", device]).arg("--run").arg(run);
     for setting in SETTINGS {
         command.args(["--set", setting]);
     }
@@ -46,10 +46,13 @@ fn lines(log: &Path) -> usize {
 }
 
 /// Sends a signal once the training has gone on for an iteration; what it said, and its exit code.
-fn signalled(run: &Path, signal: &str) -> (String, Option<i32>) {
+fn signalled(run: &Path, device: &str, signal: &str) -> (String, Option<i32>) {
     let log = run.join("log.jsonl");
     let before = lines(&log);
-    let mut child: Child = pretrain(run).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child: Child = pretrain(run, device)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     while lines(&log) <= before && child.try_wait().unwrap().is_none() {
         thread::sleep(Duration::from_millis(5));
     }
@@ -72,7 +75,7 @@ fn assert_says(said: &str, fragments: &[&str]) {
 fn a_signalled_training_leaves_a_checkpoint_and_an_exit_code_of_its_own_and_goes_on_from_there() {
     let folder = tempfile::tempdir().unwrap();
     let run: PathBuf = folder.path().join("run");
-    let (said, code) = signalled(&run, "-TERM");
+    let (said, code) = signalled(&run, "cpu", "-TERM");
     assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
     let words = [
         "stopped as asked",
@@ -80,7 +83,21 @@ fn a_signalled_training_leaves_a_checkpoint_and_an_exit_code_of_its_own_and_goes
         "the same command goes on",
     ];
     assert_says(&said, &words);
-    let (said, code) = signalled(&run, "-INT");
+    let (said, code) = signalled(&run, "cpu", "-INT");
+    assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
+    assert_says(&said, &["resumed at", "stopped as asked"]);
+}
+
+#[test]
+fn a_signal_stops_all_devices_with_one_checkpoint_from_which_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let run: PathBuf = folder.path().join("run");
+    let (said, code) = signalled(&run, "cpu,cpu", "-TERM");
+    assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
+    assert_eq!(said.matches("stopped as asked").count(), 1, "{said}");
+    let checkpoints = fs::read_dir(run.join("pretrain")).unwrap();
+    assert_eq!(checkpoints.count(), 1);
+    let (said, code) = signalled(&run, "cpu", "-INT");
     assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
     assert_says(&said, &["resumed at", "stopped as asked"]);
 }

@@ -1,4 +1,5 @@
-//! Ranks: processes that train one network together, each on its share of every batch.
+//! Ranks: processes, or devices of one process, that train one network together, each on its share of
+//! every batch.
 //!
 //! The reference trains on eight GPUs, one process each. What has to be joined so that they compute
 //! what one process with the whole batch would: the statistics of every norm
@@ -10,16 +11,16 @@ use std::fmt::Debug;
 
 use burn::tensor::Tensor;
 
-/// A group of processes, seen from one of them.
+/// A group of processes or threads, seen from one of them.
 ///
 /// Every method but [`rank`](Self::rank) and [`size`](Self::size) is collective: all ranks call it,
 /// in the same order, with values of the same length, and it returns when the others have called it.
 /// All ranks get the same bits.
 pub trait Ranks: Debug + Send + Sync {
-    /// This process, in `0..size`. Rank 0 writes what the ranks leave behind.
+    /// This one, in `0..size`. Rank 0 writes what the ranks leave behind.
     fn rank(&self) -> usize;
 
-    /// Number of processes, at least 1.
+    /// Number of ranks, at least 1.
     fn size(&self) -> usize;
 
     /// The sum of the ranks' tensors, differentiable: the gradient of each is the sum over ranks of
@@ -39,8 +40,8 @@ pub trait Ranks: Debug + Send + Sync {
     /// Replaces each value by its largest over ranks.
     fn max(&self, values: &mut [f32]);
 
-    /// Replaces the bytes by those of rank 0.
-    fn broadcast(&self, bytes: &mut [u8]);
+    /// Replaces the bytes by those of rank `from`.
+    fn broadcast(&self, from: usize, bytes: &mut [u8]);
 
     /// Returns when every rank has come here. Made for long waits: it leaves the processor to others.
     fn wait(&self);
@@ -69,31 +70,55 @@ impl Ranks for Solo {
 
     fn max(&self, _: &mut [f32]) {}
 
-    fn broadcast(&self, _: &mut [u8]) {}
+    fn broadcast(&self, _: usize, _: &mut [u8]) {}
 
     fn wait(&self) {}
 }
 
+/// One number of each rank, in their order. Collective.
+pub fn one_of_each(ranks: &dyn Ranks, own: f64) -> Vec<f64> {
+    let mut all = vec![0.0; ranks.size()];
+    all[ranks.rank()] = own;
+    ranks.sum_f64(&mut all);
+    all
+}
+
+/// The numbers of all ranks, those of rank 0 first; each may give another count of them. Collective.
+pub fn gathered(ranks: &dyn Ranks, own: Vec<u32>) -> Vec<u32> {
+    if ranks.size() == 1 {
+        return own;
+    }
+    let counts = one_of_each(ranks, own.len() as f64);
+    let mut all = Vec::new();
+    for (from, count) in counts.into_iter().enumerate() {
+        let mut bytes = match from == ranks.rank() {
+            true => own.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            false => vec![0; count as usize * size_of::<u32>()],
+        };
+        ranks.broadcast(from, &mut bytes);
+        let (values, _) = bytes.as_chunks();
+        all.extend(values.iter().copied().map(u32::from_le_bytes));
+    }
+    all
+}
+
 /// The sum over ranks of a tensor that carries no gradient.
 pub(crate) fn sum_constant<const D: usize>(tensor: Tensor<D>, ranks: &dyn Ranks) -> Tensor<D> {
-    through_host(tensor, ranks, |values| ranks.sum(values))
+    if ranks.size() == 1 {
+        return tensor;
+    }
+    let shape = tensor.shape();
+    let length = shape.num_elements();
+    ranks.sum_tensor(tensor.reshape([length])).reshape(shape)
 }
 
 /// The largest over ranks of each value of a tensor that carries no gradient.
 pub(crate) fn max_constant<const D: usize>(tensor: Tensor<D>, ranks: &dyn Ranks) -> Tensor<D> {
-    through_host(tensor, ranks, |values| ranks.max(values))
-}
-
-fn through_host<const D: usize>(
-    tensor: Tensor<D>,
-    ranks: &dyn Ranks,
-    join: impl FnOnce(&mut [f32]),
-) -> Tensor<D> {
     if ranks.size() == 1 {
         return tensor;
     }
     let device = tensor.device();
     let mut data = tensor.into_data();
-    join(data.as_mut_slice().expect("a tensor of float32"));
+    ranks.max(data.as_mut_slice().expect("a tensor of float32"));
     Tensor::from_data(data, &device)
 }

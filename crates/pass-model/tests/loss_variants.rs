@@ -14,6 +14,7 @@ use pass_model::{
         d2s::{d2s_loss_same_view, same_stage_assignments},
         d2s_loss,
     },
+    ranks::Solo,
     sinkhorn::{SinkhornConfig, sinkhorn_knopp},
 };
 
@@ -58,7 +59,12 @@ fn contrastive_p2p_agrees() {
 fn clustering_p2p_agrees() {
     let prototypes = arrays().get::<2>("prototypes", &Device::default().autodiff());
     check("clustering_p2p", "z", |z| {
-        clustering_p2p_loss(z, prototypes.clone(), &SwappedPredictionConfig::new())
+        clustering_p2p_loss(
+            z,
+            prototypes.clone(),
+            &SwappedPredictionConfig::new(),
+            &Solo,
+        )
     });
 }
 
@@ -79,7 +85,7 @@ fn d2s_of_the_same_view_agrees() {
 #[test]
 fn d2s_taught_by_the_stage_itself_agrees() {
     check("d2s_same_stage", "scores", |scores| {
-        let own = same_stage_assignments(scores.clone(), &SinkhornConfig::new());
+        let own = same_stage_assignments(scores.clone(), &SinkhornConfig::new(), &Solo);
         d2s_loss(&own, scores, 0.1)
     });
 }

@@ -21,7 +21,7 @@
 //!
 //! | ranks are | here |
 //! |---|---|
-//! | threads of one process, for tests | [`ThreadRanks`] |
+//! | threads of one process, one for each of its devices | [`ThreadRanks`] |
 //! | processes on one machine or several | `MpiRanks`, feature `mpi` |
 //! | one process alone | [`pass_model::ranks::Solo`] |
 
@@ -30,7 +30,7 @@ mod all_reduce;
 mod mpi;
 mod threads;
 
-pub use all_reduce::all_reduce;
+pub use all_reduce::{Transport, all_reduce};
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiError, MpiRanks};
-pub use threads::ThreadRanks;
+pub use threads::{Ending, ThreadRanks};

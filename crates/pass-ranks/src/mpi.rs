@@ -19,7 +19,7 @@ use mpi::{
 };
 use pass_model::ranks::Ranks;
 
-use crate::all_reduce;
+use crate::{Transport, all_reduce};
 
 /// How often a rank in [`Ranks::wait`] looks whether the others have come.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -140,7 +140,7 @@ impl Ranks for MpiRanks {
     }
 
     fn sum_tensor(&self, tensor: Tensor<1>) -> Tensor<1> {
-        all_reduce(tensor, Arc::new(self.clone()))
+        all_reduce(tensor, Arc::new(self.clone()), Transport::Host)
     }
 
     fn sum(&self, values: &mut [f32]) {
@@ -155,10 +155,10 @@ impl Ranks for MpiRanks {
         self.reduce(values, SystemOperation::max());
     }
 
-    fn broadcast(&self, bytes: &mut [u8]) {
+    fn broadcast(&self, from: usize, bytes: &mut [u8]) {
         self.with_world(|world| {
             for part in bytes.chunks_mut(MESSAGE) {
-                world.process_at_rank(0).broadcast_into(part);
+                world.process_at_rank(from as i32).broadcast_into(part);
             }
         });
     }

@@ -199,15 +199,19 @@ impl Context {
         let _ = writeln!(stderr(), "{line}");
     }
 
-    /// Rows ready to be clustered where `cluster.kmeans` says. A device says how it works.
+    /// The rows of all ranks, ready to be clustered where `cluster.kmeans` says; `own` are this one's.
+    /// A device says how it works.
     pub(crate) fn kmeans<'a>(
-        &self,
-        rows: &'a dyn Rows,
+        &'a self,
+        own: &'a dyn Rows,
         config: &'a KMeansConfig,
     ) -> Result<KMeans<'a>, Error> {
+        let (device, ranks) = (&self.device, &*self.ranks);
         let kmeans = match &self.file.cluster.kmeans {
-            KMeansPlace::Host => KMeans::new(rows, config)?,
-            KMeansPlace::Device(options) => KMeans::on_device(rows, config, &self.device, options)?,
+            KMeansPlace::Host => KMeans::of_ranks(own, config, ranks)?,
+            KMeansPlace::Device(options) => {
+                KMeans::on_devices_of_ranks(own, config, device, options, ranks)?
+            }
         };
         if let Some(plan) = kmeans.device_plan() {
             self.say(&format!("k-means on the device: {plan}"));

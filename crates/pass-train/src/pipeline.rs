@@ -122,7 +122,12 @@ fn run_steps(context: &Context) -> Result<Metrics, Error> {
 }
 
 /// Steps that all ranks do together; the others are rank 0's.
-const TRAININGS: [Step; 3] = [Step::Pretrain, Step::TuneAttention, Step::Finetune];
+const STEPS_OF_ALL: [Step; 4] = [
+    Step::Pretrain,
+    Step::TuneAttention,
+    Step::Cluster,
+    Step::Finetune,
+];
 
 fn once(
     context: &Context,
@@ -141,7 +146,7 @@ fn once(
             done: "before it began".into(),
         });
     }
-    if TRAININGS.contains(&step) {
+    if STEPS_OF_ALL.contains(&step) {
         run(context)
     } else {
         done_by_first(ranks, || run(context))

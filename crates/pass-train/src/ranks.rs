@@ -12,9 +12,9 @@ use std::{
 use burn::{
     module::{Module, ModuleVisitor, Param},
     optim::GradientsParams,
-    tensor::{Tensor, TensorData},
+    tensor::{FloatDType, Tensor},
 };
-use pass_model::ranks::Ranks;
+use pass_model::ranks::{Ranks, one_of_each};
 
 use crate::{Error, Step, training_log::Values};
 
@@ -42,7 +42,7 @@ pub(crate) fn found_by_first(
         Some(Err(_)) | None => [0, 0],
     };
     let mut head = known.map(u64::to_le_bytes).concat();
-    ranks.broadcast(&mut head);
+    ranks.broadcast(0, &mut head);
     let [succeeded, length] =
         [0, 8].map(|at| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes")));
     if succeeded == 0 {
@@ -52,7 +52,7 @@ pub(crate) fn found_by_first(
         Some(found) => found?.into_bytes(),
         None => vec![0; length as usize],
     };
-    ranks.broadcast(&mut bytes);
+    ranks.broadcast(0, &mut bytes);
     Ok(String::from_utf8(bytes).expect("rank 0 sent a text"))
 }
 
@@ -91,12 +91,7 @@ pub(crate) fn first_then_others<T>(
 
 /// The lowest rank for which something holds, the same on every rank.
 pub(crate) fn first_with(ranks: &dyn Ranks, holds: bool) -> Option<usize> {
-    if ranks.size() == 1 {
-        return holds.then_some(0);
-    }
-    let mut flags = vec![0.0; ranks.size()];
-    flags[ranks.rank()] = f64::from(u8::from(holds));
-    ranks.sum_f64(&mut flags);
+    let flags = one_of_each(ranks, f64::from(u8::from(holds)));
     flags.iter().position(|&flag| flag > 0.0)
 }
 
@@ -135,6 +130,11 @@ pub(crate) fn mean_terms(ranks: &dyn Ranks, mut terms: Values) -> Values {
     terms
 }
 
+/// The mean over ranks of a number.
+pub(crate) fn mean_over(ranks: &dyn Ranks, own: f64) -> f64 {
+    one_of_each(ranks, own).iter().sum::<f64>() / ranks.size() as f64
+}
+
 /// The gradient of the mean loss over ranks, from the gradient of each rank's loss; one exchange for
 /// the whole network.
 pub(crate) fn mean_gradients<M: Module>(
@@ -147,16 +147,17 @@ pub(crate) fn mean_gradients<M: Module>(
     }
     let mut flat = Flat {
         gradients: &gradients,
-        values: Vec::new(),
+        parts: Vec::new(),
     };
     net.visit(&mut flat);
-    let mut values = flat.values;
-    ranks.sum(&mut values);
-    let size = ranks.size() as f32;
-    values.iter_mut().for_each(|value| *value /= size);
+    if flat.parts.is_empty() {
+        return gradients;
+    }
+    let sum = ranks.sum_tensor(Tensor::cat(flat.parts, 0));
     let mut unflatten = Unflatten {
         gradients,
-        values: &values,
+        values: sum / ranks.size() as f32,
+        taken: 0,
     };
     net.visit(&mut unflatten);
     unflatten.gradients
@@ -165,32 +166,36 @@ pub(crate) fn mean_gradients<M: Module>(
 /// Collects the gradients in the order of the fields.
 struct Flat<'a> {
     gradients: &'a GradientsParams,
-    values: Vec<f32>,
+    parts: Vec<Tensor<1>>,
 }
 
 impl ModuleVisitor for Flat<'_> {
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
-            self.values.extend(gradient.into_data().iter::<f32>());
+            let length = gradient.shape().num_elements();
+            let part = gradient.cast(FloatDType::F32).reshape([length]);
+            self.parts.push(part);
         }
     }
 }
 
 /// Puts them back.
-struct Unflatten<'a> {
+struct Unflatten {
     gradients: GradientsParams,
-    values: &'a [f32],
+    values: Tensor<1>,
+    taken: usize,
 }
 
-impl ModuleVisitor for Unflatten<'_> {
+impl ModuleVisitor for Unflatten {
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
         let Some(old) = self.gradients.remove::<D>(parameter.id) else {
             return;
         };
-        let (own, rest) = self.values.split_at(old.shape().num_elements());
-        self.values = rest;
-        let data = TensorData::new(own.to_vec(), old.shape());
-        let new = Tensor::<D>::from_data(data, (&old.device(), old.dtype()));
+        let (shape, dtype) = (old.shape(), old.dtype());
+        let length = shape.num_elements();
+        let own = self.values.clone().narrow(0, self.taken, length);
+        self.taken += length;
+        let new: Tensor<D> = own.reshape(shape).cast(FloatDType::from(dtype));
         self.gradients.register(parameter.id, new);
     }
 }
@@ -211,7 +216,7 @@ pub(crate) fn check_same_weights<M: Module>(
     net.visit(&mut sum);
     let own = sum.0.finish().to_le_bytes();
     let mut first = own;
-    ranks.broadcast(&mut first);
+    ranks.broadcast(0, &mut first);
     match first_with(ranks, own != first) {
         None => Ok(()),
         Some(rank) => Err(Error::RanksDiffer {
@@ -260,6 +265,24 @@ mod tests {
             mean.into_data().try_to_vec::<f32>().unwrap()
         });
         assert_eq!(gradients, vec![vec![2.0, 5.0]; 2]);
+    }
+
+    /// Whatever carries the sum: added in the order of the ranks, then divided once.
+    #[test]
+    fn the_mean_gradient_of_three_ranks_has_the_bits_of_a_sum_on_the_host() {
+        let factor = |rank: usize| (rank as f32 + 1.0).sqrt();
+        let gradients = ThreadRanks::run(3, |ranks| {
+            let net = net(1.0);
+            let row = [factor(ranks.rank()), -factor(ranks.rank()) * 1e-3];
+            let x = Tensor::<2>::from_floats([row], &net.weight.val().device());
+            let gradients = GradientsParams::from_grads(net.forward(x).sum().backward(), &net);
+            let mean = mean_gradients(&*ranks, &net, gradients);
+            let mean = mean.get::<2>(net.weight.id).unwrap();
+            mean.into_data().try_to_vec::<f32>().unwrap()
+        });
+        let sum = |scale: f32| (0..3).map(|rank| factor(rank) * scale).reduce(|a, b| a + b);
+        let expected = [1.0, -1e-3].map(|scale| sum(scale).unwrap() / 3.0).to_vec();
+        assert_eq!(gradients, vec![expected; 3]);
     }
 
     #[test]

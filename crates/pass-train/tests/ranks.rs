@@ -1,15 +1,22 @@
 //! Ranks that train together do what one process does with the whole batch.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+};
 
 use burn::tensor::Device;
+use ndarray::Array2;
+use ndarray_npy::ReadNpyExt;
 use pass_model::ranks::{Ranks, Solo};
 use pass_ranks::ThreadRanks;
 use pass_train::{
     Context, Error, RunFile, Verbosity,
     log::{LogRecord, read_log},
     pipeline,
-    step::pretrain::pretrain,
+    step::{attention::tune_attention, cluster::cluster, pretrain::pretrain},
 };
 
 const TINY: &str = include_str!("pipeline/tiny.toml");
@@ -76,6 +83,18 @@ fn two_ranks_learn_what_one_process_learns_from_the_whole_batch() {
     }
 }
 
+#[test]
+fn the_only_rank_of_a_list_of_devices_computes_the_bits_of_one_process() {
+    let [alone, listed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    pretrain(&open(alone.path(), &[], Arc::new(Solo)).unwrap()).unwrap();
+    ThreadRanks::run(1, |ranks| {
+        pretrain(&open(listed.path(), &[], ranks).unwrap()).unwrap()
+    });
+    let [alone, listed] =
+        [alone, listed].map(|run| fs::read(run.path().join("pretrain/weights.safetensors")));
+    assert!(alone.unwrap() == listed.unwrap(), "the weights differ");
+}
+
 /// The queue of two ranks becomes that of one process, and the other way round.
 #[test]
 fn a_training_goes_on_with_another_number_of_ranks() {
@@ -98,6 +117,130 @@ fn a_training_goes_on_with_another_number_of_ranks() {
         }
     }
     assert_same_curve(parted.path(), whole.path(), "pretrain", 2e-2);
+}
+
+/// A pre-training of one epoch by one process and by two ranks.
+fn pretrained_by_one_and_two(setting: &str) -> [tempfile::TempDir; 2] {
+    let settings = [&GENTLE[..], &["pretrain.epochs=1", setting]].concat();
+    let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    pretrain(&open(one.path(), &settings, Arc::new(Solo)).unwrap()).unwrap();
+    ThreadRanks::run(2, |ranks| {
+        pretrain(&open(two.path(), &settings, ranks).unwrap()).unwrap()
+    });
+    [one, two]
+}
+
+/// What is balanced is balanced over the pictures of all ranks.
+#[test]
+fn the_variants_of_step_1_are_those_of_one_process() {
+    for setting in [
+        "pretrain.alignment.kind=\"contrastive\"",
+        "pretrain.alignment.kind=\"clustering\"",
+        "pretrain.supervision.teacher=\"same_stage\"",
+    ] {
+        let [one, two] = pretrained_by_one_and_two(setting);
+        let [first, expected] = [&two, &one].map(|run| losses(run.path(), "pretrain").remove(0));
+        for (name, expected) in expected {
+            let difference = (first[&name] - expected).abs() / expected.abs().max(1.0);
+            assert!(
+                difference < 1e-5,
+                "{setting}: {name} {} not {expected}",
+                first[&name]
+            );
+        }
+        assert_same_curve(two.path(), one.path(), "pretrain", 2e-2);
+    }
+}
+
+#[test]
+fn the_health_in_the_log_is_that_of_all_ranks() {
+    let [one, two] = pretrained_by_one_and_two("health.every_iterations=1");
+    let seen = |run: &Path| {
+        let mut values = read_log(&run.join("log.jsonl")).unwrap().remove(0).values;
+        values.retain(|name, _| name.starts_with("health/") && !name.contains("memory"));
+        values
+    };
+    let [actual, expected] = [two.path(), one.path()].map(seen);
+    assert!(expected.len() > 10, "{expected:?}");
+    for (name, expected) in expected {
+        let difference = (actual[&name] - expected).abs() / expected.abs().max(1e-3);
+        assert!(difference < 1e-3, "{name} {} not {expected}", actual[&name]);
+    }
+}
+
+#[test]
+fn pictures_that_p2p_leaves_out_need_one_process() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = ["pretrain.alignment.empty_pairs=\"leave_out\""];
+    let refused = ThreadRanks::run(2, |ranks| {
+        let outcome = pretrain(&open(root.path(), &settings, ranks).unwrap());
+        outcome.unwrap_err().to_string()
+    });
+    for message in refused {
+        assert!(
+            message.contains("pretrain.alignment.empty_pairs"),
+            "{message}"
+        );
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
+}
+
+fn centroids(root: &Path) -> Array2<f32> {
+    let file = File::open(root.join("cluster/centroids.npy")).unwrap();
+    Array2::read_npy(file).unwrap()
+}
+
+/// A run whose restarts have finished, but not the step: its report could not be written.
+fn with_finished_restarts(root: &Path, settings: &[&str]) {
+    let obstacle = root.join("cluster/report.json");
+    fs::create_dir_all(&obstacle).unwrap();
+    cluster(&open(root, settings, Arc::new(Solo)).unwrap()).unwrap_err();
+    fs::remove_dir(obstacle).unwrap();
+}
+
+/// From memory and from the file; also where some restarts had finished before.
+#[test]
+fn ranks_cluster_as_one_process_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, begun] = ["one", "begun"].map(|name| folder.path().join(name));
+    let settings = ["cluster.restarts=4", "data.source.synthetic.train=60"];
+    let context = open(&one, &settings, Arc::new(Solo)).unwrap();
+    pretrain(&context).unwrap();
+    tune_attention(&context).unwrap();
+    copy(&one, &begun);
+    with_finished_restarts(&begun, &settings);
+    let alone = cluster(&context).unwrap();
+    for (size, more) in [(2, None), (3, Some("cluster.memory_mib=0"))] {
+        for missing in [0..4, 1..3] {
+            let root = folder.path().join(format!("{size}-{}", missing.len()));
+            copy(&begun, &root);
+            for restart in missing {
+                let name = format!("cluster/restarts/{restart:05}-numbers.json");
+                fs::remove_file(root.join(name)).unwrap();
+            }
+            let settings: Vec<&str> = settings.into_iter().chain(more).collect();
+            let summaries = ThreadRanks::run(size, |ranks| {
+                cluster(&open(&root, &settings, ranks).unwrap()).unwrap()
+            });
+            for summary in summaries {
+                assert_eq!(summary.sizes, alone.sizes);
+                let apart = (summary.inertia - alone.inertia).abs();
+                assert!(apart <= 1e-9 * alone.inertia, "{apart:e}");
+            }
+            let apart = (centroids(&root) - centroids(&one)).mapv(f32::abs);
+            assert!(apart.iter().all(|&apart| apart < 1e-6));
+        }
+    }
 }
 
 #[test]

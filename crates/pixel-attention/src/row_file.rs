@@ -15,8 +15,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ndarray::Array2;
-
 pub use element::Element;
 pub use writer::RowFileWriter;
 
@@ -100,23 +98,6 @@ impl RowFile {
     /// that of the rows.
     pub fn shape(&self) -> &[usize] {
         &self.shape
-    }
-
-    /// All rows, if k-means of them takes no more than `mib` MiB in memory: it keeps a second copy.
-    /// Its result is the same to the bit whether it is given these or the file.
-    ///
-    /// # Errors
-    ///
-    /// A failed read.
-    pub fn read_within(&self, mib: usize) -> Result<Option<Array2<f32>>> {
-        let bytes = 2 * self.count as u128 * self.columns as u128 * size_of::<f32>() as u128;
-        if bytes > (mib as u128) << 20 {
-            return Ok(None);
-        }
-        let mut all = vec![0.0; self.count * self.columns];
-        self.read(0, &mut all)?;
-        let all = Array2::from_shape_vec((self.count, self.columns), all);
-        Ok(Some(all.expect("as many values as the sizes say")))
     }
 
     /// How the numbers are stored.

@@ -1,11 +1,12 @@
 //! Rows of numbers that are read in parts: an array in memory, or a file that need not fit there.
 
 use std::{
+    ops::Range,
     sync::mpsc::{channel, sync_channel},
     thread,
 };
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::{error::Result, products::squared_norm_f64};
 
@@ -75,6 +76,65 @@ impl Rows for Normalized<'_> {
         into.chunks_exact_mut(self.columns()).for_each(normalize);
         Ok(())
     }
+}
+
+/// Some of other rows, which follow each other: what one of several ranks has to do with.
+pub struct Part<'a> {
+    rows: &'a dyn Rows,
+    range: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// The rows of `range`.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer.
+    pub fn new(rows: &'a dyn Rows, range: Range<usize>) -> Self {
+        let count = rows.count();
+        assert!(
+            range.start <= range.end && range.end <= count,
+            "rows {range:?} of {count}"
+        );
+        Self { rows, range }
+    }
+}
+
+impl Rows for Part<'_> {
+    fn count(&self) -> usize {
+        self.range.len()
+    }
+
+    fn columns(&self) -> usize {
+        self.rows.columns()
+    }
+
+    fn in_memory(&self) -> Option<&[f32]> {
+        let all = self.rows.in_memory()?;
+        let columns = self.columns();
+        Some(&all[self.range.start * columns..self.range.end * columns])
+    }
+
+    fn read(&self, first: usize, into: &mut [f32]) -> Result<()> {
+        self.rows.read(self.range.start + first, into)
+    }
+}
+
+/// All rows, if k-means of them takes no more than `mib` MiB in memory: it keeps a second copy. Its
+/// result is the same to the bit whether it is given these or what they were read from.
+///
+/// # Errors
+///
+/// A failed read.
+pub fn read_within(rows: &dyn Rows, mib: usize) -> Result<Option<Array2<f32>>> {
+    let (count, columns) = (rows.count(), rows.columns());
+    let bytes = 2 * count as u128 * columns as u128 * size_of::<f32>() as u128;
+    if bytes > (mib as u128) << 20 {
+        return Ok(None);
+    }
+    let mut all = Array2::zeros((count, columns));
+    rows.read(0, all.as_slice_mut().expect("standard layout"))?;
+    Ok(Some(all))
 }
 
 /// Divides a row by its Euclidean length plus 1e-8.
@@ -159,7 +219,6 @@ fn stream(
 pub(crate) mod tests {
     use super::*;
     use crate::error::Error;
-    use ndarray::Array2;
 
     /// Rows of an array as if they lay in a file, with a row that cannot be read.
     pub(crate) struct Elsewhere<'a> {
@@ -208,6 +267,22 @@ pub(crate) mod tests {
             .unwrap();
             assert_eq!(seen, all.nrows());
         }
+    }
+
+    #[test]
+    fn a_part_has_its_own_rows_in_memory_and_read() {
+        let all = Array2::from_shape_fn((7, 3), |(row, column)| (10 * row + column) as f32);
+        let expected = &all.as_slice().unwrap()[2 * 3..5 * 3];
+        let broken = None;
+        let (view, rows) = (all.view(), all.view());
+        let part = Part::new(&view, 2..5);
+        assert_eq!(part.in_memory(), Some(expected));
+        let elsewhere = Elsewhere { rows, broken };
+        let part = Part::new(&elsewhere, 2..5);
+        assert_eq!((part.count(), part.in_memory()), (3, None));
+        let mut read = [0.0; 6];
+        part.read(1, &mut read).unwrap();
+        assert_eq!(read, expected[3..]);
     }
 
     #[test]

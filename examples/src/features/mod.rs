@@ -14,6 +14,7 @@ use pixel_attention::{
     label_generation::{FeatureLabels, generate},
     label_store::{LabelFormat, LabelStore, LabelStoreWriter},
     row_file::{Element, RowFile, RowFileWriter},
+    rows::read_within,
 };
 
 pub use input::FeatureSet;
@@ -77,7 +78,7 @@ pub fn cluster_rows(
     memory_mib: usize,
     out: &Path,
 ) -> anyhow::Result<Run> {
-    let run = match rows.read_within(memory_mib)? {
+    let run = match read_within(rows, memory_mib)? {
         Some(all) => KMeans::new(&all.view(), config)?.best(|_| ())?,
         None => KMeans::new(rows, config)?.best(|_| ())?,
     };

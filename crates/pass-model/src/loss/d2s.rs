@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::soft_cross_entropy;
 use crate::{
     queue::ASSIGNING_CROPS,
-    sinkhorn::{SinkhornConfig, sinkhorn_knopp},
+    ranks::Ranks,
+    sinkhorn::{SinkhornConfig, sinkhorn_knopp_of_ranks},
 };
 
 /// Whose assignments a shallow stage learns.
@@ -38,23 +39,22 @@ pub enum TaughtView {
 
 /// The balanced assignments of a shallow stage's own scores, one for each large crop.
 ///
-/// The paper does not say what balances them; here it is the batch alone, since the queue holds
-/// embeddings of the deepest stage.
+/// The paper does not say what balances them; here it is the batch of all ranks alone, since the
+/// queue holds embeddings of the deepest stage. Collective.
 ///
 /// # Shapes
 ///
-/// - `shallow_scores`: `[2 · batch, prototypes]`, all pictures of crop 0 first
+/// - `shallow_scores`: `[2 · batch, prototypes]` of this rank, all pictures of crop 0 first
 /// - output: two times `[batch, prototypes]`
 pub fn same_stage_assignments(
     shallow_scores: Tensor<2>,
     config: &SinkhornConfig,
+    ranks: &dyn Ranks,
 ) -> [Tensor<2>; ASSIGNING_CROPS] {
     let batch = shallow_scores.dims()[0] / ASSIGNING_CROPS;
     [0, 1].map(|crop| {
-        sinkhorn_knopp(
-            shallow_scores.clone().narrow(0, crop * batch, batch),
-            config,
-        )
+        let own = shallow_scores.clone().narrow(0, crop * batch, batch);
+        sinkhorn_knopp_of_ranks(own, config, ranks)
     })
 }
 

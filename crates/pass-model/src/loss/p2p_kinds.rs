@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{SwappedPredictionConfig, d2s_loss};
 use crate::{
-    normalize::l2_normalize, overlap::OVERLAP_GRID, queue::ASSIGNING_CROPS,
-    sinkhorn::sinkhorn_knopp,
+    normalize::l2_normalize, overlap::OVERLAP_GRID, queue::ASSIGNING_CROPS, ranks::Ranks,
+    sinkhorn::sinkhorn_knopp_of_ranks,
 };
 
 /// How P2P compares the pixels of two views.
@@ -57,8 +57,8 @@ pub fn contrastive_p2p_loss(projected: Tensor<4>) -> Tensor<1> {
 /// view.
 ///
 /// The swapped prediction of two crops, pixel by pixel. Ours, where the paper is silent: the
-/// prototypes are those of the pictures, as constants; the pixels of the batch balance themselves,
-/// without a queue.
+/// prototypes are those of the pictures, as constants; the pixels of the batch of all ranks balance
+/// themselves, without a queue. Collective.
 ///
 /// # Shapes
 ///
@@ -73,6 +73,7 @@ pub fn clustering_p2p_loss(
     projected: Tensor<4>,
     prototypes: Tensor<2>,
     config: &SwappedPredictionConfig,
+    ranks: &dyn Ranks,
 ) -> Tensor<1> {
     let views = unit_pixels(projected).map(|view| view.flatten::<2>(0, 1));
     let [pixels, feature_dim] = views[0].dims();
@@ -80,7 +81,7 @@ pub fn clustering_p2p_loss(
     let scores = Tensor::cat(views.into(), 0).matmul(prototypes.detach().transpose());
     let assignments = [0, 1].map(|view| {
         let own = scores.clone().narrow(0, view * pixels, pixels);
-        sinkhorn_knopp(own, &config.sinkhorn)
+        sinkhorn_knopp_of_ranks(own, &config.sinkhorn, ranks)
     });
     d2s_loss(&assignments, scores, config.temperature)
 }

@@ -72,9 +72,9 @@ pub fn pretrain_loss(
     pretrain_loss_of_ranks(output, prototypes, queue, config, crops, &Solo)
 }
 
-/// [`pretrain_loss`] of one rank's share of the batch: the assignments of swapped prediction are
-/// balanced over all ranks; all terms are means over this rank's pictures. Contrastive and
-/// clustering P2P and a teacher of the same stage see this rank's share alone.
+/// [`pretrain_loss`] of one rank's share of the batch: assignments are balanced over all ranks; all
+/// terms are means over this rank's pictures, of which each rank has as many. Pictures that P2P
+/// leaves out are not: their number differs from rank to rank.
 ///
 /// # Panics
 ///
@@ -107,12 +107,16 @@ pub fn pretrain_loss_of_ranks(
     );
     let d2s = shallow_scores
         .into_iter()
-        .map(|(stage, scores)| (stage, taught(&swapped.assignments, scores, config)))
+        .map(|(stage, scores)| (stage, taught(&swapped.assignments, scores, config, ranks)))
         .collect();
     let p2p = config.p2p.map(|kind| match projected.zip(predicted) {
-        Some((projected, predicted)) => {
-            aligned(kind, projected, predicted, constants.clone(), config)
-        }
+        Some((projected, predicted)) => aligned(
+            kind,
+            [projected, predicted],
+            constants.clone(),
+            config,
+            ranks,
+        ),
         None => Tensor::zeros([1], &constants.device()),
     });
     PretrainLoss {
@@ -126,10 +130,13 @@ fn taught(
     deep: &[Tensor<2>; ASSIGNING_CROPS],
     scores: Tensor<2>,
     config: &PretrainLossConfig,
+    ranks: &dyn Ranks,
 ) -> Tensor<1> {
     let assignments = match config.teacher {
         Teacher::Deep => deep.clone(),
-        Teacher::SameStage => same_stage_assignments(scores.clone(), &config.swapped.sinkhorn),
+        Teacher::SameStage => {
+            same_stage_assignments(scores.clone(), &config.swapped.sinkhorn, ranks)
+        }
     };
     let loss = match config.taught_view {
         TaughtView::Cross => d2s_loss,
@@ -141,14 +148,14 @@ fn taught(
 /// P2P of one kind.
 fn aligned(
     kind: P2pKind,
-    projected: Tensor<4>,
-    predicted: Tensor<4>,
+    [projected, predicted]: [Tensor<4>; 2],
     prototypes: Tensor<2>,
     config: &PretrainLossConfig,
+    ranks: &dyn Ranks,
 ) -> Tensor<1> {
     match kind {
         P2pKind::NonContrastive => p2p_loss(projected, predicted),
         P2pKind::Contrastive => contrastive_p2p_loss(projected),
-        P2pKind::Clustering => clustering_p2p_loss(projected, prototypes, &config.swapped),
+        P2pKind::Clustering => clustering_p2p_loss(projected, prototypes, &config.swapped, ranks),
     }
 }

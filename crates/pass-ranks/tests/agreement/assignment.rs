@@ -183,7 +183,7 @@ impl Ranks for View {
         unreachable!("nothing is exchanged")
     }
 
-    fn broadcast(&self, _: &mut [u8]) {
+    fn broadcast(&self, _: usize, _: &mut [u8]) {
         unreachable!("nothing is exchanged")
     }
 

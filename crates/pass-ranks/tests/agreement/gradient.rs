@@ -3,7 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor};
-use pass_ranks::ThreadRanks;
+use pass_model::ranks::{Solo, gathered};
+use pass_ranks::{Ending, ThreadRanks, Transport};
 
 use crate::training_device;
 
@@ -49,16 +50,27 @@ fn every_exchange_gives_all_ranks_the_same() {
         let mut single = [rank as f32, -1.0];
         let mut double = [0.1 * rank as f64];
         let mut largest = [rank as f32, -(rank as f32)];
-        let mut bytes = [7 - rank as u8; 2];
+        let [mut first, mut last] = [[7 - rank as u8; 2]; 2];
         ranks.sum(&mut single);
         ranks.sum_f64(&mut double);
         ranks.max(&mut largest);
-        ranks.broadcast(&mut bytes);
+        ranks.broadcast(0, &mut first);
+        ranks.broadcast(2, &mut last);
         ranks.wait();
-        (single, double, largest, bytes)
+        (single, double, largest, [first, last])
     });
-    let expected = ([3.0, -3.0], [0.1 + 0.2], [2.0, 0.0], [7, 7]);
+    let expected = ([3.0, -3.0], [0.1 + 0.2], [2.0, 0.0], [[7; 2], [5; 2]]);
     assert_eq!(outcomes, vec![expected; 3]);
+}
+
+#[test]
+fn numbers_are_gathered_in_the_order_of_the_ranks() {
+    let gathered = ThreadRanks::run(3, |ranks| {
+        let own = vec![10 + ranks.rank() as u32; [2, 0, 1][ranks.rank()]];
+        gathered(&*ranks, own)
+    });
+    assert_eq!(gathered, vec![vec![10, 10, 12]; 3]);
+    assert_eq!(self::gathered(&Solo, vec![4, 5]), [4, 5]);
 }
 
 #[test]
@@ -70,6 +82,31 @@ fn when_a_rank_fails_the_others_do_not_wait_for_it() {
         })
     }));
     assert!(outcome.is_err());
+}
+
+/// The one that fails, and no other, is to be blamed.
+#[test]
+fn it_is_known_how_each_rank_ended() {
+    let group = ThreadRanks::group(3, Transport::Host);
+    let endings = ThreadRanks::endings(group, |ranks| match ranks.rank() {
+        0 => Err("rank 0 fails"),
+        1 => panic!("rank 1 panics"),
+        _ => {
+            ranks.wait();
+            Ok(())
+        }
+    });
+    assert!(
+        matches!(
+            endings[..],
+            [
+                Ending::Returned(Err("rank 0 fails")),
+                Ending::Panicked(_),
+                Ending::Forsaken
+            ]
+        ),
+        "{endings:?}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What one look at a training sees.
 
 use burn::tensor::{Tensor, activation::log_softmax};
-use pass_model::queue::ASSIGNING_CROPS;
+use pass_model::{queue::ASSIGNING_CROPS, ranks::Ranks};
 
 use super::memory::resident_mib;
 
@@ -86,25 +86,25 @@ pub(crate) struct Swapped<'a> {
 }
 
 impl Assigning {
-    /// What the tensors of a batch show, with the value of its swapped prediction.
-    pub(crate) fn of(swapped: &Swapped, loss: f64) -> Self {
-        let prototypes = swapped.prototypes.dims()[0];
-        let ln_k = (prototypes as f64).ln();
-        let log_predictions = log_softmax(swapped.scores.clone().inner() / swapped.temperature, 1);
-        let predictions = log_predictions.clone().exp();
-        let mean = numbers(predictions.clone().mean_dim(0));
-        let rows = predictions.dims()[0] as f64;
-        let variances = variances(swapped.embeddings);
-        let feature_spread = variances.iter().sum();
+    /// What the tensors of the batch of all ranks show, with the value of its swapped prediction; each
+    /// rank gives its share, of which all have as many rows. Collective.
+    pub(crate) fn of(swapped: &Swapped, loss: f64, ranks: &dyn Ranks) -> Self {
+        let [prototypes, dim] = swapped.prototypes.dims();
+        let mut means = Shown::by(swapped, loss).means(ranks);
+        let [loss, assignment_entropy, prediction_entropy] = [(); 3].map(|()| means.take(1)[0]);
+        let used = means.take(prototypes);
+        let mean_prediction = means.take(prototypes);
+        let variances = variances_of_ranks([(); 3].map(|()| means.take(dim)));
+        let [_, of_prototypes] = means_and_variances(swapped.prototypes);
         Self {
             prototypes,
-            prototypes_used: most_likely(swapped.scores),
-            perplexity: entropy(&mean).exp(),
-            prediction_entropy: -numbers((predictions * log_predictions).sum())[0] / rows,
-            assignment_entropy: mean_entropy(swapped.assignments),
-            loss_over_ln_k: loss / ln_k,
-            prototype_spread: self::variances(swapped.prototypes).iter().sum(),
-            feature_spread,
+            prototypes_used: used.iter().filter(|&&share| share > 0.0).count(),
+            perplexity: entropy(&mean_prediction).exp(),
+            prediction_entropy,
+            assignment_entropy,
+            loss_over_ln_k: loss / (prototypes as f64).ln(),
+            prototype_spread: of_prototypes.iter().sum(),
+            feature_spread: variances.iter().sum(),
             feature_variance_min: variances.iter().copied().fold(f64::INFINITY, f64::min)
                 * variances.len() as f64,
             feature_dimensions: effective_number(&variances),
@@ -132,6 +132,55 @@ impl Assigning {
     }
 }
 
+/// Numbers that a rank's share shows and whose means over ranks show the rest; one exchange for all.
+struct Shown(Vec<f64>);
+
+impl Shown {
+    fn by(swapped: &Swapped, loss: f64) -> Self {
+        let log_predictions = log_softmax(swapped.scores.clone().inner() / swapped.temperature, 1);
+        let predictions = log_predictions.clone().exp();
+        let [rows, prototypes] = predictions.dims();
+        let entropies = -numbers((predictions.clone() * log_predictions).sum())[0];
+        let [means, variances] = means_and_variances(swapped.embeddings);
+        let squares = means.iter().map(|mean| mean * mean).collect();
+        let assignment_entropy = mean_entropy(swapped.assignments);
+        let all = [
+            vec![loss, assignment_entropy, entropies / rows as f64],
+            most_likely(swapped.scores, prototypes),
+            numbers(predictions.mean_dim(0)),
+            variances,
+            squares,
+            means,
+        ];
+        Self(all.concat())
+    }
+
+    /// The means, in the same order. Collective.
+    fn means(mut self, ranks: &dyn Ranks) -> Self {
+        ranks.sum_f64(&mut self.0);
+        let size = ranks.size() as f64;
+        self.0.iter_mut().for_each(|sum| *sum /= size);
+        self
+    }
+
+    fn take(&mut self, count: usize) -> Vec<f64> {
+        self.0.drain(..count).collect()
+    }
+}
+
+/// The variances of all rows from the means over ranks of: the ranks' variances, the squares of
+/// their means, and their means.
+fn variances_of_ranks([within, squares, means]: [Vec<f64>; 3]) -> Vec<f64> {
+    let between = squares
+        .iter()
+        .zip(&means)
+        .map(|(square, mean)| square - mean * mean);
+    let of_each = within.iter().zip(between);
+    of_each
+        .map(|(within, between)| within + between.max(0.0))
+        .collect()
+}
+
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
@@ -142,18 +191,13 @@ fn entropy(probabilities: &[f64]) -> f64 {
     -terms.map(|p| p * p.ln()).sum::<f64>()
 }
 
-/// Columns that are the largest of some row.
-fn most_likely(scores: &Tensor<2>) -> usize {
-    let mut columns: Vec<i64> = scores
-        .clone()
-        .inner()
-        .argmax(1)
-        .into_data()
-        .iter::<i64>()
-        .collect();
-    columns.sort_unstable();
-    columns.dedup();
-    columns.len()
+/// 1 for each of `columns` that is the largest of some row, else 0.
+fn most_likely(scores: &Tensor<2>, columns: usize) -> Vec<f64> {
+    let mut used = vec![0.0; columns];
+    for column in scores.clone().inner().argmax(1).into_data().iter::<i64>() {
+        used[column as usize] = 1.0;
+    }
+    used
 }
 
 fn mean_entropy(assignments: &[Tensor<2>; ASSIGNING_CROPS]) -> f64 {
@@ -163,11 +207,12 @@ fn mean_entropy(assignments: &[Tensor<2>; ASSIGNING_CROPS]) -> f64 {
     sum / (ASSIGNING_CROPS * batch) as f64
 }
 
-/// The variance of each column over the rows.
-fn variances(rows: &Tensor<2>) -> Vec<f64> {
+/// The mean and the variance of each column over the rows.
+fn means_and_variances(rows: &Tensor<2>) -> [Vec<f64>; 2] {
     let rows = rows.clone().inner();
-    let centred = rows.clone() - rows.mean_dim(0);
-    numbers(centred.powi_scalar(2).mean_dim(0))
+    let means = rows.clone().mean_dim(0);
+    let centred = rows - means.clone();
+    [means, centred.powi_scalar(2).mean_dim(0)].map(numbers)
 }
 
 fn effective_number(shares: &[f64]) -> f64 {
@@ -184,22 +229,34 @@ fn effective_number(shares: &[f64]) -> f64 {
 mod tests {
     use super::*;
     use burn::tensor::Device;
+    use pass_model::ranks::Solo;
+    use pass_ranks::ThreadRanks;
 
     fn rows<const R: usize, const C: usize>(values: [[f32; C]; R]) -> Tensor<2> {
         Tensor::from_floats(values, &Device::default())
     }
 
     fn of(embeddings: Tensor<2>, prototypes: Tensor<2>) -> Assigning {
-        let scores = embeddings.clone().matmul(prototypes.clone().transpose());
         let assignment = rows([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]);
+        let assignments = [assignment.clone(), assignment];
+        seen_by(&Solo, embeddings, prototypes, assignments)
+    }
+
+    fn seen_by(
+        ranks: &dyn Ranks,
+        embeddings: Tensor<2>,
+        prototypes: Tensor<2>,
+        assignments: [Tensor<2>; 2],
+    ) -> Assigning {
+        let scores = embeddings.clone().matmul(prototypes.clone().transpose());
         let swapped = Swapped {
             scores: &scores,
             embeddings: &embeddings,
             prototypes: &prototypes,
-            assignments: &[assignment.clone(), assignment],
+            assignments: &assignments,
             temperature: 0.5,
         };
-        Assigning::of(&swapped, 2.0 * 3f64.ln())
+        Assigning::of(&swapped, 2.0 * 3f64.ln(), ranks)
     }
 
     #[track_caller]
@@ -227,6 +284,38 @@ mod tests {
         assert_near(seen.feature_spread, 0.5);
         assert_near(seen.feature_variance_min, 0.0);
         assert_near(seen.feature_dimensions, 2.0);
+    }
+
+    #[test]
+    fn ranks_see_the_rows_of_all() {
+        let [a, b, c] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.6, 0.8]];
+        let [q, r] = [[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]];
+        let alone = {
+            let assignments = [rows([q, r]), rows([r, r])];
+            seen_by(&Solo, rows([a, b, c, a]), rows([a, b, c]), assignments)
+        };
+        let seen = ThreadRanks::run(2, |ranks| match ranks.rank() {
+            0 => seen_by(
+                &*ranks,
+                rows([a, b]),
+                rows([a, b, c]),
+                [rows([q]), rows([r])],
+            ),
+            _ => seen_by(
+                &*ranks,
+                rows([c, a]),
+                rows([a, b, c]),
+                [rows([r]), rows([r])],
+            ),
+        });
+        assert_eq!(seen[0], seen[1]);
+        assert_eq!(seen[0].prototypes_used, alone.prototypes_used);
+        for ((name, actual), (_, expected)) in seen[0].named().into_iter().zip(alone.named()) {
+            assert!(
+                (actual - expected).abs() < 1e-6,
+                "{name}: {actual} not {expected}"
+            );
+        }
     }
 
     #[test]

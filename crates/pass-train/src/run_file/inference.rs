@@ -44,7 +44,7 @@ pub struct ClusterSection {
     pub batch: usize,
     /// How `embeddings.npy` stores its numbers: `float32`, or `float16` for half the disk.
     pub embeddings: Element,
-    /// MiB of memory for the embeddings while they are clustered; they are read in parts where
+    /// MiB of memory for the embeddings of a rank while they are clustered; they are read in parts where
     /// they need more. Decides no result.
     pub memory_mib: usize,
 }

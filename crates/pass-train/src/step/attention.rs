@@ -157,7 +157,7 @@ impl Tuning {
                 assignments: &swapped.assignments,
                 temperature: section.swapped.temperature,
             };
-            seen.assigning = Some(Assigning::of(&tensors, number(&swapped.loss)));
+            seen.assigning = Some(Assigning::of(&tensors, number(&swapped.loss), ranks));
         }
         swapped.loss
     }

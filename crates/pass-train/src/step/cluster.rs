@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Error, Step,
     cluster_report::{StoredReport, describe},
+    ranks::{done_by_first, first_then_others},
     step::{
-        embeddings::{PictureMeans, embeddings, rows_each, with_rows},
-        restarts::{best_restart, compared_with},
+        embeddings::{PictureMeans, embeddings, own_part, rows_each, with_rows},
+        restarts::{best_restart, compared_with, run_restarts},
     },
 };
 
@@ -46,7 +47,8 @@ pub struct ClusterSummary {
 /// `cluster/centroids.npy`, `cluster/assignments.json` and `cluster/report.json`.
 ///
 /// A killed process is followed by one that goes on with the next batch of pictures, or with the
-/// next restart, and ends with the same bits.
+/// next restart, and ends with the same bits. Of several ranks, the first computes the embeddings and
+/// writes; all of them cluster.
 ///
 /// # Errors
 ///
@@ -54,6 +56,28 @@ pub struct ClusterSummary {
 /// classes; else from data, k-means or the disk.
 pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let started = Instant::now();
+    let ranks = &*context.ranks;
+    done_by_first(ranks, || begin(context))?;
+    let points = first_then_others(ranks, || embeddings(context))?;
+    let section = &context.file.cluster;
+    let config = KMeansConfig {
+        iterations: section.iterations,
+        restarts: section.restarts,
+        seed: context.file.seed,
+        ..KMeansConfig::new(usize::from(context.data.classes()))
+    };
+    let own = own_part(&points, ranks);
+    with_rows(&own, section.memory_mib, |own| {
+        let device = run_restarts(context, own, &config)?;
+        first_then_others(ranks, || match (ranks.rank(), ranks.size()) {
+            (0, 1) => leave(context, own, device, started),
+            (0, _) => leave(context, &points, device, started),
+            _ => context.run.summary(Step::Cluster),
+        })
+    })
+}
+
+fn begin(context: &Context) -> Result<(), Error> {
     context.run.require(Step::Cluster, Step::TuneAttention)?;
     context.run.begin(Step::Cluster)?;
     let clusters = usize::from(context.data.classes());
@@ -67,22 +91,22 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
             remedy: "add pictures or ask for fewer classes",
         });
     }
-    let points = embeddings(context)?;
-    let section = &context.file.cluster;
-    let config = KMeansConfig {
-        iterations: section.iterations,
-        restarts: section.restarts,
-        seed: context.file.seed,
-        ..KMeansConfig::new(clusters)
-    };
-    let (run, device, report) = with_rows(&points, section.memory_mib, |rows| {
-        let (run, device) = best_restart(context, rows, &config)?;
-        let (run, report) = match rows_each(context) {
-            1 => described(context, rows, run, config.restarts),
-            each => described_by_pictures(context, &PictureMeans { rows, each }, run),
-        }?;
-        Ok((run, device, report))
-    })?;
+    Ok(())
+}
+
+/// Writes what the best of the restarts found among `rows`, which are all.
+fn leave(
+    context: &Context,
+    rows: &dyn Rows,
+    device: Option<Plan>,
+    started: Instant,
+) -> Result<ClusterSummary, Error> {
+    let restarts = context.file.cluster.restarts;
+    let run = best_restart(context, restarts)?;
+    let (run, report) = match rows_each(context) {
+        1 => described(context, rows, run, restarts),
+        each => described_by_pictures(context, &PictureMeans { rows, each }, run),
+    }?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
     write_assignments(context, &run.assignments)?;

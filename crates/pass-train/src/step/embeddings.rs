@@ -6,12 +6,12 @@
 use burn::tensor::Tensor;
 use imagenet_s::Split;
 use ndarray::Array2;
-use pass_model::normalize::global_average_pool;
+use pass_model::{normalize::global_average_pool, ranks::Ranks};
 use pixel_attention::{
     attention_net::AttentionNet,
     kmeans::normalize_rows,
     row_file::{RowFile, RowFileWriter},
-    rows::Rows,
+    rows::{Part, Rows, read_within},
 };
 
 use crate::{
@@ -87,14 +87,20 @@ pub(super) fn rows_each(context: &Context) -> usize {
     }
 }
 
+/// This rank's part of the rows.
+pub(super) fn own_part<'a>(rows: &'a RowFile, ranks: &dyn Ranks) -> Part<'a> {
+    let start = |rank| rows.count() * rank / ranks.size();
+    Part::new(rows, start(ranks.rank())..start(ranks.rank() + 1))
+}
+
 /// Calls `work` with the rows: in memory where they fit, else as they lie in the file. The result
 /// of a clustering is the same to the bit.
 pub(super) fn with_rows<T>(
-    rows: &RowFile,
+    rows: &dyn Rows,
     memory_mib: usize,
     work: impl FnOnce(&dyn Rows) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    match rows.read_within(memory_mib)? {
+    match read_within(rows, memory_mib)? {
         Some(all) => work(&all.view()),
         None => work(rows),
     }

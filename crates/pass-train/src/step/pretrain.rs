@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use imagenet_s::{Sample, Split};
 use pass_model::{
     checkpoint::load_module,
-    loss::{SwappedPredictionConfig, d2s::Teacher, p2p_kinds::P2pKind},
+    loss::SwappedPredictionConfig,
     pass_p_net::{PassPNet, PassPNetConfig},
     pretrain_net::{PretrainNet, PretrainNetConfig},
     queue::Queue,
@@ -187,31 +187,19 @@ pub(crate) fn whole_queue(own: Option<&Queue>, ranks: &dyn Ranks) -> Option<Queu
     own.map(|queue| queue.of_ranks(ranks))
 }
 
-/// Refuses variants whose means or balances over a rank's share are not those of the whole batch.
+/// Refuses what differs from one process: with pictures left out, ranks compare different numbers of
+/// them, and the norms behind count all ranks alike.
 fn check_of_ranks(context: &Context) -> Result<(), Error> {
     let section = &context.file.pretrain;
-    let alignment = &section.alignment;
-    let local = [
-        (
-            "pretrain.alignment.kind",
-            section.p2p && alignment.kind != P2pKind::NonContrastive,
-        ),
-        (
-            "pretrain.alignment.empty_pairs",
-            section.p2p && alignment.empty_pairs != EmptyPairs::Count,
-        ),
-        (
-            "pretrain.supervision.teacher",
-            !section.shallow.is_empty() && section.supervision.teacher != Teacher::Deep,
-        ),
-    ];
-    match local.into_iter().find(|(_, differs)| *differs) {
-        Some((key, _)) if context.ranks.size() > 1 => Err(Error::Value {
+    let leaves_out = section.p2p && section.alignment.empty_pairs == EmptyPairs::LeaveOut;
+    if leaves_out && context.ranks.size() > 1 {
+        return Err(Error::Value {
             path: "run.toml".into(),
-            key,
-            value: "another than the default".into(),
-            rule: "of several processes each would see its own share alone; train in one process",
-        }),
-        _ => Ok(()),
+            key: "pretrain.alignment.empty_pairs",
+            value: "\"leave_out\"".into(),
+            rule: "with several ranks each would be left with another number of pictures; train in \
+                   one process, or count them",
+        });
     }
+    Ok(())
 }

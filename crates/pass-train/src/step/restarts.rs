@@ -14,25 +14,43 @@ use pixel_attention::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Progress, RunDir, atomic::write_atomically};
+use crate::{
+    Context, Error, Progress, RunDir,
+    atomic::write_atomically,
+    ranks::{done_by_first, found_by_first},
+};
 
-/// Runs the restarts that no earlier process has finished and returns the best of all: the one of
-/// lowest inertia, of equal ones the earliest. On a device also how it worked, unless there was
-/// nothing left to run.
-pub(super) fn best_restart(
+/// Runs the restarts that no earlier process has finished. On a device returns how it worked, unless
+/// there was nothing left to run.
+///
+/// Collective: `own` are the rows of this rank; rank 0 keeps what has finished.
+pub(super) fn run_restarts(
     context: &Context,
-    rows: &dyn Rows,
+    own: &dyn Rows,
     config: &KMeansConfig,
-) -> Result<(Run, Option<Plan>), Error> {
-    let finished = Finished::of(&context.run);
-    let missing: Vec<usize> = (0..config.restarts)
-        .filter(|&restart| !finished.has(restart))
-        .collect();
-    let plan = match missing.as_slice() {
-        [] => None,
-        missing => run_missing(context, rows, config, missing)?,
-    };
-    Ok((finished.best(config.restarts)?, plan))
+) -> Result<Option<Plan>, Error> {
+    match missing(context, config.restarts)?.as_slice() {
+        [] => Ok(None),
+        missing => run_missing(context, own, config, missing),
+    }
+}
+
+/// The restarts that have not finished, as rank 0 sees it.
+fn missing(context: &Context, restarts: usize) -> Result<Vec<usize>, Error> {
+    let list = found_by_first(&*context.ranks, || {
+        let finished = Finished::of(&context.run);
+        let missing = (0..restarts).filter(|&restart| !finished.has(restart));
+        let numbers: Vec<String> = missing.map(|restart| restart.to_string()).collect();
+        Ok(numbers.join(" "))
+    })?;
+    let number = |text: &str| text.parse().expect("a number of rank 0");
+    Ok(list.split_whitespace().map(number).collect())
+}
+
+/// The best of all restarts, which have finished: the one of lowest inertia, of equal ones the
+/// earliest.
+pub(super) fn best_restart(context: &Context, restarts: usize) -> Result<Run, Error> {
+    Finished::of(&context.run).best(restarts)
 }
 
 /// Every finished restart beside the best one. One of them is in memory at a time.
@@ -51,7 +69,7 @@ pub(super) fn compared_with(
 
 fn run_missing(
     context: &Context,
-    rows: &dyn Rows,
+    own: &dyn Rows,
     config: &KMeansConfig,
     missing: &[usize],
 ) -> Result<Option<Plan>, Error> {
@@ -68,13 +86,13 @@ fn run_missing(
         ));
         progress.advance(u64::from(update.iteration > 0));
     };
-    let kmeans = context.kmeans(rows, config)?.watched_by(&watch);
+    let kmeans = context.kmeans(own, config)?.watched_by(&watch);
     for &restart in missing {
         let run = kmeans.restart(restart)?;
         // It may have come to rest before its last iteration.
         let spared = iterations - run.iterations as u64;
         progress.borrow_mut().advance(spared);
-        Finished::of(&context.run).store(&run)?;
+        done_by_first(&*context.ranks, || Finished::of(&context.run).store(&run))?;
     }
     let plan = kmeans.device_plan();
     drop(kmeans);

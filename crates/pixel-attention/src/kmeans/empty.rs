@@ -1,6 +1,9 @@
 //! Clusters that lost all their points.
 
+use std::cmp::Ordering;
+
 use ndarray::{Array2, ArrayView2, Axis};
+use pass_model::ranks::gathered;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -8,7 +11,7 @@ use rand_chacha::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::init::unit;
+use super::{deal::Deal, init::unit};
 use crate::{
     error::Result,
     products::squared_distance,
@@ -75,30 +78,76 @@ fn halve(centroids: &mut Array2<f32>, donor: usize, empty: usize) {
     }
 }
 
-/// The `wanted` points that lie farthest from their centroids, the first among equals; none of
-/// them is the last point of its cluster.
+/// The `wanted` points of all ranks that lie farthest from their centroids, the first among equals;
+/// none of them is the last point of its cluster. `labels` are of this rank's points, `counts` of all.
 pub(super) fn farthest_points(
-    rows: &dyn Rows,
+    deal: &Deal,
     centroids: ArrayView2<f32>,
     labels: &[u32],
     counts: &[usize],
     wanted: usize,
 ) -> Result<Vec<usize>> {
-    let distances = own_distances(rows, centroids, labels)?;
-    let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.par_sort_by(|&a, &b| distances[b].total_cmp(&distances[a]).then(a.cmp(&b)));
+    let distances = own_distances(deal.own, centroids, labels)?;
+    let mut own: Vec<Far> = (deal.first() as u32..)
+        .zip(labels.iter().zip(distances))
+        .map(|(point, (&cluster, distance))| Far {
+            distance,
+            point,
+            cluster,
+        })
+        .collect();
+    own.par_sort_by(Far::order);
+    // A point that gives way to others of its cluster here does so among all, too.
+    let own = that_can_go(own, counts, wanted);
+    let numbers = own.iter().copied().flat_map(Far::to_numbers).collect();
+    let mut all: Vec<Far> = gathered(deal.ranks, numbers)
+        .as_chunks()
+        .0
+        .iter()
+        .map(Far::from_numbers)
+        .collect();
+    all.sort_by(Far::order);
+    let chosen = that_can_go(all, counts, wanted);
+    Ok(chosen.iter().map(|far| far.point as usize).collect())
+}
+
+/// A point by its number among all, its cluster and its squared distance from the centroid.
+#[derive(Clone, Copy)]
+struct Far {
+    distance: f32,
+    point: u32,
+    cluster: u32,
+}
+
+impl Far {
+    fn order(&self, other: &Self) -> Ordering {
+        let farther = other.distance.total_cmp(&self.distance);
+        farther.then(self.point.cmp(&other.point))
+    }
+
+    fn to_numbers(self) -> [u32; 3] {
+        [self.distance.to_bits(), self.point, self.cluster]
+    }
+
+    fn from_numbers(&[distance, point, cluster]: &[u32; 3]) -> Self {
+        Self {
+            distance: f32::from_bits(distance),
+            point,
+            cluster,
+        }
+    }
+}
+
+/// The first `wanted` of the points that are not the last of their clusters.
+fn that_can_go(points: Vec<Far>, counts: &[usize], wanted: usize) -> Vec<Far> {
     let mut left = counts.to_vec();
-    let mut spare = |&point: &usize| {
-        let count = &mut left[labels[point] as usize];
+    let spare = |far: &Far| {
+        let count = &mut left[far.cluster as usize];
         let gives = *count > 1;
         *count -= usize::from(gives);
         gives
     };
-    Ok(order
-        .into_iter()
-        .filter(|point| spare(point))
-        .take(wanted)
-        .collect())
+    points.into_iter().filter(spare).take(wanted).collect()
 }
 
 /// Squared distance of each point to the centroid that its label names.
@@ -122,7 +171,9 @@ fn own_distances(rows: &dyn Rows, centroids: ArrayView2<f32>, labels: &[u32]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use ndarray::{array, s};
+    use pass_model::ranks::Solo;
+    use pass_ranks::ThreadRanks;
 
     #[test]
     fn the_farthest_points_leave_no_cluster_empty() {
@@ -131,11 +182,20 @@ mod tests {
         let labels = [0, 0, 0, 2, 1, 1];
         let farthest = |wanted| {
             let rows = points.view();
-            farthest_points(&rows, centroids.view(), &labels, &[3, 2, 1], wanted).unwrap()
+            let deal = Deal::new(&rows, &Solo);
+            farthest_points(&deal, centroids.view(), &labels, &[3, 2, 1], wanted).unwrap()
         };
         // Squared distances: 0, 81, 1, 100, 1, 1; point 3 is the only one of its cluster.
         assert_eq!(farthest(1), [1]);
         assert_eq!(farthest(3), [1, 2, 4]);
+
+        let of_ranks = ThreadRanks::run(3, |ranks| {
+            let own = 2 * ranks.rank()..2 * ranks.rank() + 2;
+            let rows = points.slice(s![own.clone(), ..]);
+            let deal = Deal::new(&rows, &*ranks);
+            farthest_points(&deal, centroids.view(), &labels[own], &[3, 2, 1], 3).unwrap()
+        });
+        assert_eq!(of_ranks, vec![[1, 2, 4]; 3]);
     }
 
     #[test]

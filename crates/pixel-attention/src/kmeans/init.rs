@@ -1,6 +1,7 @@
 //! The first centroids of a k-means run.
 
 use ndarray::Array2;
+use pass_model::ranks::one_of_each;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -8,7 +9,7 @@ use rand_chacha::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::KMeansConfig;
+use super::{KMeansConfig, deal::Deal};
 use crate::{
     error::Result,
     products::squared_distance,
@@ -28,27 +29,18 @@ pub enum Init {
     PlusPlus,
 }
 
-/// Rows chosen by the stream of this restart.
+/// Rows chosen by the stream of this restart, the same on every rank.
 pub(super) fn initial_centroids(
-    rows: &dyn Rows,
+    deal: &Deal,
     config: &KMeansConfig,
     restart: usize,
 ) -> Result<Array2<f32>> {
     let mut stream = stream(config.seed, restart);
     let chosen = match config.init {
-        Init::Random => distinct_rows(rows.count(), config.clusters, &mut stream),
-        Init::PlusPlus => spread_rows(rows, config.clusters, &mut stream)?,
+        Init::Random => distinct_rows(deal.count(), config.clusters, &mut stream),
+        Init::PlusPlus => spread_rows(deal, config.clusters, &mut stream)?,
     };
-    select(rows, &chosen)
-}
-
-/// The rows of these indices, in this order.
-pub(super) fn select(rows: &dyn Rows, chosen: &[usize]) -> Result<Array2<f32>> {
-    let mut selected = Array2::zeros((chosen.len(), rows.columns()));
-    for (&row, mut into) in chosen.iter().zip(selected.rows_mut()) {
-        rows.read(row, into.as_slice_mut().expect("standard layout"))?;
-    }
-    Ok(selected)
+    deal.fetch(&chosen)
 }
 
 /// Restarts draw from separate streams of one key, so each can be repeated on its own.
@@ -68,49 +60,51 @@ fn distinct_rows(rows: usize, count: usize, stream: &mut impl RngCore) -> Vec<us
     order
 }
 
-fn spread_rows(rows: &dyn Rows, count: usize, stream: &mut impl RngCore) -> Result<Vec<usize>> {
-    let mut chosen = vec![below(rows.count(), stream)];
-    let mut distances = vec![f32::INFINITY; rows.count()];
+fn spread_rows(deal: &Deal, count: usize, stream: &mut impl RngCore) -> Result<Vec<usize>> {
+    let mut chosen = vec![below(deal.count(), stream)];
+    let mut distances = vec![f32::INFINITY; deal.own.count()];
     while chosen.len() < count {
-        lower_distances(rows, chosen[chosen.len() - 1], &mut distances)?;
-        chosen.push(weighted_row(&distances, stream));
+        let newest = deal.fetch(&chosen[chosen.len() - 1..])?;
+        lower_distances(deal.own, &newest, &mut distances)?;
+        chosen.push(weighted_row(deal, &distances, stream));
     }
     Ok(chosen)
 }
 
 /// Keeps for each point the squared distance to the nearest chosen row.
-fn lower_distances(rows: &dyn Rows, newest: usize, distances: &mut [f32]) -> Result<()> {
+fn lower_distances(rows: &dyn Rows, newest: &Array2<f32>, distances: &mut [f32]) -> Result<()> {
     let dim = rows.columns();
-    let mut centre = vec![0.0; dim];
-    rows.read(newest, &mut centre)?;
+    let centre = newest.as_slice().expect("standard layout");
     for_each_part(rows, |first, part| {
         let points = part.par_chunks(dim).with_min_len(64);
         let distances = distances[first..].par_iter_mut();
         distances.zip(points).for_each(|(nearest, row)| {
-            *nearest = nearest.min(squared_distance(row, &centre));
+            *nearest = nearest.min(squared_distance(row, centre));
         });
         Ok(())
     })
 }
 
-/// A row with probability proportional to its weight; any row when all weights are zero, which
-/// happens when there are fewer different points than clusters.
-fn weighted_row(weights: &[f32], stream: &mut impl RngCore) -> usize {
-    let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+/// A row of any rank with probability proportional to its weight; any row when all weights are zero,
+/// which happens when there are fewer different points than clusters.
+fn weighted_row(deal: &Deal, weights: &[f32], stream: &mut impl RngCore) -> usize {
+    let own: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+    let totals = one_of_each(deal.ranks, own);
+    let total: f64 = totals.iter().sum();
     if total == 0.0 {
-        return below(weights.len(), stream);
+        return below(deal.count(), stream);
     }
     let target = unit(stream) * total;
-    let mut passed = 0.0;
+    let mut passed: f64 = totals[..deal.ranks.rank()].iter().sum();
     let reached = weights.iter().position(|&weight| {
         passed += f64::from(weight);
         weight > 0.0 && passed > target
     });
+    let reached = deal.found_by_each(reached).next();
     reached.unwrap_or_else(|| {
-        weights
-            .iter()
-            .rposition(|&w| w > 0.0)
-            .expect("total is positive")
+        let last = weights.iter().rposition(|&w| w > 0.0);
+        let last = deal.found_by_each(last).next_back();
+        last.expect("total is positive")
     })
 }
 
@@ -128,6 +122,7 @@ pub(super) fn unit(stream: &mut impl RngCore) -> f64 {
 mod tests {
     use super::*;
     use ndarray::array;
+    use pass_model::ranks::Solo;
 
     #[test]
     fn random_rows_are_distinct_and_depend_on_seed_and_restart() {
@@ -152,7 +147,9 @@ mod tests {
     fn spread_rows_take_one_point_from_each_far_group() {
         let points = array![[0.0f32], [0.0], [100.0], [100.0], [-100.0], [-100.0]];
         for restart in 0..8 {
-            let mut groups: Vec<usize> = spread_rows(&points.view(), 3, &mut stream(1, restart))
+            let view = points.view();
+            let deal = Deal::new(&view, &Solo);
+            let mut groups: Vec<usize> = spread_rows(&deal, 3, &mut stream(1, restart))
                 .unwrap()
                 .iter()
                 .map(|r| r / 2)
@@ -165,11 +162,8 @@ mod tests {
     #[test]
     fn spread_rows_end_although_all_points_are_equal() {
         let points = Array2::from_elem((5, 3), 0.5f32);
-        assert_eq!(
-            spread_rows(&points.view(), 4, &mut stream(0, 0))
-                .unwrap()
-                .len(),
-            4
-        );
+        let view = points.view();
+        let deal = Deal::new(&view, &Solo);
+        assert_eq!(spread_rows(&deal, 4, &mut stream(0, 0)).unwrap().len(), 4);
     }
 }

@@ -11,7 +11,7 @@ use super::{
     KMeans, Metric, Run,
     assign::{Assigner, centroid_table},
     config::at_least_one,
-    init::{below, initial_centroids, select, stream},
+    init::{below, initial_centroids, stream},
     run::{Lloyd, scale_rows},
     sums::ClusterSums,
 };
@@ -70,7 +70,7 @@ pub fn fit(kmeans: &KMeans, batch: MiniBatch) -> Result<Run> {
 }
 
 fn learn(kmeans: &KMeans, batch: MiniBatch, restart: usize) -> Result<Array2<f32>> {
-    let mut centroids = initial_centroids(kmeans.problem.rows, kmeans.problem.config, restart)?;
+    let mut centroids = initial_centroids(&kmeans.problem.deal, kmeans.problem.config, restart)?;
     let (clusters, dim) = centroids.dim();
     let mut stream = stream(kmeans.problem.config.seed, BATCH_STREAM + restart);
     let mut won = ClusterSums::new(clusters, dim, None);
@@ -78,9 +78,9 @@ fn learn(kmeans: &KMeans, batch: MiniBatch, restart: usize) -> Result<Array2<f32
         if kmeans.problem.config.metric == Metric::Spherical {
             scale_rows(&mut centroids);
         }
-        let draw = |_| below(kmeans.problem.rows.count(), &mut stream);
+        let draw = |_| below(kmeans.problem.deal.count(), &mut stream);
         let chosen: Vec<usize> = (0..batch.points).map(draw).collect();
-        let points = select(kmeans.problem.rows, &chosen)?;
+        let points = kmeans.problem.deal.fetch(&chosen)?;
         let labels = nearest(kmeans, points.view(), centroids.view());
         won.add(0, points.as_slice().expect("standard layout"), &labels);
         move_centroids(&mut centroids, &won);

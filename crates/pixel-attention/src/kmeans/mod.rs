@@ -22,10 +22,12 @@
 //! copy of them, when they are in memory and it takes up to 4 GiB; two parts of 64 MiB, when they
 //! are in a file; three copies of the centroids; 12 bytes for each point.
 //! [`mini_batch`] needs a fraction of the multiplications and finds slightly worse clusters;
-//! [`KMeans::on_device`] runs the same algorithm on a GPU ([`device`]).
+//! [`KMeans::on_device`] runs the same algorithm on a GPU ([`device`]); [`KMeans::of_ranks`] deals the
+//! rows out to several processes, which add up their sums after each assignment.
 
 mod assign;
 mod config;
+mod deal;
 pub mod device;
 mod empty;
 mod init;
@@ -36,6 +38,7 @@ mod run;
 mod sums;
 
 use ndarray::{Array2, ArrayView2};
+use pass_model::ranks::{Ranks, Solo};
 
 pub use config::{KMeansConfig, Metric};
 pub use empty::EmptyPolicy;
@@ -43,6 +46,7 @@ pub use init::Init;
 pub use run::{Run, Update};
 
 use assign::Assigner;
+use deal::Deal;
 use problem::{Engine, Problem, check_centroids, checked_norms};
 
 use crate::{
@@ -66,7 +70,25 @@ impl<'a> KMeans<'a> {
     /// Settings out of range, fewer points than clusters, a row with NaN or infinity, a file that
     /// cannot be read.
     pub fn new(rows: &'a dyn Rows, config: &'a KMeansConfig) -> Result<Self> {
-        Self::with(rows, config, None)
+        Self::of_ranks(rows, config, &Solo)
+    }
+
+    /// As [`KMeans::new`] for the rows of all ranks together, of which each gives its own; those of
+    /// rank 0 come first, and all have as many columns. The ranks share the work, and each gets the
+    /// whole result. Collective, as all that is done with it.
+    ///
+    /// With several ranks sums run in another order: the clusters are those of one process unless a
+    /// point lies equally near to two centroids within rounding.
+    ///
+    /// # Errors
+    ///
+    /// As [`KMeans::new`]; an error of one rank is not known to the others.
+    pub fn of_ranks(
+        own: &'a dyn Rows,
+        config: &'a KMeansConfig,
+        ranks: &'a dyn Ranks,
+    ) -> Result<Self> {
+        Self::with(Deal::new(own, ranks), config, None)
     }
 
     /// As [`KMeans::new`]; a point of weight w counts as w equal points. For
@@ -97,15 +119,12 @@ impl<'a> KMeans<'a> {
                 allowed,
             });
         }
-        Self::with(rows, config, Some(weights))
+        Self::with(Deal::new(rows, &Solo), config, Some(weights))
     }
 
-    fn with(
-        rows: &'a dyn Rows,
-        config: &'a KMeansConfig,
-        weights: Option<&'a [f32]>,
-    ) -> Result<Self> {
-        let problem = Problem::new(rows, config, weights)?;
+    fn with(deal: Deal<'a>, config: &'a KMeansConfig, weights: Option<&'a [f32]>) -> Result<Self> {
+        let rows = deal.own;
+        let problem = Problem::new(deal, config, weights)?;
         let assigner = Assigner::new(rows.columns());
         let assigner = match rows.in_memory() {
             Some(all) => assigner.keep(all),

@@ -1,10 +1,12 @@
 //! What is clustered and how: the part of k-means that does not depend on where it is computed.
 
 use ndarray::ArrayView2;
+use pass_model::ranks::one_of_each;
 use rayon::prelude::*;
 
 use super::{
     KMeansConfig, Metric, Run, Update,
+    deal::Deal,
     init::initial_centroids,
     run::{Lloyd, Partition},
 };
@@ -28,26 +30,36 @@ pub(super) trait Engine {
 
 /// Points and settings, checked.
 pub(super) struct Problem<'a> {
+    /// The points of this rank; all of them where it is the only one.
     pub(super) rows: &'a dyn Rows,
+    pub(super) deal: Deal<'a>,
     pub(super) config: &'a KMeansConfig,
     pub(super) weights: Option<&'a [f32]>,
-    /// Sum of the squared lengths of all points, times their weights.
+    /// Sum of the squared lengths of the points of all ranks, times their weights.
     pub(super) squared_norms: f64,
     pub(super) watch: &'a dyn Fn(&Update),
 }
 
 impl<'a> Problem<'a> {
-    /// Looks at every row once.
+    /// Looks at every row of this rank once.
     pub(super) fn new(
-        rows: &'a dyn Rows,
+        deal: Deal<'a>,
         config: &'a KMeansConfig,
         weights: Option<&'a [f32]>,
     ) -> Result<Self> {
-        config.check(rows.count())?;
-        let squared_norms = checked_norms("point", rows, weights)?;
+        config.check(deal.count())?;
+        let own = checked_norms("point", deal.own, weights).map_err(|error| match error {
+            Error::NotFinite { what, row } => {
+                let row = deal.first() + row;
+                Error::NotFinite { what, row }
+            }
+            other => other,
+        })?;
+        let squared_norms = one_of_each(deal.ranks, own).iter().sum();
         let watch = &|_: &Update| ();
         Ok(Self {
-            rows,
+            rows: deal.own,
+            deal,
             config,
             weights,
             squared_norms,
@@ -61,7 +73,7 @@ impl<'a> Problem<'a> {
 
     /// One restart, from centroids of its own.
     pub(super) fn restart(&self, engine: &dyn Engine, restart: usize) -> Result<Run> {
-        let initial = initial_centroids(self.rows, self.config, restart)?;
+        let initial = initial_centroids(&self.deal, self.config, restart)?;
         Lloyd::start(self, engine, initial, restart)?.run()
     }
 

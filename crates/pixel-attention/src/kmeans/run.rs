@@ -1,6 +1,7 @@
 //! One run of Lloyd's algorithm.
 
 use ndarray::{Array2, ArrayView2};
+use pass_model::ranks::{gathered, one_of_each};
 
 use super::{
     EmptyPolicy, Metric,
@@ -46,7 +47,7 @@ pub struct Update {
     pub moved: usize,
 }
 
-/// The cluster of each point, and the sums of the clusters.
+/// The cluster of each point of this rank, and the sums of the clusters over these points.
 pub(super) struct Partition<'a> {
     pub(super) labels: Vec<u32>,
     pub(super) sums: ClusterSums<'a>,
@@ -61,6 +62,10 @@ pub(super) struct Lloyd<'a> {
     restart: usize,
     centroids: Array2<f32>,
     partition: Partition<'a>,
+    /// The sums over the points of all ranks, where there are several.
+    sums_of_ranks: Option<ClusterSums<'a>>,
+    /// Points of all ranks that changed their cluster in the last assignment.
+    moved: usize,
     history: Vec<f64>,
 }
 
@@ -84,6 +89,8 @@ impl<'a> Lloyd<'a> {
             restart,
             centroids,
             partition,
+            sums_of_ranks: None,
+            moved: 0,
             history: Vec::new(),
         };
         this.scale();
@@ -106,7 +113,7 @@ impl<'a> Lloyd<'a> {
     pub(super) fn finish(self) -> Run {
         Run {
             centroids: self.centroids,
-            assignments: self.partition.labels,
+            assignments: gathered(self.problem.deal.ranks, self.partition.labels),
             inertia: self.history[self.history.len() - 1],
             iterations: self.history.len() - 1,
             restart: self.restart,
@@ -119,22 +126,27 @@ impl<'a> Lloyd<'a> {
             return false;
         };
         let tolerance = self.problem.config.tolerance;
-        self.partition.moved == 0 || (tolerance > 0.0 && before - now <= tolerance * before)
+        self.moved == 0 || (tolerance > 0.0 && before - now <= tolerance * before)
+    }
+
+    /// The sums over all points.
+    fn sums(&self) -> &ClusterSums<'a> {
+        self.sums_of_ranks.as_ref().unwrap_or(&self.partition.sums)
     }
 
     /// Every centroid becomes the mean of its points.
     fn update(&mut self) -> Result<()> {
-        let empty: Vec<usize> = clusters_without(self.partition.sums.counts());
+        let empty: Vec<usize> = clusters_without(self.sums().counts());
         if self.problem.config.empty == EmptyPolicy::Farthest && !empty.is_empty() {
             self.give_farthest(&empty)?;
         }
-        self.centroids = self.partition.sums.means();
+        self.centroids = self.sums().means();
         if let Some(&cluster) = empty.first() {
             match self.problem.config.empty {
                 EmptyPolicy::Farthest => {}
                 EmptyPolicy::Split => {
-                    let counts = self.partition.sums.counts();
-                    split_empty(&mut self.centroids, &mut counts.to_vec());
+                    let mut counts = self.sums().counts().to_vec();
+                    split_empty(&mut self.centroids, &mut counts);
                 }
                 EmptyPolicy::Error => {
                     let (restart, iteration) = (self.restart, self.history.len() - 1);
@@ -152,17 +164,22 @@ impl<'a> Lloyd<'a> {
 
     /// Each empty cluster takes over a point that lies far from its own centroid.
     fn give_farthest(&mut self, empty: &[usize]) -> Result<()> {
-        let rows = self.problem.rows;
+        let (deal, rows) = (&self.problem.deal, self.problem.rows);
+        let (centroids, labels) = (self.centroids.view(), &self.partition.labels);
+        let counts = self.sums().counts();
+        let points = farthest_points(deal, centroids, labels, counts, empty.len())?;
         let Partition { labels, sums, .. } = &mut self.partition;
-        let (centroids, wanted) = (self.centroids.view(), empty.len());
-        let points = farthest_points(rows, centroids, labels, sums.counts(), wanted)?;
         let mut row = vec![0.0; rows.columns()];
         for (point, &cluster) in points.into_iter().zip(empty) {
+            let Some(point) = deal.here(point) else {
+                continue;
+            };
             rows.read(point, &mut row)?;
             let (old, new) = ([labels[point]], [cluster as u32]);
             sums.move_points(point, &row, &old, &new);
             labels[point] = cluster as u32;
         }
+        self.sums_of_ranks = self.partition.sums.of_ranks(deal.ranks);
         Ok(())
     }
 
@@ -175,21 +192,25 @@ impl<'a> Lloyd<'a> {
     fn assign(&mut self) -> Result<()> {
         let (centroids, partition) = (self.centroids.view(), &mut self.partition);
         let moved = self.engine.assign(self.problem, centroids, partition)?;
-        self.report(moved);
+        let first = self.history.is_empty();
+        partition.moved = if first { partition.labels.len() } else { moved };
+        let ranks = self.problem.deal.ranks;
+        self.sums_of_ranks = partition.sums.of_ranks(ranks);
+        let moved = one_of_each(ranks, partition.moved as f64);
+        self.moved = moved.iter().sum::<f64>() as usize;
+        self.report();
         Ok(())
     }
 
-    fn report(&mut self, moved: usize) {
-        let (first, partition) = (self.history.is_empty(), &mut self.partition);
-        partition.moved = if first { partition.labels.len() } else { moved };
-        let (sums, squared_norms) = (&partition.sums, self.problem.squared_norms);
-        let inertia = sums.inertia(self.centroids.view(), squared_norms);
+    fn report(&mut self) {
+        let squared_norms = self.problem.squared_norms;
+        let inertia = self.sums().inertia(self.centroids.view(), squared_norms);
         self.history.push(inertia);
         (self.problem.watch)(&Update {
             restart: self.restart,
             iteration: self.history.len() - 1,
             inertia,
-            moved: self.partition.moved,
+            moved: self.moved,
         });
     }
 }

@@ -1,6 +1,7 @@
 //! The sums of the points of each cluster, kept up to date as points move.
 
 use ndarray::{Array2, ArrayView2};
+use pass_model::ranks::Ranks;
 use rayon::prelude::*;
 
 use crate::products::{product_f64, squared_norm_f64};
@@ -84,6 +85,26 @@ impl<'a> ClusterSums<'a> {
         for (mass, &count) in self.masses.iter_mut().zip(&self.counts) {
             *mass = count as f64;
         }
+    }
+
+    /// The sums of the clusters of all ranks, from those of each; nothing where there is one.
+    pub(super) fn of_ranks(&self, ranks: &dyn Ranks) -> Option<Self> {
+        if ranks.size() == 1 {
+            return None;
+        }
+        let counts = self.counts.iter().map(|&count| count as f64);
+        let mut all: Vec<f64> = counts.chain(self.masses.iter().copied()).collect();
+        all.extend(&self.sums);
+        ranks.sum_f64(&mut all);
+        let sums = all.split_off(2 * self.counts.len());
+        let masses = all.split_off(self.counts.len());
+        Some(Self {
+            dim: self.dim,
+            sums,
+            counts: all.into_iter().map(|count| count as usize).collect(),
+            masses,
+            weights: None,
+        })
     }
 
     fn apply(

@@ -1,3 +1,4 @@
+mod of_ranks;
 mod oracles;
 
 use ndarray::{Array2, array};

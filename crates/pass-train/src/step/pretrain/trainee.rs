@@ -25,6 +25,7 @@ use crate::{
     Error,
     health::{Assigning, Swapped, Vitals},
     probe::Probe,
+    ranks::mean_over,
     run_file::{PretrainSection, RunFile},
     training::{Loss, Position, Terms, Trainee},
     training_plan::optimizer,
@@ -121,7 +122,8 @@ impl<N: PretrainNetwork> Pretraining<N> {
                 assignments: &loss.assignments,
                 temperature: section.swapped.temperature,
             };
-            seen.assigning = Some(Assigning::of(&tensors, number(&loss.terms.image)));
+            let image = number(&loss.terms.image);
+            seen.assigning = Some(Assigning::of(&tensors, image, &*self.ranks));
         }
         match consistency {
             Some(term) => loss
@@ -167,7 +169,8 @@ impl<N: PretrainNetwork> Trainee for Pretraining<N> {
         let batch = self.batch(views);
         if let Some(seen) = seen.as_deref_mut() {
             let p2p = self.file.pretrain.p2p;
-            seen.no_overlap = p2p.then(|| share_without_overlap(views));
+            let share = || mean_over(&*self.ranks, share_without_overlap(views));
+            seen.no_overlap = p2p.then(share);
         }
         let terms = self.loss_of(batch, seen);
         Loss {

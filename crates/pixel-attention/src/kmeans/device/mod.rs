@@ -26,12 +26,13 @@ mod options;
 mod points;
 
 use burn::tensor::Device;
+use pass_model::ranks::{Ranks, Solo};
 
 pub use options::{Compute, DeviceOptions, Plan};
 
 use engine::DeviceEngine;
 
-use super::{KMeans, KMeansConfig, problem::Problem};
+use super::{KMeans, KMeansConfig, deal::Deal, problem::Problem};
 use crate::{error::Result, rows::Rows};
 
 impl<'a> KMeans<'a> {
@@ -47,8 +48,23 @@ impl<'a> KMeans<'a> {
         device: &Device,
         options: &DeviceOptions,
     ) -> Result<Self> {
-        let problem = Problem::new(rows, config, None)?;
-        let engine = DeviceEngine::new(rows, config.clusters, device, options)?;
+        Self::on_devices_of_ranks(rows, config, device, options, &Solo)
+    }
+
+    /// As [`KMeans::of_ranks`], with the rows of each rank on its own device.
+    ///
+    /// # Errors
+    ///
+    /// As [`KMeans::of_ranks`] and [`KMeans::on_device`].
+    pub fn on_devices_of_ranks(
+        own: &'a dyn Rows,
+        config: &'a KMeansConfig,
+        device: &Device,
+        options: &DeviceOptions,
+        ranks: &'a dyn Ranks,
+    ) -> Result<Self> {
+        let problem = Problem::new(Deal::new(own, ranks), config, None)?;
+        let engine = DeviceEngine::new(own, config.clusters, device, options)?;
         let plan = Some(engine.plan());
         let engine = Box::new(engine);
         Ok(Self {

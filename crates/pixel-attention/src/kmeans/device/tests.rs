@@ -216,7 +216,7 @@ fn equal_centroids_leave_the_points_to_the_first() {
     let initial = array![[1.0f32, 2.0], [1.0, 2.0], [3.0, 0.0]];
     let (view, config) = (points.view(), config(3));
     let engine = DeviceEngine::new(&view, 3, &device(), &small_chunks()).unwrap();
-    let problem = Problem::new(&view, &config, None).unwrap();
+    let problem = Problem::new(Deal::new(&view, &Solo), &config, None).unwrap();
     let sums = crate::kmeans::sums::ClusterSums::new(3, 2, None);
     let (labels, moved) = (vec![9; 3], 3);
     let mut partition = crate::kmeans::run::Partition {
