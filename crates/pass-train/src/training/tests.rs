@@ -56,6 +56,9 @@ fn files_of(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in entries {
         let name = entry.file_name().into_string().unwrap();
+        if name.ends_with(".tmp") {
+            continue; // of a process killed while it wrote; nobody reads it
+        }
         if name != "optimizer.bpk" {
             files.push((name, fs::read(entry.path()).unwrap()));
             continue;
