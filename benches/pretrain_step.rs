@@ -24,30 +24,36 @@ use pass_model::{
     },
     norm::NormMode,
     optim::LarsConfig,
+    precision::Precision,
     pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
 };
 
 /// Low, so that the weights stay sound however many steps are timed.
 const RATE: f64 = 0.01;
 
+/// What the loss is multiplied with.
+const LOSS_SCALE: f64 = 1024.0;
+
 struct Case {
     backbone: ResNetConfig,
     /// Count and side of the crops of each resolution.
     groups: Vec<[usize; 2]>,
     batch: usize,
+    precision: Precision,
     steps: usize,
     phases: bool,
 }
 
 impl Case {
-    /// `BACKBONE COUNTxSIDE,… BATCH [--steps N] [--threads N] [--phases]`; `cargo bench` adds
-    /// `--bench`.
+    /// `BACKBONE COUNTxSIDE,… BATCH [--precision bfloat16|float16] [--steps N] [--threads N]
+    /// [--phases]`; `cargo bench` adds `--bench`.
     fn from_arguments() -> Self {
         let arguments: Vec<String> = env::args().skip(1).filter(|a| a != "--bench").collect();
-        let number = |flag: &str| {
+        let option = |flag: &str| {
             let at = arguments.iter().position(|a| a == flag)?;
-            arguments.get(at + 1)?.parse().ok()
+            arguments.get(at + 1)
         };
+        let number = |flag: &str| option(flag)?.parse().ok();
         if let Some(threads) = number("--threads") {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
             pool.build_global().expect("the first pool");
@@ -65,6 +71,12 @@ impl Case {
             },
             groups: at(1, "2x224,6x96").split(',').map(group).collect(),
             batch: at(2, "4").parse().expect("a number"),
+            precision: match option("--precision").map(String::as_str) {
+                None | Some("float32") => Precision::Float32,
+                Some("bfloat16") => Precision::Bfloat16,
+                Some("float16") => Precision::Float16,
+                Some(other) => panic!("{other}: float32, bfloat16 or float16"),
+            },
             steps: number("--steps").unwrap_or(3),
             phases: arguments.iter().any(|a| a == "--phases"),
         }
@@ -90,7 +102,9 @@ impl Training {
             ..PretrainNetConfig::default()
         };
         let mut crops = |&[count, side]: &[usize; 2]| {
-            noise.tensor([count * case.batch, 3, side, side], [-2.0, 2.0], &device)
+            let shape = [count * case.batch, 3, side, side];
+            case.precision
+                .cast(noise.tensor(shape, [-2.0, 2.0], &device))
         };
         Self {
             net: config.init(7, &device),
@@ -120,7 +134,9 @@ impl Training {
         let losses = self.losses(output);
         let value = losses.values().total;
         let loss = lap(&self.device);
-        let gradients = GradientsParams::from_grads(losses.total.backward(), &self.net);
+        // In float16 many gradients of the plain loss are 0. LARS takes the factor out again.
+        let scaled = losses.total * LOSS_SCALE;
+        let gradients = GradientsParams::from_grads(scaled.backward(), &self.net);
         let backward = lap(&self.device);
         self.net = self.optimizer.step(RATE, self.net.clone(), gradients);
         self.phases = [forward, loss, backward, lap(&self.device)];

@@ -11,7 +11,10 @@ use std::{
 use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
-use pass_model::ranks::{Ranks, Solo};
+use pass_model::{
+    precision::check_device,
+    ranks::{Ranks, Solo},
+};
 use pixel_attention::{
     kmeans::{KMeans, KMeansConfig},
     rows::Rows,
@@ -20,7 +23,7 @@ use pixel_attention::{
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     check_data::{CheckSummary, check_data},
-    ranks::{first_then_others, is_first},
+    ranks::{first_then_others, first_with, is_first},
     run_file::{DataSection, KMeansPlace, Source, ThresholdRule},
 };
 
@@ -217,6 +220,19 @@ impl Context {
             self.say(&format!("k-means on the device: {plan}"));
         }
         Ok(kmeans)
+    }
+
+    /// Refuses a device that does not compute in the precision of the run. Collective.
+    ///
+    /// # Errors
+    ///
+    /// [`pass_model::Error::Precision`]; where another rank's device is refused, [`Error::AnotherRank`].
+    pub(crate) fn check_precision(&self) -> Result<(), Error> {
+        let checked = check_device(&self.device, self.file.precision);
+        match first_with(&*self.ranks, checked.is_err()) {
+            Some(rank) if rank != self.ranks.rank() => Err(Error::AnotherRank),
+            _ => Ok(checked?),
+        }
     }
 
     /// Whether this process speaks for all that train together.

@@ -187,6 +187,18 @@ mod tests {
     }
 
     #[test]
+    fn a_scale_of_the_loss_is_not_seen_in_the_gradients() {
+        let net = net();
+        let [plain, scaled] = [None, Some(1024.0)].map(|scale| {
+            let mut whole = Accumulation::new(1);
+            whole.scale = scale;
+            whole.add(loss(&net, [[0.3, 0.7], [1.1, -0.2]]), &net);
+            weight_gradient(&net, &whole.gradients(&net))
+        });
+        assert_eq!(plain, scaled);
+    }
+
+    #[test]
     fn norms_are_those_of_all_parameters_together() {
         let mut net = net();
         net.bias = None;

@@ -14,11 +14,7 @@ use std::{
 
 use burn::{module::Module, optim::GradientsParams};
 use imagenet_s::{Loader, views::permutation};
-use pass_model::{
-    checkpoint::save_module,
-    optim::CosineSchedule,
-    precision::{Precision, check_device},
-};
+use pass_model::{checkpoint::save_module, optim::CosineSchedule, precision::Precision};
 use serde::Serialize;
 
 use crate::{
@@ -212,21 +208,11 @@ impl<'a, T: Trainee> Training<'a, T> {
     fn iteration(&mut self, items: &[T::Item], at: Position) -> Result<(Values, Values), Error> {
         let mut seen = self.health.looks_at(at.iteration).then(Vitals::default);
         self.trainee.begin(at);
-        let mut terms = Means::default();
-        let mut gradients = Accumulation::new(self.plan.accumulate);
-        gradients.scale = self.state.loss_scale.as_ref().map(LossScale::factor);
-        for (part, items) in items.chunks(items.len() / self.plan.accumulate).enumerate() {
-            // The first part stands for the batch.
-            let look = seen.as_mut().filter(|_| part == 0);
-            let loss = self.trainee.loss(items, look);
-            terms.add(&owned(loss.terms));
-            gradients.add(loss.minimised, self.trainee.net());
-        }
+        let (terms, mut gradients) = self.differentiate(items, seen.as_mut());
         let ranks = &*self.context.ranks;
-        let terms = mean_terms(ranks, terms.take());
+        let terms = mean_terms(ranks, terms);
         let verdict = self.health.judge_terms(&terms);
         self.act(verdict, at)?;
-        let mut gradients = gradients.gradients(self.trainee.net());
         self.trainee.restrain(&mut gradients, at);
         let gradients = mean_gradients(ranks, self.trainee.net(), gradients);
         if self.overflows(&gradients, at)? {
@@ -240,6 +226,25 @@ impl<'a, T: Trainee> Training<'a, T> {
         Ok((terms, seen))
     }
 
+    /// Losses and gradients of this rank's share of a batch, part by part.
+    fn differentiate(
+        &mut self,
+        items: &[T::Item],
+        mut seen: Option<&mut Vitals>,
+    ) -> (Values, GradientsParams) {
+        let mut terms = Means::default();
+        let mut gradients = Accumulation::new(self.plan.accumulate);
+        gradients.scale = self.state.loss_scale.as_ref().map(LossScale::factor);
+        for (part, items) in items.chunks(items.len() / self.plan.accumulate).enumerate() {
+            // The first part stands for the batch.
+            let look = seen.as_deref_mut().filter(|_| part == 0);
+            let loss = self.trainee.loss(items, look);
+            terms.add(&owned(loss.terms));
+            gradients.add(loss.minimised, self.trainee.net());
+        }
+        (terms.take(), gradients.gradients(self.trainee.net()))
+    }
+
     /// Whether gradients left the range of float16, in which case there is no update. The same on all
     /// ranks, since these are the mean gradients.
     fn overflows(&mut self, gradients: &GradientsParams, at: Position) -> Result<bool, Error> {
@@ -248,7 +253,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         };
         let finite = gradient_norm(self.trainee.net(), gradients).is_finite();
         scale.follow(finite);
-        let fault = scale.is_lost().then(|| Fault::LossScale {
+        let fault = scale.is_lost().then_some(Fault::LossScale {
             skipped: scale.skipped,
         });
         self.act(fault.map(Verdict::Stop), at)?;
@@ -363,20 +368,6 @@ impl<'a, T: Trainee> Training<'a, T> {
         every(section.epochs * self.per_epoch)
             || every(section.iterations)
             || (!interval.is_zero() && self.last_checkpoint.elapsed() >= interval)
-    }
-}
-
-/// Refuses a device that does not compute in the precision of the run. Collective.
-///
-/// # Errors
-///
-/// [`pass_model::Error::Precision`]; where another rank's device is refused, [`Error::AnotherRank`].
-pub(crate) fn check_precision(context: &Context) -> Result<(), Error> {
-    let ranks = &*context.ranks;
-    let checked = check_device(&context.device, context.file.precision);
-    match first_with(ranks, checked.is_err()) {
-        Some(rank) if rank != ranks.rank() => Err(Error::AnotherRank),
-        _ => Ok(checked?),
     }
 }
 

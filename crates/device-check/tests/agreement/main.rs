@@ -10,6 +10,7 @@ mod kmeans;
 mod losses;
 mod norms;
 mod optimisers;
+mod precision;
 mod prototypes;
 mod resampling;
 mod steps;

@@ -13,6 +13,12 @@ use crate::Error;
 /// what is left is for sums in another order.
 const FARTHEST: f64 = 0.01;
 
+/// A computation in a precision, and its name.
+type Computation = (&'static str, fn(&Device, Precision) -> Tensor<1>);
+
+/// What is tried.
+const COMPUTATIONS: [Computation; 2] = [("matrix product", product), ("convolution", convolution)];
+
 /// Refuses a device that does not compute in this precision.
 ///
 /// # Errors
@@ -28,9 +34,7 @@ pub fn check_device(device: &Device, precision: Precision) -> Result<(), Error> 
         let found = "it does not have this type".to_owned();
         return Err(refusal(device, precision, found));
     }
-    let computations: [(&str, fn(&Device, Precision) -> Tensor<1>); 2] =
-        [("matrix product", product), ("convolution", convolution)];
-    for (what, compute) in computations {
+    for (what, compute) in COMPUTATIONS {
         let [expected, seen] = [Precision::Float32, precision]
             .map(|precision| widened(compute(device, precision)).into_data());
         judge(what, &expected, &seen).map_err(|found| refusal(device, precision, found))?;

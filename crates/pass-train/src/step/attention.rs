@@ -24,7 +24,7 @@ use crate::{
         fresh_queue, number, pretrain_net, pretrained_net, share_of_queue, swapped_config,
         whole_queue,
     },
-    training::{Loss, Position, Trainee, check_precision, leave, train},
+    training::{Loss, Position, Trainee, leave, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_queue, restore_training, save_training},
     view_batch::{Views, crop_groups, make_views, multi_crop_normalization},
@@ -44,7 +44,7 @@ struct Summary {
 pub fn tune_attention(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::TuneAttention, Step::Pretrain)?;
-    check_precision(context)?;
+    context.check_precision()?;
     done_by_first(&*context.ranks, || context.run.begin(Step::TuneAttention))?;
     let file = &context.file;
     let section = &file.attention;

@@ -33,7 +33,7 @@ use crate::{
         pretrain::{number, pretrained_net},
         threshold::chosen_threshold,
     },
-    training::{Loss, Place, Trainee, check_precision, leave, train},
+    training::{Loss, Place, Trainee, leave, train},
     training_plan::{Plan, optimizer},
     training_state::{restore_training, save_training},
 };
@@ -53,7 +53,7 @@ struct Summary {
 pub fn finetune(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::Finetune, Step::GenerateLabels)?;
-    check_precision(context)?;
+    context.check_precision()?;
     done_by_first(&*context.ranks, || context.run.begin(Step::Finetune))?;
     let section = &context.file.finetune;
     let mut trainee = Finetuning::new(context)?;

@@ -24,7 +24,7 @@ use crate::{
     probe::Probe,
     ranks::done_by_first,
     run_file::{EmptyPairs, Method, RunFile, SwappedSection},
-    training::{Trainee, check_precision, leave, train},
+    training::{Trainee, leave, train},
     training_plan::Plan,
     view_batch::{Views, make_views},
 };
@@ -62,7 +62,7 @@ fn pretrain_with<N: PretrainNetwork>(
 ) -> Result<(), Error> {
     let started = Instant::now();
     check_of_ranks(context)?;
-    check_precision(context)?;
+    context.check_precision()?;
     done_by_first(&*context.ranks, || context.run.begin(Step::Pretrain))?;
     trainee.probe = Probe::new(context);
     trainee.ranks = context.ranks.clone();

@@ -2,10 +2,12 @@
 
 mod faults;
 mod killed;
+mod precision;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use burn::{optim::GradientsParams, store::burn_pack::Reader, tensor::Device};
+use pass_model::ranks::{Ranks, Solo};
 
 use super::*;
 use crate::{
@@ -18,10 +20,15 @@ use crate::{
 
 /// The run of `tests/pipeline`, with these settings on top.
 fn open(root: &Path, settings: &[&str]) -> Context {
+    open_of_ranks(root, settings, Arc::new(Solo))
+}
+
+/// The same for one of several ranks.
+fn open_of_ranks(root: &Path, settings: &[&str], ranks: Arc<dyn Ranks>) -> Context {
     let text = include_str!("../../tests/pipeline/tiny.toml");
     let settings: Vec<String> = settings.iter().map(|text| text.to_string()).collect();
     let file = RunFile::parse(text, "tiny.toml", &settings).unwrap();
-    Context::open(root, file, Device::flex(), Verbosity::Quiet)
+    Context::open_of_ranks(root, file, Device::flex(), Verbosity::Quiet, ranks)
         .unwrap_or_else(|error| panic!("{error}"))
 }
 

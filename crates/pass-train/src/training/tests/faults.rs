@@ -10,13 +10,28 @@ use crate::{health::Fault, step::pretrain::named_terms};
 const LOOK: usize = 3;
 
 /// The training of step 1 with a fault in it.
-struct Planted {
-    inner: Pretraining,
+pub(super) struct Planted {
+    pub(super) inner: Pretraining,
     /// Iteration whose pictures are not numbers.
     poisoned: Option<usize>,
     /// What befalls the network before each batch.
     plant: fn(&mut PretrainNet),
+    /// What the gradients of an iteration are multiplied with.
+    factor: fn(usize) -> f64,
     iteration: usize,
+}
+
+impl Planted {
+    /// Gradients multiplied with a factor that depends on the iteration.
+    pub(super) fn with_factor(context: &Context, factor: fn(usize) -> f64) -> Self {
+        Self {
+            inner: pretraining(context),
+            poisoned: None,
+            plant: nothing,
+            factor,
+            iteration: 0,
+        }
+    }
 }
 
 impl Trainee for Planted {
@@ -31,7 +46,11 @@ impl Trainee for Planted {
 
     fn loss(&mut self, views: &[Views], seen: Option<&mut Vitals>) -> Loss {
         if self.poisoned != Some(self.iteration) {
-            return self.inner.loss(views, seen);
+            let loss = self.inner.loss(views, seen);
+            return Loss {
+                minimised: loss.minimised * (self.factor)(self.iteration),
+                ..loss
+            };
         }
         let mut batch = self.inner.batch(views);
         let groups = batch.groups.into_iter();
@@ -59,13 +78,17 @@ impl Trainee for Planted {
         self.inner.save(dir)
     }
 
+    fn contribute(&self) {
+        self.inner.contribute();
+    }
+
     fn restore(&mut self, dir: &Path) -> Result<(), Error> {
         self.inner.restore(dir)
     }
 }
 
 /// Trains with a fault and returns what was found, and in which iteration.
-fn found(
+pub(super) fn found(
     poisoned: Option<usize>,
     plant: fn(&mut PretrainNet),
     change: impl FnOnce(&mut RunFile),
@@ -75,10 +98,9 @@ fn found(
     let mut context = open(root.path(), &["pretrain.epochs=10", &look]);
     change(&mut context.file);
     let mut planted = Planted {
-        inner: pretraining(&context),
         poisoned,
         plant,
-        iteration: 0,
+        ..Planted::with_factor(&context, |_| 1.0)
     };
     let error = train_on_views(&context, &mut planted).unwrap_err();
     println!("{error}");
@@ -90,7 +112,7 @@ fn found(
     }
 }
 
-fn nothing(_: &mut PretrainNet) {}
+pub(super) fn nothing(_: &mut PretrainNet) {}
 
 #[test]
 fn a_batch_that_is_not_numbers_is_found_in_its_iteration() {

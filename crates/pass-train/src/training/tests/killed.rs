@@ -10,10 +10,13 @@ use std::{
 
 use imagenet_s::views::{Purpose, Stream};
 
-use super::*;
+use super::{precision::SMALL_VIEWS, *};
 
 /// Names the run directory to a child process.
 const CHILD: &str = "PASS_TRAIN_TRAINING";
+
+/// Brings it further settings, one a line.
+const MORE: &str = "PASS_TRAIN_MORE";
 
 /// Kills in all.
 const KILLS: usize = 20;
@@ -33,7 +36,9 @@ fn a_training_in_a_child_process() {
         eprintln!("skipped: {CHILD} names no run directory");
         return;
     };
-    let context = open(&root, &SETTINGS);
+    let more = env::var(MORE).unwrap_or_default();
+    let settings: Vec<&str> = SETTINGS.into_iter().chain(more.lines()).collect();
+    let context = open(&root, &settings);
     let mut trainee = pretraining(&context);
     train_on_views(&context, &mut trainee).unwrap_or_else(|error| panic!("{error}"));
     state_of(&trainee, &root);
@@ -41,6 +46,11 @@ fn a_training_in_a_child_process() {
 
 /// This test program, told to run the test above, through a shell that first does `before`.
 fn spawn(root: &Path, before: &str) -> Child {
+    spawn_with("", root, before)
+}
+
+/// The same with more settings.
+fn spawn_with(more: &str, root: &Path, before: &str) -> Child {
     fs::create_dir_all(root).unwrap();
     let said = fs::File::create(root.with_extension("stderr")).unwrap();
     let module = module_path!().split_once("::").unwrap().1;
@@ -51,6 +61,7 @@ fn spawn(root: &Path, before: &str) -> Child {
         .arg(format!("{module}::a_training_in_a_child_process"))
         .args(["--ignored", "--nocapture"])
         .env(CHILD, root)
+        .env(MORE, more)
         .stdout(Stdio::null())
         .stderr(said)
         .spawn()
@@ -79,10 +90,21 @@ fn assert_same_end(a: &Path, b: &Path) {
 
 #[test]
 fn a_training_killed_at_twenty_random_moments_ends_where_the_uninterrupted_one_does() {
+    kill_and_compare("", KILLS);
+}
+
+/// With a loss scale beside all the rest.
+#[test]
+fn a_training_in_float16_that_is_killed_ends_where_the_uninterrupted_one_does() {
+    kill_and_compare(&format!("precision=float16\n{SMALL_VIEWS}"), 4);
+}
+
+fn kill_and_compare(more: &str, all: usize) {
+    let spawn = |root: &Path| spawn_with(more, root, "");
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
     let started = Instant::now();
-    finish(spawn(&whole, ""), &whole);
+    finish(spawn(&whole), &whole);
     let whole_time = started.elapsed().as_secs_f64();
 
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -91,10 +113,10 @@ fn a_training_killed_at_twenty_random_moments_ends_where_the_uninterrupted_one_d
     println!("PASS_TRAIN_KILL_SEED={seed}; uninterrupted {whole_time:.1} s");
     let mut moments = Stream::new(seed, 0, 0, Purpose::Shuffle);
     let (mut kills, mut runs, mut points) = (0, 0, Vec::new());
-    while kills < KILLS {
+    while kills < all {
         let root = folder.path().join(format!("killed{runs}"));
-        while kills < KILLS && !root.join("state/queue.safetensors").exists() {
-            let mut child = spawn(&root, "");
+        while kills < all && !root.join("state/queue.safetensors").exists() {
+            let mut child = spawn(&root);
             let moment = moments.uniform(0.0, 0.6 * whole_time);
             thread::sleep(Duration::from_secs_f64(moment));
             if child.try_wait().unwrap().is_none() {
@@ -105,7 +127,7 @@ fn a_training_killed_at_twenty_random_moments_ends_where_the_uninterrupted_one_d
             let log = fs::read_to_string(root.join("log.jsonl"));
             points.push(log.map_or(0, |log| log.lines().count()));
         }
-        finish(spawn(&root, ""), &root);
+        finish(spawn(&root), &root);
         assert_same_end(&whole, &root);
         runs += 1;
     }

@@ -1,3 +1,5 @@
+mod precision;
+
 use burn::tensor::TensorData;
 use image::{Rgb, RgbImage};
 

@@ -1,0 +1,63 @@
+//! Numbers of 16 bits: where the device has them it computes in them as the CPU does, and where it only
+//! says so no training starts.
+
+use burn::{
+    nn::{PaddingConfig2d, conv::Conv2dConfig},
+    tensor::{Device, Tensor},
+};
+use device_check::{Tolerance, assert_agreement, tested};
+use pass_model::{
+    init::WeightStream,
+    norm::{BatchNormConfig, NormMode},
+    precision::{Precision, check_device, convolve, widened},
+};
+
+/// Results and gradients are rounded to 11 bits, 2.4e-4 of them, in each of some six operations.
+const FLOAT16: Tolerance = Tolerance {
+    float32: 5e-3,
+    tf32: 5e-3,
+};
+
+/// Without ReLU: roundings of this size would decide which numbers pass it.
+#[test]
+fn convolutions_and_norms_in_float16_agree() {
+    if let Err(refusal) = check_device(&tested().device, Precision::Float16) {
+        println!("skipped: {refusal}");
+        return;
+    }
+    assert_agreement(FLOAT16, |lab| {
+        let config = Conv2dConfig::new([3, 6], [3, 3])
+            .with_stride([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        let conv = WeightStream::new(1).conv2d(&config, lab.device());
+        let conv = lab.module(conv);
+        let norm = BatchNormConfig::new(6).init(lab.device());
+        let mut norm = lab.module(norm);
+        let pictures = lab.input("pictures", [5, 3, 9, 13]);
+        let pictures = Precision::Float16.cast(pictures);
+        let maps = norm.forward(convolve(&conv, pictures), NormMode::Batch);
+        lab.output("maps", widened(maps));
+        lab.buffers(&norm);
+    });
+}
+
+/// WGSL has float16 and no bfloat16, whose kernels do not compile.
+#[test]
+fn a_training_starts_in_the_types_that_the_device_multiplies_rightly() {
+    let device = &tested().device;
+    for precision in [Precision::Bfloat16, Precision::Float16] {
+        let checked = check_device(device, precision);
+        println!("{}: {checked:?}", precision.name());
+        let right = device.supports_dtype(precision.dtype()) && multiplies(device, precision);
+        assert_eq!(checked.is_ok(), right);
+    }
+}
+
+/// Whether all elements of a product are 8 · 67, which either type holds exactly. Of the shape that
+/// [`check_device`] has had tuned.
+fn multiplies(device: &Device, precision: Precision) -> bool {
+    let left = precision.cast(Tensor::<2>::ones([29, 67], device));
+    let right = precision.cast(Tensor::<2>::ones([67, 31], device) * 8.0);
+    let product = widened(left.matmul(right));
+    (product - 536.0).abs().max().into_scalar::<f32>() < 10.0
+}
