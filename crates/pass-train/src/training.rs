@@ -274,18 +274,21 @@ impl<'a, T: Trainee> Training<'a, T> {
         self.act(verdict, at)
     }
 
-    /// Collective: a fault that one rank sees stops all.
+    /// Collective: a fault that one rank sees stops all, and the lowest of those that see it tells.
     fn act(&self, verdict: Option<Verdict>, at: Position) -> Result<(), Error> {
         let step = self.plan.step.name();
         let iteration = at.iteration;
         let ranks = &*self.context.ranks;
         let stopping = first_with(ranks, matches!(verdict, Some(Verdict::Stop(_))));
+        let warning = first_with(ranks, matches!(verdict, Some(Verdict::Warn(_))));
         match verdict {
             _ if stopping.is_some_and(|rank| rank != ranks.rank()) => Err(Error::AnotherRank),
             None => Ok(()),
             Some(Verdict::Warn(fault)) => {
-                let line = format!("warning: {step}, iteration {iteration}: {fault}");
-                self.context.warn(&line);
+                if warning == Some(ranks.rank()) {
+                    let line = format!("warning: {step}, iteration {iteration}: {fault}");
+                    self.context.warn(&line);
+                }
                 Ok(())
             }
             Some(Verdict::Stop(fault)) => Err(Error::Unhealthy {

@@ -29,7 +29,7 @@ pub(crate) const LOSS: f64 = 1e-5;
 /// Gradients pass a dozen norms, of which some see eight values; no kink is near (`MARGIN` there).
 pub(crate) const GRADIENT: f64 = 1e-3;
 /// Later updates start from weights that differ by the rounding of earlier gradients.
-const LATER_LOSS: f64 = 1e-3;
+const LATER_LOSS: f64 = 1e-4;
 /// Gradients below this share of the largest of all are rounding: a bias before a norm has none.
 const VANISHING: f64 = 1e-6;
 /// An addition below this is none at all.

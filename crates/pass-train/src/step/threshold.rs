@@ -4,13 +4,10 @@
 use std::time::Instant;
 
 use imagenet_s::Split;
-use luss_metrics::ThresholdCurve;
+use luss_metrics::{AttentionHistogram, ThresholdCurve};
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Progress, Step, run_file::ThresholdRule, step::labels::ensure_store};
-
-/// Bins of the attention histogram that the rules without masks use.
-const BINS: usize = 1000;
 
 /// `threshold.json`: the chosen threshold and what it was chosen by.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,11 +38,11 @@ pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
         .expect("settled when the context was opened");
     let (threshold, curve) = match rule {
         ThresholdRule::Validation => sweep(context)?,
-        ThresholdRule::Otsu => (otsu(&attention_histogram(context)?), Vec::new()),
-        ThresholdRule::ForegroundShare(share) => (
-            threshold_of_share(&attention_histogram(context)?, share),
-            Vec::new(),
-        ),
+        ThresholdRule::Otsu => (attention_histogram(context)?.otsu()?, Vec::new()),
+        ThresholdRule::ForegroundShare(share) => {
+            let histogram = attention_histogram(context)?;
+            (histogram.threshold_of_share(share)?, Vec::new())
+        }
         ThresholdRule::Fixed(threshold) => (threshold, Vec::new()),
     };
     let labels_used = match rule {
@@ -110,81 +107,12 @@ fn first_best(points: &[(f32, f64)]) -> f32 {
     points.iter().fold((0.0, f64::MIN), better).0
 }
 
-/// Counts of the attention of all feature-map cells of the training pictures, over 0..=1.
-fn attention_histogram(context: &Context) -> Result<Vec<u64>, Error> {
+/// The attention of all feature-map cells of the training pictures.
+fn attention_histogram(context: &Context) -> Result<AttentionHistogram, Error> {
     let store = ensure_store(context, Step::SweepThreshold, Split::Train)?;
-    let mut counts = vec![0; BINS];
+    let mut histogram = AttentionHistogram::new();
     for sample in context.data.samples(Split::Train) {
-        for value in store.get(&sample.key)?.attention {
-            counts[((value * BINS as f32) as usize).min(BINS - 1)] += 1;
-        }
+        histogram.add(&store.get(&sample.key)?.attention)?;
     }
-    Ok(counts)
-}
-
-/// The lower edge of bin `bin`.
-fn edge(bin: usize) -> f32 {
-    bin as f32 / BINS as f32
-}
-
-/// Otsu's threshold (IEEE Trans. SMC 9, 1979): the split with the largest variance between sides.
-fn otsu(counts: &[u64]) -> f32 {
-    let total: u64 = counts.iter().sum();
-    let moment: f64 = counts
-        .iter()
-        .enumerate()
-        .map(|(bin, &n)| bin as f64 * n as f64)
-        .sum();
-    let (mut below, mut moment_below) = (0u64, 0.0);
-    let mut best = (f64::MIN, 0);
-    for (bin, &n) in counts.iter().enumerate() {
-        let above = total - below;
-        if below > 0 && above > 0 {
-            let gap = moment_below / below as f64 - (moment - moment_below) / above as f64;
-            let between = below as f64 * above as f64 * gap * gap;
-            if between > best.0 {
-                best = (between, bin);
-            }
-        }
-        below += n;
-        moment_below += bin as f64 * n as f64;
-    }
-    edge(best.1)
-}
-
-/// The lowest threshold that leaves at most `share` of the counts at or above it.
-fn threshold_of_share(counts: &[u64], share: f64) -> f32 {
-    let allowed = (counts.iter().sum::<u64>() as f64 * share).floor() as u64;
-    let mut above = 0;
-    for bin in (0..counts.len()).rev() {
-        above += counts[bin];
-        if above > allowed {
-            return edge(bin + 1);
-        }
-    }
-    0.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn two_humps() -> Vec<u64> {
-        let mut counts = vec![0; BINS];
-        counts[200..210].fill(30);
-        counts[600..610].fill(10);
-        counts
-    }
-
-    #[test]
-    fn otsu_parts_two_humps() {
-        let threshold = otsu(&two_humps());
-        assert!((0.21..=0.6).contains(&threshold), "{threshold}");
-    }
-
-    #[test]
-    fn a_share_of_foreground_is_kept() {
-        assert_eq!(threshold_of_share(&two_humps(), 0.25), 0.21);
-        assert_eq!(threshold_of_share(&two_humps(), 1.0), 0.0);
-    }
+    Ok(histogram)
 }
