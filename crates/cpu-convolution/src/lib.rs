@@ -3,7 +3,7 @@
 //! burn computes this gradient as one more convolution, with the picture's channels as batch and the
 //! gradient's map as kernel. Its result has as many places as the kernel, 9 or a single one, so the
 //! products inside are 9 or 1 rows high and reach 5 to 40 GFLOP/s where others reach 60 to 100. Here
-//! they are as wide as the weights ([`mod@weight_gradient`]). The gradient with respect to the input
+//! they are as wide as the weights (`weight_gradient.rs`). The gradient with respect to the input
 //! is burn's, but for kernels of one pixel, of which it is such a convolution itself.
 //!
 //! Only float32 tensors on the CPU backend take this way; elsewhere [`conv2d`] is burn's.
