@@ -14,7 +14,7 @@ use std::ops::Range;
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-/// Shifted channels of a block, about: a product this wide is fast, and thirty of them occupy many cores.
+/// Shifted channels of a block, about: a product this wide is fast.
 const BLOCK_WIDTH: usize = 256;
 /// Places of a block, about: with the width above it fills half a megabyte.
 const BLOCK_PLACES: usize = 512;
