@@ -18,6 +18,8 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::Momentum;
+
 /// Settings of [`Lars`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -106,11 +108,11 @@ impl LarsConfig {
     }
 }
 
-/// Momentum of one tensor.
+/// What [`Lars`] knows of one tensor.
 #[derive(Clone, Debug)]
 pub struct LarsState<const D: usize> {
-    /// Sum of the scaled gradients, each older by a factor μ; the shape of the tensor.
-    pub buffer: Tensor<D>,
+    /// Of the scaled gradients.
+    pub momentum: Momentum<D>,
 }
 
 impl Optimizer for Lars {
@@ -127,16 +129,15 @@ impl Optimizer for Lars {
             LarsExclusion::BiasAndNorm if D == 1 => gradient,
             _ => self.scaled(&weight, gradient),
         };
-        let buffer = match state {
-            Some(state) => state.buffer * self.config.momentum + scaled,
-            None => scaled,
-        };
-        (weight - buffer.clone() * rate, Some(LarsState { buffer }))
+        let old = state.as_ref().map(|state| &state.momentum);
+        let momentum = Momentum::after(old, self.config.momentum, scaled);
+        let weight = weight - momentum.tensor() * rate;
+        (weight, Some(LarsState { momentum }))
     }
 
     fn to_device<const D: usize>(state: LarsState<D>, device: &Device) -> LarsState<D> {
         LarsState {
-            buffer: state.buffer.to_device(device),
+            momentum: state.momentum.placed_on(device),
         }
     }
 }
@@ -186,14 +187,12 @@ const BUFFER: &str = "lars_buffer";
 
 impl<const D: usize> RecordState for LarsState<D> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
-        out.push_tensor(prefix, BUFFER, self.buffer.to_data());
+        self.momentum.flatten(prefix, BUFFER, out);
     }
 
-    fn state_unflatten(prefix: &str, source: &mut StateSource, device: &Device) -> Option<Self> {
-        let data = source.take_tensor(prefix, BUFFER)?;
-        Some(Self {
-            buffer: Tensor::from_data(data, device),
-        })
+    fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
+        let momentum = Momentum::unflatten(prefix, BUFFER, source)?;
+        Some(Self { momentum })
     }
 }
 
@@ -219,7 +218,7 @@ mod tests {
 
     fn step(weight: Tensor<1>, gradient: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
         let (weight, state) = lars(LarsExclusion::None).step(0.6, weight, gradient, None);
-        (weight, state.unwrap().buffer)
+        (weight, state.unwrap().momentum.tensor())
     }
 
     /// By hand: ‖w‖ = 5, ‖g‖ = ½, then 1; rate 0.6.
@@ -287,7 +286,7 @@ mod tests {
         let (_, state) = lars.build().step(1.0, w, g, None);
         let scale = 5e-3 / (0.33f32.powi(2) + 0.36f32.powi(2)).sqrt();
         assert_near(
-            state.unwrap().buffer,
+            state.unwrap().momentum.tensor(),
             [[0.33 * scale, -0.36 * scale]],
             ROUNDING,
         );
@@ -308,7 +307,7 @@ mod tests {
                 let rate = golden.numbers(&key(&format!("lr{step}")))[0];
                 let gradient = golden.tensor(&key(&format!("{name}_grad{step}")), &device);
                 (weight, state) = lars.build().step(rate, weight, gradient, state);
-                let buffer = state.clone().unwrap().buffer;
+                let buffer = state.clone().unwrap().momentum.tensor();
                 // Elements that almost cancel keep the rounding of the others (near 1).
                 let buffer_key = key(&format!("{name}_buf{step}"));
                 assert_near(buffer, golden.data(&buffer_key), golden_rounding(name));

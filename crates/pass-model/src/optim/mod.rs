@@ -16,14 +16,16 @@
 //! momentum alone.
 
 pub mod lars;
+mod momentum;
 pub mod resume;
 pub mod schedule;
 pub mod sgd;
 
 pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion, LarsState};
+pub use momentum::Momentum;
 pub use resume::{OptimizerError, load_optimizer};
 pub use schedule::CosineSchedule;
-pub use sgd::SgdConfig;
+pub use sgd::{Sgd, SgdConfig, SgdState};
 
 use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};

@@ -2,13 +2,16 @@
 //!
 //! The Jittor release of PASS trains with it at the same rates and reports comparable scores.
 
-use burn::optim::{ModuleOptimizer, decay::WeightDecayConfig, momentum::MomentumConfig};
+use burn::{
+    optim::{LearningRate, ModuleOptimizer, Optimizer, RecordState, StateSink, StateSource},
+    tensor::{Device, Tensor},
+};
 use serde::{Deserialize, Serialize};
 
-/// Settings of plain SGD: `g ← g + λ·w`, `m ← μ·m + g` (first step `m ← g`), `w ← w − rate·m`.
-///
-/// This is burn's SGD with PyTorch's conventions: no dampening (burn's default is 0.1) and no
-/// Nesterov look-ahead.
+use super::Momentum;
+
+/// Settings of [`Sgd`]: `g ← g + λ·w`, `m ← μ·m + g` (first step `m ← g`), `w ← w − rate·m`, as
+/// PyTorch's without dampening and without Nesterov's look-ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SgdConfig {
@@ -28,17 +31,65 @@ impl Default for SgdConfig {
     }
 }
 
+/// SGD with momentum, for one tensor at a time. In place of burn's own, whose momentum from a file
+/// goes to the default device of the build ([`Momentum`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    config: SgdConfig,
+}
+
 impl SgdConfig {
+    /// The optimiser of one tensor, for [`ModuleOptimizer::with_group`].
+    pub fn build(&self) -> Sgd {
+        Sgd { config: *self }
+    }
+
     /// The optimiser of a whole module.
     pub fn init(&self) -> ModuleOptimizer {
-        let momentum = MomentumConfig::new()
-            .with_momentum(self.momentum)
-            .with_dampening(0.0);
-        let decay = WeightDecayConfig::new(self.weight_decay as f32);
-        let config = burn::optim::SgdConfig::new();
-        config
-            .with_momentum(Some(momentum))
-            .with_weight_decay(Some(decay))
-            .init()
+        self.build().into()
+    }
+}
+
+/// What [`Sgd`] knows of one tensor.
+#[derive(Clone, Debug)]
+pub struct SgdState<const D: usize> {
+    /// Of the gradients with their decay.
+    pub momentum: Momentum<D>,
+}
+
+impl Optimizer for Sgd {
+    type State<const D: usize> = SgdState<D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        weight: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<SgdState<D>>,
+    ) -> (Tensor<D>, Option<SgdState<D>>) {
+        let decayed = gradient + weight.clone() * self.config.weight_decay;
+        let old = state.as_ref().map(|state| &state.momentum);
+        let momentum = Momentum::after(old, self.config.momentum, decayed);
+        let weight = weight - momentum.tensor() * rate;
+        (weight, Some(SgdState { momentum }))
+    }
+
+    fn to_device<const D: usize>(state: SgdState<D>, device: &Device) -> SgdState<D> {
+        SgdState {
+            momentum: state.momentum.placed_on(device),
+        }
+    }
+}
+
+const BUFFER: &str = "sgd_buffer";
+
+impl<const D: usize> RecordState for SgdState<D> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        self.momentum.flatten(prefix, BUFFER, out);
+    }
+
+    fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
+        let momentum = Momentum::unflatten(prefix, BUFFER, source)?;
+        Some(Self { momentum })
     }
 }
