@@ -18,7 +18,10 @@ use crate::{Error, atomic::write_bytes_atomically, event_file::EventFile, health
 
 /// Fields and values that depend on the machine and its load. All others follow from run file and
 /// pictures, also in a run that was interrupted.
-pub const MEASURED: [&str; 4] = ["seconds", "waiting", MEMORY[0], MEMORY[1]];
+pub const MEASURED: [&str; 6] = {
+    let [resident, highest, used, reserved] = MEMORY;
+    ["seconds", "waiting", resident, highest, used, reserved]
+};
 
 /// Names of the fixed fields, which a value cannot carry.
 const FIXED_FIELDS: [&str; 4] = ["step", "epoch", "iteration", "seconds"];

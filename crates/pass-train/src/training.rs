@@ -222,7 +222,9 @@ impl<'a, T: Trainee> Training<'a, T> {
             Some(seen) => self.watched_update(gradients, seen, at)?,
             None => self.trainee.update(at.lr, gradients),
         }
-        let seen = seen.map(|seen| owned(seen.named())).unwrap_or_default();
+        let device = &self.context.device;
+        let seen = seen.map(|seen| owned(seen.named(device)));
+        let seen = seen.unwrap_or_default();
         Ok((terms, seen))
     }
 

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::run_file::{HealthSection, OnFault};
 
-pub(crate) use vitals::{Assigning, MEMORY, Swapped, Vitals};
+pub(crate) use memory::MEMORY;
+pub(crate) use vitals::{Assigning, Swapped, Vitals};
 
 /// Below this spread prototypes count as equal: random ones have about 1.
 const EQUAL_PROTOTYPES: f64 = 1e-4;

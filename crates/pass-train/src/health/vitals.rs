@@ -1,9 +1,9 @@
 //! What one look at a training sees.
 
-use burn::tensor::{Tensor, activation::log_softmax};
+use burn::tensor::{Device, Tensor, activation::log_softmax};
 use pass_model::{queue::ASSIGNING_CROPS, ranks::Ranks};
 
-use super::memory::resident_mib;
+use super::memory::memory_of;
 
 /// What one look at a training sees, named for the log.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +21,8 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
-    /// Names and values for the log; memory among them.
-    pub(crate) fn named(&self) -> Vec<(&'static str, f64)> {
+    /// Names and values for the log; the memory of this process and of its device among them.
+    pub(crate) fn named(&self, device: &Device) -> Vec<(&'static str, f64)> {
         let mut named = vec![
             ("health/gradient_norm", self.gradient_norm),
             ("health/update_norm", self.update_norm),
@@ -30,16 +30,10 @@ impl Vitals {
         ];
         named.extend(self.assigning.iter().flat_map(Assigning::named));
         named.extend(self.no_overlap.map(|share| ("health/no_overlap", share)));
-        if let Some([now, highest]) = resident_mib() {
-            named.push((MEMORY[0], now));
-            named.push((MEMORY[1], highest));
-        }
+        named.extend(memory_of(device));
         named
     }
 }
-
-/// Names of the values that depend on the machine.
-pub(crate) const MEMORY: [&str; 2] = ["health/memory_mib", "health/memory_peak_mib"];
 
 /// How embeddings and prototypes of a batch lie to each other.
 ///
@@ -228,7 +222,6 @@ fn effective_number(shares: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
     use pass_model::ranks::Solo;
     use pass_ranks::ThreadRanks;
 
