@@ -1,6 +1,10 @@
 //! The device of a run, chosen at run time among the backends of this build.
 
-use std::any::Any;
+use std::{
+    any::Any,
+    panic,
+    sync::{Arc, Mutex},
+};
 
 use anyhow::{Context as _, bail};
 use burn::tensor::{Device, Tensor};
@@ -65,8 +69,8 @@ fn wgpu() -> anyhow::Result<Device> {
 
 /// Adds two numbers there: a missing driver or card shows here, not in the middle of a run.
 fn probe(name: &str, device: &Device) -> anyhow::Result<()> {
-    let sum = without_panic_messages(|| {
-        std::panic::catch_unwind(|| {
+    let (sum, first) = without_panic_messages(|| {
+        panic::catch_unwind(|| {
             let ones = Tensor::<1>::ones([2], device);
             ones.sum().into_scalar::<f32>()
         })
@@ -75,20 +79,28 @@ fn probe(name: &str, device: &Device) -> anyhow::Result<()> {
         Ok(2.0) => Ok(()),
         Ok(sum) => bail!("--device {name}: 1 + 1 is {sum} there; the driver or the card is broken"),
         Err(panic) => {
-            let reason = reason(&*panic);
+            let reason = first.unwrap_or_else(|| reason(&*panic).into());
             bail!("--device {name}: not available on this machine: {reason}")
         }
     }
 }
 
 /// Does something whose panics are told as errors. Only while nothing else runs: the messages of all
-/// threads are held back.
-pub(crate) fn without_panic_messages<T>(work: impl FnOnce() -> T) -> T {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+/// threads are held back. With the message of the first panic: that one, on a thread of the backend,
+/// names the cause, the last only that the backend is gone.
+pub(crate) fn without_panic_messages<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {
+    let messages = Arc::new(Mutex::new(Vec::new()));
+    let noted = messages.clone();
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().map(str::to_owned);
+        noted.lock().expect("a push does not panic").extend(message);
+    }));
     let result = work();
-    std::panic::set_hook(hook);
-    result
+    panic::set_hook(hook);
+    let mut messages = messages.lock().expect("a push does not panic");
+    let first = (!messages.is_empty()).then(|| messages.swap_remove(0));
+    (result, first)
 }
 
 /// What a panic said.

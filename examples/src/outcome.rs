@@ -32,7 +32,9 @@ pub(crate) fn listen(stop: &StopRequest) -> anyhow::Result<()> {
     std::thread::spawn(move || {
         for _signal in signals.forever() {
             if !stop.ask() {
-                std::process::exit(AT_ONCE);
+                // Without what runs at the end of a process: a GPU's driver would go, and burn's
+                // threads, which still work, would tell of it.
+                signal_hook::low_level::exit(AT_ONCE);
             }
             eprintln!(
                 "stopping after this iteration, with a checkpoint; once more ends at once, without"

@@ -70,7 +70,7 @@ impl Devices {
     /// Adds up one number of each: a missing NCCL shows here, not in the middle of a run.
     fn probe_sum(&self, names: &[String]) -> anyhow::Result<()> {
         let names = names.join(",");
-        let sums = without_panic_messages(|| {
+        let (sums, first) = without_panic_messages(|| {
             self.endings(|ranks, device| {
                 let sum = ranks.sum_tensor(Tensor::ones([1], device));
                 sum.into_scalar::<f32>()
@@ -81,7 +81,7 @@ impl Devices {
                 Ending::Returned(sum) if sum == self.devices.len() as f32 => {}
                 Ending::Returned(sum) => bail!("--device {names}: as many ones add up to {sum}"),
                 Ending::Panicked(panic) => {
-                    let reason = reason(&*panic);
+                    let reason = first.as_deref().unwrap_or_else(|| reason(&*panic));
                     bail!(
                         "--device {names}: these GPUs cannot reach each other (install NCCL, or start a \
                          process for each by --mpi): {reason}"
