@@ -13,12 +13,12 @@
 //! the raw gradient.
 
 use burn::{
-    optim::{LearningRate, ModuleOptimizer, Optimizer, RecordState, StateSink, StateSource},
+    optim::{LearningRate, ModuleOptimizer, Optimizer},
     tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use super::Momentum;
+use super::momentum::{Momentum, MomentumName};
 
 /// Settings of [`Lars`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,37 +108,34 @@ impl LarsConfig {
     }
 }
 
-/// What [`Lars`] knows of one tensor.
-#[derive(Clone, Debug)]
-pub struct LarsState<const D: usize> {
-    /// Of the scaled gradients.
-    pub momentum: Momentum<D>,
+impl MomentumName for Lars {
+    const NAME: &'static str = "lars_buffer";
 }
 
 impl Optimizer for Lars {
-    type State<const D: usize> = LarsState<D>;
+    type State<const D: usize> = Momentum<D, Self>;
 
     fn step<const D: usize>(
         &self,
         rate: LearningRate,
         weight: Tensor<D>,
         gradient: Tensor<D>,
-        state: Option<LarsState<D>>,
-    ) -> (Tensor<D>, Option<LarsState<D>>) {
+        momentum: Option<Momentum<D, Self>>,
+    ) -> (Tensor<D>, Option<Momentum<D, Self>>) {
         let scaled = match self.config.exclude {
             LarsExclusion::BiasAndNorm if D == 1 => gradient,
             _ => self.scaled(&weight, gradient),
         };
-        let old = state.as_ref().map(|state| &state.momentum);
-        let momentum = Momentum::after(old, self.config.momentum, scaled);
-        let weight = weight - momentum.tensor() * rate;
-        (weight, Some(LarsState { momentum }))
+        let momentum = Momentum::after(momentum, self.config.momentum, scaled);
+        let weight = weight - momentum.clone().into_tensor() * rate;
+        (weight, Some(momentum))
     }
 
-    fn to_device<const D: usize>(state: LarsState<D>, device: &Device) -> LarsState<D> {
-        LarsState {
-            momentum: state.momentum.placed_on(device),
-        }
+    fn to_device<const D: usize>(
+        momentum: Momentum<D, Self>,
+        device: &Device,
+    ) -> Momentum<D, Self> {
+        momentum.placed_on(device)
     }
 }
 
@@ -183,19 +180,6 @@ fn norm<const D: usize>(tensor: &Tensor<D>) -> Tensor<1> {
     tensor.clone().square().sum().sqrt()
 }
 
-const BUFFER: &str = "lars_buffer";
-
-impl<const D: usize> RecordState for LarsState<D> {
-    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
-        self.momentum.flatten(prefix, BUFFER, out);
-    }
-
-    fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
-        let momentum = Momentum::unflatten(prefix, BUFFER, source)?;
-        Some(Self { momentum })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,7 +202,7 @@ mod tests {
 
     fn step(weight: Tensor<1>, gradient: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
         let (weight, state) = lars(LarsExclusion::None).step(0.6, weight, gradient, None);
-        (weight, state.unwrap().momentum.tensor())
+        (weight, state.unwrap().into_tensor())
     }
 
     /// By hand: ‖w‖ = 5, ‖g‖ = ½, then 1; rate 0.6.
@@ -286,7 +270,7 @@ mod tests {
         let (_, state) = lars.build().step(1.0, w, g, None);
         let scale = 5e-3 / (0.33f32.powi(2) + 0.36f32.powi(2)).sqrt();
         assert_near(
-            state.unwrap().momentum.tensor(),
+            state.unwrap().into_tensor(),
             [[0.33 * scale, -0.36 * scale]],
             ROUNDING,
         );
@@ -307,7 +291,7 @@ mod tests {
                 let rate = golden.numbers(&key(&format!("lr{step}")))[0];
                 let gradient = golden.tensor(&key(&format!("{name}_grad{step}")), &device);
                 (weight, state) = lars.build().step(rate, weight, gradient, state);
-                let buffer = state.clone().unwrap().momentum.tensor();
+                let buffer = state.clone().unwrap().into_tensor();
                 // Elements that almost cancel keep the rounding of the others (near 1).
                 let buffer_key = key(&format!("{name}_buf{step}"));
                 assert_near(buffer, golden.data(&buffer_key), golden_rounding(name));

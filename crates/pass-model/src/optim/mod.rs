@@ -21,11 +21,11 @@ pub mod resume;
 pub mod schedule;
 pub mod sgd;
 
-pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion, LarsState};
-pub use momentum::Momentum;
+pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion};
+pub use momentum::{Momentum, MomentumName};
 pub use resume::{OptimizerError, load_optimizer};
 pub use schedule::CosineSchedule;
-pub use sgd::{Sgd, SgdConfig, SgdState};
+pub use sgd::{Sgd, SgdConfig};
 
 use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};

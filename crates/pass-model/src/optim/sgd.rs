@@ -3,12 +3,12 @@
 //! The Jittor release of PASS trains with it at the same rates and reports comparable scores.
 
 use burn::{
-    optim::{LearningRate, ModuleOptimizer, Optimizer, RecordState, StateSink, StateSource},
+    optim::{LearningRate, ModuleOptimizer, Optimizer},
     tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
 
-use super::Momentum;
+use super::momentum::{Momentum, MomentumName};
 
 /// Settings of [`Sgd`]: `g ← g + λ·w`, `m ← μ·m + g` (first step `m ← g`), `w ← w − rate·m`, as
 /// PyTorch's without dampening and without Nesterov's look-ahead.
@@ -50,46 +50,30 @@ impl SgdConfig {
     }
 }
 
-/// What [`Sgd`] knows of one tensor.
-#[derive(Clone, Debug)]
-pub struct SgdState<const D: usize> {
-    /// Of the gradients with their decay.
-    pub momentum: Momentum<D>,
+impl MomentumName for Sgd {
+    const NAME: &'static str = "sgd_buffer";
 }
 
 impl Optimizer for Sgd {
-    type State<const D: usize> = SgdState<D>;
+    type State<const D: usize> = Momentum<D, Self>;
 
     fn step<const D: usize>(
         &self,
         rate: LearningRate,
         weight: Tensor<D>,
         gradient: Tensor<D>,
-        state: Option<SgdState<D>>,
-    ) -> (Tensor<D>, Option<SgdState<D>>) {
+        momentum: Option<Momentum<D, Self>>,
+    ) -> (Tensor<D>, Option<Momentum<D, Self>>) {
         let decayed = gradient + weight.clone() * self.config.weight_decay;
-        let old = state.as_ref().map(|state| &state.momentum);
-        let momentum = Momentum::after(old, self.config.momentum, decayed);
-        let weight = weight - momentum.tensor() * rate;
-        (weight, Some(SgdState { momentum }))
+        let momentum = Momentum::after(momentum, self.config.momentum, decayed);
+        let weight = weight - momentum.clone().into_tensor() * rate;
+        (weight, Some(momentum))
     }
 
-    fn to_device<const D: usize>(state: SgdState<D>, device: &Device) -> SgdState<D> {
-        SgdState {
-            momentum: state.momentum.placed_on(device),
-        }
-    }
-}
-
-const BUFFER: &str = "sgd_buffer";
-
-impl<const D: usize> RecordState for SgdState<D> {
-    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
-        self.momentum.flatten(prefix, BUFFER, out);
-    }
-
-    fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
-        let momentum = Momentum::unflatten(prefix, BUFFER, source)?;
-        Some(Self { momentum })
+    fn to_device<const D: usize>(
+        momentum: Momentum<D, Self>,
+        device: &Device,
+    ) -> Momentum<D, Self> {
+        momentum.placed_on(device)
     }
 }
