@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
 use pass_model::{
-    precision::check_device,
+    precision::{check_device, float32_product_error},
     ranks::{Ranks, Solo},
 };
 use pixel_attention::{
@@ -222,7 +222,8 @@ impl Context {
         Ok(kmeans)
     }
 
-    /// Refuses a device that does not compute in the precision of the run. Collective.
+    /// Refuses a device that does not compute in the precision of the run, and says where it computes
+    /// float32 in TF32. Collective.
     ///
     /// # Errors
     ///
@@ -230,8 +231,21 @@ impl Context {
     pub(crate) fn check_precision(&self) -> Result<(), Error> {
         let checked = check_device(&self.device, self.file.precision);
         match first_with(&*self.ranks, checked.is_err()) {
-            Some(rank) if rank != self.ranks.rank() => Err(Error::AnotherRank),
-            _ => Ok(checked?),
+            Some(rank) if rank != self.ranks.rank() => return Err(Error::AnotherRank),
+            _ => checked?,
+        }
+        self.tell_tf32();
+        Ok(())
+    }
+
+    /// Says where float32 is TF32: no setting of a run asks for it, and none of burn turns it off.
+    fn tell_tf32(&self) {
+        let error = float32_product_error(&self.device);
+        if error > EXACT {
+            self.say(&format!(
+                "products of float32 numbers are off by {error:.0e} on this device, as in TF32, which \
+                 rounds their factors to 10 bits"
+            ));
         }
     }
 
@@ -247,6 +261,9 @@ impl Context {
         }
     }
 }
+
+/// Relative error up to which a product counts as computed in float32.
+const EXACT: f64 = 1e-5;
 
 /// The pictures of a run; the embedded dataset is written into the run directory first.
 fn open_data(root: &Path, section: &DataSection) -> Result<Dataset, Error> {

@@ -5,11 +5,11 @@ use burn::{
     nn::{PaddingConfig2d, conv::Conv2dConfig},
     tensor::{Device, Tensor},
 };
-use device_check::{Tolerance, assert_agreement, tested};
+use device_check::{Products, Tolerance, assert_agreement, tested};
 use pass_model::{
     init::WeightStream,
     norm::{BatchNormConfig, NormMode},
-    precision::{Precision, check_device, convolve, widened},
+    precision::{Precision, check_device, convolve, float32_product_error, widened},
 };
 
 /// Results and gradients are rounded to 11 bits, 2.4e-4 of them, in each of some six operations.
@@ -60,4 +60,16 @@ fn multiplies(device: &Device, precision: Precision) -> bool {
     let right = precision.cast(Tensor::<2>::ones([67, 31], device) * 8.0);
     let product = widened(left.matmul(right));
     (product - 536.0).abs().max().into_scalar::<f32>() < 10.0
+}
+
+/// What a training says of its device at the start.
+#[test]
+fn float32_products_are_in_float32_where_they_are_said_to_be() {
+    let error = float32_product_error(&tested().device);
+    println!("a product of float32 numbers is off by {error:.1e}");
+    let tf32 = 1e-3;
+    match tested().products {
+        Products::Float32 => assert!(error < 1e-6),
+        Products::PerhapsTf32 => assert!(error < tf32),
+    }
 }

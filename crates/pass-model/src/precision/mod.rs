@@ -22,7 +22,7 @@ use burn::{
 use cpu_convolution::conv2d;
 use serde::{Deserialize, Serialize};
 
-pub use check::check_device;
+pub use check::{check_device, float32_product_error};
 
 /// The type that the convolutions of a training compute in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
