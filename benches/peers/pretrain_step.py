@@ -9,9 +9,10 @@
 Runs both in turns, each case in a process of its own, and prints the fastest step and the highest
 memory of either: resident on the CPU, reserved by the allocator on a GPU. PyTorch runs on CUDA also
 where we run on wgpu; there it tunes its convolutions first (cudnn.benchmark), float32 products and
-convolutions may take TF32, as burn's may, and bfloat16 is its autocast. The networks, shapes, losses and the optimiser are the same: SwAV on all
-crops, pixel-to-pixel alignment on the two large ones, deep-to-shallow supervision of stage 3, LARC
-around SGD with momentum; random pictures that are ready before the clock starts.
+convolutions may take TF32, as burn's may, and bfloat16 is its autocast. The networks, shapes,
+losses and the optimiser are the same: SwAV on all crops, pixel-to-pixel alignment on the two large
+ones, deep-to-shallow supervision of stage 3, LARC around SGD with momentum; random pictures that are
+ready before the clock starts.
 """
 
 import argparse

@@ -12,13 +12,10 @@
 //! that starts at zero, as every normalisation's bias does, therefore takes its first step with
 //! the raw gradient.
 
-use burn::{
-    optim::{LearningRate, ModuleOptimizer, Optimizer},
-    tensor::{Device, Tensor},
-};
+use burn::{optim::ModuleOptimizer, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::momentum::{Momentum, MomentumName};
+use super::momentum::{GradientRule, MomentumDescent};
 
 /// Settings of [`Lars`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,10 +84,8 @@ pub enum LarsDecay {
     InGradient,
 }
 
-/// LARS with momentum, for one tensor at a time.
-///
-/// Implements burn's [`Optimizer`]; [`LarsConfig::init`] wraps it for whole modules. Tensors
-/// without a gradient are left alone, with their momentum. Nothing is read back from the device.
+/// The gradients of LARS, for [`MomentumDescent`]; [`LarsConfig::init`] is the optimiser of whole
+/// modules. Nothing is read back from the device.
 #[derive(Clone, Copy, Debug)]
 pub struct Lars {
     config: LarsConfig,
@@ -98,8 +93,8 @@ pub struct Lars {
 
 impl LarsConfig {
     /// The optimiser of one tensor, for [`ModuleOptimizer::with_group`].
-    pub fn build(&self) -> Lars {
-        Lars { config: *self }
+    pub fn build(&self) -> MomentumDescent<Lars> {
+        MomentumDescent(Lars { config: *self })
     }
 
     /// The optimiser of a whole module.
@@ -108,40 +103,24 @@ impl LarsConfig {
     }
 }
 
-impl MomentumName for Lars {
+impl GradientRule for Lars {
     const NAME: &'static str = "lars_buffer";
-}
 
-impl Optimizer for Lars {
-    type State<const D: usize> = Momentum<D, Self>;
-
-    fn step<const D: usize>(
-        &self,
-        rate: LearningRate,
-        weight: Tensor<D>,
-        gradient: Tensor<D>,
-        momentum: Option<Momentum<D, Self>>,
-    ) -> (Tensor<D>, Option<Momentum<D, Self>>) {
-        let scaled = match self.config.exclude {
-            LarsExclusion::BiasAndNorm if D == 1 => gradient,
-            _ => self.scaled(&weight, gradient),
-        };
-        let momentum = Momentum::after(momentum, self.config.momentum, scaled);
-        let weight = weight - momentum.clone().into_tensor() * rate;
-        (weight, Some(momentum))
+    fn factor(&self) -> f64 {
+        self.config.momentum
     }
 
-    fn to_device<const D: usize>(
-        momentum: Momentum<D, Self>,
-        device: &Device,
-    ) -> Momentum<D, Self> {
-        momentum.placed_on(device)
+    fn scaled<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+        match self.config.exclude {
+            LarsExclusion::BiasAndNorm if D == 1 => gradient,
+            _ => self.at_trust_ratio(weight, gradient),
+        }
     }
 }
 
 impl Lars {
     /// `s·(g + λ·w)`.
-    fn scaled<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+    fn at_trust_ratio<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
         let decayed = gradient.clone() + weight.clone() * self.config.weight_decay;
         let ratio = match self.config.decay {
             LarsDecay::BesideGradient => self.trust_ratio(norm(weight), norm(&gradient)),
@@ -184,6 +163,7 @@ fn norm<const D: usize>(tensor: &Tensor<D>) -> Tensor<1> {
 mod tests {
     use super::*;
     use crate::golden::{Golden, assert_near};
+    use burn::{optim::Optimizer, tensor::Device};
 
     /// A dozen float32 operations, each with a rounding of 6e-8, relative.
     const ROUNDING: [f64; 2] = [2e-6, 1e-30];
@@ -192,7 +172,7 @@ mod tests {
         Tensor::from_floats(values, &Device::default())
     }
 
-    fn lars(exclude: LarsExclusion) -> Lars {
+    fn lars(exclude: LarsExclusion) -> MomentumDescent<Lars> {
         LarsConfig {
             exclude,
             ..Default::default()
@@ -219,7 +199,7 @@ mod tests {
     fn the_trust_ratio_is_eta_times_the_norms_ratio() {
         let lars = lars(LarsExclusion::None);
         assert_near(
-            lars.trust_ratio(vector([5.0]), vector([0.5])),
+            lars.0.trust_ratio(vector([5.0]), vector([0.5])),
             [0.009_999_899_8],
             ROUNDING,
         );

@@ -22,7 +22,7 @@ pub mod schedule;
 pub mod sgd;
 
 pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion};
-pub use momentum::{Momentum, MomentumName};
+pub use momentum::{GradientRule, Momentum, MomentumDescent};
 pub use resume::{OptimizerError, load_optimizer};
 pub use schedule::CosineSchedule;
 pub use sgd::{Sgd, SgdConfig};

@@ -1,20 +1,59 @@
-//! The momentum of one tensor, which both optimisers have.
+//! Descent with momentum, which both optimisers are: they differ in what they make of a gradient.
 
 use std::marker::PhantomData;
 
 use burn::{
-    optim::{RecordState, StateSink, StateSource},
+    optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource},
     tensor::{Device, Tensor, TensorData},
 };
 
-/// Sum of gradients, each older by a factor μ: `m ← μ·m + g`; the state of the optimiser `O`.
+/// What an optimiser makes of a gradient before it is added up.
+pub trait GradientRule: Clone + Send + Sync + 'static {
+    /// The momentum's name in a file: one optimiser does not go on with another's.
+    const NAME: &'static str;
+
+    /// Momentum μ, in `[0, 1)`.
+    fn factor(&self) -> f64;
+
+    /// The gradient of a tensor as it is added up.
+    fn scaled<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D>;
+}
+
+/// `g ← rule(w, g)`, `m ← μ·m + g` (first step `m ← g`), `w ← w − rate·m`, for one tensor at a time.
+///
+/// Tensors without a gradient are left alone, with their momentum.
+#[derive(Clone, Copy, Debug)]
+pub struct MomentumDescent<R>(pub(super) R);
+
+impl<R: GradientRule> Optimizer for MomentumDescent<R> {
+    type State<const D: usize> = Momentum<D, R>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        weight: Tensor<D>,
+        gradient: Tensor<D>,
+        momentum: Option<Momentum<D, R>>,
+    ) -> (Tensor<D>, Option<Momentum<D, R>>) {
+        let scaled = self.0.scaled(&weight, gradient);
+        let momentum = Momentum::after(momentum, self.0.factor(), scaled);
+        let weight = weight - momentum.clone().into_tensor() * rate;
+        (weight, Some(momentum))
+    }
+
+    fn to_device<const D: usize>(momentum: Momentum<D, R>, device: &Device) -> Momentum<D, R> {
+        momentum.placed_on(device)
+    }
+}
+
+/// Sum of gradients, each older by a factor μ: `m ← μ·m + g`, of gradients as the rule `R` makes them.
 ///
 /// One from a file stays with the host until burn says which device its tensor is on. burn itself
 /// would load it to the default device of the build, which the machine need not have.
 #[derive(Clone, Debug)]
-pub struct Momentum<const D: usize, O> {
+pub struct Momentum<const D: usize, R> {
     place: Place<D>,
-    optimizer: PhantomData<O>,
+    rule: PhantomData<R>,
 }
 
 #[derive(Clone, Debug)]
@@ -23,17 +62,11 @@ enum Place<const D: usize> {
     Device(Tensor<D>),
 }
 
-/// The name of an optimiser's momentum in a file: one optimiser does not go on with another's.
-pub trait MomentumName: Send + Sync + 'static {
-    /// The name.
-    const NAME: &'static str;
-}
-
-impl<const D: usize, O> Momentum<D, O> {
+impl<const D: usize, R> Momentum<D, R> {
     fn new(place: Place<D>) -> Self {
         Self {
             place,
-            optimizer: PhantomData,
+            rule: PhantomData,
         }
     }
 
@@ -70,17 +103,17 @@ impl<const D: usize, O> Momentum<D, O> {
     }
 }
 
-impl<const D: usize, O: MomentumName> RecordState for Momentum<D, O> {
+impl<const D: usize, R: GradientRule> RecordState for Momentum<D, R> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
         let data = match &self.place {
             Place::Device(tensor) => tensor.to_data(),
             Place::Host(data) => data.clone(),
         };
-        out.push_tensor(prefix, O::NAME, data);
+        out.push_tensor(prefix, R::NAME, data);
     }
 
     fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {
-        let data = source.take_tensor(prefix, O::NAME)?;
+        let data = source.take_tensor(prefix, R::NAME)?;
         Some(Self::new(Place::Host(data)))
     }
 }

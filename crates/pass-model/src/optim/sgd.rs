@@ -2,13 +2,10 @@
 //!
 //! The Jittor release of PASS trains with it at the same rates and reports comparable scores.
 
-use burn::{
-    optim::{LearningRate, ModuleOptimizer, Optimizer},
-    tensor::{Device, Tensor},
-};
+use burn::{optim::ModuleOptimizer, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::momentum::{Momentum, MomentumName};
+use super::momentum::{GradientRule, MomentumDescent};
 
 /// Settings of [`Sgd`]: `g ← g + λ·w`, `m ← μ·m + g` (first step `m ← g`), `w ← w − rate·m`, as
 /// PyTorch's without dampening and without Nesterov's look-ahead.
@@ -31,8 +28,8 @@ impl Default for SgdConfig {
     }
 }
 
-/// SGD with momentum, for one tensor at a time. In place of burn's own, whose momentum from a file
-/// goes to the default device of the build ([`Momentum`]).
+/// The gradients of SGD, for [`MomentumDescent`]. In place of burn's own, whose momentum from a file
+/// goes to the default device of the build ([`Momentum`](super::Momentum)).
 #[derive(Clone, Copy, Debug)]
 pub struct Sgd {
     config: SgdConfig,
@@ -40,8 +37,8 @@ pub struct Sgd {
 
 impl SgdConfig {
     /// The optimiser of one tensor, for [`ModuleOptimizer::with_group`].
-    pub fn build(&self) -> Sgd {
-        Sgd { config: *self }
+    pub fn build(&self) -> MomentumDescent<Sgd> {
+        MomentumDescent(Sgd { config: *self })
     }
 
     /// The optimiser of a whole module.
@@ -50,30 +47,14 @@ impl SgdConfig {
     }
 }
 
-impl MomentumName for Sgd {
+impl GradientRule for Sgd {
     const NAME: &'static str = "sgd_buffer";
-}
 
-impl Optimizer for Sgd {
-    type State<const D: usize> = Momentum<D, Self>;
-
-    fn step<const D: usize>(
-        &self,
-        rate: LearningRate,
-        weight: Tensor<D>,
-        gradient: Tensor<D>,
-        momentum: Option<Momentum<D, Self>>,
-    ) -> (Tensor<D>, Option<Momentum<D, Self>>) {
-        let decayed = gradient + weight.clone() * self.config.weight_decay;
-        let momentum = Momentum::after(momentum, self.config.momentum, decayed);
-        let weight = weight - momentum.clone().into_tensor() * rate;
-        (weight, Some(momentum))
+    fn factor(&self) -> f64 {
+        self.config.momentum
     }
 
-    fn to_device<const D: usize>(
-        momentum: Momentum<D, Self>,
-        device: &Device,
-    ) -> Momentum<D, Self> {
-        momentum.placed_on(device)
+    fn scaled<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+        gradient + weight.clone() * self.config.weight_decay
     }
 }
