@@ -8,7 +8,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
 
-use crate::precision::widened;
+use crate::precision::{product, widened};
 
 /// Points along one side of the overlap grid.
 pub const OVERLAP_GRID: usize = 7;
@@ -57,7 +57,7 @@ pub fn sample_overlap(maps: Tensor<4>, grids: Tensor<3>) -> Tensor<4> {
     assert_shape!(grids, [n, POINTS, 2]);
     let weights = sampling_weights(grids.inner(), height, width); // [n, height·width, 49]
     let maps = widened(maps).reshape([n, channels, height * width]);
-    let sampled = maps.matmul(weights);
+    let sampled = product(maps, weights);
     sampled.reshape([n, channels, OVERLAP_GRID, OVERLAP_GRID])
 }
 

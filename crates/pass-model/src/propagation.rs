@@ -10,7 +10,11 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::{init::WeightStream, normalize::l2_normalize, precision::convolve};
+use crate::{
+    init::WeightStream,
+    normalize::l2_normalize,
+    precision::{convolve, product},
+};
 
 /// Exponent γ of the similarity: PixPro's published value.
 pub const SHARPNESS: i32 = 2;
@@ -43,9 +47,9 @@ impl PixelPropagation {
         let pixels =
             |map: Tensor<4>| l2_normalize(map, 1).reshape([batch, channels, height * width]);
         let units = pixels(map.clone());
-        let similarity = units.clone().swap_dims(1, 2).matmul(units); // symmetric
+        let similarity = product(units.clone().swap_dims(1, 2), units); // symmetric
         let similarity = similarity.clamp_min(0.0).powi_scalar(SHARPNESS);
-        let propagated = pixels(convolve(&self.transform, map)).matmul(similarity);
+        let propagated = product(pixels(convolve(&self.transform, map)), similarity);
         l2_normalize(propagated, 1).reshape([batch, channels, height, width])
     }
 }

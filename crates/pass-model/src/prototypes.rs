@@ -6,7 +6,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 
-use crate::{init::WeightStream, normalize::l2_normalize};
+use crate::{init::WeightStream, normalize::l2_normalize, precision::product};
 
 /// Settings of [`Prototypes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +55,12 @@ impl Prototypes {
     /// - `embeddings`: `[batch, embedding]`
     /// - output: `[batch, prototypes]`
     pub fn forward(&self, embeddings: Tensor<2>) -> Tensor<2> {
-        embeddings.matmul(self.weights().transpose())
+        product(embeddings, self.weights().transpose())
     }
 
     /// The same with the prototypes as constants, as deep-to-shallow supervision uses them.
     pub fn forward_detached(&self, embeddings: Tensor<2>) -> Tensor<2> {
-        embeddings.matmul(self.weights().detach().transpose())
+        product(embeddings, self.weights().detach().transpose())
     }
 
     /// The rows `[prototypes, embedding]`.

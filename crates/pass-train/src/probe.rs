@@ -11,6 +11,7 @@ use imagenet_s::{Loader, OddPictures, Sample, Split, read_picture};
 use pass_model::{
     norm::NormMode,
     normalize::{global_average_pool, l2_normalize},
+    precision::product,
     pretrain_net::PretrainNet,
 };
 
@@ -78,7 +79,7 @@ impl Probe {
             return Ok(Vec::new());
         }
         let embeddings = self.embeddings(net)?;
-        let cosines = embeddings.clone().matmul(embeddings.transpose());
+        let cosines = product(embeddings.clone(), embeddings.transpose());
         let cosines: Vec<f32> = cosines.into_data().iter::<f32>().collect();
         let accuracy = accuracy(&cosines, &self.classes, self.section.neighbours);
         Ok(vec![

@@ -15,6 +15,7 @@ mod voting;
 use burn::tensor::{Tensor, TensorData};
 use luss_metrics::{IGNORE, LabelMask};
 use ndarray::{Array2, ArrayView2};
+use pass_model::precision::product;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -346,7 +347,7 @@ fn region_sums(features: Tensor<4>, ids: &[u16], present: &[u16]) -> Result<Vec<
     let indicator = TensorData::new(indicator, [present.len(), ids.len()]);
     let indicator = Tensor::<2>::from_data(indicator, &features.device());
     let pixels = features.reshape([channels, height * width]).transpose();
-    let sums = indicator.matmul(pixels).try_into_vec_as::<f32>();
+    let sums = product(indicator, pixels).try_into_vec_as::<f32>();
     sums.map_err(|e| Error::Device {
         what: "support embeddings",
         reason: e.to_string(),

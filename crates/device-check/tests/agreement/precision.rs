@@ -3,19 +3,28 @@
 
 use burn::{
     nn::{PaddingConfig2d, conv::Conv2dConfig},
-    tensor::{Device, Tensor},
+    tensor::{DType, Device, Tensor},
 };
 use device_check::{Products, Tolerance, assert_agreement, tested};
 use pass_model::{
     init::WeightStream,
     norm::{BatchNormConfig, NormMode},
-    precision::{Precision, check_device, convolve, float32_product_error, widened},
+    precision::{
+        Precision, check_device, convolve, float32_product_error, product_error,
+        product_in_float64, widened,
+    },
 };
 
 /// Results and gradients are rounded to 11 bits, 2.4e-4 of them, in each of some six operations.
 const FLOAT16: Tolerance = Tolerance {
     float32: 5e-3,
     tf32: 5e-3,
+};
+
+/// Results and gradients are rounded once, to 24 bits.
+const FLOAT64: Tolerance = Tolerance {
+    float32: 1e-7,
+    tf32: 1e-7,
 };
 
 /// Without ReLU: roundings of this size would decide which numbers pass it.
@@ -60,6 +69,32 @@ fn multiplies(device: &Device, precision: Precision) -> bool {
     let right = precision.cast(Tensor::<2>::ones([67, 31], device) * 8.0);
     let product = widened(left.matmul(right));
     (product - 536.0).abs().max().into_scalar::<f32>() < 10.0
+}
+
+/// What heads and scores are where float32 is TF32. It is no choice of the device under test, so it is
+/// asked for by name.
+#[test]
+fn products_in_float64_agree() {
+    if !tested().device.supports_dtype(DType::F64) {
+        println!("skipped: the device has no float64");
+        return;
+    }
+    assert_agreement(FLOAT64, |lab| {
+        let [rows, columns] =
+            [("rows", [40, 23]), ("columns", [23, 17])].map(|(name, shape)| lab.input(name, shape));
+        lab.output("product", product_in_float64(rows, columns));
+        let [maps, weights] = [("maps", [3, 5, 35]), ("weights", [3, 35, 49])]
+            .map(|(name, shape)| lab.input(name, shape));
+        lab.output("sampled", product_in_float64(maps, weights));
+    });
+}
+
+/// Heads, scores and losses, whatever the device does with float32.
+#[test]
+fn products_of_ours_are_in_float32_on_every_device() {
+    let error = product_error(&tested().device);
+    println!("a product of ours is off by {error:.1e}");
+    assert!(error < 1e-6);
 }
 
 /// What a training says of its device at the start.

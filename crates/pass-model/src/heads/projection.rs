@@ -9,6 +9,7 @@ use burn::{
 use crate::{
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
+    precision::linear,
 };
 
 /// Settings of a [`ProjectionHead`].
@@ -57,7 +58,7 @@ impl ProjectionHead {
     /// - `features`: `[batch, features]`
     /// - output: `[batch, embedding]`, not of unit length
     pub fn forward(&mut self, features: Tensor<2>, mode: NormMode) -> Tensor<2> {
-        let x = relu(self.bn1.forward(self.linear1.forward(features), mode));
-        self.bn2.forward(self.linear2.forward(x), mode)
+        let x = relu(self.bn1.forward(linear(&self.linear1, features), mode));
+        self.bn2.forward(linear(&self.linear2, x), mode)
     }
 }

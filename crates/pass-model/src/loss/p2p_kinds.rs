@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{SwappedPredictionConfig, d2s_loss};
 use crate::{
-    normalize::l2_normalize, overlap::OVERLAP_GRID, queue::ASSIGNING_CROPS, ranks::Ranks,
-    sinkhorn::sinkhorn_knopp_of_ranks,
+    normalize::l2_normalize, overlap::OVERLAP_GRID, precision::product, queue::ASSIGNING_CROPS,
+    ranks::Ranks, sinkhorn::sinkhorn_knopp_of_ranks,
 };
 
 /// How P2P compares the pixels of two views.
@@ -46,7 +46,7 @@ pub const CONTRAST_TEMPERATURE: f64 = 0.3;
 /// If the rows are not those of two crops.
 pub fn contrastive_p2p_loss(projected: Tensor<4>) -> Tensor<1> {
     let [first, second] = unit_pixels(projected);
-    let logits = first.matmul(second.swap_dims(1, 2)) / CONTRAST_TEMPERATURE; // [b, 49, 49]
+    let logits = product(first, second.swap_dims(1, 2)) / CONTRAST_TEMPERATURE; // [b, 49, 49]
     let [batch, places, _] = logits.dims();
     let same_place = Tensor::<2>::eye(places, &logits.device()).unsqueeze_dim::<3>(0);
     let found = log_softmax(logits.clone(), 2) + log_softmax(logits, 1);
@@ -78,7 +78,10 @@ pub fn clustering_p2p_loss(
     let views = unit_pixels(projected).map(|view| view.flatten::<2>(0, 1));
     let [pixels, feature_dim] = views[0].dims();
     assert_shape!(prototypes, [_, feature_dim]);
-    let scores = Tensor::cat(views.into(), 0).matmul(prototypes.detach().transpose());
+    let scores = product(
+        Tensor::cat(views.into(), 0),
+        prototypes.detach().transpose(),
+    );
     let assignments = [0, 1].map(|view| {
         let own = scores.clone().narrow(0, view * pixels, pixels);
         sinkhorn_knopp_of_ranks(own, &config.sinkhorn, ranks)

@@ -6,6 +6,8 @@
 
 use burn::tensor::{Int, Tensor, assert_shape};
 
+use crate::precision::product;
+
 /// Added to the number of positive pairs of a picture, as in the published program.
 const LEAST_PAIRS: f64 = 1e-6;
 
@@ -78,7 +80,7 @@ pub fn pixel_consistency_loss(
 fn direction(own: Tensor<3>, target: Tensor<3>, positive: Tensor<3>) -> Tensor<1> {
     let [batch, _, _] = positive.dims();
     let pairs = positive.clone().sum_dim(2).sum_dim(1) + LEAST_PAIRS; // [batch, 1, 1]
-    let cosines = own.swap_dims(1, 2).matmul(target);
+    let cosines = product(own.swap_dims(1, 2), target);
     (cosines * positive / pairs).sum() * (-2.0 / batch as f64)
 }
 

@@ -8,6 +8,7 @@ use burn::{config::Config, tensor::Tensor, tensor::assert_shape};
 
 use super::soft_cross_entropy;
 use crate::{
+    precision::product,
     queue::{ASSIGNING_CROPS, Queue},
     ranks::{Ranks, Solo},
     sinkhorn::{SinkhornConfig, sinkhorn_knopp_of_ranks},
@@ -91,7 +92,7 @@ pub fn swapped_prediction_of_ranks(
         if let Some(queue) = queue.as_deref_mut() {
             queue.push(crop, rows_of(embeddings.clone(), crop, rows / crops));
         }
-        let kept_scores = kept.map(|kept| kept.matmul(prototypes.clone().transpose()));
+        let kept_scores = kept.map(|kept| product(kept, prototypes.clone().transpose()));
         balanced_assignment(own, kept_scores, &config.sinkhorn, ranks)
     });
     let loss = soft_cross_entropy(

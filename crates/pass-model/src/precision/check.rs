@@ -1,7 +1,7 @@
 //! Whether a device computes in 16 bits what it should.
 //!
 //! Drivers claim types that they do not compute in, so one product and one convolution are compared
-//! with those of float32 before a training starts. And what burn calls float32 may be TF32.
+//! with those of float32 before a training starts. What burn calls float32 may be TF32: `product.rs`.
 
 use burn::tensor::{DType, Device, Tensor, TensorData, module::conv2d, ops::ConvOptions};
 
@@ -42,44 +42,8 @@ pub fn check_device(device: &Device, precision: Precision) -> Result<(), Error> 
     Ok(())
 }
 
-/// Error of a matrix product in float32 on a device, relative, as root mean squares: 1e-7 where it is
-/// computed in float32, 3e-4 where in TF32, which keeps 10 bits behind the point of a factor.
-pub fn float32_product_error(device: &Device) -> f64 {
-    let device = &device.clone().without_autodiff();
-    let factors = [factor(0), factor(1)];
-    let [left, right] = factors.each_ref().map(|values| {
-        let data = TensorData::new(values.clone(), [SIDE, SIDE]);
-        Tensor::<2>::from_data(data, (device, DType::F32))
-    });
-    let [a, b] = &factors;
-    relative_distance(&host_product(a, b), &left.matmul(right).into_data())
-}
-
-/// Numbers in -0.5..0.5 that fill all 24 bits, as if drawn.
-fn factor(which: u32) -> Vec<f32> {
-    let first = which * (SIDE * SIDE) as u32;
-    let mixed = |i: u32| i.wrapping_mul(i.wrapping_mul(2_654_435_761).wrapping_add(40_503));
-    let places = first..first + (SIDE * SIDE) as u32;
-    let unit = |i| (mixed(i) >> 8) as f32 / (1 << 24) as f32;
-    places.map(|i| unit(i) - 0.5).collect()
-}
-
-/// Rows and columns of the factors in [`float32_product_error`].
-const SIDE: usize = 64;
-
-/// In float64.
-fn host_product(left: &[f32], right: &[f32]) -> TensorData {
-    let entry = |place: usize| {
-        let (row, column) = (place / SIDE * SIDE, place % SIDE);
-        let term = |k| f64::from(left[row + k]) * f64::from(right[k * SIDE + column]);
-        (0..SIDE).map(term).sum()
-    };
-    let values: Vec<f64> = (0..SIDE * SIDE).map(entry).collect();
-    TensorData::new(values, [SIDE, SIDE])
-}
-
 /// Root mean square of the difference over that of what is expected.
-fn relative_distance(expected: &TensorData, seen: &TensorData) -> f64 {
+pub(super) fn relative_distance(expected: &TensorData, seen: &TensorData) -> f64 {
     let pairs = || expected.iter::<f64>().zip(seen.iter::<f64>());
     let size: f64 = pairs().map(|(expected, _)| expected.powi(2)).sum();
     let distance: f64 = pairs().map(|(a, b)| (a - b).powi(2)).sum();
@@ -145,25 +109,6 @@ mod tests {
         for precision in [Precision::Float32, Precision::Bfloat16, Precision::Float16] {
             check_device(&Device::default(), precision).unwrap_or_else(|error| panic!("{error}"));
         }
-    }
-
-    #[test]
-    fn the_processor_computes_float32_in_float32() {
-        let error = float32_product_error(&Device::default());
-        assert!(error > 0.0 && error < 1e-6, "{error}");
-    }
-
-    /// Both factors rounded to the 10 bits of TF32, by hand.
-    #[test]
-    fn a_product_in_tf32_is_told_from_one_in_float32() {
-        let factors = [factor(0), factor(1)];
-        let short = factors.each_ref().map(|values| {
-            let round = |value: &f32| f32::from_bits((value.to_bits() + 0x1000) & !0x1fff);
-            values.iter().map(round).collect::<Vec<_>>()
-        });
-        let [expected, seen] = [&factors, &short].map(|[left, right]| host_product(left, right));
-        let error = relative_distance(&expected, &seen);
-        assert!(error > 1e-4 && error < 1e-3, "{error}");
     }
 
     /// The figures of bfloat16 on Mesa's software Vulkan.

@@ -9,10 +9,13 @@
 //! | | batch norms, global pooling, vectors of unit length, and what follows them: heads on vectors, scores, Sinkhorn, losses |
 //! | | resizing, overlap sampling, biases |
 //!
-//! burn has no automatic casts. [`convolve`] casts the float32 weights to the type of the input; its
-//! backward pass casts their gradients back. Of float32 pictures nothing is cast at all.
+//! Products of matrices and linear layers are float32 even where the device rounds their factors
+//! ([`product()`]). burn has no automatic casts. [`convolve`] casts the float32 weights to the type of
+//! the input; its backward pass casts their gradients back. Of float32 pictures nothing is cast at
+//! all.
 
 mod check;
+mod product;
 
 use burn::{
     module::Param,
@@ -22,7 +25,8 @@ use burn::{
 use cpu_convolution::conv2d;
 use serde::{Deserialize, Serialize};
 
-pub use check::{check_device, float32_product_error};
+pub use check::check_device;
+pub use product::{float32_product_error, linear, product, product_error, product_in_float64};
 
 /// The type that the convolutions of a training compute in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,147 @@
+//! Matrix products that are float32 where the device's own are not.
+//!
+//! On CUDA burn computes products of float32 numbers in TF32, which keeps 10 bits behind the point of
+//! each factor, and has no switch for it. Embeddings that are nearly alike, as at the start of a
+//! training, have scores that differ by less than that. PyTorch, and so the published program, rounds
+//! the factors of convolutions alone. [`product`] and [`linear`] do as PyTorch does: where a device
+//! was seen to round, they compute in float64, the next type that no tensor core shortens, forward
+//! and backward. Elsewhere they are burn's, to the bit.
+
+use std::sync::{Mutex, PoisonError};
+
+use burn::{
+    nn::Linear,
+    tensor::{DType, Device, Tensor, TensorData, module},
+};
+
+use super::check::relative_distance;
+
+/// Error of a product, relative, from which on its factors count as rounded: float32 is off by 1e-7,
+/// TF32 by 3e-4.
+const ROUNDED: f64 = 1e-5;
+
+/// The matrix product of float32 tensors, in float32 on every device that has float64 or does not
+/// round; of other types it is burn's.
+///
+/// The first product on a device tries it ([`float32_product_error`]).
+///
+/// # Shapes
+///
+/// As [`Tensor::matmul`].
+///
+/// # Panics
+///
+/// As [`Tensor::matmul`].
+pub fn product<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {
+    let float32 = [left.dtype(), right.dtype()] == [DType::F32; 2];
+    match float32 && rounds_factors(&left.device()) {
+        true => product_in_float64(left, right),
+        false => left.matmul(right),
+    }
+}
+
+/// A linear layer whose product is [`product`].
+///
+/// # Shapes
+///
+/// As [`Linear::forward`].
+///
+/// # Panics
+///
+/// As [`Linear::forward`].
+pub fn linear(layer: &Linear, input: Tensor<2>) -> Tensor<2> {
+    match rounds_factors(&input.device()) {
+        true => linear_in_float64(layer, input),
+        false => layer.forward(input),
+    }
+}
+
+/// Error of burn's own product of float32 matrices on a device, relative, as root mean squares: 1e-7
+/// where it is computed in float32, 3e-4 where in TF32.
+pub fn float32_product_error(device: &Device) -> f64 {
+    error_of(device, Tensor::matmul)
+}
+
+/// The same error of [`product`].
+pub fn product_error(device: &Device) -> f64 {
+    error_of(device, product)
+}
+
+/// Whether products of float32 numbers on this device have to be computed in another type. Remembered.
+fn rounds_factors(device: &Device) -> bool {
+    static KNOWN: Mutex<Vec<(Device, bool)>> = Mutex::new(Vec::new());
+    let device = device.clone().without_autodiff();
+    // What is known stays right, whoever panicked meanwhile.
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, rounds)) = known.iter().find(|(other, _)| *other == device) {
+        return *rounds;
+    }
+    let rounds = device.supports_dtype(DType::F64) && float32_product_error(&device) > ROUNDED;
+    known.push((device, rounds));
+    rounds
+}
+
+/// The matrix product of float32 tensors, computed in float64 and rounded once, and so are its
+/// gradients: what [`product`] does where float32 is rounded.
+///
+/// # Shapes
+///
+/// As [`Tensor::matmul`].
+///
+/// # Panics
+///
+/// As [`Tensor::matmul`], or if the device has no float64.
+pub fn product_in_float64<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {
+    let wide = left.cast(DType::F64).matmul(right.cast(DType::F64));
+    wide.cast(DType::F32)
+}
+
+fn linear_in_float64(layer: &Linear, input: Tensor<2>) -> Tensor<2> {
+    let bias = layer.bias.as_ref().map(|bias| bias.val().cast(DType::F64));
+    let weight = layer.weight.val().cast(DType::F64);
+    module::linear(input.cast(DType::F64), weight, bias).cast(DType::F32)
+}
+
+/// A product of `[ROWS, SIDE]` with `[SIDE, SIDE]` against that of the host.
+fn error_of(device: &Device, product: fn(Tensor<2>, Tensor<2>) -> Tensor<2>) -> f64 {
+    let device = &device.clone().without_autodiff();
+    let factors = [factor(0, ROWS * SIDE), factor(1, SIDE * SIDE)];
+    let [left, right] = [(&factors[0], ROWS), (&factors[1], SIDE)].map(|(values, rows)| {
+        let data = TensorData::new(values.clone(), [rows, SIDE]);
+        Tensor::<2>::from_data(data, (device, DType::F32))
+    });
+    let [left_values, right_values] = &factors;
+    let expected = host_product(left_values, right_values);
+    relative_distance(&expected, &product(left, right).into_data())
+}
+
+/// Rows of the left factor: below 512 burn tries its kernels without tensor cores too, and may take them.
+const ROWS: usize = 512;
+
+/// Columns of the left factor, rows and columns of the right one.
+const SIDE: usize = 64;
+
+/// Numbers in -0.5..0.5 that fill all 24 bits, as if drawn.
+fn factor(which: u32, count: usize) -> Vec<f32> {
+    let first = which * (ROWS * SIDE) as u32;
+    let mixed = |i: u32| i.wrapping_mul(i.wrapping_mul(2_654_435_761).wrapping_add(40_503));
+    let unit = |i| (mixed(i) >> 8) as f32 / (1 << 24) as f32;
+    (first..first + count as u32)
+        .map(|i| unit(i) - 0.5)
+        .collect()
+}
+
+/// In float64.
+fn host_product(left: &[f32], right: &[f32]) -> TensorData {
+    let rows = left.len() / SIDE;
+    let entry = |place: usize| {
+        let (row, column) = (place / SIDE * SIDE, place % SIDE);
+        let term = |k| f64::from(left[row + k]) * f64::from(right[k * SIDE + column]);
+        (0..SIDE).map(term).sum()
+    };
+    let values: Vec<f64> = (0..rows * SIDE).map(entry).collect();
+    TensorData::new(values, [rows, SIDE])
+}
+
+#[cfg(test)]
+mod tests;
