@@ -45,8 +45,8 @@ fn lines(log: &Path) -> usize {
     fs::read_to_string(log).map_or(0, |log| log.lines().count())
 }
 
-/// Sends a signal once the training has gone on for an iteration; what it said, and its exit code.
-fn signalled(run: &Path, device: &str, signal: &str) -> (String, Option<i32>) {
+/// A training that has gone on for an iteration.
+fn started(run: &Path, device: &str) -> Child {
     let log = run.join("log.jsonl");
     let before = lines(&log);
     let mut child: Child = pretrain(run, device)
@@ -56,6 +56,15 @@ fn signalled(run: &Path, device: &str, signal: &str) -> (String, Option<i32>) {
     while lines(&log) <= before && child.try_wait().unwrap().is_none() {
         thread::sleep(Duration::from_millis(5));
     }
+    child
+}
+
+/// Sends a signal once the training has gone on for an iteration; what it said, and its exit code.
+fn signalled(run: &Path, device: &str, signal: &str) -> (String, Option<i32>) {
+    ended(started(run, device), signal)
+}
+
+fn ended(child: Child, signal: &str) -> (String, Option<i32>) {
     let id = child.id().to_string();
     let sent = Command::new("kill").args([signal, &id]).status().unwrap();
     assert!(sent.success());
@@ -86,6 +95,25 @@ fn a_signalled_training_leaves_a_checkpoint_and_an_exit_code_of_its_own_and_goes
     let (said, code) = signalled(&run, "cpu", "-INT");
     assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
     assert_says(&said, &["resumed at", "stopped as asked"]);
+}
+
+#[test]
+fn a_second_training_of_the_same_run_is_refused_while_the_first_lives() {
+    let folder = tempfile::tempdir().unwrap();
+    let run: PathBuf = folder.path().join("run");
+    let first = started(&run, "cpu");
+    let holder = format!("process {}", first.id());
+    let second = pretrain(&run, "cpu").output().unwrap();
+    let (said, code) = ended(first, "-KILL");
+    assert_eq!(code, None, "{said}");
+    assert_eq!(second.status.code(), Some(1));
+    let refused = String::from_utf8_lossy(&second.stderr);
+    assert_says(
+        &refused,
+        &["another process works on this run", &holder, "--run"],
+    );
+    let (said, code) = signalled(&run, "cpu", "-TERM");
+    assert_eq!(code, Some(i32::from(STOPPED)), "{said}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::{
     check_data::{CheckSummary, check_data},
     ranks::{first_then_others, first_with, is_first},
     run_file::{DataSection, KMeansPlace, Source, ThresholdRule},
+    run_lock::RunLock,
 };
 
 /// What every step is given.
@@ -46,6 +47,8 @@ pub struct Context {
     pub stop: StopRequest,
     /// The processes that train together; this one alone by default.
     pub ranks: Arc<dyn Ranks>,
+    /// Of rank 0, for all.
+    _lock: Option<RunLock>,
 }
 
 impl Context {
@@ -58,7 +61,8 @@ impl Context {
     /// # Errors
     ///
     /// [`Error::Data`] if the pictures are missing, [`Error::Faults`] if files are bad,
-    /// [`Error::TooFewPictures`], [`Error::Value`], and as [`RunDir::open`].
+    /// [`Error::TooFewPictures`], [`Error::Value`], [`Error::InUse`] while another process works on
+    /// this run, and as [`RunDir::open`].
     pub fn open(
         root: &Path,
         file: RunFile,
@@ -102,15 +106,16 @@ impl Context {
         let data = open_data(root, &file.data)?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
         let run = RunDir::find(root, &file)?;
-        let left_out = if run.is_done(Step::CheckData) {
-            run.start(&file)?;
-            run.summary::<CheckSummary>(Step::CheckData)?.left_out()
-        } else {
-            let summary = check_data(&file, &data, verbosity)?;
-            run.start(&file)?;
-            run.finish(Step::CheckData, &summary)?;
-            summary.left_out()
+        let checked = match run.is_done(Step::CheckData) {
+            true => None,
+            false => Some(check_data(&file, &data, verbosity)?),
         };
+        let lock = lock_of(root, &*ranks)?; // a run that cannot start leaves no file
+        run.start(&file)?;
+        if let Some(summary) = checked {
+            run.finish(Step::CheckData, &summary)?;
+        }
+        let left_out = run.summary::<CheckSummary>(Step::CheckData)?.left_out();
         let context = Self {
             run,
             file,
@@ -120,6 +125,7 @@ impl Context {
             verbosity,
             stop: StopRequest::default(),
             ranks,
+            _lock: lock,
         };
         context.say_what_is_left_out();
         Ok(context)
@@ -140,7 +146,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// As [`RunDir::open`].
+    /// [`Error::InUse`], and as [`RunDir::open`].
     pub(crate) fn sibling(&self, root: &Path, file: RunFile) -> Result<Self, Error> {
         first_then_others(&*self.ranks, || self.sibling_here(root, file))
     }
@@ -148,6 +154,7 @@ impl Context {
     fn sibling_here(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
         file.threshold.rule = self.file.threshold.rule;
         let run = RunDir::open(root, &file)?;
+        let lock = lock_of(root, &*self.ranks)?;
         let checked: CheckSummary = self.run.summary(Step::CheckData)?;
         run.finish(Step::CheckData, &checked)?;
         Ok(Self {
@@ -159,6 +166,7 @@ impl Context {
             verbosity: self.verbosity,
             stop: self.stop.clone(),
             ranks: self.ranks.clone(),
+            _lock: lock,
         })
     }
 
@@ -198,8 +206,7 @@ impl Context {
 
     /// A line on the terminal that is told in any case.
     pub(crate) fn warn(&self, line: &str) {
-        // A closed standard error must not end hours of training.
-        let _ = writeln!(stderr(), "{line}");
+        warn(line);
     }
 
     /// The rows of all ranks, ready to be clustered where `cluster.kmeans` says; `own` are this one's.
@@ -265,6 +272,19 @@ impl Context {
 
 /// Relative error up to which a product counts as computed in float32.
 const EXACT: f64 = 1e-5;
+
+/// Rank 0 takes the run for all.
+fn lock_of(root: &Path, ranks: &dyn Ranks) -> Result<Option<RunLock>, Error> {
+    match is_first(ranks) {
+        true => RunLock::take(root, warn),
+        false => Ok(None),
+    }
+}
+
+fn warn(line: &str) {
+    // A closed standard error must not end hours of training.
+    let _ = writeln!(stderr(), "{line}");
+}
 
 /// The pictures of a run; the embedded dataset is written into the run directory first.
 fn open_data(root: &Path, section: &DataSection) -> Result<Dataset, Error> {

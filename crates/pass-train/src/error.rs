@@ -151,6 +151,18 @@ pub enum Error {
         /// What was seen and what usually helps.
         fault: Fault,
     },
+    /// Another process works on the run.
+    #[error(
+        "{}: another process works on this run ({holder}): wait for it or stop it, or take another \
+         directory with --run",
+        path.display()
+    )]
+    InUse {
+        /// The run directory.
+        path: PathBuf,
+        /// The process, as it has named itself.
+        holder: String,
+    },
     /// A batch cannot be dealt out to the ranks.
     #[error(
         "{step}: a batch of {batch} pictures cannot be dealt out evenly to {ranks} ranks in {parts} \

@@ -43,6 +43,7 @@ pub mod report;
 mod report_data;
 mod run_dir;
 pub mod run_file;
+mod run_lock;
 pub mod step;
 mod stop;
 pub mod terminal_view;

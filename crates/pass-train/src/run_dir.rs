@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! data/                 the embedded dataset, for a run that has no other
+//! lock                  held by the process that works on the run
 //! run.toml              the resolved run file; another one is refused
 //! log.jsonl             one line per logged iteration
 //! tensorboard/STEP/     event files, made of log.jsonl
