@@ -9,6 +9,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use burn::tensor::{Device, Tensor};
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use crate::kept_kernels::keep_kernels;
+
 /// The device called `name`: `cpu`, `cuda`, `cuda:N` or `wgpu`.
 ///
 /// # Errors
@@ -49,6 +52,7 @@ fn cpu() -> anyhow::Result<Device> {
 
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> anyhow::Result<Device> {
+    keep_kernels();
     Ok(Device::cuda(index))
 }
 
@@ -59,6 +63,7 @@ fn cuda(_: usize) -> anyhow::Result<Device> {
 
 #[cfg(feature = "wgpu")]
 fn wgpu() -> anyhow::Result<Device> {
+    keep_kernels();
     Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
 }
 

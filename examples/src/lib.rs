@@ -11,6 +11,8 @@
 mod arguments;
 mod device;
 pub mod features;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod kept_kernels;
 mod outcome;
 mod rank_threads;
 mod ranks;
