@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, outcome};
+use luss_examples::{RankedArguments, outcome};
 use pass_train::{
     Context,
     step::cluster::{ClusterSummary, cluster},
@@ -17,16 +17,12 @@ use pass_train::{
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    arguments: Arguments,
-
-    #[command(flatten)]
-    ranks: RankArguments,
+    run: RankedArguments,
 }
 
 fn main() -> ExitCode {
     outcome(|| {
-        let cli = Cli::parse();
-        cli.arguments.with_ranks(cli.ranks, |context| {
+        Cli::parse().run.on_all_ranks(|context| {
             let summary = cluster(context)?;
             if context.speaks() {
                 tell(context, &summary);

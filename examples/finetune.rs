@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, outcome, tell_weights};
+use luss_examples::{RankedArguments, outcome, tell_weights};
 use pass_train::{Step, step::finetune::finetune};
 
 /// Step 3, the weights of step 1 and a 1x1 head learn the pseudo labels.
@@ -12,16 +12,12 @@ use pass_train::{Step, step::finetune::finetune};
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    arguments: Arguments,
-
-    #[command(flatten)]
-    ranks: RankArguments,
+    run: RankedArguments,
 }
 
 fn main() -> ExitCode {
     outcome(|| {
-        let cli = Cli::parse();
-        cli.arguments.with_ranks(cli.ranks, |context| {
+        Cli::parse().run.on_all_ranks(|context| {
             finetune(context)?;
             tell_weights(context, Step::Finetune);
             Ok(())

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, metrics_table, outcome};
+use luss_examples::{RankedArguments, metrics_table, outcome};
 use pass_train::pipeline::{self, Control};
 
 /// Runs all steps of PASS and writes a report.
@@ -15,10 +15,7 @@ use pass_train::pipeline::{self, Control};
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    arguments: Arguments,
-
-    #[command(flatten)]
-    ranks: RankArguments,
+    run: RankedArguments,
 
     /// Results to compare with, comma-separated: single_cluster, random_cluster, colour_clusters,
     /// untrained, swav_only, or all. The last two train again.
@@ -30,7 +27,7 @@ fn main() -> ExitCode {
     outcome(|| {
         let cli = Cli::parse();
         let controls = controls(&cli.controls)?;
-        cli.arguments.with_ranks(cli.ranks, |context| {
+        cli.run.on_all_ranks(|context| {
             let metrics = pipeline::run(context, &controls)?;
             if context.speaks() {
                 println!("{}", metrics_table(&metrics));

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, outcome, tell_weights};
+use luss_examples::{RankedArguments, outcome, tell_weights};
 use pass_train::{Step, step::pretrain::pretrain};
 
 /// Step 1, representation learning: SwAV with P2P and D2S.
@@ -14,16 +14,12 @@ use pass_train::{Step, step::pretrain::pretrain};
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    arguments: Arguments,
-
-    #[command(flatten)]
-    ranks: RankArguments,
+    run: RankedArguments,
 }
 
 fn main() -> ExitCode {
     outcome(|| {
-        let cli = Cli::parse();
-        cli.arguments.with_ranks(cli.ranks, |context| {
+        Cli::parse().run.on_all_ranks(|context| {
             pretrain(context)?;
             tell_weights(context, Step::Pretrain);
             Ok(())

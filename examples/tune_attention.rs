@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{Arguments, RankArguments, outcome, tell_weights};
+use luss_examples::{RankedArguments, outcome, tell_weights};
 use pass_train::{Step, step::attention::tune_attention};
 
 /// Step 2.1, pixel attention on the frozen backbone.
@@ -13,16 +13,12 @@ use pass_train::{Step, step::attention::tune_attention};
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    arguments: Arguments,
-
-    #[command(flatten)]
-    ranks: RankArguments,
+    run: RankedArguments,
 }
 
 fn main() -> ExitCode {
     outcome(|| {
-        let cli = Cli::parse();
-        cli.arguments.with_ranks(cli.ranks, |context| {
+        Cli::parse().run.on_all_ranks(|context| {
             tune_attention(context)?;
             tell_weights(context, Step::TuneAttention);
             Ok(())

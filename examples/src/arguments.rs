@@ -12,7 +12,10 @@ use pass_model::ranks::Ranks;
 use pass_train::{Context, RunDir, RunFile, StopRequest, Verbosity, run_file::Source};
 
 use crate::{
-    RankArguments, outcome::listen, pick_device, rank_threads::Devices, ranks::device_of_rank,
+    outcome::listen,
+    pick_device,
+    rank_threads::Devices,
+    ranks::{RankArguments, device_of_rank},
 };
 
 /// The run file of the embedded dataset.
@@ -75,6 +78,43 @@ pub struct Arguments {
     quiet: bool,
 }
 
+/// The command line of the steps that several processes or devices take together.
+#[derive(Args, Clone, Debug)]
+pub struct RankedArguments {
+    #[command(flatten)]
+    arguments: Arguments,
+
+    #[command(flatten)]
+    ranks: RankArguments,
+}
+
+impl RankedArguments {
+    /// Opens the run and does `work` on it, on all ranks where the command line asks for several:
+    /// processes that `mpirun` has started, or one thread for each of a list of devices.
+    ///
+    /// # Errors
+    ///
+    /// As [`Arguments::open`], if the ranks cannot find together, and those of `work`.
+    pub fn on_all_ranks(
+        &self,
+        work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
+    ) -> anyhow::Result<()> {
+        let devices = self.arguments.device.as_slice();
+        if let (true, [_, _, ..]) = (self.ranks.mpi, devices) {
+            bail!(
+                "--device {} with --mpi: of several processes each uses one device; leave out one of \
+                 the two",
+                devices.join(",")
+            );
+        }
+        let processes = self.ranks.ranks()?;
+        match devices {
+            [device] => work(&self.arguments.open_heeding(processes, device)?),
+            names => self.arguments.with_devices(names, work),
+        }
+    }
+}
+
 impl Arguments {
     /// Opens the run: reads the run file, picks the device, checks the data.
     ///
@@ -91,31 +131,6 @@ impl Arguments {
             )
         };
         self.open_heeding(ranks, device)
-    }
-
-    /// Opens the run and does `work` on it, on all ranks where the command line asks for several:
-    /// processes that `mpirun` has started, or one thread for each of a list of devices.
-    ///
-    /// # Errors
-    ///
-    /// As [`Arguments::open`], if the ranks cannot find together, and those of `work`.
-    pub fn with_ranks(
-        &self,
-        ranks: RankArguments,
-        work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
-    ) -> anyhow::Result<()> {
-        if let (true, [_, _, ..]) = (ranks.mpi, self.device.as_slice()) {
-            bail!(
-                "--device {} with --mpi: of several processes each uses one device; leave out one of \
-                 the two",
-                self.device.join(",")
-            );
-        }
-        let processes = ranks.ranks()?;
-        match self.device.as_slice() {
-            [device] => work(&self.open_heeding(processes, device)?),
-            names => self.with_devices(names, work),
-        }
     }
 
     fn with_devices(

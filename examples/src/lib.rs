@@ -18,8 +18,7 @@ mod rank_threads;
 mod ranks;
 mod table;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, RankedArguments};
 pub use device::pick_device;
 pub use outcome::{STOPPED, outcome, tell_weights};
-pub use ranks::RankArguments;
 pub use table::metrics_table;

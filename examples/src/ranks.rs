@@ -8,7 +8,7 @@ use pass_model::ranks::{Ranks, Solo};
 
 /// Training by several processes or devices.
 #[derive(Args, Clone, Copy, Debug, Default)]
-pub struct RankArguments {
+pub(crate) struct RankArguments {
     /// Train together with the other processes that mpirun has started, each on its share of every
     /// batch; the run directory and the pictures must be the same for all (docs/DISTRIBUTED.md). The
     /// binary must have been built with --features mpi.

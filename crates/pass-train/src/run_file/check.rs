@@ -35,6 +35,10 @@ impl Check<'_> {
     fn positive(&self, value: usize, key: &'static str) -> Result<(), Error> {
         self.that(value > 0, key, value, "must be at least 1")
     }
+
+    fn at_least_two(&self, value: usize, key: &'static str) -> Result<(), Error> {
+        self.that(value >= 2, key, value, "must be at least 2")
+    }
 }
 
 /// Refuses a run file whose values cannot work; `path` names it in the message.
@@ -67,12 +71,7 @@ fn check_network(check: &Check, file: &RunFile) -> Result<(), Error> {
     let network = &file.network;
     check.positive(network.hidden, "network.hidden")?;
     check.positive(network.feature_dim, "network.feature_dim")?;
-    check.that(
-        network.prototypes >= 2,
-        "network.prototypes",
-        network.prototypes,
-        "must be at least 2",
-    )?;
+    check.at_least_two(network.prototypes, "network.prototypes")?;
     check.positive(network.backbone.width, "network.backbone.width")?;
     let shallowest = network.backbone.depths.iter().copied().min().unwrap_or(0);
     check.that(
@@ -85,12 +84,7 @@ fn check_network(check: &Check, file: &RunFile) -> Result<(), Error> {
 
 fn check_pretrain(check: &Check, file: &RunFile) -> Result<(), Error> {
     let step = &file.pretrain;
-    check.that(
-        step.batch >= 2,
-        "pretrain.batch",
-        step.batch,
-        "must be at least 2",
-    )?;
+    check.at_least_two(step.batch, "pretrain.batch")?;
     check_accumulation(check, step.batch, step.accumulate, "pretrain.accumulate")?;
     check_optim(
         check,
@@ -187,12 +181,7 @@ fn check_consistency(check: &Check, file: &RunFile) -> Result<(), Error> {
 
 fn check_attention(check: &Check, file: &RunFile) -> Result<(), Error> {
     let step = &file.attention;
-    check.that(
-        step.batch >= 2,
-        "attention.batch",
-        step.batch,
-        "must be at least 2",
-    )?;
+    check.at_least_two(step.batch, "attention.batch")?;
     check.positive(step.epochs, "attention.epochs")?;
     check_accumulation(check, step.batch, step.accumulate, "attention.accumulate")?;
     check_optim(
@@ -278,12 +267,7 @@ fn check_finetune(check: &Check, file: &RunFile) -> Result<(), Error> {
     let step = &file.finetune;
     check.positive(step.epochs, "finetune.epochs")?;
     check.positive(step.crop, "finetune.crop")?;
-    check.that(
-        step.batch >= 2,
-        "finetune.batch",
-        step.batch,
-        "must be at least 2",
-    )?;
+    check.at_least_two(step.batch, "finetune.batch")?;
     check_accumulation(check, step.batch, step.accumulate, "finetune.accumulate")?;
     check_optim(
         check,
@@ -327,12 +311,7 @@ fn check_watching(check: &Check, file: &RunFile) -> Result<(), Error> {
         "must lie in 0..=1000000",
     )?;
     check.positive(file.probe.neighbours, "probe.neighbours")?;
-    check.that(
-        file.probe.pictures >= 2,
-        "probe.pictures",
-        file.probe.pictures,
-        "must be at least 2",
-    )
+    check.at_least_two(file.probe.pictures, "probe.pictures")
 }
 
 fn check_optim(check: &Check, optim: &OptimSection, keys: [&'static str; 2]) -> Result<(), Error> {

@@ -95,31 +95,40 @@ fn assert_same_state(a: &[(String, Vec<u8>)], b: &[(String, Vec<u8>)]) {
     }
 }
 
-#[test]
-fn a_training_that_is_asked_to_stop_leaves_a_checkpoint_and_goes_on_to_the_same_end() {
+/// A training at one go and one that is asked to stop after each of its first `stops` iterations end
+/// alike, and each stop names the checkpoint that it leaves.
+fn assert_parts_end_as_the_whole<T: Trainee<Item = Views>>(
+    settings: &[&str],
+    stops: usize,
+    trainee: impl Fn(&Context) -> T,
+) {
     let (whole, parted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let settings = ["pretrain.epochs=2"];
-    let context = open(whole.path(), &settings);
-    let mut expected = pretraining(&context);
+    let context = open(whole.path(), settings);
+    let mut expected = trainee(&context);
     train_on_views(&context, &mut expected).unwrap();
 
-    for iterations in 1..6 {
-        let context = open(parted.path(), &settings);
+    for iterations in 1..=stops {
+        let context = open(parted.path(), settings);
         context.stop.ask();
-        let stopped = train_on_views(&context, &mut pretraining(&context)).unwrap_err();
+        let stopped = train_on_views(&context, &mut trainee(&context)).unwrap_err();
         let said = stopped.to_string();
         assert!(matches!(stopped, Error::Stopped { .. }), "{said}");
         let place = format!("checkpoint-{iterations:09}");
         assert!(said.contains(&place), "no {place} in {said}");
     }
-    let context = open(parted.path(), &settings);
-    let mut parts = pretraining(&context);
+    let context = open(parted.path(), settings);
+    let mut parts = trainee(&context);
     train_on_views(&context, &mut parts).unwrap();
     assert_same_state(
         &state_of(&expected, whole.path()),
         &state_of(&parts, parted.path()),
     );
     assert_eq!(log_of(whole.path()), log_of(parted.path()));
+}
+
+#[test]
+fn a_training_that_is_asked_to_stop_leaves_a_checkpoint_and_goes_on_to_the_same_end() {
+    assert_parts_end_as_the_whole(&["pretrain.epochs=2"], 5, pretraining);
 }
 
 #[test]

@@ -69,23 +69,7 @@ fn an_overflow_costs_one_update_and_half_the_scale() {
 
 #[test]
 fn a_training_in_float16_goes_on_with_its_scale() {
-    let (whole, parted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let context = open(whole.path(), &FLOAT16);
-    let mut expected = overflowing(&context);
-    train_on_views(&context, &mut expected).unwrap();
-    for _ in 1..9 {
-        let context = open(parted.path(), &FLOAT16);
-        context.stop.ask();
-        train_on_views(&context, &mut overflowing(&context)).unwrap_err();
-    }
-    let context = open(parted.path(), &FLOAT16);
-    let mut parts = overflowing(&context);
-    train_on_views(&context, &mut parts).unwrap();
-    assert_same_state(
-        &state_of(&expected, whole.path()),
-        &state_of(&parts, parted.path()),
-    );
-    assert_eq!(log_of(whole.path()), log_of(parted.path()));
+    assert_parts_end_as_the_whole(&FLOAT16, 8, overflowing);
 }
 
 #[test]
