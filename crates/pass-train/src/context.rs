@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic};
 use luss_metrics::LabelMask;
 use pass_model::{
-    precision::{check_device, float32_product_error, product_error},
+    precision::{ROUNDED, check_device, float32_product_error, product_error},
     ranks::{Ranks, Solo},
 };
 use pixel_attention::{
@@ -153,8 +153,9 @@ impl Context {
 
     fn sibling_here(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
         file.threshold.rule = self.file.threshold.rule;
-        let run = RunDir::open(root, &file)?;
+        let run = RunDir::find(root, &file)?;
         let lock = lock_of(root, &*self.ranks)?;
+        run.start(&file)?;
         let checked: CheckSummary = self.run.summary(Step::CheckData)?;
         run.finish(Step::CheckData, &checked)?;
         Ok(Self {
@@ -248,7 +249,7 @@ impl Context {
     /// Says where float32 is TF32: no setting of a run asks for it, and none of burn turns it off.
     fn tell_tf32(&self) {
         let [theirs, ours] = [float32_product_error, product_error].map(|of| of(&self.device));
-        if theirs > EXACT {
+        if theirs > ROUNDED {
             self.say(&format!(
                 "products of float32 numbers are off by {theirs:.0e} on this device, as in TF32, which \
                  rounds their factors to 10 bits: so are convolutions and resizing; heads on vectors, \
@@ -269,9 +270,6 @@ impl Context {
         }
     }
 }
-
-/// Relative error up to which a product counts as computed in float32.
-const EXACT: f64 = 1e-5;
 
 /// Rank 0 takes the run for all.
 fn lock_of(root: &Path, ranks: &dyn Ranks) -> Result<Option<RunLock>, Error> {

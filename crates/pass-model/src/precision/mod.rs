@@ -26,7 +26,9 @@ use cpu_convolution::conv2d;
 use serde::{Deserialize, Serialize};
 
 pub use check::check_device;
-pub use product::{float32_product_error, linear, product, product_error, product_in_float64};
+pub use product::{
+    ROUNDED, float32_product_error, linear, product, product_error, product_in_float64,
+};
 
 /// The type that the convolutions of a training compute in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,9 +16,9 @@ use burn::{
 
 use super::check::relative_distance;
 
-/// Error of a product, relative, from which on its factors count as rounded: float32 is off by 1e-7,
-/// TF32 by 3e-4.
-const ROUNDED: f64 = 1e-5;
+/// Error of a product ([`float32_product_error`]) above which its factors count as rounded: float32 is
+/// off by 1e-7, TF32 by 3e-4.
+pub const ROUNDED: f64 = 1e-5;
 
 /// The matrix product of float32 tensors, in float32 on every device that has float64 or does not
 /// round; of other types it is burn's.
