@@ -28,7 +28,7 @@ pub fn terminal_view(root: &Path) -> Result<String, Error> {
         let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
         Error::io(place, "read the run file")(cause)
     })?;
-    let run = RunDir::open(root, &file)?;
+    let run = RunDir::find(root, &file)?;
     let log = root.join("log.jsonl");
     let records = if log.exists() {
         read_log(&log)?
@@ -110,6 +110,8 @@ fn short(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{RunFile, log::LogWriter};
 
@@ -167,6 +169,17 @@ mod tests {
         assert!(lines[3].ends_with("5.500 → 3.250      █▁"), "{text}");
         assert!(lines[4].starts_with("  health/update_norm "), "{text}");
         assert!(!is_over(root.path()));
+    }
+
+    #[test]
+    fn a_look_leaves_what_the_run_has_not_cleared_away_yet() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::open(root.path(), &RunFile::default()).unwrap();
+        run.finish(Step::Predict, &"done").unwrap();
+        let cursor = run.progress(Step::Predict);
+        fs::create_dir_all(&cursor).unwrap();
+        terminal_view(root.path()).unwrap();
+        assert!(cursor.exists());
     }
 
     #[test]
