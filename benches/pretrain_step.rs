@@ -2,7 +2,8 @@
 //!
 //! Not Criterion: a step takes seconds, and the highest memory is that of a process of its own. So
 //! one process measures one case, `benches/peers/pretrain_step.py` runs the cases in turns with
-//! PyTorch's, and `--phases` tells where the time goes.
+//! PyTorch's, and `--phases` tells where the time goes, by further steps: to time a phase is to wait
+//! for the device, while in a step the host is ahead of it.
 //!
 //! ```text
 //! cargo bench -p luss-benches --bench pretrain_step -- resnet18 2x224,6x96 4 --steps 3
@@ -106,10 +107,10 @@ struct Training {
     groups: Vec<Tensor<4>>,
     grids: Tensor<3>,
     crops: usize,
-    device: Device,
-    /// Seconds of forward pass, losses, backward pass and optimiser.
-    phases: [f64; 4],
 }
+
+/// What a step is made of.
+const PHASES: [&str; 4] = ["forward", "losses", "backward", "optimiser"];
 
 impl Training {
     fn new(case: &Case, device: Device) -> Self {
@@ -129,34 +130,26 @@ impl Training {
             groups: case.groups.iter().map(&mut crops).collect(),
             grids: Noise::new(8).tensor([2 * case.batch, 49, 2], [-1.0, 1.0], &device),
             crops: case.groups.iter().map(|[count, _]| count).sum(),
-            device,
-            phases: [0.0; 4],
         }
     }
 
-    fn step(&mut self) -> f64 {
-        let mut clock = Instant::now();
-        let mut lap = |device: &Device| {
-            device.sync().expect("the device finishes");
-            let seconds = clock.elapsed().as_secs_f64();
-            clock = Instant::now();
-            seconds
-        };
+    /// One step and its loss; `finished` is told of each phase.
+    fn step(&mut self, mut finished: impl FnMut()) -> f64 {
         self.net.prototypes.normalize();
         let grids = Some(self.grids.clone());
         let output = self
             .net
             .forward(self.groups.clone(), grids, NormMode::Batch);
-        let forward = lap(&self.device);
+        finished();
         let losses = self.losses(output);
         let value = losses.values().total;
-        let loss = lap(&self.device);
+        finished();
         // In float16 many gradients of the plain loss are 0. LARS takes the factor out again.
         let scaled = losses.total * LOSS_SCALE;
         let gradients = GradientsParams::from_grads(scaled.backward(), &self.net);
-        let backward = lap(&self.device);
+        finished();
         self.net = self.optimizer.step(RATE, self.net.clone(), gradients);
-        self.phases = [forward, loss, backward, lap(&self.device)];
+        finished();
         value
     }
 
@@ -193,27 +186,52 @@ fn peak_mib(device: &Device) -> f64 {
     kib.map_or(f64::NAN, |kib| kib / 1024.0)
 }
 
+fn wait_for(device: &Device) {
+    device.sync().expect("the device finishes");
+}
+
+/// Seconds of a step, which ends when the device has finished it.
+fn seconds_of_step(training: &mut Training, device: &Device) -> f64 {
+    let started = Instant::now();
+    let loss = training.step(|| ());
+    wait_for(device);
+    assert!(loss.is_finite(), "the timed training diverged");
+    started.elapsed().as_secs_f64()
+}
+
+/// Seconds of each phase of a step that waits for the device after each.
+fn seconds_of_phases(training: &mut Training, device: &Device) -> Vec<f64> {
+    let mut clock = Instant::now();
+    let mut phases = Vec::new();
+    training.step(|| {
+        wait_for(device);
+        phases.push(clock.elapsed().as_secs_f64());
+        clock = Instant::now();
+    });
+    phases
+}
+
 fn main() {
     let case = Case::from_arguments();
     let mut training = Training::new(&case, case.device.clone().autodiff());
-    let mut fastest = (f64::INFINITY, [0.0; 4]);
-    for step in 0..case.warm_up + case.steps {
-        let started = Instant::now();
-        let loss = training.step();
-        let seconds = started.elapsed().as_secs_f64();
-        assert!(loss.is_finite(), "the timed training diverged");
-        if step < case.warm_up {
-            eprintln!("step {step}: {seconds:.2} s"); // kernels are compiled and tuned
-        } else if seconds < fastest.0 {
-            fastest = (seconds, training.phases);
-        }
+    for step in 0..case.warm_up {
+        // kernels are compiled and tuned
+        let seconds = seconds_of_step(&mut training, &case.device);
+        eprintln!("step {step}: {seconds:.2} s");
     }
-    let (seconds, [forward, loss, backward, optimizer]) = fastest;
+    let times = (0..case.steps).map(|_| seconds_of_step(&mut training, &case.device));
+    let seconds = times.fold(f64::INFINITY, f64::min);
     if case.phases {
-        println!(
-            "forward {forward:.3} s, losses {loss:.3} s, backward {backward:.3} s, optimiser \
-             {optimizer:.3} s"
-        );
+        let all: Vec<_> = (0..case.steps)
+            .map(|_| seconds_of_phases(&mut training, &case.device))
+            .collect();
+        let fastest = all.iter().min_by(|a, b| {
+            let [a, b] = [a, b].map(|phases| phases.iter().sum::<f64>());
+            a.total_cmp(&b)
+        });
+        let phases = PHASES.iter().zip(fastest.into_iter().flatten());
+        let words: Vec<_> = phases.map(|(name, s)| format!("{name} {s:.3} s")).collect();
+        println!("{}", words.join(", "));
     }
     let weights = training.net.num_params();
     println!(
