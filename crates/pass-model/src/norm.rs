@@ -8,11 +8,9 @@
 
 use burn::{
     module::{Module, Param, ParamId},
-    tensor::{
-        DType, Device, Tensor,
-        module::{batch_norm, batch_norm_train},
-    },
+    tensor::{DType, Device, Tensor, module::batch_norm},
 };
+use gpu_norm::batch_norm_train;
 
 use crate::{precision::widened, ranks::Ranks};
 

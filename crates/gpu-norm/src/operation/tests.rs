@@ -1,0 +1,107 @@
+//! Against burn's norm, on the CPU.
+
+use burn::tensor::{Device, Tensor, TensorData, module};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{RngCore, SeedableRng},
+};
+
+use super::batch_norm_train;
+use crate::Normalized;
+
+const EPSILON: f64 = 1e-5;
+
+fn noise<const D: usize>(seed: u64, shape: [usize; D], mean: f32) -> Tensor<D> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let count = shape.iter().product();
+    let values: Vec<f32> = (0..count)
+        .map(|_| mean + random.next_u32() as f32 / 2f32.powi(31) - 1.0)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff())
+}
+
+fn burns<const D: usize>(
+    input: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Normalized<D> {
+    let normalized = module::batch_norm_train(input, gamma, beta, epsilon);
+    Normalized {
+        output: normalized.output,
+        mean: normalized.mean,
+        variance: normalized.variance,
+    }
+}
+
+/// Output, statistics and the gradients of input, scale and shift.
+fn all_of<const D: usize>(
+    norm: impl Fn(Tensor<D>, Tensor<1>, Tensor<1>, f64) -> Normalized<D>,
+    shape: [usize; D],
+) -> Vec<Vec<f32>> {
+    let input = noise(1, shape, 3.0).require_grad();
+    let gamma = noise(2, [shape[1]], 1.5).require_grad();
+    let beta = noise(3, [shape[1]], 0.0).require_grad();
+    let result = norm(input.clone(), gamma.clone(), beta.clone(), EPSILON);
+    let weighted = result.output.clone().square() * noise(4, shape, 0.0);
+    let gradients = weighted.sum().backward();
+    let values = [
+        result.output.into_data(),
+        result.mean.into_data(),
+        result.variance.into_data(),
+        input.grad(&gradients).unwrap().into_data(),
+        gamma.grad(&gradients).unwrap().into_data(),
+        beta.grad(&gradients).unwrap().into_data(),
+    ];
+    values.map(|data| data.try_to_vec().unwrap()).into()
+}
+
+/// Root mean square of the difference, relative to that of the expected.
+fn distance(actual: &[f32], expected: &[f32]) -> f64 {
+    let square = |x: f32| f64::from(x).powi(2);
+    let of_differences: f64 = actual
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| square(a - b))
+        .sum();
+    let of_values: f64 = expected.iter().map(|&b| square(b)).sum();
+    (of_differences / of_values).sqrt()
+}
+
+#[track_caller]
+fn check<const D: usize>(shape: [usize; D]) {
+    let ours = all_of(batch_norm_train, shape);
+    let expected = all_of(burns, shape);
+    for (index, (ours, expected)) in ours.iter().zip(&expected).enumerate() {
+        assert_eq!(ours.len(), expected.len());
+        let far = distance(ours, expected);
+        // float32 rounds to 6e-8; the mean takes up a digit
+        assert!(far < 3e-6, "{shape:?}, value {index}: {far:.1e}");
+    }
+}
+
+#[test]
+fn values_and_gradients_are_those_of_burns_norm() {
+    check([3, 5, 4, 7]);
+    check([2, 64, 1, 1]);
+    check([9, 3]);
+    check([4, 2, 6]);
+}
+
+#[test]
+fn frozen_scale_and_shift_take_no_gradient_and_the_input_does() {
+    let input = noise(1, [4, 3, 2, 2], 1.0).require_grad();
+    let [gamma, beta] = [noise(2, [3], 1.0), noise(3, [3], 0.0)];
+    let result = batch_norm_train(input.clone(), gamma.clone(), beta, EPSILON);
+    let gradients = (result.output.powi_scalar(3)).sum().backward();
+    assert!(input.grad(&gradients).is_some());
+    assert!(gamma.grad(&gradients).is_none());
+}
+
+#[test]
+fn statistics_are_constants() {
+    let input = noise(1, [4, 3, 2, 2], 1.0).require_grad();
+    let [gamma, beta] = [noise(2, [3], 1.0), noise(3, [3], 0.0)];
+    let Normalized { mean, variance, .. } = batch_norm_train(input, gamma, beta, EPSILON);
+    assert!(!mean.is_require_grad() && !variance.is_require_grad());
+}
