@@ -112,19 +112,25 @@ fn the_memory_of_a_loader_is_that_of_the_views_ahead() {
     let views = views([(2, 224), (6, 96)]);
     let view_kib = (2 * 224 * 224 + 6 * 96 * 96) * 3 / 1024;
     let before = status_kib("VmRSS:");
-    let filled = || status_kib("VmHWM:").saturating_sub(before) > AHEAD * view_kib / 2;
+    let full = AHEAD * view_kib / 2;
+    // The kernel counts lazily: a highest memory once read can be missing from a later reading.
+    let mut most = 0;
+    let mut look = || {
+        most = status_kib("VmHWM:").saturating_sub(before).max(most);
+        most
+    };
     for at in 0..2 {
         let loader = epoch(&paths, &views, at, AHEAD);
         let started = Instant::now();
         thread::sleep(Duration::from_secs(2)); // the line fills, on a busy machine later
-        while !filled() && started.elapsed() < Duration::from_secs(120) {
+        while look() <= full && started.elapsed() < Duration::from_secs(120) {
             thread::sleep(Duration::from_millis(50));
         }
         assert_eq!(loader.map(Result::unwrap).count(), 96);
     }
-    let most = status_kib("VmHWM:").saturating_sub(before);
+    let most = look();
     println!("{most} KiB at most for {AHEAD} times {view_kib} KiB of views");
-    assert!(filled(), "{most} KiB: the line never filled");
+    assert!(most > full, "{most} KiB: the line never filled");
     // Beside the views, each of the two workers has a picture, its file and a view in work.
     assert!(most < AHEAD * view_kib + (16 << 10), "{most} KiB");
 }
