@@ -211,6 +211,13 @@ fn seconds_of_phases(training: &mut Training, device: &Device) -> Vec<f64> {
     phases
 }
 
+fn fastest_phases(training: &mut Training, case: &Case) -> Vec<f64> {
+    let steps = (0..case.steps).map(|_| seconds_of_phases(training, &case.device));
+    let seconds = |phases: &[f64]| phases.iter().sum::<f64>();
+    let fastest = steps.min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+    fastest.expect("a step at least")
+}
+
 fn main() {
     let case = Case::from_arguments();
     let mut training = Training::new(&case, case.device.clone().autodiff());
@@ -222,14 +229,8 @@ fn main() {
     let times = (0..case.steps).map(|_| seconds_of_step(&mut training, &case.device));
     let seconds = times.fold(f64::INFINITY, f64::min);
     if case.phases {
-        let all: Vec<_> = (0..case.steps)
-            .map(|_| seconds_of_phases(&mut training, &case.device))
-            .collect();
-        let fastest = all.iter().min_by(|a, b| {
-            let [a, b] = [a, b].map(|phases| phases.iter().sum::<f64>());
-            a.total_cmp(&b)
-        });
-        let phases = PHASES.iter().zip(fastest.into_iter().flatten());
+        let phases = fastest_phases(&mut training, &case);
+        let phases = PHASES.iter().zip(phases);
         let words: Vec<_> = phases.map(|(name, s)| format!("{name} {s:.3} s")).collect();
         println!("{}", words.join(", "));
     }
