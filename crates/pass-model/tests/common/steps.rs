@@ -139,13 +139,16 @@ impl Fixture {
     #[track_caller]
     pub(crate) fn check_losses(&self, update: u64, terms: &[(&str, f64)]) {
         let tolerance = if update == 0 { LOSS } else { LATER_LOSS };
+        let mut most: f64 = 0.0;
         let wrong = terms.iter().filter_map(|(name, actual)| {
             let expected = self.number(&format!("loss{update}/{name}"));
             let error = (actual - expected).abs() / expected.abs().max(least(update));
+            most = most.max(error);
             let agrees = error < tolerance; // false for NaN
             (!agrees).then(|| format!("{name}: {actual} not {expected}, {error:.1e}"))
         });
         let wrong: Vec<_> = wrong.collect();
+        println!("update {update}: loss terms off by {most:.1e} at most");
         assert!(wrong.is_empty(), "update {update}: {wrong:#?}");
     }
 }
@@ -240,8 +243,12 @@ pub(crate) fn check_gradients(
     expected: &BTreeMap<String, TensorData>,
 ) {
     let floor = VANISHING * expected.values().map(largest).fold(0.0, f64::max);
+    let mut most: f64 = 0.0;
     let wrong = expected.iter().filter_map(|(key, expected)| {
         let error = difference(&actual[key], expected);
+        if largest(expected) > floor {
+            most = most.max(error / largest(expected));
+        }
         let agrees = error < GRADIENT * largest(expected) + floor; // false for NaN
         (!agrees).then(|| {
             let relative = error / largest(expected);
@@ -250,6 +257,7 @@ pub(crate) fn check_gradients(
         })
     });
     let wrong: Vec<_> = wrong.collect();
+    println!("gradients off by {most:.1e} at most");
     assert!(expected.len() > 2 && wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -263,7 +271,7 @@ pub(crate) fn check_moved(
 ) {
     let (gradients, moved) = (fixture.group("grad"), fixture.group("moved"));
     let floor = VANISHING * gradients.values().map(largest).fold(0.0, f64::max);
-    let mut wrong = Vec::new();
+    let (mut wrong, mut most) = (Vec::new(), 0.0f64);
     // An oracle may keep heads that a later network drops.
     let shared = moved.iter().filter(|(key, _)| before.contains_key(*key));
     for (key, moved) in shared {
@@ -276,6 +284,7 @@ pub(crate) fn check_moved(
         } else if key.contains(".running_") {
             STATISTIC * size * (rate / 0.6).max(1.0)
         } else {
+            most = most.max(error / size);
             // float32 keeps 6e-8 of a number, and so of what is added to it, each time.
             (WEIGHT * size).min(MOVED * way + 3e-7 * size)
         };
@@ -287,6 +296,7 @@ pub(crate) fn check_moved(
             ));
         }
     }
+    println!("weights after the updates off by {most:.1e} at most");
     assert!(moved.len() > 2 && wrong.is_empty(), "{wrong:#?}");
 }
 
