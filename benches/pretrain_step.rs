@@ -211,6 +211,7 @@ fn seconds_of_phases(training: &mut Training, device: &Device) -> Vec<f64> {
     phases
 }
 
+/// The phases of the fastest of the steps.
 fn fastest_phases(training: &mut Training, case: &Case) -> Vec<f64> {
     let steps = (0..case.steps).map(|_| seconds_of_phases(training, &case.device));
     let seconds = |phases: &[f64]| phases.iter().sum::<f64>();

@@ -2,7 +2,7 @@
 
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch,
+        Autodiff, AutodiffBackend, Backend, Dispatch,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -30,16 +30,12 @@ pub(crate) fn batch_norm_train<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Normalized<D> {
-    let constant = input.clone().detach().into_dispatch();
-    let (mean, variance) = Dispatch::statistics(constant);
-    let output = Dispatch::normalize(
+    let [input, gamma, beta] = [
         input.into_dispatch(),
         gamma.into_dispatch(),
         beta.into_dispatch(),
-        mean.clone(),
-        variance.clone(),
-        epsilon,
-    );
+    ];
+    let (output, mean, variance) = Dispatch::normalize(input, gamma, beta, epsilon);
     Normalized {
         output: Tensor::from_dispatch(output),
         mean: Tensor::from_dispatch(mean),
@@ -54,29 +50,17 @@ pub(crate) fn batch_norm_train<const D: usize>(
     Fusion: cfg(feature = "cube")
 )]
 trait NormByChannels: Backend {
-    /// Mean and biased variance of each channel.
-    #[fusion(default)]
-    fn statistics(maps: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let Statistics { mean, variance, .. } = Statistics::<Self>::of(maps, 0.0);
-        (mean, variance)
-    }
-
-    /// The maps normalised by their own statistics, scaled and shifted.
+    /// The maps normalised by their own statistics, scaled and shifted; and those statistics.
     #[fusion(default)]
     fn normalize(
         maps: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        variance: FloatTensor<Self>,
         epsilon: f64,
-    ) -> FloatTensor<Self> {
-        let statistics = Statistics::<Self> {
-            mean,
-            variance,
-            epsilon,
-        };
-        statistics.normalize(maps, gamma, beta)
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let statistics = Statistics::<Self>::of(maps.clone(), epsilon);
+        let output = statistics.normalize(maps, gamma, beta);
+        (output, statistics.mean, statistics.variance)
     }
 }
 
@@ -91,23 +75,22 @@ impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C>
         maps: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        variance: FloatTensor<Self>,
         epsilon: f64,
-    ) -> FloatTensor<Self> {
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let parents = [maps.node(), gamma.node(), beta.node()];
         let step = NormGradients.prepare::<C>(parents).compute_bound();
+        let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.into_primitive());
+        let (output, mean, variance) = B::normalize(maps.clone(), gamma.clone(), beta, epsilon);
         let statistics = Statistics::<B> {
-            mean: mean.into_primitive(),
-            variance: variance.into_primitive(),
+            mean: mean.clone(),
+            variance: variance.clone(),
             epsilon,
         };
-        let (maps, gamma) = (maps.into_primitive(), gamma.into_primitive());
-        let output = statistics.normalize(maps.clone(), gamma.clone(), beta.into_primitive());
-        match step.stateful() {
+        let output = match step.stateful() {
             OpsKind::Tracked(step) => step.finish((maps, gamma, statistics), output),
             OpsKind::UnTracked(step) => step.finish(output),
-        }
+        };
+        (output, Self::from_inner(mean), Self::from_inner(variance))
     }
 }
 
