@@ -1,10 +1,11 @@
-//! Turns the gradient of a convolution with respect to its weights into matrix products on the CPU.
+//! Convolutions and their gradients as wide matrix products on the CPU.
 //!
-//! burn computes this gradient as one more convolution, with the picture's channels as batch and the
-//! gradient's map as kernel. Its result has as many places as the kernel, 9 or a single one, so the
-//! products inside are 9 or 1 rows high and reach 5 to 40 GFLOP/s where others reach 60 to 100. Here
-//! they are as wide as the weights (`weight_gradient.rs`). The gradient with respect to the input
-//! is burn's, but for kernels of one pixel, of which it is such a convolution itself.
+//! burn's convolution lays the whole batch out anew on one thread. The gradient with respect to the
+//! weights is one more convolution to it, with the picture's channels as batch and the gradient's
+//! map as kernel: its result has as many places as the kernel, 9 or a single one, so the products
+//! inside are 9 or 1 rows high. Here all three are products of some hundred rows and columns
+//! (`output.rs`, `input_gradient.rs`, `weight_gradient.rs`), of blocks that fit the cache, on all
+//! threads of rayon's pool.
 //!
 //! Only float32 tensors on the CPU backend take this way; elsewhere [`conv2d`] is burn's.
 //!
@@ -25,14 +26,24 @@
 //! ```
 
 #[cfg(feature = "flex")]
+mod convolution;
+#[cfg(feature = "flex")]
+mod input_gradient;
+#[cfg(feature = "flex")]
 mod operation;
+#[cfg(feature = "flex")]
+mod output;
+#[cfg(feature = "flex")]
+mod patches;
+#[cfg(feature = "flex")]
+mod product;
 #[cfg(feature = "flex")]
 mod weight_gradient;
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 
-/// Two-dimensional convolution; the same numbers as [`burn::tensor::module::conv2d`], whose gradients
-/// it shares up to the order of sums.
+/// Two-dimensional convolution; the same numbers as [`burn::tensor::module::conv2d`], and the same
+/// gradients, up to the order of sums. That does not depend on the number of threads.
 ///
 /// # Shapes
 ///

@@ -9,21 +9,23 @@ use burn::{
             ops::{Backward, Ops, OpsKind, binary},
         },
         backend_extension,
-        ops::{FloatTensorOps, ModuleOps},
+        ops::FloatTensorOps,
         tensor::FloatTensor,
     },
     tensor::{DType, Device, Tensor, TensorData, ops::ConvOptions},
 };
 
-use crate::weight_gradient::{Convolution, weight_gradient};
+use crate::{
+    convolution::Convolution, input_gradient::input_gradient, output::output,
+    weight_gradient::weight_gradient,
+};
 
-/// Whether the operation of this file serves: gradients on the CPU in float32, all channels together,
-/// the same padding on both sides.
+/// Whether the operation of this file serves: on the CPU in float32, all channels together, the same
+/// padding on both sides.
 pub(crate) fn applies(input: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> bool {
     let device = input.device();
     let [f32_input, f32_weight] = [input.dtype(), weight.dtype()].map(|dtype| dtype == DType::F32);
-    device.is_autodiff()
-        && device.without_autodiff() == Device::flex()
+    device.without_autodiff() == Device::flex()
         && f32_input
         && f32_weight
         && options.groups == 1
@@ -36,11 +38,22 @@ pub(crate) fn convolve(input: Tensor<4>, weight: Tensor<4>, options: ConvOptions
     Tensor::from_dispatch(Dispatch::convolve(input, weight, options))
 }
 
+/// What one [`Convolution`] makes of two tensors.
+type Computed = fn(&Convolution, &[f32], &[f32]) -> Vec<f32>;
+
 #[backend_extension(Autodiff, Flex)]
 trait Convolve: Backend {
     fn convolve(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self>;
+
+    /// The gradient with respect to an input of this shape, from that of the output.
+    fn input_gradient(
+        output: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        shape: [usize; 4],
         options: ConvOptions<2>,
     ) -> FloatTensor<Self>;
 
@@ -59,7 +72,19 @@ impl Convolve for Flex {
         weight: FloatTensor<Self>,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        Self::conv2d(input, weight, None, options)
+        let shapes = [&input, &weight].map(|tensor| tensor.shape().dims());
+        let of = Convolution::new(shapes[0], shapes[1], &options);
+        computed(&of, [input, weight], output, of.output)
+    }
+
+    fn input_gradient(
+        output: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        shape: [usize; 4],
+        options: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        let of = Convolution::new(shape, weight.shape().dims(), &options);
+        computed(&of, [output, weight], input_gradient, shape)
     }
 
     fn weight_gradient(
@@ -68,21 +93,23 @@ impl Convolve for Flex {
         shape: [usize; 4],
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        let convolution = Convolution {
-            input: input.shape().dims(),
-            output: output.shape().dims(),
-            kernel: [shape[2], shape[3]],
-            stride: options.stride,
-            padding: options.padding_begin(),
-            dilation: options.dilation,
-        };
-        let device = input.device();
-        let [input, output] = [input, output].map(|tensor| tensor.to_contiguous());
-        let [maps, gradients] =
-            [&input, &output].map(|tensor| tensor.as_slice::<f32>().expect("contiguous float32"));
-        let values = weight_gradient(&convolution, maps, gradients);
-        Self::float_from_data(TensorData::new(values, shape), &device)
+        let of = Convolution::new(input.shape().dims(), shape, &options);
+        computed(&of, [input, output], weight_gradient, shape)
     }
+}
+
+fn computed(
+    of: &Convolution,
+    tensors: [FloatTensor<Flex>; 2],
+    with: Computed,
+    shape: [usize; 4],
+) -> FloatTensor<Flex> {
+    let device = tensors[0].device();
+    let tensors = tensors.map(|tensor| tensor.to_contiguous());
+    let [first, second] = [&tensors[0], &tensors[1]]
+        .map(|tensor| tensor.as_slice::<f32>().expect("contiguous float32"));
+    let values = with(of, first, second);
+    Flex::float_from_data(TensorData::new(values, shape), &device)
 }
 
 impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {
@@ -100,7 +127,17 @@ impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {
         }
     }
 
-    /// Constant: gradients of gradients are not computed.
+    /// Gradients of gradients are not computed.
+    fn input_gradient(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: [usize; 4],
+        _: ConvOptions<2>,
+    ) -> FloatTensor<Self> {
+        unreachable!("burn computes gradients on the backend itself")
+    }
+
+    /// The same.
     fn weight_gradient(
         _: FloatTensor<Self>,
         _: FloatTensor<Self>,
@@ -120,32 +157,16 @@ impl<B: Convolve> Backward<B, 2> for ConvolutionGradients {
 
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let (input, weight, options) = ops.state;
-        let shape = weight.shape().dims();
-        let (maps, options_too) = (input.clone(), options.clone());
+        let shapes = [&input, &weight].map(|tensor| tensor.shape().dims());
+        let options_too = options.clone();
         binary::<B, _, _>(
             ops.parents,
             ops.node,
             gradients,
-            |output| input_gradient::<B>(maps, weight, output, options_too),
-            |output| B::weight_gradient(input, output, shape, options),
+            |output| B::input_gradient(output, weight, shapes[0], options_too),
+            |output| B::weight_gradient(input, output, shapes[1], options),
         );
     }
-}
-
-/// For a kernel of one pixel the product of the transposed weights with the gradient, elsewhere burn's.
-fn input_gradient<B: Backend>(
-    input: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    output: FloatTensor<B>,
-    options: ConvOptions<2>,
-) -> FloatTensor<B> {
-    let [_, _, height, width] = weight.shape().dims();
-    let plain = options.stride == [1, 1] && options.padding_begin() == [0, 0];
-    if [height, width] == [1, 1] && plain {
-        let transposed = B::float_swap_dims(weight, 0, 1);
-        return B::conv2d(output, transposed, None, options);
-    }
-    B::conv2d_x_backward(input, weight, output, options)
 }
 
 #[cfg(test)]

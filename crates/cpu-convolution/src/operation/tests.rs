@@ -1,4 +1,4 @@
-//! Gradients against sums over all places, without any layout.
+//! Output and gradients against sums over all places, without any layout.
 
 use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
 use rand_chacha::{
@@ -40,14 +40,18 @@ const fn with_stride(case: Case, stride: usize) -> Case {
     }
 }
 
-const CASES: [Case; 9] = [
+const CASES: [Case; 13] = [
     case(2, [3, 4], [9, 8], 3),
     with_stride(case(3, [5, 2], [9, 8], 3), 2),
     with_stride(case(1, [3, 5], [15, 14], 7), 2),
     case(2, [6, 3], [5, 7], 1),
     with_stride(case(2, [6, 3], [5, 7], 1), 2),
-    case(2, [70, 2], [4, 4], 3),  // several blocks of channels
-    case(9, [2, 3], [30, 29], 3), // several blocks of places
+    case(2, [70, 2], [4, 4], 3),    // several blocks of channels
+    case(9, [2, 3], [30, 29], 3),   // several blocks of places
+    case(1, [5, 140], [14, 15], 3), // one picture, its output channels shared out
+    case(1, [70, 3], [15, 14], 1),  // the same of the input, nothing laid out
+    with_stride(case(2, [3, 4], [30, 29], 1), 2),
+    case(11, [4, 3], [6, 7], 3), // groups of pictures, the last smaller
     Case {
         kernel: [3, 2],
         stride: [2, 3],
@@ -161,27 +165,34 @@ fn output_and_gradients_are_the_sums_over_all_places() {
 /// Numbers that round, in blocks that threads share.
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
-    let case = case(6, [40, 9], [12, 11], 3);
     let device = Device::flex().autodiff();
     let mut random = ChaCha8Rng::seed_from_u64(6);
-    let [x, w] = [case.input_shape(), case.weight_shape()]
-        .map(|shape| tensor(&numbers(&mut random, shape), shape, &device) / 3.0);
-    let gradient = || {
-        let w = w.clone().require_grad();
-        let y = conv2d(x.clone(), w.clone(), None, case.options());
-        values(w.grad(&y.powi_scalar(2).sum().backward()).unwrap())
-    };
-    let with = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.unwrap().install(gradient)
-    };
-    let alone = with(1);
-    assert_eq!(with(2), alone);
-    assert_eq!(with(3), alone);
+    for case in [
+        case(6, [40, 9], [12, 11], 3),
+        case(3, [70, 150], [15, 14], 1),
+    ] {
+        let [x, w] = [case.input_shape(), case.weight_shape()]
+            .map(|shape| tensor(&numbers(&mut random, shape), shape, &device) / 3.0);
+        let computed = || {
+            let (x, w) = (x.clone().require_grad(), w.clone().require_grad());
+            let y = conv2d(x.clone(), w.clone(), None, case.options());
+            let gradients = y.clone().powi_scalar(2).sum().backward();
+            let [dx, dw] = [x, w].map(|tensor| tensor.grad(&gradients).unwrap());
+            [y.inner(), dx, dw].map(values)
+        };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(computed)
+        };
+        let alone = with(1);
+        assert_eq!(with(2), alone);
+        assert_eq!(with(3), alone);
+    }
 }
 
+/// In groups it is burn's.
 #[test]
-fn without_gradients_and_in_groups_it_is_burns() {
+fn with_and_without_gradients_and_groups_the_output_is_burns() {
     let device = Device::flex();
     let random = &mut ChaCha8Rng::seed_from_u64(7);
     let x = tensor(&numbers(random, [2, 4, 5, 5]), [2, 4, 5, 5], &device);

@@ -46,6 +46,11 @@ fn assert_below(value: f64, limit: f64) {
     assert!(value < limit, "{value:.2e}, allowed {limit:.2e}");
 }
 
+#[track_caller]
+fn assert_above(value: f64, limit: f64) {
+    assert!(value > limit, "{value:.2e}, expected more than {limit:.2e}");
+}
+
 #[test]
 fn names_are_those_of_a_run_file() {
     for precision in [Precision::Float32, Precision::Bfloat16, Precision::Float16] {
@@ -126,11 +131,23 @@ fn what_adds_up_is_float32() {
     }
 }
 
+/// Whole 1024ths up to a limit.
+fn in_1024ths<const D: usize>(tensor: Tensor<D>, limit: f64) -> Tensor<D> {
+    tensor.clamp(-limit, limit).mul_scalar(1024.0).round() / 1024.0
+}
+
+/// Of numbers whose products float32 adds without rounding, so in any order, and 16 bits cannot.
 #[test]
 fn float32_is_left_as_it_is() {
     let device = Device::default().autodiff();
-    let conv = WeightStream::new(5).conv2d(&Conv2dConfig::new([3, 4], [3, 3]), &device);
-    let x = Precision::Float32.cast(random([2, 3, 6, 5], &device));
+    let mut conv = WeightStream::new(5).conv2d(&Conv2dConfig::new([3, 4], [3, 3]), &device);
+    conv.weight = conv.weight.map(|weight| in_1024ths(weight, 0.25));
+    conv.bias = conv.bias.map(|bias| bias.map(|bias| in_1024ths(bias, 1.0)));
+    let x = Precision::Float32.cast(in_1024ths(random([2, 3, 6, 5], &device), 1.0));
     let y = convolve(&conv, x.clone());
-    assert_eq!(y.into_data(), conv.forward(x).into_data());
+    assert_eq!(y.into_data(), conv.forward(x.clone()).into_data());
+    for half in HALVES {
+        let rounded = convolve(&conv, half.cast(x.clone()));
+        assert_above(distance(widened(rounded), conv.forward(x.clone())), 1e-5);
+    }
 }
