@@ -1,8 +1,9 @@
 //! How long does the batch norm of a map take, forward and backward, burn's and ours?
 //!
-//! They differ on GPUs alone, on maps in the order in which a convolution writes them there:
+//! On GPUs on maps in the order in which a convolution writes them there:
 //!
 //! ```text
+//! cargo bench -p luss-benches --bench norm                      # the CPU
 //! cargo bench -p luss-benches --features cuda --bench norm      # or wgpu
 //! ```
 
@@ -26,7 +27,7 @@ const NORMS: [(&str, Norm); 2] = [
         module::batch_norm_train(maps, gamma, beta, EPSILON).output
     }),
     ("ours", |maps, gamma, beta| {
-        gpu_norm::batch_norm_train(maps, gamma, beta, EPSILON).output
+        batch_norm::batch_norm_train(maps, gamma, beta, EPSILON).output
     }),
 ];
 
@@ -39,12 +40,15 @@ fn device() -> Device {
     Device::flex()
 }
 
-/// Noise whose channels lie side by side.
+/// Noise in the order in which a convolution writes it: on GPUs with channels side by side.
 fn maps(seed: u64, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    let mut noise = Noise::new(seed);
+    if device.clone().without_autodiff() == Device::flex() {
+        return noise.tensor(shape, [-1.0, 1.0], device);
+    }
     let [pictures, channels, height, width] = shape;
-    let last = [pictures, height, width, channels];
-    let maps = Noise::new(seed).tensor::<4>(last, [-1.0, 1.0], device);
-    maps.permute([0, 3, 1, 2])
+    let last = noise.tensor::<4>([pictures, height, width, channels], [-1.0, 1.0], device);
+    last.permute([0, 3, 1, 2])
 }
 
 fn norm(criterion: &mut Criterion) {

@@ -6,11 +6,11 @@
 //! share their statistics. Above all, the caller says which statistics to use ([`NormMode`]); no
 //! device property and no hidden flag decides it.
 
+use batch_norm::batch_norm_train;
 use burn::{
     module::{Module, Param, ParamId},
     tensor::{DType, Device, Tensor, module::batch_norm},
 };
-use gpu_norm::batch_norm_train;
 
 use crate::{precision::widened, ranks::Ranks};
 

@@ -61,7 +61,7 @@ fn steps<N: PretrainNetwork>(
             epoch: iteration,
             iteration,
             iterations: 9,
-            lr: 0.5,
+            lr: 0.05,
         };
         let views = views(&training.file, iteration);
         training.begin(at);

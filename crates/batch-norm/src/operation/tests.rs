@@ -1,13 +1,16 @@
 //! Against burn's norm, on the CPU.
 
-use burn::tensor::{Device, Tensor, TensorData, module};
+use burn::{
+    backend::Dispatch,
+    tensor::{Device, Tensor, TensorData, module},
+};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
 
 use super::batch_norm_train;
-use crate::Normalized;
+use crate::{Normalized, statistics::Statistics};
 
 const EPSILON: f64 = 1e-5;
 
@@ -68,15 +71,39 @@ fn distance(actual: &[f32], expected: &[f32]) -> f64 {
     (of_differences / of_values).sqrt()
 }
 
+/// [`all_of`] by the operations of GPUs, on the CPU.
+fn all_by_channels_last<const D: usize>(shape: [usize; D]) -> Vec<Vec<f32>> {
+    let input = noise(1, shape, 3.0).inner().into_dispatch();
+    let [gamma, beta] = [(2, 1.5), (3, 0.0)]
+        .map(|(seed, mean)| noise(seed, [shape[1]], mean).inner().into_dispatch());
+    let statistics = Statistics::<Dispatch>::of(input.clone(), EPSILON);
+    let output = statistics.normalize(input.clone(), gamma.clone(), beta);
+    let output = Tensor::<D>::from_dispatch(output);
+    let gradient = output.clone() * noise(4, shape, 0.0).inner() * 2.0;
+    let found = statistics.gradients(input, gamma, gradient.into_dispatch());
+    let of_channels = |values| Tensor::<1>::from_dispatch(values).into_data();
+    let values = [
+        output.into_data(),
+        of_channels(statistics.mean),
+        of_channels(statistics.variance),
+        Tensor::<D>::from_dispatch(found.maps).into_data(),
+        of_channels(found.gamma),
+        of_channels(found.beta),
+    ];
+    values.map(|data| data.try_to_vec().unwrap()).into()
+}
+
 #[track_caller]
 fn check<const D: usize>(shape: [usize; D]) {
-    let ours = all_of(batch_norm_train, shape);
     let expected = all_of(burns, shape);
-    for (index, (ours, expected)) in ours.iter().zip(&expected).enumerate() {
-        assert_eq!(ours.len(), expected.len());
-        let far = distance(ours, expected);
-        // float32 rounds to 6e-8; the mean takes up a digit
-        assert!(far < 3e-6, "{shape:?}, value {index}: {far:.1e}");
+    let ours = [all_of(batch_norm_train, shape), all_by_channels_last(shape)];
+    for (way, ours) in ours.iter().enumerate() {
+        for (index, (ours, expected)) in ours.iter().zip(&expected).enumerate() {
+            assert_eq!(ours.len(), expected.len());
+            let far = distance(ours, expected);
+            // float32 rounds to 6e-8; the mean takes up a digit
+            assert!(far < 3e-6, "{shape:?}, way {way}, value {index}: {far:.1e}");
+        }
     }
 }
 
@@ -86,6 +113,19 @@ fn values_and_gradients_are_those_of_burns_norm() {
     check([2, 64, 1, 1]);
     check([9, 3]);
     check([4, 2, 6]);
+    check([2, 3, 50, 41]); // rows of several pieces
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let norm = || all_of(batch_norm_train, [4, 7, 33, 31]);
+        pool.unwrap().install(norm)
+    };
+    let alone = with(1);
+    assert_eq!(with(2), alone);
+    assert_eq!(with(3), alone);
 }
 
 #[test]

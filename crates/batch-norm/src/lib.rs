@@ -1,15 +1,18 @@
-//! Batch normalisation on GPUs that leaves every map in the order its convolution wrote it.
+//! Batch normalisation in as few passes over the maps as a device allows.
 //!
-//! On a GPU burn's convolutions write the channels of a pixel side by side. Its batch norm sums up
-//! channels as rows, and to lay them out so it copies the map: twice forward, for mean and variance,
-//! and twice backward, at a tenth of the memory's rate. Here channels stay the last axis, and the
-//! axes before them are summed up one after the other.
+//! - **GPUs** (feature `cube`): burn's convolutions write the channels of a pixel side by side there. Its
+//!   batch norm sums up channels as rows, and to lay them out so it copies the map: twice forward, for
+//!   mean and variance, and twice backward, at a tenth of the memory's rate. Here channels stay the
+//!   last axis, and the axes before them are summed up one after the other (`channels_last.rs`).
+//! - **The CPU** (feature `flex`): burn's norm is some twenty operations, most of them on one thread, each
+//!   of which reads maps from memory and writes new ones. Here a channel is read, normalised and
+//!   written while it is in the cache (`rows.rs`).
 //!
-//! Only the GPU backends take this way (feature `cube`); elsewhere [`batch_norm_train`] is burn's.
+//! Without these features [`batch_norm_train`] is burn's.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use gpu_norm::batch_norm_train;
+//! use batch_norm::batch_norm_train;
 //!
 //! let device = Device::flex();
 //! let maps = Tensor::<4>::from_floats([[[[1.0]]], [[[3.0]]]], &device);
@@ -19,10 +22,14 @@
 //! assert_eq!(norm.mean.into_scalar::<f32>(), 2.0);
 //! ```
 
-#[cfg(any(feature = "cube", test))]
+#[cfg(any(feature = "flex", feature = "cube", test))]
 mod channels_last;
-#[cfg(any(feature = "cube", test))]
+#[cfg(any(feature = "flex", feature = "cube", test))]
 mod operation;
+#[cfg(any(feature = "flex", test))]
+mod rows;
+#[cfg(any(feature = "flex", feature = "cube", test))]
+mod statistics;
 
 use burn::tensor::{Tensor, module};
 
@@ -54,8 +61,8 @@ pub fn batch_norm_train<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Normalized<D> {
-    #[cfg(feature = "cube")]
-    if operation::applies(&input.device()) {
+    #[cfg(any(feature = "flex", feature = "cube", test))]
+    if operation::applies(&input) {
         return operation::batch_norm_train(input, gamma, beta, epsilon);
     }
     let normalized = module::batch_norm_train(input, gamma, beta, epsilon);

@@ -1,11 +1,14 @@
 //! The norm as an operation of burn's, with a backward pass of its own.
 
+#[cfg(any(feature = "flex", test))]
+mod flex;
+
 use burn::{
     backend::{
         Autodiff, AutodiffBackend, Backend, Dispatch,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-            grads::Gradients,
+            grads::Gradients as GradientsOfNodes,
             ops::{Backward, Ops, OpsKind},
         },
         backend_extension,
@@ -14,13 +17,24 @@ use burn::{
     tensor::Tensor,
 };
 
-use crate::{Normalized, channels_last::Statistics};
+use crate::{
+    Normalized,
+    statistics::{Gradients, Statistics},
+};
 
-/// Whether the operation of this file serves: on a device of CubeCL.
-#[cfg(feature = "cube")]
-pub(crate) fn applies(device: &burn::tensor::Device) -> bool {
-    let device = device.clone().without_autodiff();
-    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Cube(_))
+/// Whether the operation of this file serves: on a device of CubeCL, and for float32 on the CPU.
+pub(crate) fn applies<const D: usize>(maps: &Tensor<D>) -> bool {
+    let device = maps.device().without_autodiff();
+    #[cfg(feature = "cube")]
+    if matches!(device.as_dispatch(), burn::backend::DispatchDevice::Cube(_)) {
+        return true;
+    }
+    #[cfg(any(feature = "flex", test))]
+    if device == burn::tensor::Device::flex() {
+        return maps.dtype() == burn::tensor::DType::F32;
+    }
+    let _ = device;
+    false
 }
 
 /// As [`crate::batch_norm_train`].
@@ -45,7 +59,7 @@ pub(crate) fn batch_norm_train<const D: usize>(
 
 #[backend_extension(
     Autodiff,
-    Flex: cfg(test),
+    Flex: cfg(any(feature = "flex", test)),
     Cube: cfg(feature = "cube"),
     Fusion: cfg(feature = "cube")
 )]
@@ -62,10 +76,18 @@ trait NormByChannels: Backend {
         let output = statistics.normalize(maps, gamma, beta);
         (output, statistics.mean, statistics.variance)
     }
-}
 
-#[cfg(test)]
-impl NormByChannels for burn::backend::Flex {}
+    /// The gradients of `normalize` from that of its output.
+    #[fusion(default)]
+    fn gradients(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        #[extension_type] statistics: Statistics<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> Gradients<Self> {
+        statistics.gradients(maps, gamma, gradient)
+    }
+}
 
 #[cfg(feature = "cube")]
 impl NormByChannels for burn_cubecl::CubeBackend {}
@@ -92,6 +114,16 @@ impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C>
         };
         (output, Self::from_inner(mean), Self::from_inner(variance))
     }
+
+    /// Gradients of gradients are not computed.
+    fn gradients(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: Statistics<Self>,
+        _: FloatTensor<Self>,
+    ) -> Gradients<Self> {
+        unreachable!("burn computes gradients on the backend itself")
+    }
 }
 
 /// The backward step, for maps, scale and shift.
@@ -101,14 +133,19 @@ struct NormGradients;
 impl<B: NormByChannels> Backward<B, 3> for NormGradients {
     type State = (FloatTensor<B>, FloatTensor<B>, Statistics<B>);
 
-    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut GradientsOfNodes,
+        _: &mut Checkpointer,
+    ) {
         let (maps, gamma, statistics) = ops.state;
-        let gradient = gradients.consume::<B>(&ops.node);
-        let found = statistics.gradients(maps, gamma, gradient);
-        let found = [found.input, found.gamma, found.beta];
+        let gradient = grads.consume::<B>(&ops.node);
+        let found = B::gradients(maps, gamma, statistics, gradient);
+        let found = [found.maps, found.gamma, found.beta];
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let Some(node) = parent {
-                gradients.register::<B>(node.id, gradient);
+                grads.register::<B>(node.id, gradient);
             }
         }
     }

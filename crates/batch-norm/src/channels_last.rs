@@ -1,7 +1,4 @@
-//! The arithmetic.
-//!
-//! With M values a channel, x̂ = (x − mean)/σ and σ² = variance + ε: `y = γ·x̂ + β`, and from the
-//! gradient g of y `dβ = Σg`, `dγ = Σg·x̂`, `dx = γ/σ·(g − dβ/M − x̂·dγ/M)`.
+//! The arithmetic on GPUs, by burn's operations.
 //!
 //! A map is seen with its channels last where it is summed up, and as it is elsewhere: so burn can
 //! fuse what is done to its elements, also with what the network does to them next. For the same end
@@ -12,22 +9,7 @@ use burn::{
     tensor::Shape,
 };
 
-/// Mean and biased variance of each channel, and what keeps a variance of 0 from a division.
-#[derive(Clone, Debug)]
-pub(crate) struct Statistics<B: Backend> {
-    /// `[channels]`
-    pub(crate) mean: FloatTensor<B>,
-    /// `[channels]`
-    pub(crate) variance: FloatTensor<B>,
-    pub(crate) epsilon: f64,
-}
-
-/// Gradients with respect to the input, of its shape, and to scale and shift, `[channels]`.
-pub(crate) struct Gradients<B: Backend> {
-    pub(crate) input: FloatTensor<B>,
-    pub(crate) gamma: FloatTensor<B>,
-    pub(crate) beta: FloatTensor<B>,
-}
+use crate::statistics::{Gradients, Statistics};
 
 impl<B: Backend> Statistics<B> {
     /// Those of the maps `[batch, channels, ..]`. The variance is taken around the mean: from sums of
@@ -83,7 +65,7 @@ impl<B: Backend> Statistics<B> {
         let with_maps = B::float_mul(B::float_sub(maps, mean), slope);
         let rest = B::float_sub(B::float_sub(gradient, level), with_maps);
         Gradients {
-            input: B::float_mul(rest, scale),
+            maps: B::float_mul(rest, scale),
             gamma: gamma_gradient,
             beta: beta_gradient,
         }
