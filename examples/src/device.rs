@@ -11,6 +11,8 @@ use burn::tensor::{Device, Tensor};
 
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use crate::kept_kernels::keep_kernels;
+#[cfg(feature = "flex")]
+use crate::kept_memory::keep_memory;
 
 /// The device called `name`: `cpu`, `cuda`, `cuda:N` or `wgpu`.
 ///
@@ -42,6 +44,7 @@ pub(crate) fn kind_and_index(name: &str) -> anyhow::Result<(&str, usize)> {
 
 #[cfg(feature = "flex")]
 fn cpu() -> anyhow::Result<Device> {
+    keep_memory();
     Ok(Device::flex())
 }
 

@@ -13,6 +13,8 @@ mod device;
 pub mod features;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod kept_kernels;
+#[cfg(feature = "flex")]
+mod kept_memory;
 mod outcome;
 mod rank_threads;
 mod ranks;
