@@ -9,7 +9,10 @@
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, module, ops::ConvOptions};
-use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+    measurement::WallTime,
+};
 use luss_benches::Noise;
 
 const BATCH: usize = 8;
@@ -72,12 +75,18 @@ const CONVOLUTIONS: [(&str, Convolution); 2] = [
     }),
 ];
 
-fn forward(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("convolution/forward");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat);
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
     group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_millis(500))
         .measurement_time(Duration::from_secs(1));
+    group
+}
+
+fn forward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "convolution/forward");
     for layer in LAYERS {
         let (input, weight) = (layer.input(&Device::flex()), layer.weight(&Device::flex()));
         group.throughput(Throughput::Elements(layer.operations()));
@@ -92,11 +101,7 @@ fn forward(criterion: &mut Criterion) {
 
 fn with_gradients(criterion: &mut Criterion) {
     let device = Device::flex().autodiff();
-    let mut group = criterion.benchmark_group("convolution/with gradients");
-    group.sample_size(10).sampling_mode(SamplingMode::Flat);
-    group
-        .warm_up_time(Duration::from_millis(500))
-        .measurement_time(Duration::from_secs(1));
+    let mut group = group(criterion, "convolution/with gradients");
     for layer in LAYERS {
         let (input, weight) = (layer.input(&device), layer.weight(&device));
         group.throughput(Throughput::Elements(3 * layer.operations()));

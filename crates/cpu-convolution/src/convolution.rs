@@ -105,7 +105,8 @@ impl Convolution {
         self.output[2] * self.output[3]
     }
 
-    /// How many pictures are taken together, so that a product is over enough places.
+    /// How many pictures are taken together, so that a product is over enough places. Several are so
+    /// small that all their rows are one of [`Convolution::blocks_of_rows`], on which `output.rs` counts.
     pub(crate) fn pictures(&self) -> usize {
         let batch = self.input[0].max(1);
         let together = LEAST_PLACES.div_ceil(self.places()).clamp(1, batch);

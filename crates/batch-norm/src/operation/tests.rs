@@ -2,7 +2,7 @@
 
 use burn::{
     backend::Dispatch,
-    tensor::{Device, Tensor, TensorData, module},
+    tensor::{DType, Device, Tensor, TensorData, module},
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -41,12 +41,13 @@ fn burns<const D: usize>(
 fn all_of<const D: usize>(
     norm: impl Fn(Tensor<D>, Tensor<1>, Tensor<1>, f64) -> Normalized<D>,
     shape: [usize; D],
-) -> Vec<Vec<f32>> {
-    let input = noise(1, shape, 3.0).require_grad();
-    let gamma = noise(2, [shape[1]], 1.5).require_grad();
-    let beta = noise(3, [shape[1]], 0.0).require_grad();
+    dtype: DType,
+) -> Vec<Vec<f64>> {
+    let input = noise(1, shape, 3.0).cast(dtype).require_grad();
+    let gamma = noise(2, [shape[1]], 1.5).cast(dtype).require_grad();
+    let beta = noise(3, [shape[1]], 0.0).cast(dtype).require_grad();
     let result = norm(input.clone(), gamma.clone(), beta.clone(), EPSILON);
-    let weighted = result.output.clone().square() * noise(4, shape, 0.0);
+    let weighted = result.output.clone().square() * noise(4, shape, 0.0).cast(dtype);
     let gradients = weighted.sum().backward();
     let values = [
         result.output.into_data(),
@@ -56,23 +57,18 @@ fn all_of<const D: usize>(
         gamma.grad(&gradients).unwrap().into_data(),
         beta.grad(&gradients).unwrap().into_data(),
     ];
-    values.map(|data| data.try_to_vec().unwrap()).into()
+    values.map(|data| data.iter::<f64>().collect()).into()
 }
 
 /// Root mean square of the difference, relative to that of the expected.
-fn distance(actual: &[f32], expected: &[f32]) -> f64 {
-    let square = |x: f32| f64::from(x).powi(2);
-    let of_differences: f64 = actual
-        .iter()
-        .zip(expected)
-        .map(|(a, b)| square(a - b))
-        .sum();
-    let of_values: f64 = expected.iter().map(|&b| square(b)).sum();
-    (of_differences / of_values).sqrt()
+fn distance(actual: &[f64], expected: &[f64]) -> f64 {
+    let differences = actual.iter().zip(expected).map(|(a, b)| (a - b).powi(2));
+    let of_values: f64 = expected.iter().map(|b| b * b).sum();
+    (differences.sum::<f64>() / of_values).sqrt()
 }
 
 /// [`all_of`] by the operations of GPUs, on the CPU.
-fn all_by_channels_last<const D: usize>(shape: [usize; D]) -> Vec<Vec<f32>> {
+fn all_by_channels_last<const D: usize>(shape: [usize; D]) -> Vec<Vec<f64>> {
     let input = noise(1, shape, 3.0).inner().into_dispatch();
     let [gamma, beta] = [(2, 1.5), (3, 0.0)]
         .map(|(seed, mean)| noise(seed, [shape[1]], mean).inner().into_dispatch());
@@ -90,13 +86,16 @@ fn all_by_channels_last<const D: usize>(shape: [usize; D]) -> Vec<Vec<f32>> {
         of_channels(found.gamma),
         of_channels(found.beta),
     ];
-    values.map(|data| data.try_to_vec().unwrap()).into()
+    values.map(|data| data.iter::<f64>().collect()).into()
 }
 
 #[track_caller]
 fn check<const D: usize>(shape: [usize; D]) {
-    let expected = all_of(burns, shape);
-    let ours = [all_of(batch_norm_train, shape), all_by_channels_last(shape)];
+    let expected = all_of(burns, shape, DType::F32);
+    let ours = [
+        all_of(batch_norm_train, shape, DType::F32),
+        all_by_channels_last(shape),
+    ];
     for (way, ours) in ours.iter().enumerate() {
         for (index, (ours, expected)) in ours.iter().zip(&expected).enumerate() {
             assert_eq!(ours.len(), expected.len());
@@ -116,11 +115,27 @@ fn values_and_gradients_are_those_of_burns_norm() {
     check([2, 3, 50, 41]); // rows of several pieces
 }
 
+/// Against burn's norm in float64; how far burn's own in float32 is, it says.
+#[test]
+fn it_is_as_near_to_float64_as_float32_can_be() {
+    for shape in [[16, 8, 28, 28], [64, 8, 7, 7], [16, 8, 112, 112]] {
+        let exact = all_of(burns, shape, DType::F64);
+        let distances = |found: Vec<Vec<f64>>| -> Vec<f64> {
+            let pairs = found.iter().zip(&exact);
+            pairs.map(|(found, exact)| distance(found, exact)).collect()
+        };
+        let ours = distances(all_of(batch_norm_train, shape, DType::F32));
+        let burns = distances(all_of(burns, shape, DType::F32));
+        println!("{shape:?}: {ours:?}, burn {burns:?}");
+        assert!(ours.iter().all(|&far| far < 1e-6), "{ours:?}");
+    }
+}
+
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let norm = || all_of(batch_norm_train, [4, 7, 33, 31]);
+        let norm = || all_of(batch_norm_train, [4, 7, 33, 31], DType::F32);
         pool.unwrap().install(norm)
     };
     let alone = with(1);

@@ -1,6 +1,6 @@
 //! Output and gradients against sums over all places, without any layout.
 
-use burn::tensor::{Device, Tensor, TensorData, module, ops::ConvOptions};
+use burn::tensor::{DType, Device, Tensor, TensorData, module, ops::ConvOptions};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -159,6 +159,49 @@ fn output_and_gradients_are_the_sums_over_all_places() {
             dw,
             "weights of case {index}"
         );
+    }
+}
+
+/// Output and gradients of input and weights, of numbers that round.
+fn computed(conv: Conv, case: &Case, dtype: DType) -> [Vec<f64>; 3] {
+    let device = Device::flex().autodiff();
+    let mut random = ChaCha8Rng::seed_from_u64(8);
+    let [x, w] = [case.input_shape(), case.weight_shape()].map(|shape| {
+        let values = tensor(&numbers(&mut random, shape), shape, &device) / 3.0;
+        values.cast(dtype).require_grad()
+    });
+    let y = conv(x.clone(), w.clone(), None, case.options());
+    let pull = tensor(&numbers(&mut random, y.dims()), y.dims(), &device) / 3.0;
+    let gradients = (y.clone() * pull.cast(dtype)).sum().backward();
+    let [dx, dw] = [x, w].map(|tensor| tensor.grad(&gradients).unwrap());
+    [y.inner(), dx, dw].map(|tensor| tensor.into_data().iter::<f64>().collect())
+}
+
+type Conv = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -> Tensor<4>;
+
+/// Root mean square of the difference as a share of that of `b`.
+fn distance(a: &[f64], b: &[f64]) -> f64 {
+    let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+    (square / b.iter().map(|b| b * b).sum::<f64>()).sqrt()
+}
+
+/// Against burn's convolution in float64; how far burn's own in float32 is, it says.
+#[test]
+fn it_is_as_near_to_float64_as_float32_can_be() {
+    for case in [
+        case(4, [64, 64], [28, 28], 3),
+        with_stride(case(4, [64, 128], [28, 28], 3), 2),
+        case(16, [128, 128], [7, 7], 3),
+        with_stride(case(4, [3, 16], [64, 64], 7), 2),
+    ] {
+        let exact = computed(module::conv2d, &case, DType::F64);
+        let distances = |conv: Conv| {
+            let found = computed(conv, &case, DType::F32);
+            [0, 1, 2].map(|index| distance(&found[index], &exact[index]))
+        };
+        let [ours, burns] = [distances(conv2d), distances(module::conv2d)];
+        println!("{:?}: {ours:?}, burn {burns:?}", case.weight_shape());
+        assert!(ours.iter().all(|&far| far < 1e-6), "{ours:?}");
     }
 }
 
