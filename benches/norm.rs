@@ -1,4 +1,5 @@
-//! How long does the batch norm of a map take, forward and backward, burn's and ours?
+//! How long does the batch norm of a map take, burn's and ours? Forward and backward by statistics of the
+//! batch, alone and as one of several ranks (whose sums cost nothing here), and forward by fixed ones.
 //!
 //! On GPUs on maps in the order in which a convolution writes them there:
 //!
@@ -10,7 +11,9 @@
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, module};
-use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main, measurement::WallTime,
+};
 use luss_benches::Noise;
 
 /// Pictures, channels, height and width: the first and the last stage of a ResNet-18, and the widest
@@ -22,12 +25,26 @@ const EPSILON: f64 = 1e-5;
 /// The input, scale and shift of a norm, and its output.
 type Norm = fn(Tensor<4>, Tensor<1>, Tensor<1>) -> Tensor<4>;
 
-const NORMS: [(&str, Norm); 2] = [
+const NORMS: [(&str, Norm); 3] = [
     ("burn", |maps, gamma, beta| {
         module::batch_norm_train(maps, gamma, beta, EPSILON).output
     }),
     ("ours", |maps, gamma, beta| {
         batch_norm::batch_norm_train(maps, gamma, beta, EPSILON).output
+    }),
+    ("ours of ranks", |maps, gamma, beta| {
+        batch_norm::batch_norm_of_ranks(maps, gamma, beta, EPSILON, |own| own).output
+    }),
+];
+
+const FIXED_NORMS: [(&str, Norm); 2] = [
+    ("burn", |maps, gamma, beta| {
+        let [mean, variance] = [beta.clone(), gamma.clone()];
+        module::batch_norm(maps, gamma, beta, mean, variance, EPSILON)
+    }),
+    ("ours", |maps, gamma, beta| {
+        let moments = [beta.clone(), gamma.clone()];
+        batch_norm::batch_norm(maps, [gamma, beta], moments, EPSILON)
     }),
 ];
 
@@ -51,16 +68,26 @@ fn maps(seed: u64, shape: [usize; 4], device: &Device) -> Tensor<4> {
     last.permute([0, 3, 1, 2])
 }
 
-fn norm(criterion: &mut Criterion) {
-    let device = device().autodiff();
-    let mut group = criterion.benchmark_group("norm");
+/// Scale and shift of a norm of maps of this shape.
+fn affine(shape: [usize; 4], device: &Device) -> [Tensor<1>; 2] {
+    [1.0, 0.0].map(|value| Tensor::full([shape[1]], value, device))
+}
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
     group
         .sample_size(10)
         .sampling_mode(SamplingMode::Flat)
         .measurement_time(Duration::from_secs(5));
+    group
+}
+
+fn norm(criterion: &mut Criterion) {
+    let device = device().autodiff();
+    let mut group = group(criterion, "norm");
     for shape in SHAPES {
         let [input, weights] = [1, 2].map(|seed| maps(seed, shape, &device));
-        let [gamma, beta] = [1.0, 0.0].map(|value| Tensor::<1>::full([shape[1]], value, &device));
+        let [gamma, beta] = affine(shape, &device);
         for (name, norm) in NORMS {
             group.bench_function(format!("{name}, {shape:?}"), |bencher| {
                 bencher.iter(|| {
@@ -78,5 +105,24 @@ fn norm(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, norm);
+fn fixed_norm(criterion: &mut Criterion) {
+    let device = device();
+    let mut group = group(criterion, "fixed norm");
+    for shape in SHAPES {
+        let input = maps(1, shape, &device);
+        let [gamma, beta] = affine(shape, &device);
+        for (name, norm) in FIXED_NORMS {
+            group.bench_function(format!("{name}, {shape:?}"), |bencher| {
+                bencher.iter(|| {
+                    let output = norm(input.clone(), gamma.clone(), beta.clone());
+                    device.sync().expect("the device finishes");
+                    output
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, norm, fixed_norm);
 criterion_main!(benches);

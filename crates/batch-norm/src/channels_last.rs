@@ -9,7 +9,7 @@ use burn::{
     tensor::Shape,
 };
 
-use crate::statistics::{Gradients, Statistics};
+use crate::statistics::{Gradients, Statistics, Sums};
 
 impl<B: Backend> Statistics<B> {
     /// Those of the maps `[batch, channels, ..]`. The variance is taken around the mean: from sums of
@@ -36,9 +36,8 @@ impl<B: Backend> Statistics<B> {
         beta: FloatTensor<B>,
     ) -> FloatTensor<B> {
         let rank = maps.shape().num_dims();
-        let scale = B::float_mul(gamma, self.inverse_deviation());
-        let [mean, scale, beta] =
-            [self.mean.clone(), scale, beta].map(|values| along::<B>(values, rank, 1));
+        let scale = self.scale(gamma, rank);
+        let [mean, beta] = [self.mean.clone(), beta].map(|values| along::<B>(values, rank, 1));
         let scaled = B::float_mul(B::float_sub(maps, mean), scale);
         B::float_add(scaled, beta)
     }
@@ -51,32 +50,54 @@ impl<B: Backend> Statistics<B> {
         gamma: FloatTensor<B>,
         gradient: FloatTensor<B>,
     ) -> Gradients<B> {
+        let sums = self.sums(maps.clone(), gradient.clone());
+        Gradients {
+            gamma: self.gradient_of_gamma(&sums),
+            beta: sums.of_gradient.clone(),
+            maps: self.gradient_of_maps(maps, gamma, gradient, sums),
+        }
+    }
+
+    /// What the gradients are made of.
+    pub(crate) fn sums(&self, maps: FloatTensor<B>, gradient: FloatTensor<B>) -> Sums<B> {
+        let rank = maps.shape().num_dims();
+        let mean = along::<B>(self.mean.clone(), rank, rank - 1);
+        let [maps, gradient] = [maps, gradient].map(channels_last::<B>);
+        let with_centred = B::float_mul(B::float_sub(maps, mean), gradient.clone());
+        Sums {
+            of_gradient: sums::<B>(gradient),
+            with_centred: sums::<B>(with_centred),
+        }
+    }
+
+    pub(crate) fn gradient_of_gamma(&self, sums: &Sums<B>) -> FloatTensor<B> {
+        B::float_mul(sums.with_centred.clone(), self.inverse_deviation())
+    }
+
+    /// The gradient of the maps of [`Statistics::normalize`] with statistics that follow them.
+    pub(crate) fn gradient_of_maps(
+        &self,
+        maps: FloatTensor<B>,
+        gamma: FloatTensor<B>,
+        gradient: FloatTensor<B>,
+        sums: Sums<B>,
+    ) -> FloatTensor<B> {
         let (rank, samples) = (maps.shape().num_dims(), samples(&maps));
         let inverse = self.inverse_deviation();
-        let beta_gradient = sums::<B>(channels_last::<B>(gradient.clone()));
-        let with_centred = self.sums_with_centred(maps.clone(), gradient.clone());
-        let gamma_gradient = B::float_mul(with_centred, inverse.clone());
-
-        let scale = B::float_mul(gamma, inverse.clone());
-        let slope = divided::<B>(B::float_mul(gamma_gradient.clone(), inverse), samples);
-        let level = divided::<B>(beta_gradient.clone(), samples);
+        let squared = B::float_mul(inverse.clone(), inverse.clone());
+        let slope = divided::<B>(B::float_mul(sums.with_centred, squared), samples);
+        let level = divided::<B>(sums.of_gradient, samples);
+        let scale = B::float_mul(gamma, inverse);
         let [mean, scale, slope, level] =
             [self.mean.clone(), scale, slope, level].map(|values| along::<B>(values, rank, 1));
         let with_maps = B::float_mul(B::float_sub(maps, mean), slope);
         let rest = B::float_sub(B::float_sub(gradient, level), with_maps);
-        Gradients {
-            maps: B::float_mul(rest, scale),
-            gamma: gamma_gradient,
-            beta: beta_gradient,
-        }
+        B::float_mul(rest, scale)
     }
 
-    /// `Σ g·(x − mean)` of each channel, `[channels]`.
-    fn sums_with_centred(&self, maps: FloatTensor<B>, gradient: FloatTensor<B>) -> FloatTensor<B> {
-        let rank = maps.shape().num_dims();
-        let mean = along::<B>(self.mean.clone(), rank, rank - 1);
-        let [maps, gradient] = [maps, gradient].map(channels_last::<B>);
-        sums::<B>(B::float_mul(B::float_sub(maps, mean), gradient))
+    /// `γ/σ` of each channel, for maps of this rank.
+    pub(crate) fn scale(&self, gamma: FloatTensor<B>, rank: usize) -> FloatTensor<B> {
+        along::<B>(B::float_mul(gamma, self.inverse_deviation()), rank, 1)
     }
 
     /// `1/σ`, `[channels]`.
@@ -84,6 +105,18 @@ impl<B: Backend> Statistics<B> {
         let variance = self.variance.clone();
         let raised = B::float_add_scalar(variance, Scalar::Float(self.epsilon));
         B::float_recip(B::float_sqrt(raised))
+    }
+}
+
+impl<B: Backend> Sums<B> {
+    /// From both, one after the other, `[2·channels]`.
+    pub(crate) fn from_halves(sums: FloatTensor<B>) -> Self {
+        let channels = sums.shape()[0] / 2;
+        let half = |start| B::float_slice(sums.clone(), &[(start..start + channels).into()]);
+        Self {
+            of_gradient: half(0),
+            with_centred: half(channels),
+        }
     }
 }
 

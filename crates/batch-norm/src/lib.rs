@@ -8,7 +8,8 @@
 //!   of which reads maps from memory and writes new ones. Here a channel is read, normalised and
 //!   written while it is in the cache (`rows.rs`).
 //!
-//! Without these features [`batch_norm_train`] is burn's.
+//! Where several ranks share their statistics ([`batch_norm_of_ranks`]) this holds as well; how they add
+//! up is the caller's. Without these features all norms are burn's.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -22,6 +23,7 @@
 //! assert_eq!(norm.mean.into_scalar::<f32>(), 2.0);
 //! ```
 
+mod by_burn;
 #[cfg(any(feature = "flex", feature = "cube", test))]
 mod channels_last;
 #[cfg(any(feature = "flex", feature = "cube", test))]
@@ -71,4 +73,58 @@ pub fn batch_norm_train<const D: usize>(
         mean: normalized.mean,
         variance: normalized.variance,
     }
+}
+
+/// Normalises each channel by `mean` and `variance`, `[channels]`, which take no gradient; the same
+/// numbers as [`burn::tensor::module::batch_norm`], up to the order of operations.
+///
+/// # Shapes
+///
+/// - `input`: `[batch, channels, ..]`, rank 2 or more
+/// - `gamma`, `beta`, `mean`, `variance`: `[channels]`
+///
+/// # Panics
+///
+/// If the shapes do not fit.
+pub fn batch_norm<const D: usize>(
+    input: Tensor<D>,
+    [gamma, beta]: [Tensor<1>; 2],
+    [mean, variance]: [Tensor<1>; 2],
+    epsilon: f64,
+) -> Tensor<D> {
+    let [mean, variance] = [mean, variance].map(Tensor::detach);
+    // On GPUs burn's is one kernel already.
+    #[cfg(any(feature = "flex", test))]
+    if operation::on_the_cpu(&input) {
+        return operation::batch_norm(input, [gamma, beta], [mean, variance], epsilon);
+    }
+    module::batch_norm(input, gamma, beta, mean, variance, epsilon)
+}
+
+/// As [`batch_norm_train`], by the mean and variance of the maps of all ranks, which hold as many values
+/// each. The gradient of a rank's maps is that of the sum of all ranks' losses; those of scale and
+/// shift are the rank's share of them.
+///
+/// `mean_of_ranks` gives each rank the mean of the `[length]` tensors that the ranks call it with. It
+/// is called twice, and is to be differentiable: its gradient is the mean over ranks of theirs.
+///
+/// # Shapes
+///
+/// As for [`batch_norm_train`].
+///
+/// # Panics
+///
+/// If the shapes do not fit.
+pub fn batch_norm_of_ranks<const D: usize>(
+    input: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    mean_of_ranks: impl Fn(Tensor<1>) -> Tensor<1>,
+) -> Normalized<D> {
+    #[cfg(any(feature = "flex", feature = "cube", test))]
+    if operation::applies(&input) {
+        return operation::batch_norm_of_ranks(input, gamma, beta, epsilon, mean_of_ranks);
+    }
+    by_burn::batch_norm_of_ranks(input, gamma, beta, epsilon, mean_of_ranks)
 }

@@ -1,39 +1,40 @@
-//! The norm as an operation of burn's, with a backward pass of its own.
+//! The norms as operations of burn's, with backward passes of their own.
 
+mod backward;
 #[cfg(any(feature = "flex", test))]
 mod flex;
+mod relay;
 
 use burn::{
-    backend::{
-        Autodiff, AutodiffBackend, Backend, Dispatch,
-        autodiff::{
-            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-            grads::Gradients as GradientsOfNodes,
-            ops::{Backward, Ops, OpsKind},
-        },
-        backend_extension,
-        tensor::FloatTensor,
-    },
+    backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
     tensor::Tensor,
 };
 
+use self::relay::Relay;
 use crate::{
     Normalized,
-    statistics::{Gradients, Statistics},
+    statistics::{Gradients, Statistics, Sums},
 };
 
-/// Whether the operation of this file serves: on a device of CubeCL, and for float32 on the CPU.
+/// Whether norms by statistics of the batch are taken here: on devices of CubeCL, and on the CPU.
 pub(crate) fn applies<const D: usize>(maps: &Tensor<D>) -> bool {
-    let device = maps.device().without_autodiff();
     #[cfg(feature = "cube")]
-    if matches!(device.as_dispatch(), burn::backend::DispatchDevice::Cube(_)) {
+    if matches!(
+        maps.device().as_dispatch(),
+        burn::backend::DispatchDevice::Cube(_)
+    ) {
         return true;
     }
+    on_the_cpu(maps)
+}
+
+/// Whether maps lie on the CPU, in float32.
+pub(crate) fn on_the_cpu<const D: usize>(maps: &Tensor<D>) -> bool {
     #[cfg(any(feature = "flex", test))]
-    if device == burn::tensor::Device::flex() {
+    if maps.device().without_autodiff() == burn::tensor::Device::flex() {
         return maps.dtype() == burn::tensor::DType::F32;
     }
-    let _ = device;
+    let _ = maps;
     false
 }
 
@@ -44,12 +45,8 @@ pub(crate) fn batch_norm_train<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Normalized<D> {
-    let [input, gamma, beta] = [
-        input.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-    ];
-    let (output, mean, variance) = Dispatch::normalize(input, gamma, beta, epsilon);
+    let [gamma, beta] = [gamma, beta].map(Tensor::into_dispatch);
+    let (output, mean, variance) = Dispatch::normalize(input.into_dispatch(), gamma, beta, epsilon);
     Normalized {
         output: Tensor::from_dispatch(output),
         mean: Tensor::from_dispatch(mean),
@@ -57,6 +54,61 @@ pub(crate) fn batch_norm_train<const D: usize>(
     }
 }
 
+/// As [`crate::batch_norm`].
+pub(crate) fn batch_norm<const D: usize>(
+    input: Tensor<D>,
+    [gamma, beta]: [Tensor<1>; 2],
+    [mean, variance]: [Tensor<1>; 2],
+    epsilon: f64,
+) -> Tensor<D> {
+    let statistics = statistics(mean, variance, epsilon);
+    let [gamma, beta] = [gamma, beta].map(Tensor::into_dispatch);
+    let output = Dispatch::normalize_by(input.into_dispatch(), gamma, beta, statistics);
+    Tensor::from_dispatch(output)
+}
+
+/// As [`crate::batch_norm_of_ranks`].
+///
+/// The variance over ranks is the mean of the variances within them, plus that of their means.
+pub(crate) fn batch_norm_of_ranks<const D: usize>(
+    input: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    mean_of_ranks: impl Fn(Tensor<1>) -> Tensor<1>,
+) -> Normalized<D> {
+    let (maps, relay) = (input.into_dispatch(), Relay::default());
+    let own = Tensor::<1>::from_dispatch(Dispatch::moments(maps.clone(), relay.clone()));
+    let moments = mean_of_ranks(own.clone());
+    let [own_mean, _] = halves(own.detach());
+    let [mean, within] = halves(moments.clone().detach());
+    let variance = within + mean_of_ranks((own_mean - mean.clone()).square());
+
+    let statistics = statistics(mean.clone(), variance.clone(), epsilon);
+    let [gamma, beta, moments] = [gamma, beta, moments].map(Tensor::into_dispatch);
+    let output = Dispatch::normalize_over_ranks(maps, gamma, beta, moments, statistics, relay);
+    Normalized {
+        output: Tensor::from_dispatch(output),
+        mean,
+        variance,
+    }
+}
+
+fn statistics(mean: Tensor<1>, variance: Tensor<1>, epsilon: f64) -> Statistics<Dispatch> {
+    Statistics {
+        mean: mean.into_dispatch(),
+        variance: variance.into_dispatch(),
+        epsilon,
+    }
+}
+
+fn halves(values: Tensor<1>) -> [Tensor<1>; 2] {
+    let half = values.dims()[0] / 2;
+    [0, half].map(|start| values.clone().narrow(0, start, half))
+}
+
+/// What the norms are made of. The first four can be differentiated, the others are what their
+/// gradients are made of.
 #[backend_extension(
     Autodiff,
     Flex: cfg(any(feature = "flex", test)),
@@ -77,6 +129,39 @@ trait NormByChannels: Backend {
         (output, statistics.mean, statistics.variance)
     }
 
+    /// The maps normalised by statistics that do not follow them, scaled and shifted.
+    #[fusion(default)]
+    fn normalize_by(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        #[extension_type] statistics: Statistics<Self>,
+    ) -> FloatTensor<Self> {
+        statistics.normalize(maps, gamma, beta)
+    }
+
+    /// Mean and, after it, biased variance of each channel of this rank's maps, `[2·channels]`. The
+    /// gradient of the maps is this operation's, with what [`Self::normalize_over_ranks`] relays.
+    #[fusion(default)]
+    fn moments(maps: FloatTensor<Self>, _relay: Relay) -> FloatTensor<Self> {
+        let statistics = Statistics::<Self>::of(maps, 0.0);
+        Self::float_cat(vec![statistics.mean, statistics.variance], 0)
+    }
+
+    /// The maps normalised by the statistics of all ranks, scaled and shifted. `moments` is the mean
+    /// over ranks of their [`Self::moments`]: through it the sums of the gradient travel back.
+    #[fusion(default)]
+    fn normalize_over_ranks(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        _moments: FloatTensor<Self>,
+        #[extension_type] statistics: Statistics<Self>,
+        _relay: Relay,
+    ) -> FloatTensor<Self> {
+        Self::normalize_by(maps, gamma, beta, statistics)
+    }
+
     /// The gradients of `normalize` from that of its output.
     #[fusion(default)]
     fn gradients(
@@ -87,69 +172,33 @@ trait NormByChannels: Backend {
     ) -> Gradients<Self> {
         statistics.gradients(maps, gamma, gradient)
     }
+
+    /// What the gradients of scale and shift are made of, from the gradient of the output.
+    #[fusion(default)]
+    fn sums(
+        maps: FloatTensor<Self>,
+        #[extension_type] statistics: Statistics<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> Sums<Self> {
+        statistics.sums(maps, gradient)
+    }
+
+    /// The gradient of the maps from that of the output. `sums` are those of this rank, or their mean
+    /// over ranks.
+    #[fusion(default)]
+    fn gradient_of_maps(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        #[extension_type] statistics: Statistics<Self>,
+        gradient: FloatTensor<Self>,
+        #[extension_type] sums: Sums<Self>,
+    ) -> FloatTensor<Self> {
+        statistics.gradient_of_maps(maps, gamma, gradient, sums)
+    }
 }
 
 #[cfg(feature = "cube")]
 impl NormByChannels for burn_cubecl::CubeBackend {}
-
-impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C> {
-    fn normalize(
-        maps: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        epsilon: f64,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let parents = [maps.node(), gamma.node(), beta.node()];
-        let step = NormGradients.prepare::<C>(parents).compute_bound();
-        let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.into_primitive());
-        let (output, mean, variance) = B::normalize(maps.clone(), gamma.clone(), beta, epsilon);
-        let statistics = Statistics::<B> {
-            mean: mean.clone(),
-            variance: variance.clone(),
-            epsilon,
-        };
-        let output = match step.stateful() {
-            OpsKind::Tracked(step) => step.finish((maps, gamma, statistics), output),
-            OpsKind::UnTracked(step) => step.finish(output),
-        };
-        (output, Self::from_inner(mean), Self::from_inner(variance))
-    }
-
-    /// Gradients of gradients are not computed.
-    fn gradients(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: Statistics<Self>,
-        _: FloatTensor<Self>,
-    ) -> Gradients<Self> {
-        unreachable!("burn computes gradients on the backend itself")
-    }
-}
-
-/// The backward step, for maps, scale and shift.
-#[derive(Debug)]
-struct NormGradients;
-
-impl<B: NormByChannels> Backward<B, 3> for NormGradients {
-    type State = (FloatTensor<B>, FloatTensor<B>, Statistics<B>);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        grads: &mut GradientsOfNodes,
-        _: &mut Checkpointer,
-    ) {
-        let (maps, gamma, statistics) = ops.state;
-        let gradient = grads.consume::<B>(&ops.node);
-        let found = B::gradients(maps, gamma, statistics, gradient);
-        let found = [found.maps, found.gamma, found.beta];
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(node) = parent {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests;

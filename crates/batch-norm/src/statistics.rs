@@ -2,6 +2,9 @@
 //!
 //! With M values a channel, x̂ = (x − mean)/σ and σ² = variance + ε: `y = γ·x̂ + β`, and from the
 //! gradient g of y `dβ = Σg`, `dγ = Σg·x̂`, `dx = γ/σ·(g − dβ/M − x̂·dγ/M)`.
+//!
+//! Of fixed statistics `dx = γ/σ·g`. Over ranks the sums in dx and M are those of all of them, those
+//! in dβ and dγ each rank's own.
 
 use burn::backend::{Backend, ExtensionType, tensor::FloatTensor};
 
@@ -21,4 +24,13 @@ pub(crate) struct Gradients<B: Backend> {
     pub(crate) maps: FloatTensor<B>,
     pub(crate) gamma: FloatTensor<B>,
     pub(crate) beta: FloatTensor<B>,
+}
+
+/// Of each channel, `[channels]`.
+#[derive(ExtensionType)]
+pub(crate) struct Sums<B: Backend> {
+    /// `Σg`
+    pub(crate) of_gradient: FloatTensor<B>,
+    /// `Σg·(x − mean)`
+    pub(crate) with_centred: FloatTensor<B>,
 }

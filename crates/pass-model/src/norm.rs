@@ -6,10 +6,10 @@
 //! share their statistics. Above all, the caller says which statistics to use ([`NormMode`]); no
 //! device property and no hidden flag decides it.
 
-use batch_norm::batch_norm_train;
+use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 use burn::{
     module::{Module, Param, ParamId},
-    tensor::{DType, Device, Tensor, module::batch_norm},
+    tensor::{DType, Device, Tensor},
 };
 
 use crate::{precision::widened, ranks::Ranks};
@@ -130,23 +130,21 @@ impl BatchNorm {
         let (gamma, beta) = self.scale_and_shift();
         match mode {
             NormMode::Moving => {
-                let mean = self.running_mean.val().detach();
-                let variance = self.running_var.val().detach();
-                batch_norm(input, gamma, beta, mean, variance, self.epsilon)
+                let moving = [self.running_mean.val(), self.running_var.val()];
+                batch_norm(input, [gamma, beta], moving, self.epsilon)
             }
             NormMode::Ranks(ranks) if ranks.size() > 1 => {
                 let samples = ranks.size() * samples_of(&input);
                 check_samples(samples);
-                let [mean, variance] = statistics_of_ranks(input.clone(), ranks);
-                self.update(mean.clone(), variance.clone(), samples);
-                batch_norm(input, gamma, beta, mean, variance, self.epsilon)
+                let mean = |own| ranks.sum_tensor(own) / ranks.size() as f64;
+                let result = batch_norm_of_ranks(input, gamma, beta, self.epsilon, mean);
+                self.updated(result, samples)
             }
             NormMode::Batch | NormMode::Ranks(_) => {
                 let samples = samples_of(&input);
                 check_samples(samples);
                 let result = batch_norm_train(input, gamma, beta, self.epsilon);
-                self.update(result.mean, result.variance, samples);
-                result.output
+                self.updated(result, samples)
             }
         }
     }
@@ -162,15 +160,12 @@ impl BatchNorm {
         )
     }
 
-    /// Moves the statistics towards those of a batch of `samples` values per channel.
-    fn update(&mut self, mean: Tensor<1>, biased_variance: Tensor<1>, samples: usize) {
-        let unbiased = samples as f64 / (samples - 1) as f64;
-        blend(&mut self.running_mean, mean, self.momentum);
-        blend(
-            &mut self.running_var,
-            biased_variance * unbiased,
-            self.momentum,
-        );
+    /// The output, once the moving statistics follow those of a batch of `samples` values per channel.
+    fn updated<const D: usize>(&mut self, result: Normalized<D>, samples: usize) -> Tensor<D> {
+        let unbiased = result.variance * (samples as f64 / (samples - 1) as f64);
+        blend(&mut self.running_mean, result.mean, self.momentum);
+        blend(&mut self.running_var, unbiased, self.momentum);
+        result.output
     }
 }
 
@@ -185,25 +180,6 @@ fn check_samples(samples: usize) {
         samples > 1,
         "batch statistics need more than one value per channel"
     );
-}
-
-/// Mean and biased variance `[channels]` of the inputs of all ranks, differentiable.
-///
-/// The variance is taken around the common mean: from sums of squares it would lose the digits that
-/// a large mean takes up.
-fn statistics_of_ranks<const D: usize>(input: Tensor<D>, ranks: &dyn Ranks) -> [Tensor<1>; 2] {
-    let channels = input.dims()[1];
-    let size = ranks.size() as f64;
-    let joined = |values: Tensor<D>| {
-        let rows: Tensor<2> = values.swap_dims(0, 1).reshape([channels as i32, -1]);
-        ranks.sum_tensor(rows.mean_dim(1).reshape([channels])) / size
-    };
-    let mean = joined(input.clone());
-    let mut per_channel = [1; D];
-    per_channel[1] = channels;
-    let centred = input - mean.clone().reshape(per_channel);
-    let variance = joined(centred.clone() * centred);
-    [mean, variance]
 }
 
 /// `buffer ← (1 - momentum)·buffer + momentum·new`, outside of any graph.

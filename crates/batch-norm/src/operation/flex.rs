@@ -5,10 +5,10 @@ use burn::{
     tensor::TensorData,
 };
 
-use super::NormByChannels;
+use super::{NormByChannels, relay::Relay};
 use crate::{
     rows::{self, Maps},
-    statistics::{Gradients, Statistics},
+    statistics::{Gradients, Statistics, Sums},
 };
 
 impl NormByChannels for Flex {
@@ -18,12 +18,32 @@ impl NormByChannels for Flex {
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let (shape, channels) = (maps.shape(), gamma.shape());
+        let shape = maps.shape();
         let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.to_contiguous());
         let [output, mean, variance] =
             rows::normalize(seen(&maps), values(&gamma), values(&beta), epsilon);
         let output = tensor(output, &shape);
-        (output, tensor(mean, &channels), tensor(variance, &channels))
+        (output, per_channel(mean), per_channel(variance))
+    }
+
+    fn normalize_by(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        statistics: Statistics<Self>,
+    ) -> FloatTensor<Self> {
+        let shape = maps.shape();
+        let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.to_contiguous());
+        let statistics = statistics.contiguous();
+        let affine = [&gamma, &beta].map(values);
+        let moments = statistics.values();
+        let output = rows::normalize_by(seen(&maps), affine, moments, statistics.epsilon);
+        tensor(output, &shape)
+    }
+
+    fn moments(maps: FloatTensor<Self>, _: Relay) -> FloatTensor<Self> {
+        let moments = rows::moments(seen(&maps.to_contiguous()));
+        per_channel(moments.concat())
     }
 
     fn gradients(
@@ -32,17 +52,69 @@ impl NormByChannels for Flex {
         statistics: Statistics<Self>,
         gradient: FloatTensor<Self>,
     ) -> Gradients<Self> {
-        let (shape, channels) = (maps.shape(), gamma.shape());
+        let shape = maps.shape();
         let [maps, gamma, gradient] = [maps, gamma, gradient].map(|tensor| tensor.to_contiguous());
-        let moments = [&statistics.mean, &statistics.variance].map(values);
+        let moments = statistics.values();
         let (maps, gradient) = (seen(&maps), seen(&gradient));
         let [maps, gamma, beta] =
             rows::gradients(maps, gradient, values(&gamma), moments, statistics.epsilon);
         Gradients {
             maps: tensor(maps, &shape),
-            gamma: tensor(gamma, &channels),
-            beta: tensor(beta, &channels),
+            gamma: per_channel(gamma),
+            beta: per_channel(beta),
         }
+    }
+
+    fn sums(
+        maps: FloatTensor<Self>,
+        statistics: Statistics<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> Sums<Self> {
+        let [maps, gradient] = [maps, gradient].map(|tensor| tensor.to_contiguous());
+        let statistics = statistics.contiguous();
+        let [mean, _] = statistics.values();
+        let [of_gradient, with_centred] = rows::sums(seen(&maps), seen(&gradient), mean);
+        Sums {
+            of_gradient: per_channel(of_gradient),
+            with_centred: per_channel(with_centred),
+        }
+    }
+
+    fn gradient_of_maps(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        statistics: Statistics<Self>,
+        gradient: FloatTensor<Self>,
+        sums: Sums<Self>,
+    ) -> FloatTensor<Self> {
+        let shape = maps.shape();
+        let [maps, gamma, gradient] = [maps, gamma, gradient].map(|tensor| tensor.to_contiguous());
+        let statistics = statistics.contiguous();
+        let sums = [sums.of_gradient, sums.with_centred].map(|sums| sums.to_contiguous());
+        let found = rows::gradient_of_maps(
+            seen(&maps),
+            seen(&gradient),
+            values(&gamma),
+            statistics.values(),
+            statistics.epsilon,
+            sums.each_ref().map(values),
+        );
+        tensor(found, &shape)
+    }
+}
+
+impl Statistics<Flex> {
+    fn contiguous(self) -> Self {
+        Self {
+            mean: self.mean.to_contiguous(),
+            variance: self.variance.to_contiguous(),
+            epsilon: self.epsilon,
+        }
+    }
+
+    /// Mean and variance, without gaps.
+    fn values(&self) -> [&[f32]; 2] {
+        [&self.mean, &self.variance].map(values)
     }
 }
 
@@ -62,4 +134,9 @@ fn seen(maps: &FloatTensor<Flex>) -> Maps<'_> {
 
 fn tensor(values: Vec<f32>, shape: &burn::tensor::Shape) -> FloatTensor<Flex> {
     Flex::float_from_data(TensorData::new(values, shape.clone()), &Default::default())
+}
+
+fn per_channel(values: Vec<f32>) -> FloatTensor<Flex> {
+    let shape = burn::tensor::Shape::new([values.len()]);
+    tensor(values, &shape)
 }

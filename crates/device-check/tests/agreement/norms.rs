@@ -1,9 +1,45 @@
 //! Batch normalisation.
 
+use burn::tensor::Tensor;
 use device_check::{NETWORK, assert_agreement};
-use pass_model::norm::{BatchNormConfig, NormMode};
+use pass_model::{
+    norm::{BatchNormConfig, NormMode},
+    ranks::Ranks,
+};
 
 use crate::{MAPS, MODES};
+
+/// One of two ranks that hold the same: the sum of both is twice the own.
+#[derive(Debug)]
+struct Twin;
+
+impl Ranks for Twin {
+    fn rank(&self) -> usize {
+        0
+    }
+
+    fn size(&self) -> usize {
+        2
+    }
+
+    fn sum_tensor(&self, tensor: Tensor<1>) -> Tensor<1> {
+        tensor * 2.0
+    }
+
+    fn sum(&self, values: &mut [f32]) {
+        values.iter_mut().for_each(|value| *value *= 2.0);
+    }
+
+    fn sum_f64(&self, values: &mut [f64]) {
+        values.iter_mut().for_each(|value| *value *= 2.0);
+    }
+
+    fn max(&self, _: &mut [f32]) {}
+
+    fn broadcast(&self, _: usize, _: &mut [u8]) {}
+
+    fn wait(&self) {}
+}
 
 /// Two batches, so that the second one meets moving statistics that the first one moved.
 fn check<const D: usize>(shape: [usize; D], config: BatchNormConfig, mode: NormMode) {
@@ -45,6 +81,14 @@ fn a_norm_of_embeddings_without_affine_parameters_agrees() {
     for mode in MODES {
         check([8, 6], BatchNormConfig::new(6).without_affine(), mode);
     }
+}
+
+#[test]
+fn a_norm_over_ranks_agrees() {
+    let ranks = NormMode::Ranks(&Twin);
+    check(MAPS, BatchNormConfig::new(6), ranks);
+    check(MAPS, BatchNormConfig::new(6).without_affine(), ranks);
+    check([8, 6], BatchNormConfig::new(6), ranks);
 }
 
 #[test]
