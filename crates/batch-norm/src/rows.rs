@@ -4,7 +4,7 @@
 //! still lie in the cache, so that memory is read once and written once. One task takes one channel,
 //! whatever the number of threads, and so do the bits not depend on it.
 
-use rayon::prelude::*;
+use rayon::{iter::repeat_n, prelude::*};
 
 /// Numbers that are added up in float32, before float64 takes their sum.
 const PIECE: usize = 1024;
@@ -128,7 +128,8 @@ impl<'a> Maps<'a> {
         self,
         write: impl Fn(usize, Vec<&mut [f32]>) -> T + Sync,
     ) -> (Vec<f32>, Vec<T>) {
-        let mut values = vec![0.0; self.values.len()];
+        // Zeros by all threads: by one they would take as long as a pass over the maps.
+        let mut values: Vec<f32> = repeat_n(0.0, self.values.len()).collect();
         let rows = self.rows_of_each_channel(&mut values).into_par_iter();
         let found = rows.enumerate().map(|(index, rows)| write(index, rows));
         let found = found.collect();

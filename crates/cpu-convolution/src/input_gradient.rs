@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::{
     convolution::{Convolution, Places, ROWS, blocks},
-    patches::{add_shifted, gather},
+    patches::{add_shifted, gather, zeros},
     product::{Matrix, multiply},
 };
 
@@ -31,7 +31,7 @@ struct Share<'a> {
 /// `[batch, channels_in, height, width]`, from the gradient of the output.
 pub(crate) fn input_gradient(of: &Convolution, output: &[f32], weight: &[f32]) -> Vec<f32> {
     let channels = of.input[1];
-    let mut gradient = vec![0.0; of.input[0] * channels * of.pixels()];
+    let mut gradient = zeros(of.input[0] * channels * of.pixels());
     let parts = gradient.par_chunks_mut(of.pictures() * channels * of.pixels());
     parts.enumerate().for_each(|(index, maps)| {
         let pictures = of.group(index);

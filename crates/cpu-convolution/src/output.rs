@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::{
     convolution::{Convolution, Places, ROWS, blocks},
-    patches::shift,
+    patches::{shift, zeros},
     product::{Matrix, multiply},
 };
 
@@ -30,7 +30,7 @@ struct Share<'a> {
 /// `[batch, channels_out, height_out, width_out]`.
 pub(crate) fn output(of: &Convolution, input: &[f32], weight: &[f32]) -> Vec<f32> {
     let [batch, channels, ..] = of.output;
-    let mut output = vec![0.0; batch * channels * of.places()];
+    let mut output = zeros(batch * channels * of.places());
     let parts = output.par_chunks_mut(of.pictures() * channels * of.places());
     parts.enumerate().for_each(|(index, maps)| {
         let pictures = of.group(index);

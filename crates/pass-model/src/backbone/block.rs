@@ -6,8 +6,9 @@ use burn::{
         PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
+use cpu_rectifier::{relu, relu_of_sum};
 
 use super::Block;
 use crate::{
@@ -124,7 +125,7 @@ impl ResidualBlock {
             (Some(conv3), Some(bn3)) => bn3.forward(convolve(conv3, relu(x)), mode),
             _ => x,
         };
-        relu(x + shortcut)
+        relu_of_sum(x, shortcut)
     }
 }
 

@@ -7,8 +7,9 @@ use burn::{
         conv::Conv2d,
         pool::{MaxPool2d, MaxPool2dConfig},
     },
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
+use cpu_rectifier::relu;
 
 use super::{ResNetConfig, ResidualBlock, ResidualBlockConfig, block::conv_config};
 use crate::{

@@ -7,8 +7,9 @@
 use burn::{
     module::Module,
     nn::conv::{Conv2d, Conv2dConfig},
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
+use cpu_rectifier::relu;
 
 use crate::{
     init::WeightStream,

@@ -4,8 +4,9 @@
 use burn::{
     module::Module,
     nn::conv::Conv2d,
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
+use cpu_rectifier::relu;
 
 use super::pixel_projection::pointwise;
 use crate::{

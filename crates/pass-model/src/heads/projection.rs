@@ -3,8 +3,9 @@
 use burn::{
     module::Module,
     nn::{Linear, LinearConfig},
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
+use cpu_rectifier::relu;
 
 use crate::{
     init::WeightStream,
