@@ -8,25 +8,15 @@
 
 use std::time::Duration;
 
-use burn::tensor::Device;
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use luss_benches::Noise;
+use luss_benches::{Noise, measured_device};
 use pass_model::{backbone::ResNetConfig, norm::NormMode};
 
 /// Pictures, channels, height and width.
 const SHAPE: [usize; 4] = [8, 3, 224, 224];
 
-fn device() -> Device {
-    #[cfg(feature = "cuda")]
-    return Device::cuda(0);
-    #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
-    return Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
-    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-    Device::flex()
-}
-
 fn inference(criterion: &mut Criterion) {
-    let device = device();
+    let device = measured_device();
     let pictures = Noise::new(1).tensor::<4>(SHAPE, [-2.0, 2.0], &device);
     let mut group = criterion.benchmark_group("inference");
     group

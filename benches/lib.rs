@@ -24,6 +24,16 @@ const OBJECTS: usize = 6;
 /// Width of an object's ignored rim, as a share of its squared radius.
 const RIM: f32 = 0.2;
 
+/// The first GPU of the backend that the benches were built with (`cuda`, `wgpu`), or else the CPU.
+pub fn measured_device() -> Device {
+    #[cfg(feature = "cuda")]
+    return Device::cuda(0);
+    #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
+    return Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
+    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+    Device::flex()
+}
+
 /// Random numbers of a seed.
 pub struct Noise(ChaCha8Rng);
 

@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor, module};
 use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, criterion_group, criterion_main, measurement::WallTime,
 };
-use luss_benches::Noise;
+use luss_benches::{Noise, measured_device};
 
 /// Pictures, channels, height and width: the first and the last stage of a ResNet-18, and the widest
 /// maps of a ResNet-50.
@@ -48,15 +48,6 @@ const FIXED_NORMS: [(&str, Norm); 2] = [
     }),
 ];
 
-fn device() -> Device {
-    #[cfg(feature = "cuda")]
-    return Device::cuda(0);
-    #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
-    return Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
-    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-    Device::flex()
-}
-
 /// Noise in the order in which a convolution writes it: on GPUs with channels side by side.
 fn maps(seed: u64, shape: [usize; 4], device: &Device) -> Tensor<4> {
     let mut noise = Noise::new(seed);
@@ -83,7 +74,7 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
 }
 
 fn norm(criterion: &mut Criterion) {
-    let device = device().autodiff();
+    let device = measured_device().autodiff();
     let mut group = group(criterion, "norm");
     for shape in SHAPES {
         let [input, weights] = [1, 2].map(|seed| maps(seed, shape, &device));
@@ -106,7 +97,7 @@ fn norm(criterion: &mut Criterion) {
 }
 
 fn fixed_norm(criterion: &mut Criterion) {
-    let device = device();
+    let device = measured_device();
     let mut group = group(criterion, "fixed norm");
     for shape in SHAPES {
         let input = maps(1, shape, &device);
