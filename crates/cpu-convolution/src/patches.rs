@@ -6,7 +6,7 @@ use rayon::{iter::repeat_n, prelude::*};
 
 use crate::convolution::{Convolution, Places};
 
-/// Maps to be filled, written by all threads: by one they would take as long as laying out a batch.
+/// Maps to be filled, written by all threads: the others would wait for one.
 pub(crate) fn zeros(count: usize) -> Vec<f32> {
     repeat_n(0.0, count).collect()
 }
