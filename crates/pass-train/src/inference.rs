@@ -1,6 +1,6 @@
 //! Whole pictures through a network: decoded in parallel, resized, batched where sizes agree.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
@@ -8,6 +8,8 @@ use imagenet_s::{
     Loader, Sample, Split, pictures_to_tensor,
     views::{PLAIN, center_crop, resize_shorter},
 };
+
+use pass_model::ranks::Ranks;
 
 use crate::{Context, Error, Progress};
 
@@ -44,28 +46,73 @@ pub(crate) struct Pass<'a> {
     pub(crate) batch: usize,
 }
 
+impl Pass<'_> {
+    /// The pictures that are left, as indices in the split.
+    fn left(&self, context: &Context) -> Range<usize> {
+        self.done..context.data.samples(self.split).len()
+    }
+}
+
 /// Takes every picture of a split through `forward`, in order, at most `batch` of one size at once.
 pub(crate) fn for_each_batch(
     context: &Context,
     pass: &Pass,
+    forward: impl FnMut(&[Prepared], Tensor<4>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    take_through(context, pass, pass.left(context).collect(), 0, forward)
+}
+
+/// Deals the batches of a split out to the ranks in turn, and calls `forward` on each of them once a
+/// round, with its batch or, where the pictures end before its turn, with nothing. Collective.
+///
+/// Batch `i` of a round is that of rank `i`, and the batches are those of one process: all pictures are
+/// of one size, that of [`Shape::Center`].
+pub(crate) fn for_each_round(
+    context: &Context,
+    pass: &Pass,
+    mut forward: impl FnMut(Option<Tensor<4>>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    assert!(
+        matches!(pass.shape, Shape::Center(..)),
+        "pictures of one size"
+    );
+    let (ranks, left) = (&*context.ranks, pass.left(context));
+    let mut rounds = left.len().div_ceil(pass.batch * ranks.size());
+    let of_others = pass.batch * (ranks.size() - 1);
+    let own = own_batches(ranks, left, pass.batch);
+    take_through(context, pass, own, of_others, |_, pictures| {
+        rounds -= 1;
+        forward(Some(pictures))
+    })?;
+    (0..rounds).try_for_each(|_| forward(None))
+}
+
+/// The pictures of every batch that is this rank's turn.
+fn own_batches(ranks: &dyn Ranks, pictures: Range<usize>, batch: usize) -> Vec<usize> {
+    let end = pictures.end;
+    let firsts = pictures.step_by(batch);
+    let own = firsts.skip(ranks.rank()).step_by(ranks.size());
+    own.flat_map(|first| first..(first + batch).min(end))
+        .collect()
+}
+
+/// Takes pictures through `forward`; with each batch of them other ranks finish `of_others` more.
+fn take_through(
+    context: &Context,
+    pass: &Pass,
+    indices: Vec<usize>,
+    of_others: usize,
     mut forward: impl FnMut(&[Prepared], Tensor<4>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let &Pass {
-        name,
-        split,
-        done,
-        shape,
-        batch,
-    } = pass;
-    let samples: Arc<[Sample]> = context.data.samples(split).into();
-    let odd = context.file.data.odd_pictures;
-    let (done_before, all) = (done as u64, samples.len() as u64);
-    let mut progress = Progress::resumed(context.verbosity, name, done_before, all, "pictures");
-    let indices: Vec<usize> = (done..samples.len()).collect();
+    let samples: Arc<[Sample]> = context.data.samples(pass.split).into();
+    let (odd, shape, all) = (context.file.data.odd_pictures, pass.shape, samples.len());
+    let mut done = pass.done;
+    let [before, of] = [done, all].map(|pictures| pictures as u64);
+    let mut progress = Progress::resumed(context.verbosity, pass.name, before, of, "pictures");
     let loader = Loader::new(
         indices,
         context.file.data.workers,
-        2 * batch,
+        2 * pass.batch,
         move |&index: &usize| {
             let picture = samples[index].read_picture(odd)?;
             Ok(prepare(index, &picture, shape))
@@ -74,13 +121,15 @@ pub(crate) fn for_each_batch(
     let mut run_one = |waiting: &mut Vec<Prepared>| -> Result<(), Error> {
         let together = std::mem::take(waiting);
         forward(&together, to_tensor(&together, &context.device))?;
-        progress.advance(together.len() as u64);
+        let reached = (done + together.len() + of_others).min(all);
+        progress.advance((reached - done) as u64);
+        done = reached;
         Ok(())
     };
     let mut waiting: Vec<Prepared> = Vec::new();
     for prepared in loader {
         let prepared = prepared?;
-        let fits = waiting.len() < batch
+        let fits = waiting.len() < pass.batch
             && waiting
                 .first()
                 .is_none_or(|first| first.pixels.dimensions() == prepared.pixels.dimensions());
@@ -118,4 +167,21 @@ pub(crate) fn to_tensor(pictures: &[Prepared], device: &Device) -> Tensor<4> {
         .map(|picture| picture.pixels.as_raw().as_slice())
         .collect();
     pictures_to_tensor(&pixels, height as usize, width as usize, &PLAIN, device)
+}
+
+#[cfg(test)]
+mod tests {
+    use pass_model::ranks::Solo;
+    use pass_ranks::ThreadRanks;
+
+    use super::*;
+
+    #[test]
+    fn ranks_take_batches_in_turn() {
+        assert_eq!(own_batches(&Solo, 3..8, 2), [3, 4, 5, 6, 7]);
+        let own = |size| ThreadRanks::run(size, |ranks| own_batches(&*ranks, 3..10, 2));
+        assert_eq!(own(2), [vec![3, 4, 7, 8], vec![5, 6, 9]]);
+        assert_eq!(own(3), [vec![3, 4, 9], vec![5, 6], vec![7, 8]]);
+        assert!(own(5)[4].is_empty());
+    }
 }

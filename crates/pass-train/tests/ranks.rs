@@ -18,6 +18,10 @@ use pass_train::{
     pipeline,
     step::{attention::tune_attention, cluster::cluster, pretrain::pretrain},
 };
+use pixel_attention::{
+    row_file::{Element, RowFile, RowFileWriter},
+    rows::Rows,
+};
 
 const TINY: &str = include_str!("pipeline/tiny.toml");
 
@@ -206,6 +210,42 @@ fn with_finished_restarts(root: &Path, settings: &[&str]) {
     fs::create_dir_all(&obstacle).unwrap();
     cluster(&open(root, settings, Arc::new(Solo)).unwrap()).unwrap_err();
     fs::remove_dir(obstacle).unwrap();
+}
+
+/// The rounds of three ranks end with a batch for two of them; from the start, and behind the rows that
+/// a killed process of other ranks left.
+#[test]
+fn ranks_embed_the_pictures_to_the_bits_of_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, tuned] = ["one", "tuned"].map(|name| folder.path().join(name));
+    let settings = ["data.source.synthetic.train=60"]; // 8 batches, the last of 4 pictures
+    let context = open(&one, &settings, Arc::new(Solo)).unwrap();
+    pretrain(&context).unwrap();
+    tune_attention(&context).unwrap();
+    copy(&one, &tuned);
+    cluster(&context).unwrap();
+    let embeddings = |root: &Path| root.join("cluster/embeddings.npy");
+    let alone = RowFile::open(&embeddings(&one)).unwrap();
+    for (size, rows_before) in [(2, 0), (3, 0), (3, 16)] {
+        let root = folder.path().join(format!("{size}-{rows_before}"));
+        copy(&tuned, &root);
+        leave_rows(&embeddings(&root), &alone, rows_before);
+        ThreadRanks::run(size, |ranks| {
+            cluster(&open(&root, &settings, ranks).unwrap()).unwrap();
+        });
+        let [ours, expected] = [&root, &one].map(|root| fs::read(embeddings(root)).unwrap());
+        assert!(ours == expected, "{size} ranks behind {rows_before} rows");
+    }
+}
+
+/// The first rows of another file, as a process leaves them that is killed there.
+fn leave_rows(path: &Path, rows: &RowFile, count: usize) {
+    let mut values = vec![0.0; count * rows.columns()];
+    rows.read(0, &mut values).unwrap();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut writer = RowFileWriter::create(path, rows.columns(), Element::Float32).unwrap();
+    writer.append(&values).unwrap();
+    writer.sync().unwrap();
 }
 
 /// From memory and from the file; also where some restarts had finished before.

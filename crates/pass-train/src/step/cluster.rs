@@ -47,8 +47,8 @@ pub struct ClusterSummary {
 /// `cluster/centroids.npy`, `cluster/assignments.json` and `cluster/report.json`.
 ///
 /// A killed process is followed by one that goes on with the next batch of pictures, or with the
-/// next restart, and ends with the same bits. Of several ranks, the first computes the embeddings and
-/// writes; all of them cluster.
+/// next restart, and ends with the same bits. Several ranks compute the embeddings, in turn, and
+/// cluster; the first writes.
 ///
 /// # Errors
 ///
@@ -58,7 +58,7 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let started = Instant::now();
     let ranks = &*context.ranks;
     done_by_first(ranks, || begin(context))?;
-    let points = first_then_others(ranks, || embeddings(context))?;
+    let points = embeddings(context)?;
     let section = &context.file.cluster;
     let config = KMeansConfig {
         iterations: section.iterations,

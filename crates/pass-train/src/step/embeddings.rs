@@ -6,7 +6,10 @@
 use burn::tensor::Tensor;
 use imagenet_s::Split;
 use ndarray::Array2;
-use pass_model::{normalize::global_average_pool, ranks::Ranks};
+use pass_model::{
+    normalize::global_average_pool,
+    ranks::{Ranks, gathered, one_of_each},
+};
 use pixel_attention::{
     attention_net::AttentionNet,
     kmeans::normalize_rows,
@@ -16,17 +19,17 @@ use pixel_attention::{
 
 use crate::{
     Context, Error, Step,
-    inference::{Pass, Shape, for_each_batch},
+    inference::{Pass, Shape, for_each_round},
+    ranks::{done_by_first, first_with, is_first},
     run_file::LabelWay,
     step::attention::tuned_net,
 };
 
-/// Opens `embeddings.npy`, which is written first, or to its end, if it is not whole.
+/// Opens `embeddings.npy`, which all ranks write first, or to its end, if it is not whole. Collective.
 pub(super) fn embeddings(context: &Context) -> Result<RowFile, Error> {
-    let path = context.run.embeddings();
-    if !path.exists() {
-        let mut net = tuned_net(context, Step::Cluster)?;
-        extract(context, &mut net)?;
+    let (path, ranks) = (context.run.embeddings(), &*context.ranks);
+    if first_with(ranks, is_first(ranks) && path.exists()).is_none() {
+        extract(context)?;
     }
     let rows = RowFile::open(&path)?;
     let (count, pictures) = (rows.count(), context.data.samples(Split::Train).len());
@@ -38,34 +41,68 @@ pub(super) fn embeddings(context: &Context) -> Result<RowFile, Error> {
 }
 
 /// Writes the L2-normalised, attention-pooled embedding of every training picture, in order; or
-/// what else is to be clustered.
-fn extract(context: &Context, net: &mut AttentionNet) -> Result<(), Error> {
-    let path = context.run.embeddings();
+/// what else is to be clustered. The ranks compute the batches in turn, rank 0 writes.
+fn extract(context: &Context) -> Result<(), Error> {
+    let ranks = &*context.ranks;
     let section = &context.file.cluster;
-    context.run.make_room_for(&path)?;
-    let width = context.file.network.backbone.channels(4);
-    let mut writer = RowFileWriter::resume(&path, width, section.embeddings)?;
+    let mut net = tuned_net(context, Step::Cluster)?;
+    let mut writer = None;
+    done_by_first(ranks, || {
+        writer = Some(begun(context)?);
+        Ok(())
+    })?;
+    let rows = writer.as_ref().map_or(0, RowFileWriter::rows);
     let pass = Pass {
         name: "embed",
         split: Split::Train,
-        done: writer.rows() / rows_each(context),
+        done: one_of_each(ranks, rows as f64)[0] as usize / rows_each(context),
         shape: Shape::Center(section.resize, section.crop),
         batch: section.batch,
     };
-    for_each_batch(context, &pass, |_, pictures| {
-        let rows = match section.way {
-            LabelWay::PixelAttention => net.cluster_embedding(pictures),
-            LabelWay::ImageLevel => global_average_pool(net.features(pictures)),
-            LabelWay::PixelLevel => pixels(net.features(pictures)),
-        };
-        let values: Vec<f32> = rows.clone().into_data().iter().collect();
-        let rows = Array2::from_shape_vec(rows.dims(), values);
-        let mut rows = rows.expect("as many values as the shape says");
-        normalize_rows(&mut rows);
-        writer.append(rows.as_slice().expect("just made row by row"))?;
-        Ok(writer.sync()?)
+    for_each_round(context, &pass, |pictures| {
+        let own = pictures.map(|pictures| embedded(&mut net, pictures, section.way));
+        let rows = rows_of_all(ranks, own.unwrap_or_default());
+        if let Some(writer) = &mut writer {
+            writer.append(&rows)?;
+            writer.sync()?;
+        }
+        Ok(())
     })?;
-    Ok(writer.finish()?)
+    done_by_first(ranks, || {
+        let writer = writer.take().expect("rank 0 has begun to write");
+        Ok(writer.finish()?)
+    })
+}
+
+/// The file as far as an earlier process came.
+fn begun(context: &Context) -> Result<RowFileWriter, Error> {
+    let path = context.run.embeddings();
+    context.run.make_room_for(&path)?;
+    let width = context.file.network.backbone.channels(4);
+    let element = context.file.cluster.embeddings;
+    Ok(RowFileWriter::resume(&path, width, element)?)
+}
+
+/// The rows of a batch, one after the other.
+fn embedded(net: &mut AttentionNet, pictures: Tensor<4>, way: LabelWay) -> Vec<f32> {
+    let rows = match way {
+        LabelWay::PixelAttention => net.cluster_embedding(pictures),
+        LabelWay::ImageLevel => global_average_pool(net.features(pictures)),
+        LabelWay::PixelLevel => pixels(net.features(pictures)),
+    };
+    let values: Vec<f32> = rows.clone().into_data().iter().collect();
+    let rows = Array2::from_shape_vec(rows.dims(), values);
+    let mut rows = rows.expect("as many values as the shape says");
+    normalize_rows(&mut rows);
+    let (rows, _) = rows.into_raw_vec_and_offset();
+    rows
+}
+
+/// The rows of all ranks, those of rank 0 first. Collective.
+fn rows_of_all(ranks: &dyn Ranks, own: Vec<f32>) -> Vec<f32> {
+    let own = own.into_iter().map(f32::to_bits).collect();
+    let all = gathered(ranks, own);
+    all.into_iter().map(f32::from_bits).collect()
 }
 
 /// `[batch, D, h, w]` as `[batch · h · w, D]`, the pixels of a picture together.
