@@ -8,7 +8,6 @@ use imagenet_s::{
     Loader, Sample, Split, pictures_to_tensor,
     views::{PLAIN, center_crop, resize_shorter},
 };
-
 use pass_model::ranks::Ranks;
 
 use crate::{Context, Error, Progress};
