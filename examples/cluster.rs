@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::{RankedArguments, outcome};
 use pass_train::{
     Context,
@@ -25,28 +26,36 @@ fn main() -> ExitCode {
         Cli::parse().run.on_all_ranks(|context| {
             let summary = cluster(context)?;
             if context.speaks() {
-                tell(context, &summary);
+                tell(context, &summary)?;
             }
             Ok(())
         })
     })
 }
 
-fn tell(context: &Context, summary: &ClusterSummary) {
+fn tell(context: &Context, summary: &ClusterSummary) -> anyhow::Result<()> {
     let sizes = &summary.sizes;
-    println!(
+    show(format_args!(
         "inertia {:.3}; {} clusters of {} to {} pictures, imbalance {:.3}",
         summary.inertia,
         sizes.len(),
         sizes.iter().min().unwrap_or(&0),
         sizes.iter().max().unwrap_or(&0),
         summary.imbalance
-    );
+    ))?;
     if let Some(stability) = summary.stability {
-        println!("mean NMI of the other restarts with the best: {stability:.4}");
+        show(format_args!(
+            "mean NMI of the other restarts with the best: {stability:.4}"
+        ))?;
     }
     if let (Some(nmi), Some(accuracy)) = (summary.nmi, summary.accuracy) {
-        println!("against the folders: NMI {nmi:.4}, accuracy {accuracy:.4}");
+        show(format_args!(
+            "against the folders: NMI {nmi:.4}, accuracy {accuracy:.4}"
+        ))?;
     }
-    println!("centroids: {}", context.run.centroids().display());
+    show(format_args!(
+        "centroids: {}",
+        context.run.centroids().display()
+    ))?;
+    Ok(())
 }

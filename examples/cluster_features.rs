@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
+use imagenet_s::terminal::{show, tell};
 use luss_examples::{
     features::{
         FeatureSet, Level, ThresholdChoice, check_masks, cluster_rows, label, label_masks, score,
@@ -126,7 +127,11 @@ fn main() -> anyhow::Result<()> {
     let evaluated = evaluated_set(&cli)?;
     std::fs::create_dir_all(&cli.out).with_context(|| format!("{}", cli.out.display()))?;
 
-    eprintln!("{} pictures, {} channels", set.keys().len(), set.channels());
+    tell(format_args!(
+        "{} pictures, {} channels",
+        set.keys().len(),
+        set.channels()
+    ));
     let rows = write_embeddings(&set, cli.level, &cli.out)?;
     let config = KMeansConfig {
         restarts: cli.restarts,
@@ -135,10 +140,10 @@ fn main() -> anyhow::Result<()> {
         ..KMeansConfig::new(cli.classes.into())
     };
     let run = cluster_rows(&rows, &config, cli.memory_mib, &cli.out)?;
-    println!(
+    show(format_args!(
         "inertia {:.6} after {} iterations",
         run.inertia, run.iterations
-    );
+    ))?;
     write_json(&cli, "assignments.json", &json!(run.assignments))?;
 
     let name = if evaluated.is_some() {
@@ -162,19 +167,19 @@ fn main() -> anyhow::Result<()> {
         let folder = cli.out.join("masks").join(name);
         label_masks(&store, masks, chosen.threshold, &folder)?;
     }
-    println!(
+    show(format_args!(
         "threshold {} (labels used: {})",
         chosen.threshold,
         json!(chosen.labels_used)
-    );
+    ))?;
     if let Some(masks) = masks {
         let (report, matching) = score(&store, masks, chosen.threshold)?;
-        print_scores(&report);
+        print_scores(&report)?;
         let results = json!({ "threshold": chosen, "inertia": run.inertia, "scores": report });
         write_json(&cli, "metrics.json", &results)?;
         std::fs::write(cli.out.join("match.json"), matching.to_json())?;
     }
-    println!("results: {}", cli.out.display());
+    show(format_args!("results: {}", cli.out.display()))?;
     Ok(())
 }
 
@@ -191,8 +196,10 @@ fn write_json(cli: &Cli, name: &str, value: &serde_json::Value) -> anyhow::Resul
         .with_context(|| format!("{}", path.display()))
 }
 
-fn print_scores(report: &Report) {
-    println!("pictures  mIoU  b-mIoU  Img-Acc  F-beta   (percent)");
+fn print_scores(report: &Report) -> anyhow::Result<()> {
+    show(format_args!(
+        "pictures  mIoU  b-mIoU  Img-Acc  F-beta   (percent)"
+    ))?;
     let percent = [
         report.miou,
         report.boundary_miou,
@@ -200,8 +207,9 @@ fn print_scores(report: &Report) {
         report.f_beta,
     ];
     let [miou, boundary, accuracy, f_beta] = percent.map(|x| 100.0 * x);
-    println!(
+    show(format_args!(
         "{:>8} {miou:>5.1} {boundary:>7.1} {accuracy:>8.1} {f_beta:>7.1}",
         report.images
-    );
+    ))?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The k-NN protocol.
 
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::Arguments;
 use pass_train::step::distance::distance_matching;
 
@@ -17,9 +18,9 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     distance_matching(&context)?;
-    println!(
+    show(format_args!(
         "predictions: {}",
         context.run.file("distance_matching").display()
-    );
+    ))?;
     Ok(())
 }

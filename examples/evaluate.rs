@@ -1,6 +1,7 @@
 //! The numbers.
 
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::{Arguments, metrics_table};
 use pass_train::step::evaluate::evaluate;
 
@@ -16,6 +17,6 @@ struct Cli {
 
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
-    println!("{}", metrics_table(&evaluate(&context)?));
+    show(format_args!("{}", metrics_table(&evaluate(&context)?)))?;
     Ok(())
 }

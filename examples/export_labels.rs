@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use imagenet_s::Split;
+use imagenet_s::{Split, terminal::show};
 use luss_examples::Arguments;
 use pass_train::step::export::export_labels;
 
@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
     let in_run = || context.run.file("exported").join(cli.split.name());
     let folder = cli.out.clone().unwrap_or_else(in_run);
     let done = export_labels(&context, cli.split, &folder, cli.threshold)?;
-    println!(
+    show(format_args!(
         "{} masks at threshold {} in {}: {} bytes of PNG, {} bytes of labels and attention in {}",
         done.masks,
         done.threshold,
@@ -62,6 +62,6 @@ fn main() -> anyhow::Result<()> {
         done.png_bytes,
         done.store_bytes,
         context.run.labels(cli.split.name()).display()
-    );
+    ))?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::Arguments;
 use pass_train::step::weights::{Weights, export_weights};
 
@@ -56,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     for (weights, path) in all {
         if let Some(path) = path {
             let tensors = export_weights(&context, weights, path)?;
-            println!("{}: {tensors} tensors", path.display());
+            show(format_args!("{}: {tensors} tensors", path.display()))?;
         }
     }
     Ok(())

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     outcome(|| {
         Cli::parse().run.on_all_ranks(|context| {
             finetune(context)?;
-            tell_weights(context, Step::Finetune);
+            tell_weights(context, Step::Finetune)?;
             Ok(())
         })
     })

@@ -1,6 +1,7 @@
 //! Step 2.4: pseudo labels.
 
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::Arguments;
 use pass_train::step::labels::generate_labels;
 
@@ -17,10 +18,10 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     let summary = generate_labels(&context)?;
-    println!(
+    show(format_args!(
         "{} pictures, {:.1} % foreground",
         summary.pictures,
         100.0 * summary.foreground
-    );
+    ))?;
     Ok(())
 }

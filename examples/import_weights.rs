@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::Arguments;
 use pass_train::step::weights::{Weights, import_centroids, import_weights};
 
@@ -70,24 +71,27 @@ fn main() -> anyhow::Result<()> {
                 path,
                 imported.loaded,
                 &imported.ignored,
-            );
-            anyhow::Ok(())
+            )
         }
         None => Ok(()),
     };
     before.into_iter().try_for_each(import)?;
     if let Some(path) = &cli.centroids {
         import_centroids(&context, path)?;
-        tell("cluster", path, 1, &[]);
+        tell("cluster", path, 1, &[])?;
     }
     after.into_iter().try_for_each(import)
 }
 
-fn tell(step: &str, path: &Path, tensors: usize, ignored: &[String]) {
-    println!("{step}: {tensors} tensors from {}", path.display());
+fn tell(step: &str, path: &Path, tensors: usize, ignored: &[String]) -> anyhow::Result<()> {
+    show(format_args!(
+        "{step}: {tensors} tensors from {}",
+        path.display()
+    ))?;
     let heads = |key: &&String| !key.ends_with("num_batches_tracked");
     let heads: Vec<_> = ignored.iter().filter(heads).map(String::as_str).collect();
     if !heads.is_empty() {
-        println!("  passed over: {}", heads.join(", "));
+        show(format_args!("  passed over: {}", heads.join(", ")))?;
     }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::{cell::RefCell, time::Instant};
 use anyhow::Context as _;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::pick_device;
 use pixel_attention::{
     kmeans::{
@@ -62,13 +63,16 @@ fn main() -> anyhow::Result<()> {
         clusters: cli.clusters,
     };
     let (n, d, k) = (cli.points, cli.columns, cli.clusters);
-    println!("{n} points x {d}, {k} clusters, on {}", cli.device);
+    show(format_args!(
+        "{n} points x {d}, {k} clusters, on {}",
+        cli.device
+    ))?;
     let product = product_seconds(&cli, &device)?;
     let flops = 2.0 * n as f64 * d as f64 * k as f64;
     let rate = flops / product / 1e12;
-    println!(
+    show(format_args!(
         "product of all points with all centroids, by burn: {product:.4} s, {rate:.2} TFLOP/s"
-    );
+    ))?;
     let ways = match &cli.compute[..] {
         [] => vec![None],
         ways => ways.iter().copied().map(Some).collect(),
@@ -98,18 +102,22 @@ fn measure(
     };
     let started = Instant::now();
     let kmeans = KMeans::on_device(points, &config, device, &options)?;
-    println!("\n{}", kmeans.device_plan().context("it is on a device")?);
-    println!(
+    show(format_args!(
+        "\n{}",
+        kmeans.device_plan().context("it is on a device")?
+    ))?;
+    show(format_args!(
         "checked and uploaded in {:.1} s",
         started.elapsed().as_secs_f64()
-    );
+    ))?;
     let ends = RefCell::new(Vec::new());
     let watch = |update: &Update| {
         ends.borrow_mut().push(Instant::now());
-        println!(
+        // A full disk shows at the next line.
+        let _ = show(format_args!(
             "iteration {}: inertia {:.6e}",
             update.iteration, update.inertia
-        );
+        ));
     };
     kmeans.watched_by(&watch).restart(0)?;
     let ends = ends.into_inner();
@@ -123,11 +131,11 @@ fn measure(
     let median = seconds.get(seconds.len() / 2);
     let median =
         median.context("the run came to rest in its first iteration; take more clusters")?;
-    println!(
+    show(format_args!(
         "an iteration: {median:.4} s, median of {}; the product alone is {:.0} % of it",
         seconds.len(),
         100.0 * product / median
-    );
+    ))?;
     Ok(())
 }
 

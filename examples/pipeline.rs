@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::{RankedArguments, metrics_table, outcome};
 use pass_train::pipeline::{self, Control};
 
@@ -30,8 +31,11 @@ fn main() -> ExitCode {
         cli.run.on_all_ranks(|context| {
             let metrics = pipeline::run(context, &controls)?;
             if context.speaks() {
-                println!("{}", metrics_table(&metrics));
-                println!("report: {}", context.run.file("report.html").display());
+                show(format_args!("{}", metrics_table(&metrics)))?;
+                show(format_args!(
+                    "report: {}",
+                    context.run.file("report.html").display()
+                ))?;
             }
             Ok(())
         })

@@ -1,6 +1,7 @@
 //! Step 4: inference.
 
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::Arguments;
 use pass_train::step::predict::predict;
 
@@ -18,6 +19,9 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     predict(&context)?;
-    println!("predictions: {}", context.run.file("fine_tuned").display());
+    show(format_args!(
+        "predictions: {}",
+        context.run.file("fine_tuned").display()
+    ))?;
     Ok(())
 }

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     outcome(|| {
         Cli::parse().run.on_all_ranks(|context| {
             pretrain(context)?;
-            tell_weights(context, Step::Pretrain);
+            tell_weights(context, Step::Pretrain)?;
             Ok(())
         })
     })

@@ -1,6 +1,7 @@
 //! Step 2.3: the attention threshold.
 
 use clap::Parser;
+use imagenet_s::terminal::show;
 use luss_examples::Arguments;
 use pass_train::step::threshold::sweep_threshold;
 
@@ -18,9 +19,9 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open()?;
     let chosen = sweep_threshold(&context)?;
-    println!(
+    show(format_args!(
         "threshold {}, labels used: {}",
         chosen.threshold, chosen.labels_used
-    );
+    ))?;
     Ok(())
 }

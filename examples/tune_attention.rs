@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     outcome(|| {
         Cli::parse().run.on_all_ranks(|context| {
             tune_attention(context)?;
-            tell_weights(context, Step::TuneAttention);
+            tell_weights(context, Step::TuneAttention)?;
             Ok(())
         })
     })

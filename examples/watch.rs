@@ -1,6 +1,11 @@
 //! A look at a run, also while it is under way.
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{
+    io::{self, ErrorKind, Write, stdout},
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
 
 use clap::Parser;
 use pass_train::terminal_view::{is_over, terminal_view};
@@ -24,16 +29,26 @@ struct Cli {
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let Some(seconds) = cli.every else {
-        print!("{}", terminal_view(&cli.run)?);
+        draw(&terminal_view(&cli.run)?)?;
         return Ok(());
     };
     loop {
         let over = is_over(&cli.run);
         // Clears the screen and goes to its first line.
-        print!("\x1b[2J\x1b[H{}", terminal_view(&cli.run)?);
-        if over {
+        let seen = draw(&format!("\x1b[2J\x1b[H{}", terminal_view(&cli.run)?))?;
+        if over || !seen {
             return Ok(());
         }
         thread::sleep(Duration::from_secs(seconds));
+    }
+}
+
+/// Whether someone still looks.
+fn draw(text: &str) -> io::Result<bool> {
+    let mut terminal = stdout().lock();
+    let drawn = terminal.write_all(text.as_bytes());
+    match drawn.and_then(|()| terminal.flush()) {
+        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(false),
+        other => other.map(|()| true),
     }
 }

@@ -1,6 +1,8 @@
 //! How a binary ends: signals, the last line, the exit code.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
+
+use imagenet_s::terminal::{show, tell};
 
 use pass_train::{Context, Error, Step, StopRequest};
 
@@ -36,9 +38,9 @@ pub(crate) fn listen(stop: &StopRequest) -> anyhow::Result<()> {
                 // threads, which still work, would tell of it.
                 signal_hook::low_level::exit(AT_ONCE);
             }
-            eprintln!(
+            tell(format_args!(
                 "stopping after this iteration, with a checkpoint; once more ends at once, without"
-            );
+            ));
         }
     });
     Ok(())
@@ -51,10 +53,18 @@ pub(crate) fn listen(_stop: &StopRequest) -> anyhow::Result<()> {
 }
 
 /// Says where a training left its weights, once for all processes.
-pub fn tell_weights(context: &Context, step: Step) {
+///
+/// # Errors
+///
+/// Of the standard output.
+pub fn tell_weights(context: &Context, step: Step) -> io::Result<()> {
     if context.speaks() {
-        println!("weights: {}", context.run.weights(step).display());
+        show(format_args!(
+            "weights: {}",
+            context.run.weights(step).display()
+        ))?;
     }
+    Ok(())
 }
 
 /// Runs a binary's work and turns its end into an exit code: 0 when done, 75 when a training
@@ -70,7 +80,7 @@ pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
     let (signature, error) = signed(error);
     match error.downcast_ref() {
         Some(Error::Stopped { .. }) => {
-            eprintln!("{signature}{error}");
+            tell(format_args!("{signature}{error}"));
             finish();
             ExitCode::from(STOPPED)
         }
@@ -80,7 +90,7 @@ pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
         _ => {
-            eprintln!("{signature}Error: {error:?}");
+            tell(format_args!("{signature}Error: {error:?}"));
             abort();
             ExitCode::FAILURE
         }

@@ -47,6 +47,7 @@
 //! | all pictures in one file, for slow disks | [`pack`], [`Dataset::with_pack`] |
 //! | reading ahead on several threads, in order | [`Loader`] |
 //! | multi-crop, overlap grids, resizing | [`views`] |
+//! | lines that outlive their reader | [`terminal`] |
 #![cfg_attr(
     feature = "burn",
     doc = "| a batch on a device | [`pictures_to_tensor`] |"
@@ -87,6 +88,7 @@ mod subset;
 pub mod synthetic;
 #[cfg(feature = "burn")]
 mod tensor;
+pub mod terminal;
 pub mod views;
 mod whole_file;
 

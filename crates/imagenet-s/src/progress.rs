@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::terminal::tell;
+
 /// Time between two lines of [`progress_lines`].
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -36,7 +38,7 @@ pub fn progress_lines() -> impl Fn(Progress) + Sync {
         let now = Instant::now();
         let pace = pace.get_or_insert(Pace::new(progress, now));
         if let Some(line) = pace.line(progress, now) {
-            eprintln!("{line}");
+            tell(format_args!("{line}"));
         }
     }
 }

@@ -3,13 +3,12 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{Write, stderr},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use burn::tensor::Device;
-use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic};
+use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic, terminal::tell};
 use luss_metrics::LabelMask;
 use pass_model::{
     precision::{ROUNDED, check_device, float32_product_error, product_error},
@@ -266,7 +265,7 @@ impl Context {
     /// A line on the terminal, unless quiet.
     pub fn say(&self, line: &str) {
         if self.verbosity == Verbosity::Auto {
-            eprintln!("{line}");
+            tell(format_args!("{line}"));
         }
     }
 }
@@ -280,8 +279,7 @@ fn lock_of(root: &Path, ranks: &dyn Ranks) -> Result<Option<RunLock>, Error> {
 }
 
 fn warn(line: &str) {
-    // A closed standard error must not end hours of training.
-    let _ = writeln!(stderr(), "{line}");
+    tell(format_args!("{line}"));
 }
 
 /// The pictures of a run; the embedded dataset is written into the run directory first.

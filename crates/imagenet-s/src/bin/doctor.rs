@@ -8,6 +8,7 @@ use imagenet_s::{
     Manifest, OddPictures, Subset,
     doctor::{Options, examine},
     progress_lines,
+    terminal::{show, tell},
 };
 
 /// Examines ImageNet-S trees, or trees of your own in that layout, and lists everything that is
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell(format_args!("error: {error:#}"));
             ExitCode::from(2)
         }
     }
@@ -66,7 +67,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         record: arguments.record,
     };
     let report = examine(&arguments.roots, &options, &progress_lines())?;
-    println!("{report}");
+    show(format_args!("{report}"))?;
     if let Some(path) = &arguments.json {
         let json = serde_json::to_string_pretty(&report)?;
         fs::write(path, json).with_context(|| path.display().to_string())?;

@@ -8,6 +8,7 @@ use imagenet_s::{
     Dataset, Split,
     pack::{verify_pack, write_pack},
     progress_lines,
+    terminal::show,
 };
 
 /// Packs the pictures of a dataset into one file, for disks on which many small files are slow.
@@ -75,11 +76,13 @@ fn main() -> anyhow::Result<()> {
     let (pictures, megabytes) = (summary.pictures, summary.bytes as f64 / 1e6);
     let path = output.display();
     match arguments.verify {
-        true => println!("{path}: {pictures} pictures are those of the files, {megabytes:.1} MB"),
-        false => println!(
+        true => show(format_args!(
+            "{path}: {pictures} pictures are those of the files, {megabytes:.1} MB"
+        )),
+        false => show(format_args!(
             "{path}: {pictures} pictures, {megabytes:.1} MB, {} of them packed before",
             summary.kept
-        ),
-    }
+        )),
+    }?;
     Ok(())
 }

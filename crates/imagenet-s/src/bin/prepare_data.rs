@@ -1,6 +1,6 @@
 //! Prepares ImageNet-S trees from ImageNet-1k and the published archives of masks.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
@@ -8,6 +8,7 @@ use imagenet_s::{
     Manifest, Split, Subset,
     prepare::{Config, ImageNet, Placing, Plan, free_bytes, prepare},
     progress_lines,
+    terminal::show,
 };
 
 /// Prepares ImageNet-S trees from ImageNet-1k and the published archives of masks.
@@ -81,7 +82,7 @@ fn main() -> anyhow::Result<()> {
     let plans = arguments.subset.0.iter();
     let plans = plans.map(|&subset| Plan::new(&config, &manifest, subset));
     let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
-    plans.iter().for_each(announce);
+    plans.iter().try_for_each(announce)?;
     forecast(&plans, &arguments.output)?;
     if arguments.dry_run {
         return Ok(());
@@ -90,10 +91,10 @@ fn main() -> anyhow::Result<()> {
         let root = plan.root.display();
         let summary =
             prepare(plan, &progress_lines()).with_context(|| format!("preparing {root}"))?;
-        println!(
+        show(format_args!(
             "{root}: {} placed, {} were there already",
             summary.placed, summary.kept
-        );
+        ))?;
     }
     Ok(())
 }
@@ -117,23 +118,24 @@ fn config(arguments: &Arguments) -> anyhow::Result<Config> {
     })
 }
 
-fn announce(plan: &Plan) {
+fn announce(plan: &Plan) -> io::Result<()> {
     let counts = Split::ALL.map(|split| {
         let count = plan.pictures[split as usize];
         format!("{} {count}", split.name())
     });
-    println!(
+    show(format_args!(
         "ImageNet-S{}: {}, {} masks; pictures by {}",
         plan.subset,
         counts.join(", "),
         plan.masks,
         plan.placing
-    );
+    ))?;
     if plan.pictures[Split::Test as usize] == 0 {
-        println!(
+        show(format_args!(
             "  no test split: it needs --test-mappings, the folder data/mapping of the toolbox"
-        );
+        ))?;
     }
+    Ok(())
 }
 
 /// Tells the space needed by all trees, and refuses to begin what cannot be finished.
@@ -141,11 +143,11 @@ fn forecast(plans: &[Plan], output: &std::path::Path) -> anyhow::Result<()> {
     let needed: u64 = plans.iter().map(|plan| plan.missing_bytes).sum();
     let free = free_bytes(output)?;
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-    println!(
+    show(format_args!(
         "space: at most {} MiB to be written, {} MiB free",
         mib(needed),
         mib(free)
-    );
+    ))?;
     anyhow::ensure!(
         needed <= free,
         "{}: {needed} bytes are needed and {free} are free; make room, choose another output, or \

@@ -10,6 +10,7 @@ use clap::Parser;
 use imagenet_s::{
     Dataset, progress_lines,
     statistics::{Agreement, agreement, statistics, write_page},
+    terminal::show,
 };
 
 /// Describes a dataset, as section 3.1.2 of the paper does for ImageNet-S: pictures of each split,
@@ -37,15 +38,15 @@ fn main() -> anyhow::Result<()> {
     match (&arguments.root, arguments.annotators.as_slice()) {
         (Some(root), _) => {
             let statistics = statistics(&Dataset::open(root)?, &progress_lines())?;
-            print!("{statistics}");
+            show(format_args!("{}", statistics.to_string().trim_end()))?;
             if let Some(folder) = output {
                 write_page(&statistics, folder)?;
-                println!("\nwritten to {}", folder.display());
+                show(format_args!("\nwritten to {}", folder.display()))?;
             }
         }
         (None, folders @ [_, _, ..]) => {
             let agreement = agreement(folders, &progress_lines())?;
-            print!("{agreement}");
+            show(format_args!("{}", agreement.to_string().trim_end()))?;
             if let Some(folder) = output {
                 write_agreement(&agreement, folder)?;
             }
@@ -60,6 +61,6 @@ fn write_agreement(agreement: &Agreement, folder: &Path) -> anyhow::Result<()> {
     let path = folder.join("agreement.json");
     let text = serde_json::to_string_pretty(agreement)?;
     fs::write(&path, text).with_context(|| path.display().to_string())?;
-    println!("\nwritten to {}", path.display());
+    show(format_args!("\nwritten to {}", path.display()))?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use imagenet_s::{
     Dataset, Split, progress_lines,
     submission::{Method, Submission, write_submission},
+    terminal::show,
 };
 
 /// Packs the predicted masks of a split into the archive that the test server of ImageNet-S takes:
@@ -83,10 +84,10 @@ fn main() -> anyhow::Result<()> {
     let data = Dataset::open(&arguments.root)?;
     let written = write_submission(&data, &submission, &output, &progress_lines())?;
     let megabytes = written.bytes as f64 / 1e6;
-    println!(
+    show(format_args!(
         "{}: {} predictions, {megabytes:.1} MB, read again",
         output.display(),
         written.predictions
-    );
+    ))?;
     Ok(())
 }

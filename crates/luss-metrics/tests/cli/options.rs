@@ -221,3 +221,19 @@ fn outputs_replace_older_files_and_leave_nothing_beside_them() {
     assert_eq!(place.read_json("out/scores.json")["images"], 3);
     assert_eq!(std::fs::read_dir(place.path("out")).unwrap().count(), 1);
 }
+
+#[test]
+fn without_a_reader_the_exit_code_is_the_same() {
+    let place = Workplace::with_three_pictures();
+    for (predictions, code) in [("pred", 0), ("none", 2)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = std::process::Command::new(env!("CARGO_BIN_EXE_luss-eval"))
+            .args(["--truth", "truth", "--classes", "3", "--pred", predictions])
+            .current_dir(place.path("."))
+            .stdout(writer.try_clone().unwrap())
+            .stderr(writer)
+            .status();
+        assert_eq!(status.unwrap().code(), Some(code), "{predictions}");
+    }
+}

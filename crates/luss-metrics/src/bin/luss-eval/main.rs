@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser as _;
 
-use crate::{arguments::Arguments, evaluation::Evaluation, settings::Settings};
+use crate::{arguments::Arguments, evaluation::Evaluation, settings::Settings, terminal::tell};
 
 mod arguments;
 mod comparison;
@@ -21,6 +21,7 @@ mod problems;
 mod progress;
 mod scoring;
 mod settings;
+mod terminal;
 mod thresholding;
 
 /// The exit code of everything that is not scored.
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("luss-eval: refused: {error:#}");
+            tell(format_args!("luss-eval: refused: {error:#}"));
             ExitCode::from(REFUSED)
         }
     }

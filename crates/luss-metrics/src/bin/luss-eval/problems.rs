@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use anyhow::{Result, bail};
 use luss_metrics::folder::{Problem, ProblemKind};
 
-use crate::{output::write_file, settings::Settings};
+use crate::{output::write_file, settings::Settings, terminal::tell};
 
 /// Problems that the terminal shows.
 const SHOWN: usize = 20;
@@ -22,12 +22,12 @@ pub(crate) fn report(before: &[Problem], problems: &[Problem], settings: &Settin
     problems
         .iter()
         .take(SHOWN)
-        .for_each(|problem| eprintln!("{problem}"));
+        .for_each(|problem| tell(format_args!("{problem}")));
     if problems.len() > SHOWN {
-        eprintln!(
+        tell(format_args!(
             "… and {} more (all of them: --problems FILE)",
             problems.len() - SHOWN
-        );
+        ));
     }
     let counts = counts(problems);
     let counts: Vec<String> = counts
@@ -40,7 +40,7 @@ pub(crate) fn report(before: &[Problem], problems: &[Problem], settings: &Settin
             "nothing is scored: {counts}; repair the folders, or score the complete pictures alone with --allow-missing"
         );
     }
-    eprintln!("left out (--allow-missing): {counts}");
+    tell(format_args!("left out (--allow-missing): {counts}"));
     Ok(())
 }
 

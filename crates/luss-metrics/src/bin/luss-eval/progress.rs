@@ -11,6 +11,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::terminal::tell;
+
 /// Between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -69,10 +71,10 @@ impl Progress {
         *last = Instant::now();
         let rate = done as f64 / start.elapsed().as_secs_f64();
         let left = (self.total - done) as f64 / rate;
-        eprintln!(
+        tell(format_args!(
             "{}: {done} of {} pictures, {rate:.0} a second, {left:.0} s left",
             self.what, self.total
-        );
+        ));
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    io::{Write as _, stdout},
     path::{Path, PathBuf},
     process,
 };
 
 use anyhow::{Context as _, Result};
 
-use crate::{evaluation::Evaluation, settings::Settings};
+use crate::{evaluation::Evaluation, settings::Settings, terminal::show};
 
 mod csv;
 mod json;
@@ -43,7 +42,7 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
         .any(|file| is_standard_output(file));
     match arguments.quiet || taken {
         true => Ok(()),
-        false => print(&table::text(evaluation, settings)),
+        false => show(&table::text(evaluation, settings)),
     }
 }
 
@@ -51,17 +50,11 @@ fn is_standard_output(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-fn print(text: &str) -> Result<()> {
-    stdout()
-        .write_all(text.as_bytes())
-        .context("the standard output")
-}
-
 /// Writes a whole file or nothing: under a hidden name in the same folder, then renamed. `-` is the
 /// standard output.
 pub(crate) fn write_file(file: &Path, text: &str) -> Result<()> {
     if is_standard_output(file) {
-        return print(text);
+        return show(text);
     }
     let hidden = hidden_name(file);
     let written = fs::write(&hidden, text).and_then(|()| fs::rename(&hidden, file));
