@@ -4,6 +4,7 @@
 //! epoch, picture), and a checkpoint holds all the rest, so that a step which goes on after a kill at
 //! any moment ends where the uninterrupted one does, to the bit.
 
+mod epochs;
 mod trainee;
 
 use std::{
@@ -21,7 +22,7 @@ use crate::{
     Context, Error, Step,
     checkpoints::{Checkpoints, Standing},
     gradients::{Accumulation, gradient_norm, update_and_weight_norm},
-    health::{Fault, Health, Verdict, Vitals},
+    health::{Fault, Health, Look, Verdict, Vitals},
     loss_scale::LossScale,
     ranks::{
         check_same_weights, done_by_first, first_with, found_by_first, is_first, mean_gradients,
@@ -37,20 +38,21 @@ pub(crate) use trainee::{Loss, Place, Position, Terms, Trainee};
 /// Pictures that wait for the network, in batches.
 const BATCHES_AHEAD: usize = 3;
 
-/// Trains `trainee` on the training pictures, from its newest sound checkpoint on.
+/// Trains `trainee` on the training pictures, from its newest sound checkpoint on. Where it minimises
+/// a swapped prediction, returns its mean in the last epoch, over ln K.
 pub(crate) fn train<T: Trainee>(
     context: &Context,
     plan: &Plan,
     trainee: &mut T,
     make: impl Fn(Place) -> Result<T::Item, Error> + Clone + Send + Sync + 'static,
-) -> Result<(), Error> {
+) -> Result<Option<f64>, Error> {
     let _heeding = context.stop.heed();
     let mut training = Training::open(context, plan, trainee)?;
     while training.epoch() < plan.epochs {
         training.rest_of_epoch(make.clone())?;
     }
     training.log.close();
-    Ok(())
+    Ok(training.swapped_over_ln_k)
 }
 
 /// Leaves the weights of a trained network behind, and the summary of the step.
@@ -99,6 +101,8 @@ struct Training<'a, T: Trainee> {
     last_checkpoint: Instant,
     /// Seconds for which the loaders of former epochs kept the training waiting.
     waited: f64,
+    /// Swapped prediction over ln K, the mean of the last whole epoch.
+    swapped_over_ln_k: Option<f64>,
 }
 
 impl<'a, T: Trainee> Training<'a, T> {
@@ -141,6 +145,7 @@ impl<'a, T: Trainee> Training<'a, T> {
             state,
             last_checkpoint: Instant::now(),
             waited: 0.0,
+            swapped_over_ln_k: None,
         })
     }
 
@@ -206,7 +211,8 @@ impl<'a, T: Trainee> Training<'a, T> {
 
     /// Losses, gradients and update of one batch; its loss terms and what was seen.
     fn iteration(&mut self, items: &[T::Item], at: Position) -> Result<(Values, Values), Error> {
-        let mut seen = self.health.looks_at(at.iteration).then(Vitals::default);
+        let look = self.health.look_at(at.iteration, at.iterations);
+        let mut seen = look.map(|_| Vitals::default());
         self.trainee.begin(at);
         let (terms, mut gradients) = self.differentiate(items, seen.as_mut());
         let ranks = &*self.context.ranks;
@@ -218,7 +224,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         if self.overflows(&gradients, at)? {
             return Ok((terms, Values::new()));
         }
-        match &mut seen {
+        match seen.as_mut().zip(look) {
             Some(seen) => self.watched_update(gradients, seen, at)?,
             None => self.trainee.update(at.lr, gradients),
         }
@@ -265,14 +271,14 @@ impl<'a, T: Trainee> Training<'a, T> {
     fn watched_update(
         &mut self,
         gradients: GradientsParams,
-        seen: &mut Vitals,
+        (seen, look): (&mut Vitals, Look),
         at: Position,
     ) -> Result<(), Error> {
         let before = self.trainee.net().clone();
         seen.gradient_norm = gradient_norm(&before, &gradients);
         self.trainee.update(at.lr, gradients);
         [seen.update_norm, seen.weight_norm] = update_and_weight_norm(&before, self.trainee.net());
-        let verdict = self.health.judge(seen, at.lr);
+        let verdict = self.health.judge(seen, at.lr, look);
         self.act(verdict, at)
     }
 
@@ -311,7 +317,9 @@ impl<'a, T: Trainee> Training<'a, T> {
     ) -> Result<(), Error> {
         self.state.iterations += 1;
         self.state.since_line.add(terms);
-        self.state.since_epoch.add(&terms[..1]);
+        self.state
+            .since_epoch
+            .add(&epochs::first_and_swapped(terms));
         self.log.advance(self.plan.batch);
         let epoch_ends = self.within_epoch() == 0;
         if epoch_ends && is_first(&*self.context.ranks) {
@@ -323,8 +331,11 @@ impl<'a, T: Trainee> Training<'a, T> {
             seen.extend(owned(scale.map_or(Terms::new(), LossScale::named)));
             self.log.line(at, means, seen, waited)?;
         }
-        let epoch_loss = epoch_ends.then(|| self.state.since_epoch.take()[0].1);
-        self.keep(epoch_loss)
+        let means = epoch_ends.then(|| self.state.since_epoch.take());
+        if let Some(means) = &means {
+            self.judge_epoch(means, at)?;
+        }
+        self.keep(means.map(|means| means[0].1))
     }
 
     /// Leaves a checkpoint if one is due, or if someone asked for a stop.

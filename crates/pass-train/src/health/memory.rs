@@ -2,10 +2,13 @@
 
 use burn::tensor::Device;
 
+/// Name in the log of the most memory that a step has taken so far; after a resume as well.
+pub(crate) const PEAK: &str = "health/memory_peak_mib";
+
 /// Names in the log of what depends on the machine: [`resident_mib`] and [`device_mib`].
 pub(crate) const MEMORY: [&str; 4] = [
     "health/memory_mib",
-    "health/memory_peak_mib",
+    PEAK,
     "health/device_used_mib",
     "health/device_reserved_mib",
 ];
@@ -21,8 +24,8 @@ pub(crate) fn memory_of(device: &Device) -> impl Iterator<Item = (&'static str, 
         .chain(on_device.into_iter().flatten())
 }
 
-/// MiB on a GPU: in living tensors, and reserved from its driver, which never shrinks. Nothing on
-/// the CPU.
+/// MiB on a GPU: in living tensors, and reserved from its driver, which never shrinks while the
+/// process lives. Nothing on the CPU.
 fn device_mib(device: &Device) -> Option<[f64; 2]> {
     let usage = device.memory_pool_usage()?;
     Some([usage.bytes_in_use, usage.bytes_reserved].map(|bytes| bytes as f64 / (1 << 20) as f64))

@@ -1,18 +1,25 @@
 //! The health of a training: what it is watched for, and what a fault means.
 //!
-//! Every loss is looked at. The network is looked at every `health.every_iterations`; what is seen
-//! goes into `log.jsonl` under names that begin with `health/`.
+//! Every loss is looked at. The network is looked at every `health.every_iterations` and in the last
+//! iteration; what is seen goes into `log.jsonl` under names that begin with `health/`.
 
+mod fault;
+mod heads;
 mod memory;
+mod spread;
 mod vitals;
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::run_file::{HealthSection, OnFault};
 
-pub(crate) use memory::MEMORY;
+pub use fault::Fault;
+pub(crate) use fault::unlearned_words;
+pub use heads::Head;
+pub(crate) use heads::{HeadSpread, spread_of_maps, spread_of_scores};
+pub(crate) use memory::{MEMORY, PEAK};
 pub(crate) use vitals::{Assigning, Swapped, Vitals};
 
 /// Below this spread prototypes count as equal: random ones have about 1.
@@ -26,133 +33,15 @@ const PLATEAU_LOSS: f64 = 0.99;
 /// ... and predictions that tell less than this about their picture, in nats.
 const PLATEAU_INFORMATION: f64 = 0.05;
 
+/// Nothing is learned: a mean swapped loss of an epoch above this share of ln K, ...
+pub(crate) const UNLEARNED: f64 = 0.97;
+/// ... at the end of a training, or at half of it after so many iterations.
+const TIME_TO_LEARN: usize = 500;
+
 /// Looks in a row after which a state that may be passing counts as a fault.
 const PATIENCE: u32 = 2;
 /// The same for a plateau, which healthy trainings also pass through.
 const PLATEAU_PATIENCE: u32 = 20;
-
-/// What has gone wrong in a training, what was seen, and what usually helps.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// A loss or a gradient is not a finite number.
-    NotFinite {
-        /// The loss term, or `gradient_norm`.
-        what: String,
-        /// Its value.
-        value: f64,
-    },
-    /// No trained weight changes any more.
-    NothingMoves {
-        /// Norm of the gradient.
-        gradient_norm: f64,
-        /// Learning rate.
-        lr: f64,
-    },
-    /// All prototypes are the same vector.
-    EqualPrototypes {
-        /// Their variance over all dimensions together; 1 is the most.
-        spread: f64,
-        /// Swapped prediction over ln K.
-        loss_over_ln_k: f64,
-    },
-    /// All pictures have the same embedding.
-    Collapsed {
-        /// The variance of the embeddings over all dimensions together; 1 is the most.
-        spread: f64,
-        /// Prototypes that are the most likely one of some picture.
-        prototypes_used: usize,
-    },
-    /// In float16 no scale keeps the gradients within its range.
-    LossScale {
-        /// Updates left out so far.
-        skipped: u64,
-    },
-    /// The loss stays at ln K. Trainings may still leave it, so this never stops one.
-    Plateau {
-        /// Swapped prediction over ln K.
-        loss_over_ln_k: f64,
-        /// What a prediction tells about its picture, in nats.
-        information: f64,
-    },
-}
-
-impl Fault {
-    /// A short name, under which a fault is told once.
-    fn name(&self) -> &'static str {
-        match self {
-            Self::NotFinite { .. } => "not_finite",
-            Self::NothingMoves { .. } => "nothing_moves",
-            Self::EqualPrototypes { .. } => "equal_prototypes",
-            Self::Collapsed { .. } => "collapsed",
-            Self::LossScale { .. } => "loss_scale",
-            Self::Plateau { .. } => "plateau",
-        }
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Self::NotFinite { what, value } => write!(
-                f,
-                "training has diverged: `{what}` is {value}; lower the learning rate \
-                 (`optim.base_lr` of this step in the run file) or raise the batch, keep \
-                 `swapped.epsilon` at 0.025 or above, and delete the checkpoints that may hold \
-                 the fault already"
-            ),
-            Self::NothingMoves { gradient_norm, lr } => write!(
-                f,
-                "no weight moves: the last updates were exactly 0, with a learning rate of {lr} \
-                 and a gradient of norm {gradient_norm:.3e}; {}",
-                if *gradient_norm == 0.0 {
-                    "nothing in the loss depends on a weight that is trained: look at the weights \
-                     of the loss terms and at what is frozen"
-                } else {
-                    "raise `optim.base_lr` (and `optim.final_lr`) of this step"
-                }
-            ),
-            Self::EqualPrototypes {
-                spread,
-                loss_over_ln_k,
-            } => write!(
-                f,
-                "all prototypes are the same vector (spread {spread:.1e} of 1, loss \
-                 {loss_over_ln_k:.3} of ln K), and their gradients too, so they will not part \
-                 again: begin the step anew with a higher `freeze_prototypes_iterations` or a \
-                 lower `optim.base_lr`, and check the weights it starts from"
-            ),
-            Self::Collapsed {
-                spread,
-                prototypes_used,
-            } => write!(
-                f,
-                "the encoder has collapsed: all pictures have the same embedding (spread \
-                 {spread:.1e} of 1, {prototypes_used} prototypes in use); go back to an earlier \
-                 checkpoint with a lower `optim.base_lr`, or begin anew with a lower \
-                 `swapped.epsilon`, a higher `freeze_prototypes_iterations`, a later \
-                 `swapped.queue_from_epoch` or a larger batch"
-            ),
-            Self::LossScale { skipped } => write!(
-                f,
-                "gradients are beyond float16 even where the loss is not scaled up any more \
-                 ({skipped} updates left out so far): the training has diverged, or needs the range \
-                 of float32; lower `optim.base_lr` of this step, or set `precision` to \"bfloat16\" or \
-                 \"float32\" and go on from the last checkpoint"
-            ),
-            Self::Plateau {
-                loss_over_ln_k,
-                information,
-            } => write!(
-                f,
-                "the loss stays at ln K ({loss_over_ln_k:.3} of it; a prediction tells \
-                 {information:.3} nats about its picture); if it does not leave in another epoch, \
-                 raise `freeze_prototypes_iterations`, have fewer prototypes than pictures in \
-                 batch and queue, start the queue later, or lower `swapped.epsilon`"
-            ),
-        }
-    }
-}
 
 /// What is remembered from one look to the next.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -161,6 +50,9 @@ pub(crate) struct Counters {
     still: u32,
     /// Looks in a row that saw equal embeddings.
     collapsed: u32,
+    /// Looks in a row that saw a head collapsed, by the name of the fault.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    heads: BTreeMap<String, u32>,
     /// Looks in a row on the plateau.
     plateau: u32,
     /// Faults that were told.
@@ -174,6 +66,35 @@ pub(crate) enum Verdict {
     Stop(Fault),
     /// The fault is told.
     Warn(Fault),
+}
+
+/// Which look at a training it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Others follow.
+    Usual,
+    /// The last one of several: what is seen cannot pass any more.
+    Last,
+    /// The last one and the first.
+    Only,
+}
+
+impl Look {
+    /// Looks in a row that make a fault of equal embeddings: at the end they stay what they are.
+    fn patience_with_collapse(self) -> u32 {
+        match self {
+            Self::Usual => PATIENCE,
+            Self::Last | Self::Only => 1,
+        }
+    }
+
+    /// The same of weights that stand still, as they may at the end of a schedule.
+    fn patience_with_stillness(self) -> u32 {
+        match self {
+            Self::Usual | Self::Last => PATIENCE,
+            Self::Only => 1,
+        }
+    }
 }
 
 /// Watches a training.
@@ -192,10 +113,15 @@ impl Health {
         }
     }
 
-    /// Whether the network is looked at in this iteration, counted from 0.
-    pub(crate) fn looks_at(&self, iteration: usize) -> bool {
-        let every = self.section.every_iterations;
-        every > 0 && (iteration + 1).is_multiple_of(every)
+    /// The look at the network in an iteration, counted from 0, of a training of so many.
+    pub(crate) fn look_at(&self, iteration: usize, iterations: usize) -> Option<Look> {
+        let (every, number) = (self.section.every_iterations, iteration + 1);
+        match number {
+            _ if every == 0 => None,
+            _ if number == iterations && number <= every => Some(Look::Only),
+            _ if number == iterations => Some(Look::Last),
+            _ => number.is_multiple_of(every).then_some(Look::Usual),
+        }
     }
 
     /// A verdict on the loss terms of an iteration.
@@ -207,14 +133,49 @@ impl Health {
         })
     }
 
-    /// A verdict on what was seen in an iteration with this learning rate.
-    pub(crate) fn judge(&mut self, seen: &Vitals, lr: f64) -> Option<Verdict> {
-        let fault = self.fault(seen, lr)?;
+    /// A verdict on the mean swapped loss of an epoch over ln K.
+    pub(crate) fn judge_epoch(
+        &mut self,
+        loss_over_ln_k: f64,
+        [done, total]: [usize; 2],
+    ) -> Option<Verdict> {
+        let late = done == total || (2 * done >= total && done >= TIME_TO_LEARN);
+        let fault = Fault::Unlearned {
+            loss_over_ln_k,
+            done,
+            total,
+        };
+        if late && loss_over_ln_k > UNLEARNED {
+            self.verdict(fault)
+        } else {
+            None
+        }
+    }
+
+    /// A verdict on what a look saw in an iteration with this learning rate.
+    pub(crate) fn judge(&mut self, seen: &Vitals, lr: f64, look: Look) -> Option<Verdict> {
+        let head = self.collapsed_head(seen, look);
+        let fault = self.fault(seen, lr, look).or(head)?;
         self.verdict(fault)
     }
 
+    /// A head that has collapsed and was not told of.
+    fn collapsed_head(&mut self, seen: &Vitals, look: Look) -> Option<Fault> {
+        let mut found = None;
+        for &HeadSpread { head, spread } in &seen.heads {
+            let looks = self.counters.heads.entry(head.fault().into()).or_default();
+            count(looks, spread < COLLAPSED);
+            let new = !self.counters.told.contains(head.fault());
+            if *looks >= look.patience_with_collapse() && new {
+                found = found.or(Some(Fault::CollapsedHead { head, spread }));
+            }
+        }
+        self.counters.heads.retain(|_, looks| *looks > 0);
+        found
+    }
+
     /// The fault that explains most of what was seen.
-    fn fault(&mut self, seen: &Vitals, lr: f64) -> Option<Fault> {
+    fn fault(&mut self, seen: &Vitals, lr: f64, look: Look) -> Option<Fault> {
         let assigning = seen.assigning.as_ref();
         let collapsed = assigning.is_some_and(|a| a.feature_spread < COLLAPSED);
         let plateau = assigning.is_some_and(|a| {
@@ -224,10 +185,10 @@ impl Health {
         count(&mut counters.still, seen.update_norm == 0.0);
         count(&mut counters.collapsed, collapsed);
         count(&mut counters.plateau, plateau);
-        if !seen.gradient_norm.is_finite() {
+        if let Some((what, value)) = seen.not_finite() {
             return Some(Fault::NotFinite {
-                what: "gradient_norm".into(),
-                value: seen.gradient_norm,
+                what: what.into(),
+                value,
             });
         }
         if let Some(a) = assigning.filter(|a| a.prototype_spread < EQUAL_PROTOTYPES) {
@@ -236,13 +197,13 @@ impl Health {
                 loss_over_ln_k: a.loss_over_ln_k,
             });
         }
-        if let Some(a) = assigning.filter(|_| counters.collapsed >= PATIENCE) {
+        if let Some(a) = assigning.filter(|_| counters.collapsed >= look.patience_with_collapse()) {
             return Some(Fault::Collapsed {
                 spread: a.feature_spread,
                 prototypes_used: a.prototypes_used,
             });
         }
-        if counters.still >= PATIENCE {
+        if counters.still >= look.patience_with_stillness() {
             return Some(Fault::NothingMoves {
                 gradient_norm: seen.gradient_norm,
                 lr,
@@ -256,8 +217,11 @@ impl Health {
     }
 
     fn verdict(&mut self, fault: Fault) -> Option<Verdict> {
-        let passing = matches!(fault, Fault::Plateau { .. });
-        if self.section.on_fault == OnFault::Stop && !passing {
+        let stops = !matches!(
+            fault,
+            Fault::Plateau { .. } | Fault::Unlearned { .. } | Fault::CollapsedHead { .. }
+        );
+        if self.section.on_fault == OnFault::Stop && stops {
             return Some(Verdict::Stop(fault));
         }
         let first = self.counters.told.insert(fault.name().into());
@@ -306,16 +270,22 @@ mod tests {
     }
 
     #[test]
-    fn the_network_is_looked_at_every_so_many_iterations() {
+    fn the_network_is_looked_at_every_so_many_iterations_and_in_the_last() {
         let looks = |every_iterations| {
             let section = HealthSection {
                 every_iterations,
                 ..HealthSection::default()
             };
             let health = Health::new(&section, Counters::default());
-            (0..12).filter(|&i| health.looks_at(i)).collect::<Vec<_>>()
+            let look = |i| Some((i, health.look_at(i, 12)?));
+            (0..12).filter_map(look).collect::<Vec<_>>()
         };
-        assert_eq!(looks(5), [4, 9]);
+        assert_eq!(
+            looks(5),
+            [(4, Look::Usual), (9, Look::Usual), (11, Look::Last)]
+        );
+        assert_eq!(looks(12), [(11, Look::Only)]);
+        assert_eq!(looks(50), [(11, Look::Only)]);
         assert!(looks(0).is_empty());
     }
 
@@ -323,7 +293,10 @@ mod tests {
     fn a_state_that_passes_is_no_fault() {
         let mut health = health(OnFault::Stop);
         for update_norm in [0.0, 0.1, 0.0, 0.1] {
-            assert_eq!(health.judge(&vitals(sound(), update_norm), 0.5), None);
+            assert_eq!(
+                health.judge(&vitals(sound(), update_norm), 0.5, Look::Usual),
+                None
+            );
         }
     }
 
@@ -336,12 +309,72 @@ mod tests {
             ..sound()
         };
         let mut health = health(OnFault::Stop);
-        let told = (0..50).filter_map(|_| health.judge(&vitals(flat, 0.1), 0.5));
+        let told = (0..50).filter_map(|_| health.judge(&vitals(flat, 0.1), 0.5, Look::Usual));
         let told: Vec<_> = told.collect();
         assert!(
             matches!(told[..], [Verdict::Warn(Fault::Plateau { .. })]),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn a_loss_that_does_not_leave_ln_k_is_told_once_at_half_of_a_long_training_or_at_the_end() {
+        let told_of = |losses: [f64; 6], per_epoch: usize| {
+            let mut health = health(OnFault::Stop);
+            let epochs = losses.into_iter().zip(1..);
+            let told = epochs.filter_map(|(loss, epoch)| {
+                let verdict = health.judge_epoch(loss, [per_epoch * epoch, 6 * per_epoch])?;
+                assert!(matches!(verdict, Verdict::Warn(Fault::Unlearned { .. })));
+                Some(epoch)
+            });
+            told.collect::<Vec<_>>()
+        };
+        let stays = [1.02, 1.0, 0.99, 0.98, 0.976, 0.976];
+        assert_eq!(told_of(stays, 270), [3]);
+        assert_eq!(told_of(stays, 100), [5]);
+        assert_eq!(told_of(stays, 1), [6]);
+        assert!(told_of([1.02, 1.0, 0.96, 0.9, 0.85, 0.8], 270).is_empty());
+        assert_eq!(told_of([1.0, 0.95, 0.9, 0.9, 0.97, 1.0], 270), [6]);
+    }
+
+    #[test]
+    fn what_a_look_may_forgive_the_last_one_does_not() {
+        let collapsed = Assigning {
+            feature_spread: 0.0,
+            ..sound()
+        };
+        let judged = |assigning, update_norm, look| {
+            health(OnFault::Stop).judge(&vitals(assigning, update_norm), 0.5, look)
+        };
+        let stops = |verdict| matches!(verdict, Some(Verdict::Stop(_)));
+        let looks = [Look::Usual, Look::Last, Look::Only];
+        assert_eq!(
+            looks.map(|look| stops(judged(collapsed, 0.1, look))),
+            [false, true, true]
+        );
+        assert_eq!(
+            looks.map(|look| stops(judged(sound(), 0.0, look))),
+            [false, false, true]
+        );
+        assert!(stops(judged(sound(), f64::INFINITY, Look::Usual)));
+    }
+
+    #[test]
+    fn a_head_that_collapses_alone_is_told_once_and_stops_nothing() {
+        let mut health = health(OnFault::Stop);
+        let seen = |spread| Vitals {
+            heads: vec![HeadSpread {
+                head: Head::P2p,
+                spread,
+            }],
+            ..vitals(sound(), 0.1)
+        };
+        let spreads = [0.0, 0.1, 0.0, 0.0, 0.0];
+        let told = spreads.map(|spread| health.judge(&seen(spread), 0.5, Look::Usual));
+        let [None, None, None, Some(Verdict::Warn(fault)), None] = told else {
+            panic!("{told:?}");
+        };
+        assert!(fault.to_string().contains("p2p_weight"), "{fault}");
     }
 
     #[test]

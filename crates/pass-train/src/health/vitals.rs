@@ -3,13 +3,19 @@
 use burn::tensor::{Device, Tensor, activation::log_softmax};
 use pass_model::{queue::ASSIGNING_CROPS, ranks::Ranks};
 
-use super::memory::memory_of;
+use super::{
+    heads::HeadSpread,
+    memory::memory_of,
+    spread::{STATISTICS, blocks, least_variances, means_and_variances, statistics},
+};
 
 /// What one look at a training sees, named for the log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Vitals {
     /// Of swapped prediction, where the step has one.
     pub(crate) assigning: Option<Assigning>,
+    /// Of the other heads of step 1.
+    pub(crate) heads: Vec<HeadSpread>,
     /// Share of the pictures whose two large crops do not overlap, where P2P takes part.
     pub(crate) no_overlap: Option<f64>,
     /// Norm of the gradient.
@@ -21,6 +27,16 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
+    /// The first norm that is no number.
+    pub(crate) fn not_finite(&self) -> Option<(&'static str, f64)> {
+        let norms = [
+            ("gradient_norm", self.gradient_norm),
+            ("update_norm", self.update_norm),
+            ("weight_norm", self.weight_norm),
+        ];
+        norms.into_iter().find(|(_, norm)| !norm.is_finite())
+    }
+
     /// Names and values for the log; the memory of this process and of its device among them.
     pub(crate) fn named(&self, device: &Device) -> Vec<(&'static str, f64)> {
         let mut named = vec![
@@ -29,6 +45,7 @@ impl Vitals {
             ("health/weight_norm", self.weight_norm),
         ];
         named.extend(self.assigning.iter().flat_map(Assigning::named));
+        named.extend(self.heads.iter().map(|of| (of.head.measured(), of.spread)));
         named.extend(self.no_overlap.map(|share| ("health/no_overlap", share)));
         named.extend(memory_of(device));
         named
@@ -56,9 +73,10 @@ pub(crate) struct Assigning {
     /// Variance of the prototypes, over all dimensions together: 0 when they are equal, near 1 when
     /// they are spread over the sphere.
     pub(crate) prototype_spread: f64,
-    /// The same of the embeddings.
+    /// The same of the embeddings: among the pictures of one view, the mean over the views of a size,
+    /// of the size where it is least.
     pub(crate) feature_spread: f64,
-    /// Lowest variance of a dimension of the embeddings, times their number.
+    /// Lowest of these variances of a dimension, times the number of dimensions.
     pub(crate) feature_variance_min: f64,
     /// `exp` of the entropy of how the variance is shared by the dimensions, in 1..=D: dimensions in
     /// use. 0 without variance.
@@ -69,8 +87,10 @@ pub(crate) struct Assigning {
 pub(crate) struct Swapped<'a> {
     /// `[rows, K]`
     pub(crate) scores: &'a Tensor<2>,
-    /// `[rows, D]`, of unit length
+    /// `[rows, D]`, of unit length, crop-major
     pub(crate) embeddings: &'a Tensor<2>,
+    /// Crops of each size, in the order of the rows.
+    pub(crate) crops: Vec<usize>,
     /// `[K, D]`, of unit length
     pub(crate) prototypes: &'a Tensor<2>,
     /// each `[batch, K]`
@@ -84,12 +104,15 @@ impl Assigning {
     /// rank gives its share, of which all have as many rows. Collective.
     pub(crate) fn of(swapped: &Swapped, loss: f64, ranks: &dyn Ranks) -> Self {
         let [prototypes, dim] = swapped.prototypes.dims();
-        let mut means = Shown::by(swapped, loss).means(ranks);
+        let blocks = blocks(&swapped.crops, swapped.embeddings.dims()[0], ranks.size());
+        let statistics = statistics(swapped.embeddings, &blocks);
+        let mut means = Shown::by(swapped, loss, statistics).means(ranks);
         let [loss, assignment_entropy, prediction_entropy] = [(); 3].map(|()| means.take(1)[0]);
         let used = means.take(prototypes);
         let mean_prediction = means.take(prototypes);
-        let variances = variances_of_ranks([(); 3].map(|()| means.take(dim)));
-        let [_, of_prototypes] = means_and_variances(swapped.prototypes);
+        let count = blocks.iter().flatten().count();
+        let variances = least_variances(&blocks, dim, &means.take(count * STATISTICS * dim));
+        let [_, of_prototypes] = means_and_variances(&swapped.prototypes.clone().inner());
         Self {
             prototypes,
             prototypes_used: used.iter().filter(|&&share| share > 0.0).count(),
@@ -130,21 +153,17 @@ impl Assigning {
 struct Shown(Vec<f64>);
 
 impl Shown {
-    fn by(swapped: &Swapped, loss: f64) -> Self {
+    fn by(swapped: &Swapped, loss: f64, statistics: Vec<f64>) -> Self {
         let log_predictions = log_softmax(swapped.scores.clone().inner() / swapped.temperature, 1);
         let predictions = log_predictions.clone().exp();
         let [rows, prototypes] = predictions.dims();
         let entropies = -numbers((predictions.clone() * log_predictions).sum())[0];
-        let [means, variances] = means_and_variances(swapped.embeddings);
-        let squares = means.iter().map(|mean| mean * mean).collect();
         let assignment_entropy = mean_entropy(swapped.assignments);
         let all = [
             vec![loss, assignment_entropy, entropies / rows as f64],
             most_likely(swapped.scores, prototypes),
             numbers(predictions.mean_dim(0)),
-            variances,
-            squares,
-            means,
+            statistics,
         ];
         Self(all.concat())
     }
@@ -160,19 +179,6 @@ impl Shown {
     fn take(&mut self, count: usize) -> Vec<f64> {
         self.0.drain(..count).collect()
     }
-}
-
-/// The variances of all rows from the means over ranks of: the ranks' variances, the squares of
-/// their means, and their means.
-fn variances_of_ranks([within, squares, means]: [Vec<f64>; 3]) -> Vec<f64> {
-    let between = squares
-        .iter()
-        .zip(&means)
-        .map(|(square, mean)| square - mean * mean);
-    let of_each = within.iter().zip(between);
-    of_each
-        .map(|(within, between)| within + between.max(0.0))
-        .collect()
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
@@ -199,14 +205,6 @@ fn mean_entropy(assignments: &[Tensor<2>; ASSIGNING_CROPS]) -> f64 {
     let weights = numbers(Tensor::cat(assignments.to_vec(), 0));
     let sum: f64 = weights.chunks_exact(prototypes).map(entropy).sum();
     sum / (ASSIGNING_CROPS * batch) as f64
-}
-
-/// The mean and the variance of each column over the rows.
-fn means_and_variances(rows: &Tensor<2>) -> [Vec<f64>; 2] {
-    let rows = rows.clone().inner();
-    let means = rows.clone().mean_dim(0);
-    let centred = rows - means.clone();
-    [means, centred.powi_scalar(2).mean_dim(0)].map(numbers)
 }
 
 fn effective_number(shares: &[f64]) -> f64 {
@@ -245,6 +243,7 @@ mod tests {
         let swapped = Swapped {
             scores: &scores,
             embeddings: &embeddings,
+            crops: vec![2],
             prototypes: &prototypes,
             assignments: &assignments,
             temperature: 0.5,
@@ -285,7 +284,7 @@ mod tests {
         let [q, r] = [[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]];
         let alone = {
             let assignments = [rows([q, r]), rows([r, r])];
-            seen_by(&Solo, rows([a, b, c, a]), rows([a, b, c]), assignments)
+            seen_by(&Solo, rows([a, c, b, a]), rows([a, b, c]), assignments)
         };
         let seen = ThreadRanks::run(2, |ranks| match ranks.rank() {
             0 => seen_by(

@@ -153,6 +153,7 @@ impl Tuning {
             let tensors = Swapped {
                 scores: &scores,
                 embeddings: &embeddings,
+                crops: section.views.groups.iter().map(|of| of.count).collect(),
                 prototypes: &self.net.prototypes.weights(),
                 assignments: &swapped.assignments,
                 temperature: section.swapped.temperature,

@@ -40,6 +40,9 @@ struct Summary {
     epochs: usize,
     pictures: usize,
     seconds: f64,
+    /// Swapped prediction over ln K, the mean of the last epoch; absent where it is not learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swapped_over_ln_k: Option<f64>,
 }
 
 /// Runs step 1 and leaves `pretrain/weights.safetensors`: of either method the network of PASS_s,
@@ -66,7 +69,7 @@ fn pretrain_with<N: PretrainNetwork>(
     done_by_first(&*context.ranks, || context.run.begin(Step::Pretrain))?;
     trainee.probe = Probe::new(context);
     trainee.ranks = context.ranks.clone();
-    let pictures = train_on_views(context, &mut trainee)?;
+    let (pictures, swapped_over_ln_k) = train_on_views(context, &mut trainee)?;
     let seconds = started.elapsed().as_secs_f64();
     leave(
         context,
@@ -76,15 +79,16 @@ fn pretrain_with<N: PretrainNetwork>(
             epochs: context.file.pretrain.epochs,
             pictures,
             seconds,
+            swapped_over_ln_k,
         },
     )
 }
 
-/// Trains on the views of the pictures of step 1, and says how many these are.
+/// Trains on the views of the pictures of step 1, and says how many these are and what [`train`] does.
 pub(crate) fn train_on_views<T: Trainee<Item = Views>>(
     context: &Context,
     trainee: &mut T,
-) -> Result<usize, Error> {
+) -> Result<(usize, Option<f64>), Error> {
     let file = &context.file;
     let section = &file.pretrain;
     let samples = training_samples(context)?;
@@ -105,8 +109,8 @@ pub(crate) fn train_on_views<T: Trainee<Item = Views>>(
         queue: trainee.queue_length(),
         optim: &section.optim,
     };
-    train(context, &plan, trainee, make)?;
-    Ok(pictures)
+    let swapped_over_ln_k = train(context, &plan, trainee, make)?;
+    Ok((pictures, swapped_over_ln_k))
 }
 
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.

@@ -60,6 +60,11 @@ pub(crate) trait Trainee {
         None
     }
 
+    /// Number of prototypes K, where their swapped prediction is to be learned.
+    fn prototypes(&self) -> Option<usize> {
+        None
+    }
+
     /// The network as it stands.
     fn net(&self) -> &Self::Net;
 

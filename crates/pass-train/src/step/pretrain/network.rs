@@ -21,6 +21,14 @@ pub(crate) struct PretrainBatch {
     pub(super) positive_ratio: f64,
 }
 
+/// The consistency of pixels, of PASS_p alone.
+pub(crate) struct Consistency {
+    /// Its loss.
+    pub(super) loss: Tensor<1>,
+    /// What the momentum encoder gives as targets, as [`PassPOutput::target`].
+    pub(super) target: Tensor<4>,
+}
+
 /// A network of step 1: that of PASS_s, or one that contains it.
 pub(crate) trait PretrainNetwork: Module {
     /// The part that the later steps use.
@@ -32,13 +40,12 @@ pub(crate) trait PretrainNetwork: Module {
     /// What precedes each batch: a momentum encoder follows and keeps this share of itself.
     fn begin(&mut self, _momentum: f64) {}
 
-    /// One pass with the statistics of `mode`: what the losses of PASS_s need, and a consistency
-    /// loss.
+    /// One pass with the statistics of `mode`: what the losses of PASS_s need, and the consistency.
     fn forward_train(
         &mut self,
         batch: PretrainBatch,
         mode: NormMode,
-    ) -> (PretrainOutput, Option<Tensor<1>>);
+    ) -> (PretrainOutput, Option<Consistency>);
 }
 
 impl PretrainNetwork for PretrainNet {
@@ -54,7 +61,7 @@ impl PretrainNetwork for PretrainNet {
         &mut self,
         batch: PretrainBatch,
         mode: NormMode,
-    ) -> (PretrainOutput, Option<Tensor<1>>) {
+    ) -> (PretrainOutput, Option<Consistency>) {
         let output = self.forward_at(batch.groups, batch.points, mode);
         (output, None)
     }
@@ -77,7 +84,7 @@ impl PretrainNetwork for PassPNet {
         &mut self,
         batch: PretrainBatch,
         mode: NormMode,
-    ) -> (PretrainOutput, Option<Tensor<1>>) {
+    ) -> (PretrainOutput, Option<Consistency>) {
         let PassPOutput {
             base,
             propagated,
@@ -85,9 +92,7 @@ impl PretrainNetwork for PassPNet {
         } = self.forward(batch.groups, batch.points, mode);
         let [_, _, height, width] = target.dims();
         let pairs = positive_pairs(batch.frames, [height, width], batch.positive_ratio);
-        (
-            base,
-            Some(pixel_consistency_loss(propagated, target, pairs)),
-        )
+        let loss = pixel_consistency_loss(propagated, target.clone(), pairs);
+        (base, Some(Consistency { loss, target }))
     }
 }

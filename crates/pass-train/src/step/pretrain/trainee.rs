@@ -11,19 +11,19 @@ use pass_model::{
     momentum_encoder::MomentumSchedule,
     norm::NormMode,
     pass_p_net::PassPNet,
-    pretrain_net::PretrainNet,
+    pretrain_net::{PretrainNet, PretrainOutput},
     queue::Queue,
     ranks::{Ranks, Solo},
 };
 
 use super::{
     fresh_queue,
-    network::{PretrainBatch, PretrainNetwork},
+    network::{Consistency, PretrainBatch, PretrainNetwork},
     pass_p_net, pretrain_net, share_of_queue, swapped_config, whole_queue,
 };
 use crate::{
     Error,
-    health::{Assigning, Swapped, Vitals},
+    health::{Assigning, Head, HeadSpread, Swapped, Vitals, spread_of_maps, spread_of_scores},
     probe::Probe,
     ranks::mean_over,
     run_file::{PretrainSection, RunFile},
@@ -104,7 +104,10 @@ impl<N: PretrainNetwork> Pretraining<N> {
         let section = &self.file.pretrain;
         let (output, consistency) = self.net.forward_train(batch, NormMode::Ranks(&*self.ranks));
         let prototypes = self.net.base().prototypes.weights();
-        let looked_at = seen.map(|seen| (seen, output.scores.clone(), output.embeddings.clone()));
+        let looked_at = seen.map(|seen| {
+            seen.heads = self.spreads_of_heads(&output, consistency.as_ref());
+            (seen, output.scores.clone(), output.embeddings.clone())
+        });
         let crops = section.views.crops();
         let loss = pretrain_loss_of_ranks(
             output,
@@ -118,6 +121,7 @@ impl<N: PretrainNetwork> Pretraining<N> {
             let tensors = Swapped {
                 scores: &scores,
                 embeddings: &embeddings,
+                crops: section.views.groups.iter().map(|of| of.count).collect(),
                 prototypes: &prototypes,
                 assignments: &loss.assignments,
                 temperature: section.swapped.temperature,
@@ -126,11 +130,33 @@ impl<N: PretrainNetwork> Pretraining<N> {
             seen.assigning = Some(Assigning::of(&tensors, image, &*self.ranks));
         }
         match consistency {
-            Some(term) => loss
+            Some(consistency) => loss
                 .terms
-                .with_consistency(term, section.consistency.weight),
+                .with_consistency(consistency.loss, section.consistency.weight),
             None => loss.terms,
         }
+    }
+
+    /// How far the outputs of the other heads lie apart; not of a single picture. Collective.
+    fn spreads_of_heads(
+        &self,
+        output: &PretrainOutput,
+        consistency: Option<&Consistency>,
+    ) -> Vec<HeadSpread> {
+        let p2p = output.projected.as_ref().map(spread_of_maps);
+        let target = consistency.map(|consistency| spread_of_maps(&consistency.target));
+        let mut heads = vec![(Head::P2p, p2p), (Head::Consistency, target)];
+        let dim = self.file.network.feature_dim;
+        for (stage, scores) in &output.shallow_scores {
+            heads.push((Head::D2s(*stage), Some(spread_of_scores(scores, dim))));
+        }
+        let known = |(head, spread): (Head, Option<Option<f64>>)| Some((head, spread??));
+        let own = heads.into_iter().filter_map(known);
+        own.map(|(head, spread)| HeadSpread {
+            head,
+            spread: mean_over(&*self.ranks, spread),
+        })
+        .collect()
     }
 
     /// The empty queue of all ranks.
@@ -187,6 +213,12 @@ impl<N: PretrainNetwork> Trainee for Pretraining<N> {
 
     fn queue_length(&self) -> Option<usize> {
         self.fresh_queue().map(|queue| queue.length())
+    }
+
+    fn prototypes(&self) -> Option<usize> {
+        let several = self.file.network.prototypes > 1;
+        let learned = several && self.file.pretrain.swapped_weight > 0.0;
+        learned.then_some(self.file.network.prototypes)
     }
 
     fn net(&self) -> &N {

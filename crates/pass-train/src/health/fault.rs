@@ -1,0 +1,170 @@
+//! What may go wrong in a training, in words.
+
+use std::fmt;
+
+use super::Head;
+
+/// What has gone wrong in a training, what was seen, and what usually helps.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A loss or a gradient is not a finite number.
+    NotFinite {
+        /// The loss term, or the norm.
+        what: String,
+        /// Its value.
+        value: f64,
+    },
+    /// No trained weight changes any more.
+    NothingMoves {
+        /// Norm of the gradient.
+        gradient_norm: f64,
+        /// Learning rate.
+        lr: f64,
+    },
+    /// All prototypes are the same vector.
+    EqualPrototypes {
+        /// Their variance over all dimensions together; 1 is the most.
+        spread: f64,
+        /// Swapped prediction over ln K.
+        loss_over_ln_k: f64,
+    },
+    /// All pictures have the same embedding.
+    Collapsed {
+        /// The variance of the embeddings over all dimensions together; 1 is the most.
+        spread: f64,
+        /// Prototypes that are the most likely one of some picture.
+        prototypes_used: usize,
+    },
+    /// A head embeds all pictures alike, while the image's does not. This never stops a training.
+    CollapsedHead {
+        /// The head.
+        head: Head,
+        /// The variance of its outputs over all dimensions together.
+        spread: f64,
+    },
+    /// In float16 no scale keeps the gradients within its range.
+    LossScale {
+        /// Updates left out so far.
+        skipped: u64,
+    },
+    /// The loss stays at ln K. Trainings may still leave it, so this never stops one.
+    Plateau {
+        /// Swapped prediction over ln K.
+        loss_over_ln_k: f64,
+        /// What a prediction tells about its picture, in nats.
+        information: f64,
+    },
+    /// The loss has not left ln K for long. It never stops a training either.
+    Unlearned {
+        /// Swapped prediction over ln K, the mean of an epoch.
+        loss_over_ln_k: f64,
+        /// Finished iterations.
+        done: usize,
+        /// Iterations of the training.
+        total: usize,
+    },
+}
+
+impl Fault {
+    /// A short name, under which a fault is told once.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::NotFinite { .. } => "not_finite",
+            Self::NothingMoves { .. } => "nothing_moves",
+            Self::EqualPrototypes { .. } => "equal_prototypes",
+            Self::Collapsed { .. } => "collapsed",
+            Self::CollapsedHead { head, .. } => head.fault(),
+            Self::LossScale { .. } => "loss_scale",
+            Self::Plateau { .. } | Self::Unlearned { .. } => "plateau",
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::NotFinite { what, value } => write!(
+                f,
+                "training has diverged: `{what}` is {value}; lower the learning rate \
+                 (`optim.base_lr` of this step in the run file) or raise the batch, keep \
+                 `swapped.epsilon` at 0.025 or above, and delete the checkpoints that may hold \
+                 the fault already"
+            ),
+            Self::NothingMoves { gradient_norm, lr } => write!(
+                f,
+                "no weight moves: the last updates were exactly 0, with a learning rate of {lr} \
+                 and a gradient of norm {gradient_norm:.3e}; {}",
+                if *gradient_norm == 0.0 {
+                    "nothing in the loss depends on a weight that is trained: look at the weights \
+                     of the loss terms and at what is frozen"
+                } else {
+                    "raise `optim.base_lr` (and `optim.final_lr`) of this step"
+                }
+            ),
+            Self::EqualPrototypes {
+                spread,
+                loss_over_ln_k,
+            } => write!(
+                f,
+                "all prototypes are the same vector (spread {spread:.1e} of 1, loss \
+                 {loss_over_ln_k:.3} of ln K), and their gradients too, so they will not part \
+                 again: begin the step anew with a higher `freeze_prototypes_iterations` or a \
+                 lower `optim.base_lr`, and check the weights it starts from"
+            ),
+            Self::Collapsed {
+                spread,
+                prototypes_used,
+            } => write!(
+                f,
+                "the encoder has collapsed: all pictures have the same embedding (spread \
+                 {spread:.1e} of 1, {prototypes_used} prototypes in use); go back to an earlier \
+                 checkpoint with a lower `optim.base_lr`, or begin anew with a lower \
+                 `swapped.epsilon`, a higher `freeze_prototypes_iterations`, a later \
+                 `swapped.queue_from_epoch` or a larger batch"
+            ),
+            Self::CollapsedHead { head, spread } => write!(
+                f,
+                "{head} gives all pictures the same output (spread {spread:.1e} of 1): its term \
+                 teaches nothing any more; lower its weight or `optim.base_lr`, or leave it out"
+            ),
+            Self::LossScale { skipped } => write!(
+                f,
+                "gradients are beyond float16 even where the loss is not scaled up any more \
+                 ({skipped} updates left out so far): the training has diverged, or needs the range \
+                 of float32; lower `optim.base_lr` of this step, or set `precision` to \"bfloat16\" or \
+                 \"float32\" and go on from the last checkpoint"
+            ),
+            Self::Plateau {
+                loss_over_ln_k,
+                information,
+            } => write!(
+                f,
+                "the loss stays at ln K ({loss_over_ln_k:.3} of it; a prediction tells \
+                 {information:.3} nats about its picture); if it does not leave in another epoch, \
+                 raise `freeze_prototypes_iterations`, have fewer prototypes than pictures in \
+                 batch and queue, start the queue later, or lower `swapped.epsilon`"
+            ),
+            Self::Unlearned {
+                loss_over_ln_k,
+                done,
+                total,
+            } => write!(
+                f,
+                "after {done} of {total} iterations {}",
+                unlearned_words(*loss_over_ln_k)
+            ),
+        }
+    }
+}
+
+/// What a swapped loss of this share of ln K means, and what helps.
+pub(crate) fn unlearned_words(loss_over_ln_k: f64) -> String {
+    format!(
+        "the swapped loss is not clearly below ln K ({loss_over_ln_k:.3} of it in the mean of an \
+         epoch): little or nothing has been learned, and what is built on it will be no better; what \
+         has helped: another `seed`, more updates (more `epochs`, a smaller `batch`), a higher \
+         `freeze_prototypes_iterations`, milder `views.jitter`, fewer prototypes than pictures in \
+         batch and queue"
+    )
+}
