@@ -3,11 +3,13 @@
 //! Time is only shown, never returned, so that no result can depend on it.
 
 use std::{
+    fmt,
     io::{IsTerminal, Write, stderr},
     time::{Duration, Instant},
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
+use imagenet_s::terminal::tell;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// Least time between two plain lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -152,7 +154,7 @@ impl Progress {
         match &mut self.output {
             Output::Bar(bar) => {
                 bar.finish_and_clear();
-                print(&mut stderr(), &line);
+                tell(format_args!("{line}"));
             }
             Output::Lines { sink, .. } | Output::Ends { sink } => print(sink, &line),
         }
@@ -206,9 +208,9 @@ impl State {
             "{}: {}/{} {}",
             self.name, self.position, self.total, self.unit
         );
-        if let Some(rate) = self.rate(elapsed) {
-            let left = self.total.saturating_sub(self.position) as f64 / rate;
-            line += &format!(", {}/s, {} left", short(rate), clock(left));
+        let steps = [self.resumed_at, self.position, self.total];
+        if let Some((rate, left)) = pace(steps, elapsed) {
+            line += &format!(", {rate}, {left}");
         }
         line + &self.suffix()
     }
@@ -230,25 +232,42 @@ impl State {
             format!(", {}", self.message)
         }
     }
-
-    /// Units per second of this process; none before the first unit.
-    fn rate(&self, elapsed: Duration) -> Option<f64> {
-        let rate = (self.position - self.resumed_at) as f64 / elapsed.as_secs_f64();
-        (rate.is_finite() && rate > 0.0).then_some(rate)
-    }
 }
 
+/// Rate and time left, of the work of this process alone: it began at the first of these numbers,
+/// stands at the second, and the third is the last. None before the first unit.
+fn pace([first, now, last]: [u64; 3], elapsed: Duration) -> Option<(String, String)> {
+    let rate = now.saturating_sub(first) as f64 / elapsed.as_secs_f64();
+    let left = last.saturating_sub(now) as f64 / rate;
+    let known = rate.is_finite() && rate > 0.0;
+    known.then(|| {
+        (
+            format!("{}/s", short(rate)),
+            format!("{} left", clock(left)),
+        )
+    })
+}
+
+/// Its rate is that of the lines: `indicatif`'s own takes what an earlier process did for the work of
+/// the first moment.
 fn bar(state: &State) -> ProgressBar {
     let template = format!(
-        "{{prefix:.bold}} {{bar:24.cyan/dim}} {{pos}}/{{len}} {}, {{per_sec}}, {{eta}} left {{wide_msg:.dim}}",
+        "{{prefix:.bold}} {{bar:24.cyan/dim}} {{pos}}/{{len}} {}{{pace}} {{wide_msg:.dim}}",
         state.unit
     );
+    let first = state.resumed_at;
     let style = ProgressStyle::with_template(&template).expect("the template is fixed");
+    let style = style.with_key(
+        "pace",
+        move |bar: &ProgressState, out: &mut dyn fmt::Write| {
+            let steps = [first, bar.pos(), bar.len().unwrap_or_default()];
+            if let Some((rate, left)) = pace(steps, bar.elapsed()) {
+                let _ = write!(out, ", {rate}, {left}");
+            }
+        },
+    );
     let bar = ProgressBar::new(state.total).with_style(style.progress_chars("━╸─"));
-    let bar = bar
-        .with_prefix(state.name.clone())
-        .with_position(state.resumed_at);
-    bar.reset_eta();
+    let bar = bar.with_prefix(state.name.clone()).with_position(first);
     bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }
@@ -377,12 +396,69 @@ mod tests {
         assert!(sink.lines()[1].starts_with("pretrain: stopped, 3/700 iterations in"));
     }
 
+    /// A terminal that keeps all that is drawn.
+    #[derive(Debug, Default)]
+    struct Screen(Arc<Mutex<String>>);
+
+    impl Screen {
+        fn draw(&self, text: &str) -> std::io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+    }
+
+    impl indicatif::TermLike for Screen {
+        fn width(&self) -> u16 {
+            160
+        }
+
+        fn move_cursor_up(&self, _lines: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_down(&self, _lines: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_right(&self, _columns: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn move_cursor_left(&self, _columns: usize) -> std::io::Result<()> {
+            Ok(())
+        }
+
+        fn write_line(&self, text: &str) -> std::io::Result<()> {
+            self.draw(text)
+        }
+
+        fn write_str(&self, text: &str) -> std::io::Result<()> {
+            self.draw(text)
+        }
+
+        fn clear_line(&self) -> std::io::Result<()> {
+            self.draw("\n")
+        }
+
+        fn flush(&self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn the_template_of_the_bar_is_valid() {
-        let bar = bar(&state(0, 0));
-        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-        bar.inc(2);
-        assert_eq!(bar.position(), 2);
+    fn the_bar_of_a_resumed_step_counts_only_its_own_work_from_its_first_line_on() {
+        let bar = bar(&state(400, 400));
+        let drawn = Arc::new(Mutex::new(String::new()));
+        let screen = Screen(drawn.clone());
+        bar.set_draw_target(indicatif::ProgressDrawTarget::term_like(Box::new(screen)));
+        let bar = bar.with_elapsed(Duration::from_secs(100));
+        bar.force_draw();
+        bar.inc(100);
+        bar.force_draw();
+        let drawn = drawn.lock().unwrap();
+        assert!(!drawn.contains("4.00/s"), "{drawn}");
+        let line = "500/700 iterations, 1.00/s, 3 min 20 s left";
+        assert!(drawn.contains(line), "{drawn}");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::{borrow::Cow, time::Instant};
 use crate::{
     Context, Error, Progress, Step,
     event_file::EventFile,
-    log::{LogRecord, LogWriter},
+    health::PEAK,
+    log::{LogRecord, LogWriter, read_log},
     ranks::is_first,
     training::Position,
     training_plan::Plan,
@@ -31,6 +32,8 @@ pub(crate) struct TrainingLog {
     started: Instant,
     /// Seconds since the start, and of them waited for pictures, at the last line of the log.
     last_line: [f64; 2],
+    /// Most memory that earlier processes and this one have taken, in MiB.
+    peak: f64,
 }
 
 impl TrainingLog {
@@ -42,9 +45,11 @@ impl TrainingLog {
     ) -> Result<Self, Error> {
         let step = plan.step;
         let path = context.run.file("log.jsonl");
+        let mut peak = 0.0;
         let log = match is_first(&*context.ranks) {
             true => {
                 let log = LogWriter::open_at(&path, step.name(), done as u64)?;
+                peak = peak_of(&read_log(&path)?, step);
                 Some(log.also_into(EventFile::of_step(&context.run, step, done as u64)?))
             }
             false => None,
@@ -52,6 +57,7 @@ impl TrainingLog {
         Ok(Self {
             step,
             log,
+            peak,
             progress: Progress::resumed(
                 context.verbosity,
                 step.name(),
@@ -81,11 +87,15 @@ impl TrainingLog {
         &mut self,
         at: Position,
         means: Values,
-        seen: Values,
+        mut seen: Values,
         waited: f64,
     ) -> Result<(), Error> {
         let waiting = self.share_of_waiting(waited);
         self.progress.message(message(&means, waiting));
+        for (_, value) in seen.iter_mut().filter(|(name, _)| name == PEAK) {
+            self.peak = self.peak.max(*value);
+            *value = self.peak;
+        }
         let measured = [("lr", at.lr), ("waiting", waiting)];
         let measured = measured.map(|(name, value)| (Cow::from(name), value));
         let Some(log) = &mut self.log else {
@@ -122,6 +132,13 @@ impl TrainingLog {
         self.last_line = now;
         waited / seconds.max(f64::MIN_POSITIVE)
     }
+}
+
+/// The most memory that a log tells of a step.
+fn peak_of(log: &[LogRecord], step: Step) -> f64 {
+    let of_step = log.iter().filter(|record| record.step == step.name());
+    let peaks = of_step.filter_map(|record| record.values.get(PEAK));
+    peaks.copied().fold(0.0, f64::max)
 }
 
 /// The terms, and how much of the time the training waited if that is worth telling.
