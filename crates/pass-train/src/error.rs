@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{check_data::Faults, health::Fault};
+use crate::{check_data::Faults, findings::WITHOUT_FOREGROUND, health::Fault};
 
 /// An error of a run.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,15 @@ pub enum Error {
         data: String,
         /// What to do.
         remedy: &'static str,
+    },
+    /// Fine-tuning would learn that there is nothing.
+    #[error(
+        "finetune: the pseudo labels have no foreground, every pixel is OTHER (attention below \
+         {threshold}), so there is nothing to learn: {WITHOUT_FOREGROUND}"
+    )]
+    NoForeground {
+        /// The attention threshold.
+        threshold: f32,
     },
     /// A checkpoint could not be written.
     #[error(

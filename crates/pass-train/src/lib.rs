@@ -29,6 +29,7 @@ pub mod controls;
 mod cursor;
 mod error;
 pub mod event_file;
+mod findings;
 mod gradients;
 pub mod health;
 mod inference;

@@ -7,6 +7,7 @@ use imagenet_s::Split;
 use crate::{
     Context, Error, RunFile, Step,
     controls::{self, EllipseControl},
+    findings,
     ranks::{done_by_first, first_then_others, first_with, is_first},
     report_data::write_run_report,
     run_file::{Method, Source},
@@ -92,10 +93,26 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
         add_control(context, control, &mut metrics)?;
     }
     done_by_first(&*context.ranks, || write_run_report(context, &metrics))?;
+    if is_first(&*context.ranks) {
+        for finding in findings::of_run(context)? {
+            context.warn(&format!("warning: {finding}"));
+        }
+    }
     Ok(metrics)
 }
 
+/// Before hours of work, what can be told already.
+fn warn_of_few_pictures(context: &Context) {
+    let pictures = context.data.samples(Split::Train).len();
+    let clusters = usize::from(context.data.classes());
+    let ahead = is_first(&*context.ranks) && !context.run.is_done(Step::Cluster);
+    if ahead && let Some(finding) = findings::of_few_pictures(pictures, clusters) {
+        context.warn(&format!("warning: {finding}"));
+    }
+}
+
 fn run_steps(context: &Context) -> Result<Metrics, Error> {
+    warn_of_few_pictures(context);
     once(context, Step::Pretrain, pretrain)?;
     once(context, Step::TuneAttention, tune_attention)?;
     once(context, Step::Cluster, |context| cluster(context).map(drop))?;
@@ -173,11 +190,19 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
                 store(context, control.name(), &report, metrics)
             })?;
         }
-        Control::Untrained | Control::SwavOnly => {
-            for (name, scores) in run_control(context, control)? {
-                metrics.insert(format!("{control}_{name}"), scores);
+        Control::Untrained | Control::SwavOnly => match run_control(context, control) {
+            Err(found @ Error::NoForeground { .. }) => {
+                if is_first(&*context.ranks) {
+                    context.warn(&format!("control {control}: left out, {found}"));
+                }
+                return Ok(());
             }
-        }
+            scored => {
+                for (name, scores) in scored? {
+                    metrics.insert(format!("{control}_{name}"), scores);
+                }
+            }
+        },
     }
     done_by_first(&*context.ranks, || {
         let place = context.run.file("metrics.json");

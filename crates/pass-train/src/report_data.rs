@@ -8,6 +8,7 @@ use luss_metrics::{LabelMask, Matching, image_miou};
 use crate::{
     Context, Error, Step,
     atlas_data::atlas,
+    findings,
     log::{LogRecord, read_log},
     log_groups::{group_of, name_in_group},
     report::{
@@ -31,6 +32,7 @@ pub(crate) fn write_run_report(context: &Context, metrics: &Metrics) -> Result<(
     let data = ReportData {
         title: format!("PASS on {}", context.data.root().display()),
         summary: summary(context),
+        findings: findings::of_run(context)?,
         metrics: metric_rows(metrics),
         curves: curves(&read_log(&context.run.file("log.jsonl"))?),
         threshold: threshold_chart(context)?,

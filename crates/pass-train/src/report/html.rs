@@ -44,6 +44,18 @@ pub(super) fn section(heading: &str, content: &str) -> String {
     )
 }
 
+/// A list of sentences; empty when there are none.
+pub(super) fn list(sentences: &[String]) -> String {
+    let item = |sentence: &String| format!("<li>{}</li>\n", escape(sentence));
+    match sentences {
+        [] => String::new(),
+        _ => format!(
+            "<ul>\n{}</ul>\n",
+            sentences.iter().map(item).collect::<String>()
+        ),
+    }
+}
+
 /// Keys and values of the run.
 pub(super) fn summary(pairs: &[(String, String)]) -> String {
     if pairs.is_empty() {

@@ -28,6 +28,8 @@ pub struct ReportData {
     pub title: String,
     /// Facts about the run: data, seed, sizes, commit.
     pub summary: Vec<(String, String)>,
+    /// What was found to be of no use, shown first.
+    pub findings: Vec<String>,
     /// Rows of the metric table, in this order.
     pub metrics: Vec<MetricRow>,
     /// Curves of the trainings, one chart for each group of numbers of a step.
@@ -147,6 +149,7 @@ fn render(data: &ReportData) -> String {
         .map(threshold_chart)
         .unwrap_or_default();
     let sections = [
+        html::section("Warnings", &html::list(&data.findings)),
         html::summary(&data.summary),
         html::section("Metrics", &html::metric_table(&data.metrics)),
         html::section("Training", &curves(&data.curves)),

@@ -127,6 +127,7 @@ fn sample() -> ReportData {
             ("device".into(), "CPU (flex)".into()),
             ("crate version".into(), "0.1.0".into()),
         ],
+        findings: vec!["cluster: 2 of 9 clusters hold < 1 picture".into()],
         metrics: vec![
             metric("pseudo_labels", RowKind::Method, 0.2345),
             metric("fine_tuned", RowKind::Method, 0.2678),
@@ -175,6 +176,7 @@ fn a_report_is_one_file_that_needs_nothing_from_elsewhere() {
         assert!(!page.contains(outside), "the page holds {outside}");
     }
     assert!(page.contains("PASS on &lt;cloth10&gt;"));
+    assert!(page.contains("<li>cluster: 2 of 9 clusters hold &lt; 1 picture</li>"));
     assert_eq!(page.matches("<img").count(), 8 * 4 + 9 * 6);
 }
 

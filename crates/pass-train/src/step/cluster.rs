@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Error, Step,
     cluster_report::{StoredReport, describe},
+    findings,
     ranks::{done_by_first, first_then_others},
     step::{
         embeddings::{PictureMeans, embeddings, own_part, rows_each, with_rows},
@@ -114,6 +115,11 @@ fn leave(
         .run
         .write_json(&context.run.cluster_report(), &report)?;
     let summary = summarize(&report, device, started.elapsed().as_secs_f64());
+    findings::tell(
+        context,
+        Step::Cluster,
+        &findings::of_clusters(&summary.sizes),
+    );
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
 }

@@ -29,7 +29,7 @@ use crate::{
     ranks::{done_by_first, first_then_others},
     run_file::FinetuneSection,
     step::{
-        labels::ensure_store,
+        labels::{LabelsSummary, ensure_store},
         pretrain::{number, pretrained_net},
         threshold::chosen_threshold,
     },
@@ -49,10 +49,11 @@ struct Summary {
 ///
 /// # Errors
 ///
-/// [`Error::StepMissing`] before step 2.4; else as [`super::pretrain::pretrain`].
+/// [`Error::StepMissing`] before step 2.4, [`Error::NoForeground`] for labels without any; else as [`super::pretrain::pretrain`].
 pub fn finetune(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.require(Step::Finetune, Step::GenerateLabels)?;
+    refuse_without_foreground(context)?;
     context.check_precision()?;
     done_by_first(&*context.ranks, || context.run.begin(Step::Finetune))?;
     let section = &context.file.finetune;
@@ -79,6 +80,16 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
             seconds,
         },
     )
+}
+
+fn refuse_without_foreground(context: &Context) -> Result<(), Error> {
+    let labels: LabelsSummary = context.run.summary(Step::GenerateLabels)?;
+    if labels.foreground > 0.0 {
+        return Ok(());
+    }
+    Err(Error::NoForeground {
+        threshold: chosen_threshold(context)?,
+    })
 }
 
 /// The segmentation network with fresh weights of the run's seed.

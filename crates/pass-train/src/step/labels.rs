@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Error, Progress, Step,
     cursor::Cursor,
+    findings,
     inference::{Pass, Shape, for_each_batch},
     run_file::LabelWay,
     step::{attention::tuned_net, threshold::chosen_threshold},
@@ -34,6 +35,9 @@ pub struct LabelsSummary {
     pub pictures: usize,
     /// Share of their feature-map cells whose attention reaches the threshold.
     pub foreground: f64,
+    /// These cells, by id from 1; of runs of former versions nothing.
+    #[serde(default)]
+    pub cells: Vec<u64>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -52,7 +56,7 @@ pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
     let threshold = chosen_threshold(context)?;
     let store = ensure_store(context, Step::GenerateLabels, Split::Train)?;
     let pictures = context.data.samples(Split::Train).len();
-    let foreground = foreground_share(context, &store, threshold)?;
+    let (foreground, cells) = foreground_of(context, &store, threshold)?;
     for split in context.shown_splits() {
         write_pseudo_masks(context, split, threshold)?;
     }
@@ -60,8 +64,11 @@ pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
     let summary = LabelsSummary {
         pictures,
         foreground,
+        cells,
         seconds,
     };
+    let found = findings::of_labels(context, &summary);
+    findings::tell(context, Step::GenerateLabels, &found);
     context.run.finish(Step::GenerateLabels, &summary)?;
     Ok(summary)
 }
@@ -123,14 +130,24 @@ fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Resul
     Ok(writer.finish()?)
 }
 
-fn foreground_share(context: &Context, store: &LabelStore, threshold: f32) -> Result<f64, Error> {
-    let (mut foreground, mut all) = (0u64, 0u64);
+/// The share of foreground among the cells of the training pictures, and its cells by id.
+fn foreground_of(
+    context: &Context,
+    store: &LabelStore,
+    threshold: f32,
+) -> Result<(f64, Vec<u64>), Error> {
+    let mut of_id = vec![0; usize::from(context.data.classes())];
+    let mut all = 0;
     for sample in context.data.samples(Split::Train) {
         let labels = store.get(&sample.key)?;
-        all += labels.attention.len() as u64;
-        foreground += labels.attention.iter().filter(|&&a| a >= threshold).count() as u64;
+        all += labels.ids.len();
+        let cells = labels.ids.iter().zip(&labels.attention);
+        for (&id, _) in cells.filter(|(_, attention)| **attention >= threshold) {
+            of_id[usize::from(id) - 1] += 1;
+        }
     }
-    Ok(foreground as f64 / all as f64)
+    let foreground: u64 = of_id.iter().sum();
+    Ok((foreground as f64 / all as f64, of_id))
 }
 
 fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {

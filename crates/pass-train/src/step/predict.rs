@@ -3,19 +3,30 @@
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use imagenet_s::{Split, remove_torn_masks, write_mask};
+use imagenet_s::{Split, read_mask, remove_torn_masks, write_mask};
 use luss_metrics::LabelMask;
 use pass_model::{norm::NormMode, segmentation_net::SegmentationNet};
 use pixel_attention::cam::{CamNormalization, cam_labels};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
     cursor::Cursor,
+    findings,
     inference::{Pass, Shape, for_each_batch},
     run_file::Inference,
     step::finetune::finetuned_net,
     upsampled_argmax::{Logits, upsampled_argmax},
 };
+
+/// What the step leaves in `done/predict.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PredictSummary {
+    /// Wall time.
+    pub seconds: f64,
+    /// Pixels of each id in the masks that it leaves, from 0, OTHER, on.
+    pub pixels: Vec<u64>,
+}
 
 /// Runs step 4 and leaves `fine_tuned/SPLIT/FOLDER/PICTURE.png`, generated ids. Goes on after a
 /// kill.
@@ -27,19 +38,31 @@ pub fn predict(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.begin(Step::Predict)?;
     let mut net = finetuned_net(context, Step::Predict)?;
+    let mut pixels = vec![0; usize::from(context.data.classes()) + 1];
     for split in context.shown_splits() {
-        predict_split(context, &mut net, split)?;
+        predict_split(context, &mut net, split, &mut pixels)?;
     }
-    context
-        .run
-        .finish(Step::Predict, &started.elapsed().as_secs_f64())
+    let seconds = started.elapsed().as_secs_f64();
+    let summary = PredictSummary { seconds, pixels };
+    findings::tell(context, Step::Predict, &findings::of_masks(&summary));
+    context.run.finish(Step::Predict, &summary)
 }
 
-fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> Result<(), Error> {
+/// Adds what it predicts, and what an earlier process has, to the `pixels` of each id.
+fn predict_split(
+    context: &Context,
+    net: &mut SegmentationNet,
+    split: Split,
+    pixels: &mut [u64],
+) -> Result<(), Error> {
     let samples = context.data.samples(split);
     let section = &context.file.predict;
     remove_torn_masks(&context.run.masks("fine_tuned", split.name()))?;
     let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
+    for sample in &samples[..cursor.done()] {
+        let place = context.run.mask("fine_tuned", split.name(), &sample.key);
+        count(&read_mask(&place)?, pixels);
+    }
     let pass = Pass {
         name: &format!("predict {}", split.name()),
         split,
@@ -59,12 +82,19 @@ fn predict_split(context: &Context, net: &mut SegmentationNet, split: Split) -> 
                     threshold,
                 } => cam_mask(&logits, picture.original, normalization, threshold)?,
             };
+            count(&mask, pixels);
             let key = &samples[picture.index].key;
             write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
         }
         cursor.advance(pictures.len())
     })?;
     cursor.store()
+}
+
+fn count(mask: &LabelMask, pixels: &mut [u64]) {
+    for &id in mask.labels() {
+        pixels[usize::from(id)] += 1;
+    }
 }
 
 /// The category of the largest mean logit, OTHER left out, where its map reaches the threshold.

@@ -7,7 +7,9 @@ use imagenet_s::Split;
 use luss_metrics::{AttentionHistogram, ThresholdCurve};
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Progress, Step, run_file::ThresholdRule, step::labels::ensure_store};
+use crate::{
+    Context, Error, Progress, Step, findings, run_file::ThresholdRule, step::labels::ensure_store,
+};
 
 /// `threshold.json`: the chosen threshold and what it was chosen by.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +22,10 @@ pub struct ChosenThreshold {
     pub labels_used: String,
     /// Threshold and matched validation mIoU, when the rule swept them.
     pub curve: Vec<(f32, f64)>,
+    /// The threshold of the best mIoU, where it leaves no foreground on the training pictures and the
+    /// best one that does was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_without_foreground: Option<f32>,
 }
 
 /// Runs step 2.3 and leaves `threshold.json`.
@@ -36,8 +42,14 @@ pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
         .threshold
         .rule
         .expect("settled when the context was opened");
+    let mut best_without_foreground = None;
     let (threshold, curve) = match rule {
-        ThresholdRule::Validation => sweep(context)?,
+        ThresholdRule::Validation => {
+            let (best, curve) = sweep(context)?;
+            let chosen = best_with_foreground(context, &curve)?;
+            best_without_foreground = (chosen != best).then_some(best);
+            (chosen, curve)
+        }
         ThresholdRule::Otsu => (attention_histogram(context)?.otsu()?, Vec::new()),
         ThresholdRule::ForegroundShare(share) => {
             let histogram = attention_histogram(context)?;
@@ -56,7 +68,10 @@ pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
         rule,
         labels_used: labels_used.into(),
         curve,
+        best_without_foreground,
     };
+    let found = findings::of_threshold(&chosen);
+    findings::tell(context, Step::SweepThreshold, &found);
     context
         .run
         .write_json(&context.run.file("threshold.json"), &chosen)?;
@@ -98,6 +113,22 @@ fn sweep(context: &Context) -> Result<(f32, Vec<(f32, f64)>), Error> {
         .map(|point| (point.threshold, point.miou))
         .collect();
     Ok((first_best(&points), points))
+}
+
+/// The same among the thresholds that leave a cell of the training pictures foreground: there would be
+/// nothing to learn from the others.
+fn best_with_foreground(context: &Context, curve: &[(f32, f64)]) -> Result<f32, Error> {
+    let store = ensure_store(context, Step::SweepThreshold, Split::Train)?;
+    let mut highest = 0.0;
+    for sample in context.data.samples(Split::Train) {
+        let attention = store.get(&sample.key)?.attention;
+        highest = attention.into_iter().fold(highest, f32::max);
+    }
+    let left = curve.iter().copied();
+    let left: Vec<_> = left
+        .filter(|(threshold, _)| *threshold <= highest)
+        .collect();
+    Ok(first_best(&left))
 }
 
 /// The threshold of the highest mIoU, the lowest one of equals.

@@ -16,9 +16,9 @@ use imagenet_s::{
     views::{PairedCrop, Purpose, Stream},
 };
 use pass_train::{
-    Context,
+    Context, Error,
     step::{
-        attention::tune_attention, cluster::cluster, export::export_labels,
+        attention::tune_attention, cluster::cluster, export::export_labels, finetune::finetune,
         labels::generate_labels, pretrain::pretrain, threshold::sweep_threshold,
     },
 };
@@ -316,4 +316,19 @@ fn image_level_and_pixel_level_labels_can_be_made_too() {
 fn open_other(root: &Path, settings: &[&str]) -> Context {
     fs::remove_file(root.join("run.toml")).unwrap();
     open(root, settings)
+}
+
+#[test]
+fn labels_without_foreground_are_not_trained_on() {
+    let root = folder("labels_empty");
+    copy(whole(), &root);
+    fs::remove_file(root.join("run.toml")).unwrap();
+    let settings = [&SETTINGS[..8], &["threshold.rule={fixed=1.0}"]].concat();
+    let context = open(&root, &settings);
+    sweep_threshold(&context).unwrap();
+    let labels = generate_labels(&context).unwrap();
+    assert_eq!((labels.foreground, labels.cells), (0.0, vec![0; 3]));
+    let refused = finetune(&context).unwrap_err();
+    assert!(matches!(refused, Error::NoForeground { .. }), "{refused}");
+    assert!(refused.to_string().contains("foreground_share"));
 }

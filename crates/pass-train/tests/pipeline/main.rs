@@ -235,6 +235,18 @@ fn controls_are_scored_beside_the_method_on_the_same_pictures() {
     }
     assert_eq!(stored_metrics(&root), metrics);
     assert_files(&root, &["controls/untrained/report.html"]);
+
+    // No mask of so short a training is better than an empty one; there are no empty ones all the same.
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let chosen = read("threshold.json");
+    assert!(chosen.contains("best_without_foreground"), "{chosen}");
+    let labels = read("done/generate_labels.json");
+    assert!(!labels.contains("\"foreground\": 0.0,"), "{labels}");
+    let page = read("report.html");
+    let (_, warnings) = page.split_once("<h2>Warnings</h2>").expect("warnings");
+    for step in ["pretrain", "cluster", "sweep_threshold"] {
+        assert!(warnings.contains(&format!("<li>{step}: ")), "{step}");
+    }
 }
 
 #[test]
