@@ -30,9 +30,30 @@ fn heard(written: io::Result<()>) -> io::Result<()> {
     let named =
         |cause: io::Error| io::Error::new(cause.kind(), format!("standard output: {cause}"));
     match written {
-        Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(cause) if is_gone(&cause) => Ok(()),
         other => other.map_err(named),
     }
+}
+
+/// Whether this tells of a closed pipe, or of a terminal whose connection has gone.
+fn is_gone(cause: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    let failed = cfg!(unix) && cause.raw_os_error() == Some(EIO);
+    cause.kind() == ErrorKind::BrokenPipe || (failed && is_device())
+}
+
+/// Whether the standard output is a device, not a file whose disk fails.
+#[cfg(unix)]
+fn is_device() -> bool {
+    use std::os::{fd::AsFd, unix::fs::FileTypeExt};
+    let output = stdout().as_fd().try_clone_to_owned();
+    let kind = output.and_then(|output| std::fs::File::from(output).metadata());
+    kind.is_ok_and(|kind| kind.file_type().is_char_device())
+}
+
+#[cfg(not(unix))]
+fn is_device() -> bool {
+    false
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ pub(crate) fn of_threshold(chosen: &ChosenThreshold) -> Vec<String> {
     let telling = |best: f32| {
         format!(
             "with the threshold of the best validation mIoU, {best}, every pixel of the training \
-             pictures is OTHER, since no mask is better than the ones that were found; {} is taken, the \
+             pictures is OTHER, since empty masks score better than those that were found; {} is taken, the \
              best that leaves foreground, and what is learned from it will be poor: attention or \
              clusters have learned too little; look whether the swapped losses in log.jsonl fell clearly \
              below ln K, and train longer or with another seed",

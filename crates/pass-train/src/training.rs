@@ -4,7 +4,7 @@
 //! epoch, picture), and a checkpoint holds all the rest, so that a step which goes on after a kill at
 //! any moment ends where the uninterrupted one does, to the bit.
 
-mod epochs;
+mod judging;
 mod trainee;
 
 use std::{
@@ -282,31 +282,6 @@ impl<'a, T: Trainee> Training<'a, T> {
         self.act(verdict, at)
     }
 
-    /// Collective: a fault that one rank sees stops all, and the lowest of those that see it tells.
-    fn act(&self, verdict: Option<Verdict>, at: Position) -> Result<(), Error> {
-        let step = self.plan.step.name();
-        let iteration = at.iteration;
-        let ranks = &*self.context.ranks;
-        let stopping = first_with(ranks, matches!(verdict, Some(Verdict::Stop(_))));
-        let warning = first_with(ranks, matches!(verdict, Some(Verdict::Warn(_))));
-        match verdict {
-            _ if stopping.is_some_and(|rank| rank != ranks.rank()) => Err(Error::AnotherRank),
-            None => Ok(()),
-            Some(Verdict::Warn(fault)) => {
-                if warning == Some(ranks.rank()) {
-                    let line = format!("warning: {step}, iteration {iteration}: {fault}");
-                    self.context.warn(&line);
-                }
-                Ok(())
-            }
-            Some(Verdict::Stop(fault)) => Err(Error::Unhealthy {
-                step,
-                iteration,
-                fault,
-            }),
-        }
-    }
-
     /// Counts an iteration: log, checkpoint, and the request to stop.
     fn record(
         &mut self,
@@ -319,7 +294,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         self.state.since_line.add(terms);
         self.state
             .since_epoch
-            .add(&epochs::first_and_swapped(terms));
+            .add(&judging::first_and_swapped(terms));
         self.log.advance(self.plan.batch);
         let epoch_ends = self.within_epoch() == 0;
         if epoch_ends && is_first(&*self.context.ranks) {

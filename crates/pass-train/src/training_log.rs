@@ -155,3 +155,30 @@ fn message(terms: &Values, waiting: f64) -> String {
     }
     parts.join("  ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_of_a_resumed_step_is_the_highest_that_its_log_tells() {
+        let record = |step: Step, peak: Option<f64>| LogRecord {
+            step: step.name().into(),
+            epoch: 0,
+            iteration: 0,
+            seconds: 1.0,
+            values: peak
+                .map(|peak| (PEAK.to_owned(), peak))
+                .into_iter()
+                .collect(),
+        };
+        let log = [
+            record(Step::Pretrain, Some(300.0)),
+            record(Step::Pretrain, Some(200.0)),
+            record(Step::Pretrain, None),
+            record(Step::Finetune, Some(900.0)),
+        ];
+        assert_eq!(peak_of(&log, Step::Pretrain), 300.0);
+        assert_eq!(peak_of(&log, Step::TuneAttention), 0.0);
+    }
+}

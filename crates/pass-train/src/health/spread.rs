@@ -136,7 +136,15 @@ mod tests {
     fn one_picture_is_compared_by_its_crops() {
         assert_eq!(spread(&[A, A, B]), 0.0);
         assert!((spread(&[A, B, B]) - 0.5).abs() < 1e-6);
-        assert_eq!(blocks(&[1, 1], 2, 1), [[0..2]]);
-        assert_eq!(blocks(&[1, 1], 2, 2), [[0..1], [1..2]]);
+        let two_sizes = |ranks: usize| {
+            let blocks = blocks(&[1, 1], 2, ranks);
+            let ends = blocks
+                .iter()
+                .flatten()
+                .map(|block| (block.start, block.end));
+            ends.collect::<Vec<_>>()
+        };
+        assert_eq!(two_sizes(1), [(0, 2)]);
+        assert_eq!(two_sizes(2), [(0, 1), (1, 2)]);
     }
 }
