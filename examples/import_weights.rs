@@ -6,6 +6,7 @@ use anyhow::ensure;
 use clap::Parser;
 use imagenet_s::terminal::show;
 use luss_examples::Arguments;
+use pass_model::import::Imported;
 use pass_train::step::weights::{Weights, import_centroids, import_weights};
 
 /// Takes weights of other programs as the results of steps of a run, which then goes on from there.
@@ -66,32 +67,49 @@ fn main() -> anyhow::Result<()> {
     let import = |(weights, path): (Weights, &Option<PathBuf>)| match path {
         Some(path) => {
             let imported = import_weights(&context, weights, path)?;
-            tell(
-                weights.step().name(),
-                path,
-                imported.loaded,
-                &imported.ignored,
-            )
+            tell(weights.step().name(), path, &imported)
         }
         None => Ok(()),
     };
     before.into_iter().try_for_each(import)?;
     if let Some(path) = &cli.centroids {
         import_centroids(&context, path)?;
-        tell("cluster", path, 1, &[])?;
+        let loaded = 1;
+        tell(
+            "cluster",
+            path,
+            &Imported {
+                loaded,
+                ..Imported::default()
+            },
+        )?;
     }
     after.into_iter().try_for_each(import)
 }
 
-fn tell(step: &str, path: &Path, tensors: usize, ignored: &[String]) -> anyhow::Result<()> {
+fn tell(step: &str, path: &Path, imported: &Imported) -> anyhow::Result<()> {
+    const SHOWN: usize = 10;
+    let path = path.display();
     show(format_args!(
-        "{step}: {tensors} tensors from {}",
-        path.display()
+        "{step}: {} tensors from {path}",
+        imported.loaded
     ))?;
+    if !imported.wrapper.is_empty() {
+        let (wrapper, outside) = (&imported.wrapper, imported.outside);
+        let words = "tensors lie elsewhere and are not read";
+        show(format_args!("  under `{wrapper}`; {outside} {words}"))?;
+    }
     let heads = |key: &&String| !key.ends_with("num_batches_tracked");
-    let heads: Vec<_> = ignored.iter().filter(heads).map(String::as_str).collect();
+    let heads: Vec<&str> = imported
+        .ignored
+        .iter()
+        .filter(heads)
+        .map(String::as_str)
+        .collect();
     if !heads.is_empty() {
-        show(format_args!("  passed over: {}", heads.join(", ")))?;
+        let (first, count) = (heads[..heads.len().min(SHOWN)].join(", "), heads.len());
+        let more = if count > SHOWN { ", …" } else { "" };
+        show(format_args!("  {count} passed over: {first}{more}"))?;
     }
     Ok(())
 }

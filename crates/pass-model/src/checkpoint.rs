@@ -15,24 +15,62 @@ use burn::{
     tensor::{DType, Tensor},
 };
 
-use crate::error::{Error, KeyMismatch, MisshapedKey};
+use safetensors::{Dtype, serialize, tensor::TensorView};
+
+use crate::{
+    error::{Error, KeyMismatch, MisshapedKey},
+    values::{bad_tensor, check_read, refuse_to_write},
+    whole_file::write_whole,
+};
 
 /// Writes all parameters and buffers of a module, replacing the file in one step.
+///
+/// # Errors
+///
+/// [`Error::Diverged`] with every tensor that holds NaN, infinity or a negative variance;
+/// [`Error::Write`]. An earlier file then stays as it was.
 pub fn save_module<M: Module>(module: &M, path: &Path) -> Result<(), Error> {
-    // burn writes its metadata in random order; without them, equal weights give equal files.
-    let mut store = SafetensorsStore::from_file(path)
-        .overwrite(true)
-        .clear_metadata();
-    module.save_into(&mut store).map_err(|error| Error::Write {
+    let failed = |reason: String| Error::Write {
         path: path.to_owned(),
-        reason: error.to_string(),
-    })
+        reason,
+    };
+    let mut bad = Vec::new();
+    let mut stored = Vec::new();
+    for tensor in module.collect(None, None, false) {
+        let bytes = tensor
+            .to_bytes()
+            .map_err(|error| failed(error.to_string()))?;
+        bad.extend(bad_tensor(&tensor.name, tensor.dtype, &bytes));
+        stored.push((tensor, bytes));
+    }
+    refuse_to_write(bad, path)?;
+    let views = stored.iter().map(|(tensor, bytes)| {
+        let view = TensorView::new(number_of(tensor.dtype), tensor.shape.to_vec(), bytes);
+        (
+            &tensor.name,
+            view.expect("a tensor has as many bytes as its shape"),
+        )
+    });
+    let file = serialize(views, None).map_err(|error| failed(error.to_string()))?;
+    write_whole(path, &file).map_err(|error| failed(error.to_string()))
+}
+
+/// The name of a float type in a file.
+fn number_of(dtype: DType) -> Dtype {
+    match dtype {
+        DType::F64 => Dtype::F64,
+        DType::F32 => Dtype::F32,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        other => panic!("weights are floats, not {other:?}"),
+    }
 }
 
 /// Reads all parameters and buffers of a module.
 ///
-/// The file must hold exactly the module's tensors; otherwise the error lists every difference and
-/// the module stays as it was. Identities of the parameters and whether they train are kept.
+/// The file must hold exactly the module's tensors, and no NaN, infinity or negative variance;
+/// otherwise the error lists every difference and the module stays as it was. Identities of the
+/// parameters and whether they train are kept.
 pub fn load_module<M: Module>(module: &mut M, path: &Path) -> Result<(), Error> {
     let stored = read_safetensors(path)?;
     let expected = parameters_of(module);
@@ -46,6 +84,10 @@ pub fn load_module<M: Module>(module: &mut M, path: &Path) -> Result<(), Error> 
     let known = |key: &&String| expected.iter().any(|parameter| parameter.path == **key);
     mismatch.unexpected = stored.keys().filter(|key| !known(key)).cloned().collect();
     refuse(mismatch, path)?;
+    check_read(
+        stored.iter().map(|(key, tensor)| (key.as_str(), tensor)),
+        path,
+    )?;
     let cast = FloatCastAdapter::to(DType::F32);
     apply(module, stored.into_values().collect(), Box::new(cast), path)
 }
@@ -132,6 +174,7 @@ pub(crate) fn check_shape(
             key: key.to_owned(),
             found: found.shape.to_vec(),
             expected: expected.to_vec(),
+            number: (!found.dtype.is_float()).then(|| format!("{:?}", found.dtype)),
         });
     }
 }
@@ -240,6 +283,49 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_neither_written_nor_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let mut net = config().init(1, &Device::default());
+        save_module(&net, &path).unwrap();
+        let sound = std::fs::read(&path).unwrap();
+
+        let (mut file, mut other) = (sound.clone(), config().init(2, &Device::default()));
+        let last = file.len() - 4;
+        file[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+        std::fs::write(&path, &file).unwrap();
+        let before = other.backbone.conv1.weight.val().into_data();
+        let said = load_module(&mut other, &path).unwrap_err().to_string();
+        assert!(
+            said.contains("1 tensor holds NaN") && said.contains("the first NaN at"),
+            "{said}"
+        );
+        assert_eq!(before, other.backbone.conv1.weight.val().into_data());
+
+        std::fs::write(&path, &sound).unwrap();
+        let variance = &mut net.backbone.bn1.running_var;
+        *variance = variance.clone().map(|values| values * -1.0);
+        let said = save_module(&net, &path).unwrap_err().to_string();
+        assert!(said.contains("backbone.bn1.running_var"), "{said}");
+        assert_eq!(std::fs::read(&path).unwrap(), sound);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_weights_may_be_read_by_whom_the_umask_allows() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let data = std::fs::metadata(folder.path().join(name)).unwrap();
+            data.permissions().mode()
+        };
+        let net = config().init(1, &Device::default());
+        save_module(&net, &folder.path().join("net.safetensors")).unwrap();
+        std::fs::write(folder.path().join("plain"), "").unwrap();
+        assert_eq!(mode("net.safetensors"), mode("plain"));
     }
 
     #[test]

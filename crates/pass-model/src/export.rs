@@ -6,7 +6,7 @@
 //! of batches: PyTorch's norms start theirs at 0 when a file has none.
 //! [`crate::import`] reads all of these files back.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use burn::{
     module::Module,
@@ -21,6 +21,8 @@ use crate::{
     import::{backbone_key, pass_key},
     pretrain_net::PretrainNet,
     segmentation_net::SegmentationNet,
+    values::{bad_tensor, refuse_to_write},
+    whole_file::write_whole,
 };
 
 /// Writes a backbone with torchvision's keys (`layer1.0.conv1.weight`).
@@ -59,8 +61,8 @@ pub fn export_segmentation_net(net: &SegmentationNet, path: &Path) -> Result<usi
 ///
 /// # Errors
 ///
-/// [`Error::UnknownFormat`] for an extension other than `safetensors`, [`Error::Write`] if the file
-/// cannot be written.
+/// [`Error::UnknownFormat`] for an extension other than `safetensors`, [`Error::Diverged`] for NaN,
+/// infinity or a negative variance, [`Error::Write`] if the file cannot be written.
 ///
 /// # Panics
 ///
@@ -80,13 +82,16 @@ pub fn export_module<M: Module>(
     };
     let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
     let mut views = Vec::with_capacity(tensors.len());
+    let mut bad = Vec::new();
     for tensor in &tensors {
         assert_eq!(tensor.dtype, DType::F32, "{}", tensor.name);
         let bytes = tensor
             .to_bytes()
             .map_err(|error| failed(error.to_string()))?;
+        bad.extend(bad_tensor(&tensor.name, tensor.dtype, &bytes));
         views.push((key_of(&tensor.name), tensor.shape.to_vec(), bytes));
     }
+    refuse_to_write(bad, path)?;
     let views = views.iter().map(|(key, shape, bytes)| {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
         (key, view.expect("a tensor has as many bytes as its shape"))
@@ -96,20 +101,10 @@ pub fn export_module<M: Module>(
     Ok(tensors.len())
 }
 
-/// Under a temporary name first, so that nobody finds half a file.
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let partial = path.with_extension("safetensors.partial");
-    let written = fs::write(&partial, bytes)
-        .and_then(|()| fs::File::open(&partial)?.sync_all())
-        .and_then(|()| fs::rename(&partial, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    written
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{
         backbone::ResNetConfig,

@@ -1,10 +1,12 @@
 //! Weights of PyTorch programs: torchvision's ResNets and the published checkpoints of PASS.
 //!
-//! Reads `.pth`, `.pth.tar` and `.pt` (the zip format and the older one) and `.safetensors`. A
-//! top-level `state_dict` and a `module.` before every key are optional, as in files of
-//! `DistributedDataParallel`. Loading is strict: a key that is missing, unexpected or of another
-//! shape is an error, and all of them are listed. Only keys known to be of no use are passed over,
-//! and they are returned.
+//! Reads `.pth`, `.pth.tar` and `.pt` (the zip format and the older one) and `.safetensors`. What
+//! programs wrap around a network (`state_dict`, `module.`, `encoder_q.` and others) is taken off, see
+//! [`wrapper`]. Loading is strict: a key that is missing, unexpected or of another shape or type is an
+//! error, and all of them are listed, as are numbers that no weight may be. Only keys known to be of no
+//! use are passed over, and they are returned.
+
+mod wrapper;
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -23,7 +25,9 @@ use crate::{
     error::{Error, KeyMismatch},
     pretrain_net::PretrainNet,
     segmentation_net::SegmentationNet,
+    values::check_read,
 };
+use wrapper::{Unwrapped, unwrap};
 
 /// Keys of the heads that PASS puts on its backbone.
 const PASS_HEADS: [&str; 5] = [
@@ -35,12 +39,16 @@ const PASS_HEADS: [&str; 5] = [
 ];
 
 /// What an import did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Imported {
     /// Number of tensors taken over.
     pub loaded: usize,
     /// Keys of the file that the module has no use for.
     pub ignored: Vec<String>,
+    /// What preceded all of these keys in the file, as `state_dict.module.`; empty for nothing.
+    pub wrapper: String,
+    /// Tensors of the file that do not lie in the wrapper: those of an optimiser, of another encoder.
+    pub outside: usize,
 }
 
 /// Loads a backbone from a file of torchvision or from any checkpoint of PASS.
@@ -75,7 +83,7 @@ pub fn import_segmentation_net(net: &mut SegmentationNet, path: &Path) -> Result
 
 /// Loads any module from a PyTorch file.
 ///
-/// - `key_of`: the file's key (without `module.`) of a parameter of the module, given its path with
+/// - `key_of`: the file's key, without a wrapper, of a parameter of the module, given its path with
 ///   PyTorch's last word (`weight`, `bias`, `running_mean`, `running_var`)
 /// - `is_extra`: whether a key of the file may be passed over
 ///
@@ -87,26 +95,41 @@ pub fn import_module<M: Module>(
     key_of: &dyn Fn(&str) -> String,
     is_extra: &dyn Fn(&str) -> bool,
 ) -> Result<Imported, Error> {
-    let mut stored = without_prefixes(read_weights(path)?);
-    let mut mismatch = KeyMismatch::default();
+    let parameters = parameters_of(module);
+    let wanted: Vec<String> = parameters.iter().map(|it| key_of(&it.torch_path)).collect();
+    let Unwrapped {
+        mut stored,
+        wrapper,
+        outside,
+        unknown,
+    } = unwrap(read_weights(path)?, &wanted);
+    let mut mismatch = KeyMismatch {
+        wrapper: unknown,
+        ..KeyMismatch::default()
+    };
     let mut tensors = Vec::new();
-    for parameter in parameters_of(module) {
-        let key = key_of(&parameter.torch_path);
-        let Some(mut found) = stored.remove(&key) else {
-            mismatch.missing.push(key);
+    for (parameter, key) in parameters.into_iter().zip(&wanted) {
+        let Some(mut found) = stored.remove(key) else {
+            mismatch.missing.push(key.clone());
             continue;
         };
-        check_shape(&mut mismatch, &key, &found, &parameter.torch_shape);
+        check_shape(&mut mismatch, key, &found, &parameter.torch_shape);
         found.name = parameter.path;
         tensors.push(found);
     }
     let (ignored, unexpected) = stored.into_keys().partition(|key| is_extra(key));
     mismatch.unexpected = unexpected;
     refuse(mismatch, path)?;
+    check_read(wanted.iter().map(String::as_str).zip(&tensors), path)?;
     let loaded = tensors.len();
     let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
     apply(module, tensors, Box::new(adapter), path)?;
-    Ok(Imported { loaded, ignored })
+    Ok(Imported {
+        loaded,
+        ignored,
+        wrapper,
+        outside,
+    })
 }
 
 /// The key of a parameter in the checkpoints of PASS.
@@ -191,27 +214,6 @@ fn read_pytorch(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
             path: path.to_owned(),
             reason: error.to_string(),
         })
-}
-
-/// Keeps the `state_dict` of a file that has one, beside which lies the optimiser's state.
-fn without_prefixes(stored: BTreeMap<String, StoredTensor>) -> BTreeMap<String, StoredTensor> {
-    let nested = stored.keys().any(|key| key.starts_with("state_dict."));
-    let bare = |key: String| {
-        let key = if nested {
-            key.strip_prefix("state_dict.")?.to_owned()
-        } else {
-            key
-        };
-        Some(
-            key.strip_prefix("module.")
-                .map(str::to_owned)
-                .unwrap_or(key),
-        )
-    };
-    stored
-        .into_iter()
-        .filter_map(|(key, tensor)| Some((bare(key)?, tensor)))
-        .collect()
 }
 
 #[cfg(test)]

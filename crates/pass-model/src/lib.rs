@@ -60,6 +60,8 @@ pub mod ranks;
 pub mod resize;
 pub mod segmentation_net;
 pub mod sinkhorn;
+pub mod values;
+mod whole_file;
 
 pub use error::Error;
 

@@ -87,6 +87,32 @@ fn released_checkpoints_give_labels_and_predictions_without_training() {
 }
 
 #[test]
+fn weights_that_are_not_finite_are_not_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = open(folder.path());
+    let weights = Weights::FineTuned;
+    import_weights(&context, weights, &published("finetuning.pth.tar")).unwrap();
+    let exported = folder.path().join("exported.safetensors");
+    export_weights(&context, weights, &exported).unwrap();
+    let mut file = std::fs::read(&exported).unwrap();
+    let last = file.len() - 4;
+    for bad in [f32::NAN, f32::NEG_INFINITY] {
+        file[last..].copy_from_slice(&bad.to_le_bytes());
+        std::fs::write(&exported, &file).unwrap();
+        let said = import_weights(&context, weights, &exported)
+            .unwrap_err()
+            .to_string();
+        let facts = [
+            "exported.safetensors",
+            "1 tensor",
+            &format!("the first {bad} at"),
+        ];
+        assert!(facts.iter().all(|fact| said.contains(*fact)), "{said}");
+    }
+    assert!(context.run.is_done(Step::Finetune));
+}
+
+#[test]
 fn a_checkpoint_of_another_network_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let context = open(folder.path());

@@ -115,7 +115,7 @@ pub fn import_centroids(context: &Context, path: &Path) -> Result<(), Error> {
     write_centroids(&context.run.centroids(), centroids.view())?;
     let imported = Imported {
         loaded: 1,
-        ignored: vec![],
+        ..Imported::default()
     };
     finish(context, Step::Cluster, path, &imported)
 }
