@@ -1,14 +1,14 @@
 //! Anybody's features through clustering, labels and scores.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use imagenet_s::terminal::{show, tell};
 use luss_examples::{
     features::{
-        FeatureSet, Level, ThresholdChoice, check_masks, cluster_rows, label, label_masks, score,
-        write_embeddings,
+        FeatureSet, Level, ThresholdChoice, check_masks, cluster_rows, label, label_masks,
+        prepare_out, score, write_embeddings,
     },
     pick_device,
 };
@@ -39,7 +39,8 @@ id = R + 256 G, 0 other, 1000 ignored). The attention (or saliency) is [pictures
 
 Leaves in --out: embeddings.npy (what was clustered), centroids.npy, assignments.json, labels/NAME.labels
 (ids and attention at the size of the map), with --png masks/NAME/KEY.png, and with --masks metrics.json
-and match.json. With --masks the clusters are matched one to one to classes on these very masks.";
+and match.json; contents.json names all of these, and the next call with this folder takes them away
+first. With --masks the clusters are matched one to one to classes on these very masks.";
 
 /// Clusters features of any origin, labels every pixel, and scores the labels if there are masks.
 #[derive(Parser)]
@@ -125,19 +126,26 @@ fn main() -> anyhow::Result<()> {
     );
     let set = FeatureSet::open(&cli.features, &cli.keys, cli.attention.as_deref())?;
     let evaluated = evaluated_set(&cli)?;
-    std::fs::create_dir_all(&cli.out).with_context(|| format!("{}", cli.out.display()))?;
+    let name = if evaluated.is_some() {
+        "evaluated"
+    } else {
+        "clustered"
+    };
+    let shown = evaluated.as_ref().unwrap_or(&set);
+    prepare_out(&cli.out, &results(&cli, shown, name), &inputs(&cli))?;
 
     tell(format_args!(
         "{} pictures, {} channels",
         set.keys().len(),
         set.channels()
     ));
-    let rows = write_embeddings(&set, cli.level, &cli.out)?;
+    let clusters = usize::from(cli.classes);
+    let rows = write_embeddings(&set, cli.level, clusters, &cli.out)?;
     let config = KMeansConfig {
         restarts: cli.restarts,
         iterations: cli.iterations,
         seed: cli.seed,
-        ..KMeansConfig::new(cli.classes.into())
+        ..KMeansConfig::new(clusters)
     };
     let run = cluster_rows(&rows, &config, cli.memory_mib, &cli.out)?;
     show(format_args!(
@@ -145,13 +153,8 @@ fn main() -> anyhow::Result<()> {
         run.inertia, run.iterations
     ))?;
     write_json(&cli, "assignments.json", &json!(run.assignments))?;
+    tell_sizes(&run.assignments, clusters)?;
 
-    let name = if evaluated.is_some() {
-        "evaluated"
-    } else {
-        "clustered"
-    };
-    let shown = evaluated.as_ref().unwrap_or(&set);
     let store = label(shown, run.centroids.view(), &device, name, &cli.out)?;
     let choice = cli.threshold.unwrap_or(match shown.has_attention() {
         false => ThresholdChoice::Given(0.0),
@@ -180,6 +183,47 @@ fn main() -> anyhow::Result<()> {
         std::fs::write(cli.out.join("match.json"), matching.to_json())?;
     }
     show(format_args!("results: {}", cli.out.display()))?;
+    Ok(())
+}
+
+/// All that a call may leave, below the folder of the results.
+fn results(cli: &Cli, shown: &FeatureSet, name: &str) -> Vec<String> {
+    let rows = ["embeddings.npy", "embeddings.npy.partial", "centroids.npy"];
+    let numbers = ["assignments.json", "metrics.json", "match.json"];
+    let labels = ["", ".partial", ".cursor"].map(|end| format!("labels/{name}.labels{end}"));
+    let masks = shown.keys().iter().filter(|_| cli.png);
+    let masks = masks.map(|key| format!("masks/{name}/{key}.png"));
+    let files = rows.into_iter().chain(numbers).map(String::from);
+    files.chain(labels).chain(masks).collect()
+}
+
+/// The files and folders that a call reads.
+fn inputs(cli: &Cli) -> Vec<&Path> {
+    let arrays = [&cli.attention, &cli.eval_features, &cli.eval_attention];
+    let arrays = arrays.into_iter().flatten().chain([&cli.features]);
+    let arrays =
+        arrays.map(|name| Path::new(name.split_once('#').map_or(&**name, |(file, _)| file)));
+    let others = [&cli.eval_keys, &cli.masks].into_iter().flatten();
+    arrays
+        .chain(others.chain([&cli.keys]).map(PathBuf::as_path))
+        .collect()
+}
+
+/// Says how large the clusters are, and warns where one of several holds more than all others.
+fn tell_sizes(assignments: &[u32], clusters: usize) -> anyhow::Result<()> {
+    let mut sizes = vec![0; clusters];
+    for &cluster in assignments {
+        sizes[cluster as usize] += 1;
+    }
+    let least = sizes.iter().min().expect("at least one cluster");
+    let most = *sizes.iter().max().expect("at least one cluster");
+    let rows = assignments.len();
+    show(format_args!("clusters of {least} to {most} of {rows} rows"))?;
+    if clusters > 2 && 2 * most > rows {
+        tell(format_args!(
+            "warning: one cluster holds {most} of {rows} rows; look at how the features were made"
+        ));
+    }
     Ok(())
 }
 

@@ -174,6 +174,43 @@ fn pixels_can_be_clustered_too() {
     assert!((0.2..1.0).contains(&score), "{score}");
 }
 
+/// One direction cannot form three clusters, whatever its lengths; a few zeros are told.
+#[test]
+fn features_without_directions_are_refused_or_told() {
+    let place = Place::new();
+    let facts = ["same.npy", "12 rows", "only 1 different", "3 clusters"];
+    let mut same = Array2::<f32>::zeros((PICTURES, 3));
+    place.save("same.npy", &same);
+    place.check_is_refused(&["--features", "same.npy"], &facts);
+    same.indexed_iter_mut()
+        .for_each(|((row, _), value)| *value = 1e-3 * 7f32.powi(row as i32));
+    place.save("same.npy", &same);
+    place.check_is_refused(&["--features", "same.npy"], &facts);
+
+    let some = Array2::from_shape_fn((PICTURES, 3), |(n, channel)| {
+        f32::from(n > 1 && n % 3 == channel)
+    });
+    place.save("some.npy", &some);
+    let output = place.start(&["--features", "some.npy"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("12 rows 2 are zero"), "{said}");
+}
+
+#[test]
+fn what_a_former_call_left_is_gone_and_a_folder_of_others_is_refused() {
+    let place = Place::new();
+    place.miou(&[&DENSE[..], &["--png"]].concat());
+    assert!(place.path("out/masks/clustered/c0/n0.png").is_file());
+    let output = place.start(&DENSE[..4]);
+    assert!(output.status.success());
+    assert!(!place.path("out/masks").exists() && !place.path("out/metrics.json").exists());
+    let again = ["--features", "out/embeddings.npy"];
+    place.check_is_refused(&again, &["out/embeddings.npy", "--out"]);
+    fs::remove_file(place.path("out/contents.json")).unwrap();
+    place.check_is_refused(&DENSE, &["files of others", "--out"]);
+}
+
 #[test]
 fn what_does_not_fit_is_refused_with_its_place() {
     let place = Place::new();

@@ -79,6 +79,11 @@ impl FeatureSet {
         &self.keys
     }
 
+    /// The file of the features.
+    pub fn name(&self) -> std::path::Display<'_> {
+        self.features.path().display()
+    }
+
     /// Channels of a feature.
     pub fn channels(&self) -> usize {
         self.features.columns()

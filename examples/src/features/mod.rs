@@ -1,12 +1,15 @@
 //! Clustering, labels and scores of anybody's features: the example `cluster_features`.
 
+mod distinct;
 mod input;
+mod out_folder;
 mod score;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use burn::tensor::{Device, Tensor, TensorData};
+use imagenet_s::terminal::tell;
 use ndarray::{Array2, ArrayView2};
 use pixel_attention::{
     centroids::write_centroids,
@@ -17,7 +20,9 @@ use pixel_attention::{
     rows::read_within,
 };
 
+use distinct::Distinct;
 pub use input::FeatureSet;
+pub use out_folder::prepare_out;
 pub use score::{ThresholdChoice, check_masks, label_masks, score};
 
 /// What is clustered.
@@ -33,10 +38,16 @@ pub enum Level {
 ///
 /// # Errors
 ///
-/// Features that are not finite; a failed write.
-pub fn write_embeddings(set: &FeatureSet, level: Level, out: &Path) -> anyhow::Result<RowFile> {
+/// Features that are not finite, or of fewer directions than `clusters`; a failed write.
+pub fn write_embeddings(
+    set: &FeatureSet,
+    level: Level,
+    clusters: usize,
+    out: &Path,
+) -> anyhow::Result<RowFile> {
     let path = out.join("embeddings.npy");
     let mut writer = RowFileWriter::create(&path, set.channels(), Element::Float32)?;
+    let mut distinct = Distinct::new(clusters);
     for picture in 0..set.keys().len() {
         let features = set.features(picture)?;
         let shape = (set.rows_each(), set.channels());
@@ -47,10 +58,33 @@ pub fn write_embeddings(set: &FeatureSet, level: Level, out: &Path) -> anyhow::R
             Level::Images => features,
         };
         normalize_rows(&mut rows);
+        let directions = rows.rows().into_iter();
+        directions.for_each(|row| distinct.see(row.to_slice().expect("standard layout")));
         writer.append(rows.as_slice().expect("standard layout"))?;
     }
+    refuse_too_few(set, &distinct, clusters)?;
     writer.finish()?;
     Ok(RowFile::open(&path)?)
+}
+
+/// Refuses features of which clusters would be clusters of nothing, and tells those that are zero.
+fn refuse_too_few(set: &FeatureSet, distinct: &Distinct, clusters: usize) -> anyhow::Result<()> {
+    let Distinct { rows, zero, .. } = *distinct;
+    let zeros = format!("{zero} are zero, or their attention is");
+    ensure!(
+        distinct.count() >= clusters.min(rows),
+        "{}: what is clustered, {rows} rows, has only {} different directions ({zeros}), which cannot \
+         form {clusters} clusters; look at how the features were saved, or ask for fewer with --classes",
+        set.name(),
+        distinct.count()
+    );
+    if zero > 0 {
+        tell(format_args!(
+            "warning: {}: of {rows} rows {zeros}; they have no direction and fall together",
+            set.name()
+        ));
+    }
+    Ok(())
 }
 
 /// The mean of the features times their attention, `[1, channels]`.
@@ -109,8 +143,18 @@ pub fn label(
     std::fs::create_dir_all(path.parent().expect("in labels"))?;
     let format = LabelFormat::new(centroids.nrows() as u16);
     let mut writer = LabelStoreWriter::create(&path, format)?;
+    let mut zero = 0;
     for (picture, key) in set.keys().iter().enumerate() {
-        writer.push(key, &labels_of(set, picture, centroids, device)?)?;
+        let features = set.features(picture)?;
+        zero += usize::from(features.iter().all(|&value| value == 0.0));
+        writer.push(key, &labels_of(set, picture, features, centroids, device)?)?;
+    }
+    if zero > 0 {
+        tell(format_args!(
+            "warning: {}: the features of {zero} of {} pictures are zero: all take the label 1",
+            set.name(),
+            set.keys().len()
+        ));
     }
     writer.finish()?;
     Ok(LabelStore::open(&path)?)
@@ -119,6 +163,7 @@ pub fn label(
 fn labels_of(
     set: &FeatureSet,
     picture: usize,
+    features: Vec<f32>,
     centroids: ArrayView2<f32>,
     device: &Device,
 ) -> anyhow::Result<FeatureLabels> {
@@ -129,7 +174,7 @@ fn labels_of(
         [1, 1]
     };
     let shape = [1, rows, columns, set.channels()];
-    let features = TensorData::new(set.features(picture)?, shape);
+    let features = TensorData::new(features, shape);
     let features = Tensor::<4>::from_data(features, device).permute([0, 3, 1, 2]);
     let everywhere = Tensor::<4>::ones([1, 1, rows, columns], device);
     let mut labels = generate(features, everywhere, centroids)?;
