@@ -1,6 +1,6 @@
 //! One picture of a dataset: where it lies, and reading it.
 
-use std::path::PathBuf;
+use std::{fs::File, io::Read, path::PathBuf};
 
 use image::RgbImage;
 
@@ -61,6 +61,26 @@ impl Sample {
             Some(packed) => decode_picture(&packed.read()?, &self.picture, odd),
             None => read_picture(&self.picture, odd),
         }
+    }
+
+    /// The length of the picture's file in bytes, and the first of them, at most `most`; the same
+    /// from a pack as from the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn beginning(&self, most: u64) -> Result<(u64, Vec<u8>), Error> {
+        if let Some(packed) = &self.packed {
+            return packed.beginning(most);
+        }
+        let read = || {
+            let file = File::open(&self.picture)?;
+            let length = file.metadata()?.len();
+            let mut bytes = Vec::new();
+            file.take(most).read_to_end(&mut bytes)?;
+            Ok((length, bytes))
+        };
+        read().map_err(Error::io(&self.picture))
     }
 
     /// Width and height of the picture in pixels, from its header.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 
 /// The file that lists the others.
-const LIST: &str = "SHA256SUMS";
+pub(crate) const LIST: &str = "SHA256SUMS";
 
 /// What is wrong with a folder.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ fn names(folder: &Path) -> io::Result<BTreeSet<String>> {
     Ok(names)
 }
 
-fn sum_of(path: &Path) -> io::Result<String> {
+pub(crate) fn sum_of(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(path)?, &mut hasher)?;
     let digits = hasher.finalize();

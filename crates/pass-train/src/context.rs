@@ -25,6 +25,7 @@ use crate::{
     ranks::{first_then_others, first_with, is_first},
     run_file::{DataSection, KMeansPlace, Source, ThresholdRule},
     run_lock::RunLock,
+    run_pictures::keep_or_compare,
 };
 
 /// What every step is given.
@@ -111,14 +112,19 @@ impl Context {
         };
         let lock = lock_of(root, &*ranks)?; // a run that cannot start leaves no file
         run.start(&file)?;
+        let is_new = checked.is_some();
         if let Some(summary) = checked {
             run.finish(Step::CheckData, &summary)?;
         }
         let left_out = run.summary::<CheckSummary>(Step::CheckData)?.left_out();
+        let data = data.without(Split::Train, &left_out);
+        if is_first(&*ranks) {
+            keep_or_compare(&run, &file, &data, &left_out, is_new)?;
+        }
         let context = Self {
             run,
             file,
-            data: data.without(Split::Train, &left_out),
+            data,
             left_out,
             device,
             verbosity,
@@ -202,6 +208,18 @@ impl Context {
         let mask = read_mask(path)?;
         self.data.check_mask(&mask, path, sample.picture_size()?)?;
         Ok(mask)
+    }
+
+    /// Gives another name to a file that is not what was made, and says so: it is to be made anew.
+    pub(crate) fn set_aside_if_changed(&self, path: &Path) -> Result<(), Error> {
+        if let Some(aside) = self.run.set_aside_if_changed(path)? {
+            self.warn(&format!(
+                "warning: {} is not what was made: it is now {}, and is made anew",
+                path.display(),
+                aside.display()
+            ));
+        }
+        Ok(())
     }
 
     /// A line on the terminal that is told in any case.

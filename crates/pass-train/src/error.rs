@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{check_data::Faults, findings::WITHOUT_FOREGROUND, health::Fault};
+use crate::{
+    check_data::Faults, findings::WITHOUT_FOREGROUND, health::Fault, run_pictures::ChangedPictures,
+};
 
 /// An error of a run.
 #[derive(Debug, thiserror::Error)]
@@ -160,6 +162,49 @@ pub enum Error {
         /// What was seen and what usually helps.
         fault: Fault,
     },
+    /// A network has computed numbers that are not finite.
+    #[error(
+        "{step}, {}: {cause}; nothing of these pictures is written",
+        span(first, last)
+    )]
+    NotFinite {
+        /// The step, and the split.
+        step: String,
+        /// The first of the pictures that were looked at together.
+        first: String,
+        /// The last of them.
+        last: String,
+        /// What is not finite.
+        cause: pixel_attention::Error,
+    },
+    /// The result of a step could not be kept.
+    #[error("{step}: {cause}")]
+    NotKept {
+        /// The step.
+        step: &'static str,
+        /// What is wrong with it.
+        cause: pass_model::Error,
+    },
+    /// A file that a step left is another one now.
+    #[error(
+        "{path} is not what `{step}` left: {cause}; put that file back, or run `{step}` again on --run \
+         {run}, where it is made anew{}", own_words(*own)
+    )]
+    ChangedFile {
+        /// The file.
+        path: PathBuf,
+        /// The step that made it.
+        step: &'static str,
+        /// The run directory.
+        run: PathBuf,
+        /// What differs.
+        cause: String,
+        /// The option of `import_weights` that takes a file of one's own in its place.
+        own: Option<&'static str>,
+    },
+    /// The pictures are not those that the run began with.
+    #[error("{0}")]
+    ChangedPictures(ChangedPictures),
     /// Another process works on the run.
     #[error(
         "{}: another process works on this run ({holder}): wait for it or stop it, or take another \
@@ -217,6 +262,21 @@ pub enum Error {
     /// From the metrics.
     #[error(transparent)]
     Metrics(#[from] luss_metrics::Error),
+}
+
+/// Pictures that went together.
+fn span(first: &str, last: &str) -> String {
+    match first == last {
+        true => format!("picture {first}"),
+        false => format!("pictures {first} to {last}"),
+    }
+}
+
+/// How a file of one's own takes the place of a step's.
+fn own_words(option: Option<&str>) -> String {
+    option.map_or(String::new(), |option| {
+        format!("; `import_weights {option} FILE` takes one of your own")
+    })
 }
 
 /// What is left after a checkpoint failed.

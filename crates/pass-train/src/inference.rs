@@ -9,6 +9,7 @@ use imagenet_s::{
     views::{PLAIN, center_crop, resize_shorter},
 };
 use pass_model::ranks::Ranks;
+use pixel_attention::Error as AttentionError;
 
 use crate::{Context, Error, Progress};
 
@@ -104,6 +105,7 @@ fn take_through(
     mut forward: impl FnMut(&[Prepared], Tensor<4>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let samples: Arc<[Sample]> = context.data.samples(pass.split).into();
+    let known = samples.clone();
     let (odd, shape, all) = (context.file.data.odd_pictures, pass.shape, samples.len());
     let mut done = pass.done;
     let [before, of] = [done, all].map(|pictures| pictures as u64);
@@ -119,7 +121,8 @@ fn take_through(
     );
     let mut run_one = |waiting: &mut Vec<Prepared>| -> Result<(), Error> {
         let together = std::mem::take(waiting);
-        forward(&together, to_tensor(&together, &context.device))?;
+        forward(&together, to_tensor(&together, &context.device))
+            .map_err(|cause| located(cause, pass.name, &together, &known))?;
         let reached = (done + together.len() + of_others).min(all);
         progress.advance((reached - done) as u64);
         done = reached;
@@ -142,6 +145,30 @@ fn take_through(
     }
     progress.finish();
     Ok(())
+}
+
+/// Says which step and which pictures numbers that are not finite are of.
+fn located(cause: Error, step: &str, together: &[Prepared], samples: &[Sample]) -> Error {
+    let key = |picture: Option<&Prepared>| picture.map(|it| samples[it.index].key.clone());
+    match (cause, key(together.first()), key(together.last())) {
+        (Error::Attention(cause @ AttentionError::NotFinite { .. }), Some(first), Some(last)) => {
+            Error::NotFinite {
+                step: step.to_owned(),
+                first,
+                last,
+                cause,
+            }
+        }
+        (cause, ..) => cause,
+    }
+}
+
+/// Refuses numbers of a network that are not finite: a comparison of NaNs has an answer all the same.
+pub(crate) fn check_finite(what: &'static str, values: &[f32]) -> Result<(), Error> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(row) => Err(AttentionError::NotFinite { what, row }.into()),
+    }
 }
 
 /// Makes a picture ready.

@@ -45,6 +45,8 @@ mod report_data;
 mod run_dir;
 pub mod run_file;
 mod run_lock;
+mod run_pictures;
+mod run_sums;
 pub mod step;
 mod stop;
 pub mod terminal_view;

@@ -154,6 +154,7 @@ fn once(
     let ranks = &*context.ranks;
     let asked = first_with(ranks, context.stop.is_asked()).is_some();
     if first_with(ranks, is_first(ranks) && context.run.is_done(step)).is_some() {
+        done_by_first(ranks, || context.run.unchanged_since(step))?;
         context.say(&format!("{}: finished before, skipped", step.name()));
         return Ok(());
     }

@@ -4,6 +4,8 @@
 //! data/                 the embedded dataset, for a run that has no other
 //! lock                  held by the process that works on the run
 //! run.toml              the resolved run file; another one is refused
+//! pictures.jsonl        the pictures that the run began with; others are refused
+//! SHA256SUMS            the sums of what finished steps left; another file is refused
 //! log.jsonl             one line per logged iteration
 //! tensorboard/STEP/     event files, made of log.jsonl
 //! done/STEP.json        a finished step
@@ -261,13 +263,16 @@ impl RunDir {
         Ok(())
     }
 
-    /// Marks a step as finished, after all that it writes; then removes what it would have gone on
+    /// Marks a step as finished, after all that it writes, whose sums it keeps; then removes what it would have gone on
     /// from.
     ///
     /// # Errors
     ///
     /// [`Error::Io`].
     pub fn finish(&self, step: Step, summary: &impl Serialize) -> Result<(), Error> {
+        for path in self.left_by(step).into_iter().filter(|path| path.exists()) {
+            self.seal(&path)?;
+        }
         self.write_json(&self.done_mark(step), summary)?;
         self.remove_cursors(step)
     }

@@ -74,7 +74,10 @@ pub(crate) fn leave<M: Module>(
 fn save_weights<M: Module>(context: &Context, net: &M, step: Step) -> Result<(), Error> {
     let place = context.run.weights(step);
     context.run.make_room_for(&place)?;
-    Ok(save_module(&net.valid(), &place)?)
+    save_module(&net.valid(), &place).map_err(|cause| Error::NotKept {
+        step: step.name(),
+        cause,
+    })
 }
 
 /// Marks a training step as finished, then removes its checkpoints: a kill in between costs room on

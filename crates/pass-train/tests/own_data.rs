@@ -40,6 +40,60 @@ fn layout(data: &Dataset) -> String {
     format!("source = {{ layout = {{ path = {:?} }} }}\n", data.root())
 }
 
+fn refused(run: &Path, section: &str, facts: &[&str]) {
+    let said = started(run, section).unwrap_err().to_string();
+    for fact in facts {
+        assert!(said.contains(fact), "no {fact:?} in {said:?}");
+    }
+}
+
+#[test]
+fn other_pictures_than_those_a_run_began_with_are_refused_by_name() {
+    let (dir, data) = tree();
+    let (run, section) = (dir.path().join("run"), layout(&data));
+    started(&run, &section).unwrap();
+    let [a, b] = [0, 1].map(|index| &data.samples(Split::Train)[index]);
+    let (first, second) = (fs::read(&a.picture).unwrap(), fs::read(&b.picture).unwrap());
+
+    fs::remove_file(&a.picture).unwrap();
+    let gone = format!("train: {} is gone", a.key);
+    refused(
+        &run,
+        &section,
+        &[&gone, "(18, now 17", "--run", "put them back"],
+    );
+    fs::write(&a.picture, &second).unwrap();
+    refused(
+        &run,
+        &section,
+        &[&format!("train: {} is another picture", a.key)],
+    );
+    let mut same_length = first.clone();
+    same_length[40] ^= 1;
+    fs::write(&a.picture, &same_length).unwrap();
+    refused(&run, &section, &["of as many bytes"]);
+    fs::write(&a.picture, &first).unwrap();
+    started(&run, &section).unwrap();
+
+    let new = a.picture.with_file_name("new.png");
+    fs::write(&new, &second).unwrap();
+    refused(&run, &section, &["new is new", "(18, now 19"]);
+    // A run of an earlier version has no list: it gets one.
+    fs::remove_file(run.join("pictures.jsonl")).unwrap();
+    started(&run, &section).unwrap();
+    fs::remove_file(new).unwrap();
+    refused(&run, &section, &["new is gone"]);
+}
+
+#[test]
+fn a_pack_of_the_same_pictures_is_the_same_run() {
+    let (dir, data) = tree();
+    let (run, pack) = (dir.path().join("run"), dir.path().join("tree.pack"));
+    started(&run, &layout(&data)).unwrap();
+    write_pack(&data, &Split::ALL, &pack, &|_| ()).unwrap();
+    started(&run, &format!("{}pack = {pack:?}", layout(&data))).unwrap();
+}
+
 /// What no reader takes for a picture.
 fn spoil(data: &Dataset) {
     for split in Split::ALL {

@@ -30,8 +30,13 @@ pub fn read_centroids(path: &Path) -> Result<Array2<f32>> {
         Err(error) => return Err(npy_error(path, error)),
     };
     let centroids = centroids.as_standard_layout().into_owned();
-    check_centroids(centroids.view())?;
-    Ok(centroids)
+    match check_centroids(centroids.view()) {
+        Err(error @ Error::NotFinite { .. }) => Err(Error::RowFile {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        }),
+        checked => checked.map(|()| centroids),
+    }
 }
 
 /// Writes centroids as float32; the file appears whole or not at all.
@@ -143,6 +148,19 @@ mod tests {
             .write_npy(File::create(&path).unwrap())
             .unwrap();
         assert!(matches!(read_centroids(&path), Err(Error::Npy { .. })));
+    }
+
+    #[test]
+    fn centroids_that_become_infinite_are_refused_with_their_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.npy");
+        let double = array![[1.0f64, 2.0], [1e300, 0.0]];
+        double.write_npy(File::create(&path).unwrap()).unwrap();
+        let said = read_centroids(&path).unwrap_err().to_string();
+        assert!(
+            said.contains("c.npy") && said.contains("centroid 1"),
+            "{said}"
+        );
     }
 
     #[test]

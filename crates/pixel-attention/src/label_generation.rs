@@ -97,7 +97,8 @@ fn thresholded(
 ///
 /// # Errors
 ///
-/// Centroids that cannot name labels; attention with NaN, which features with NaN lead to.
+/// Centroids that cannot name labels; features or attention with NaN or infinity, or features whose
+/// absolute values add up to infinity at a pixel.
 ///
 /// # Panics
 ///
@@ -115,15 +116,13 @@ pub fn generate(
         "centroids have the channels of the features"
     );
     check_centroids(centroids)?;
-    let ids = nearest_centroid_ids(features.inner(), centroids)?;
+    let (pixels, features) = (height * width, features.inner());
+    // A sum is infinite or NaN where a term is: no product with a centroid then has an order.
+    let sums = read::<f32>(features.clone().abs().sum_dim(1), "features")?;
+    check_finite("features of picture", &sums, pixels)?;
+    let ids = nearest_centroid_ids(features, centroids)?;
     let attention = read::<f32>(attention.inner(), "attention")?;
-    let pixels = height * width;
-    if let Some(bad) = attention.iter().position(|value| !value.is_finite()) {
-        return Err(Error::NotFinite {
-            what: "attention of picture",
-            row: bad / pixels,
-        });
-    }
+    check_finite("attention of picture", &attention, pixels)?;
     let pictures = ids.chunks(pixels).zip(attention.chunks(pixels));
     let labels = |(ids, attention): (&[u16], &[f32])| FeatureLabels {
         width,
@@ -132,6 +131,17 @@ pub fn generate(
         attention: attention.to_vec(),
     };
     Ok(pictures.map(labels).collect())
+}
+
+/// Names the first picture, of so many `pixels`, with a number that is not finite.
+fn check_finite(what: &'static str, values: &[f32], pixels: usize) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(bad) => Err(Error::NotFinite {
+            what,
+            row: bad / pixels,
+        }),
+    }
 }
 
 /// Ids `1..=C`, `[batch, height * width]` flattened.
@@ -272,6 +282,17 @@ mod tests {
         let attention = tensor(&[0.5, 0.5, 0.5, f32::NAN, 0.5, 0.5], [3, 1, 1, 2]);
         let error = generate(features, attention, array![[1.0f32, 0.0]].view()).unwrap_err();
         assert!(matches!(error, Error::NotFinite { row: 1, .. }), "{error}");
+    }
+
+    /// Where the attention is 1 everywhere, nothing else would show them.
+    #[test]
+    fn features_that_are_not_finite_are_refused_with_their_picture() {
+        for bad in [f32::NAN, f32::INFINITY, f32::MAX] {
+            let features = tensor(&[1.0, 1.0, 1.0, 1.0, 1.0, bad, 1.0, bad], [2, 2, 1, 2]);
+            let attention = tensor(&[1.0; 4], [2, 1, 1, 2]);
+            let error = generate(features, attention, array![[1.0f32, 0.0]].view()).unwrap_err();
+            assert!(matches!(error, Error::NotFinite { row: 1, .. }), "{error}");
+        }
     }
 
     #[test]

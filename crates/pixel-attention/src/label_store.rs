@@ -70,7 +70,7 @@ impl LabelStore {
     ///
     /// # Errors
     ///
-    /// An unknown key, a failed read, an id outside `1..=classes`.
+    /// An unknown key, a failed read, an id outside `1..=classes`, attention that is not finite.
     pub fn get(&self, key: &str) -> Result<FeatureLabels> {
         let unknown = || Error::UnknownKey {
             path: self.path.clone(),
@@ -81,6 +81,10 @@ impl LabelStore {
         let mut bytes = vec![0; entry.bytes(self.format) as usize];
         read_at(&self.file, &self.path, entry.offset, &mut bytes)?;
         let labels = labels_from_record(entry, &bytes, self.format);
+        if !labels.attention.iter().all(|value| value.is_finite()) {
+            let reason = format!("the attention of {key} holds NaN or infinity");
+            return Err(Error::damaged(&self.path, reason));
+        }
         match stray_id(&labels, self.classes()) {
             Some(id) => {
                 let reason = format!("id {id} of {key} is not in 1..={}", self.classes());

@@ -165,6 +165,14 @@ impl PackedPicture {
     }
 }
 
+impl PackedPicture {
+    /// The length of the file that was packed, and its first bytes, at most `most`.
+    pub(crate) fn beginning(&self, most: u64) -> Result<(u64, Vec<u8>), Error> {
+        let Place { offset, length, .. } = self.place;
+        Ok((length, self.pack.bytes(offset, length.min(most))?))
+    }
+}
+
 impl PackFile {
     fn damaged(&self, reason: &str) -> Error {
         Error::PackFormat {

@@ -84,7 +84,10 @@ pub(crate) fn tuned_net(context: &Context, step: Step) -> Result<AttentionNet, E
     context.run.require(step, Step::TuneAttention)?;
     let start = pretrain_net(&context.file, &context.device);
     let mut net = untuned_net(context, start);
-    load_module(&mut net, &context.run.weights(Step::TuneAttention))?;
+    load_module(
+        &mut net,
+        &context.run.unchanged_weights(Step::TuneAttention)?,
+    )?;
     Ok(net)
 }
 

@@ -19,7 +19,7 @@ use pixel_attention::{
 
 use crate::{
     Context, Error, Step,
-    inference::{Pass, Shape, for_each_round},
+    inference::{Pass, Shape, check_finite, for_each_round},
     ranks::{done_by_first, first_with, is_first},
     run_file::LabelWay,
     step::attention::tuned_net,
@@ -28,6 +28,7 @@ use crate::{
 /// Opens `embeddings.npy`, which all ranks write first, or to its end, if it is not whole. Collective.
 pub(super) fn embeddings(context: &Context) -> Result<RowFile, Error> {
     let (path, ranks) = (context.run.embeddings(), &*context.ranks);
+    done_by_first(ranks, || context.set_aside_if_changed(&path))?;
     if first_with(ranks, is_first(ranks) && path.exists()).is_none() {
         extract(context)?;
     }
@@ -62,6 +63,8 @@ fn extract(context: &Context) -> Result<(), Error> {
     for_each_round(context, &pass, |pictures| {
         let own = pictures.map(|pictures| embedded(&mut net, pictures, section.way));
         let rows = rows_of_all(ranks, own.unwrap_or_default());
+        // On all ranks: none must wait for another that has stopped.
+        check_finite("embeddings, of which number", &rows)?;
         if let Some(writer) = &mut writer {
             writer.append(&rows)?;
             writer.sync()?;
@@ -70,7 +73,8 @@ fn extract(context: &Context) -> Result<(), Error> {
     })?;
     done_by_first(ranks, || {
         let writer = writer.take().expect("rank 0 has begun to write");
-        Ok(writer.finish()?)
+        writer.finish()?;
+        context.run.seal(&context.run.embeddings())
     })
 }
 
@@ -78,6 +82,7 @@ fn extract(context: &Context) -> Result<(), Error> {
 fn begun(context: &Context) -> Result<RowFileWriter, Error> {
     let path = context.run.embeddings();
     context.run.make_room_for(&path)?;
+    context.run.unseal(&path)?;
     let width = context.file.network.backbone.channels(4);
     let element = context.file.cluster.embeddings;
     Ok(RowFileWriter::resume(&path, width, element)?)

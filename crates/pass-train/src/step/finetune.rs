@@ -106,7 +106,7 @@ pub(crate) fn fresh_net(context: &Context, device: &Device) -> SegmentationNet {
 pub(crate) fn finetuned_net(context: &Context, step: Step) -> Result<SegmentationNet, Error> {
     context.run.require(step, Step::Finetune)?;
     let mut net = fresh_net(context, &context.device);
-    load_module(&mut net, &context.run.weights(Step::Finetune))?;
+    load_module(&mut net, &context.run.unchanged_weights(Step::Finetune)?)?;
     Ok(net)
 }
 

@@ -80,17 +80,25 @@ pub(crate) fn ensure_store(
     split: Split,
 ) -> Result<LabelStore, Error> {
     let path = context.run.labels(split.name());
+    if [Step::SweepThreshold, Step::GenerateLabels].contains(&step) {
+        context.run.unchanged(&context.run.centroids())?; // also where they are not read again
+        context.set_aside_if_changed(&path)?;
+    }
     if !path.exists() {
         context.run.require(step, Step::Cluster)?;
         let mut net = tuned_net(context, step)?;
+        context.run.unseal(&path)?;
         write_store(context, &mut net, split)?;
+        context.run.seal(&path)?;
+    } else if context.speaks() {
+        context.run.unchanged(&path)?;
     }
     remove_cursor(&path)?;
     Ok(LabelStore::open(&path)?)
 }
 
 fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Result<(), Error> {
-    let centroids = read_centroids(&context.run.centroids())?;
+    let centroids = read_centroids(&context.run.unchanged(&context.run.centroids())?)?;
     let samples = context.data.samples(split);
     let section = &context.file.predict;
     let place = context.run.labels(split.name());

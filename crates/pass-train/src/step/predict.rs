@@ -13,7 +13,7 @@ use crate::{
     Context, Error, Step,
     cursor::Cursor,
     findings,
-    inference::{Pass, Shape, for_each_batch},
+    inference::{Pass, Shape, check_finite, for_each_batch},
     run_file::Inference,
     step::finetune::finetuned_net,
     upsampled_argmax::{Logits, upsampled_argmax},
@@ -73,6 +73,7 @@ fn predict_split(
     for_each_batch(context, &pass, |pictures, tensor| {
         let logits = net.forward(tensor, NormMode::Moving);
         for (picture, logits) in pictures.iter().zip(host_logits(logits)) {
+            check_finite("logit", &logits.values)?;
             let mask = match section.inference {
                 Inference::ArgMax => {
                     upsampled_argmax(&logits, picture.original, section.longer_side_cap)

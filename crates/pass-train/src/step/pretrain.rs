@@ -155,7 +155,7 @@ fn net_config(file: &RunFile) -> PretrainNetConfig {
 /// The network as step 1 left it.
 pub(crate) fn pretrained_net(context: &Context, device: &Device) -> Result<PretrainNet, Error> {
     let mut net = pretrain_net(&context.file, device);
-    load_module(&mut net, &context.run.weights(Step::Pretrain))?;
+    load_module(&mut net, &context.run.unchanged_weights(Step::Pretrain)?)?;
     Ok(net)
 }
 

@@ -83,7 +83,7 @@ pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
 
 /// The threshold that step 2.3 chose.
 pub(crate) fn chosen_threshold(context: &Context) -> Result<f32, Error> {
-    let path = context.run.file("threshold.json");
+    let path = context.run.unchanged(&context.run.file("threshold.json"))?;
     Ok(context.run.read_json::<ChosenThreshold>(&path)?.threshold)
 }
 

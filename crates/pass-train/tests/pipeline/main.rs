@@ -3,6 +3,7 @@
 
 mod clusters;
 mod label_steps;
+mod stored;
 mod tiny_run;
 
 use std::{env, fs, path::Path};

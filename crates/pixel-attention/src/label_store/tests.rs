@@ -49,6 +49,29 @@ fn what_was_written_is_read_by_key_in_any_order() {
 }
 
 #[test]
+fn attention_that_is_not_finite_is_neither_written_nor_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.labels");
+    let mut writer = LabelStoreWriter::create(&path, LabelFormat::new(50)).unwrap();
+    let mut bad = labels(0, 2, 1);
+    bad.attention[1] = f32::NAN;
+    let error = writer.push("a", &bad).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { row: 0, .. }), "{error}");
+    writer.push("a", &labels(0, 2, 1)).unwrap();
+    writer.finish().unwrap();
+
+    let mut bytes = std::fs::read(&path).unwrap();
+    let attention = format::HEADER_BYTES as usize + 2 * 2;
+    bytes[attention..attention + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let error = LabelStore::open(&path).unwrap().get("a").unwrap_err();
+    assert!(
+        error.to_string().contains("attention of a holds"),
+        "{error}"
+    );
+}
+
+#[test]
 fn threads_read_one_store_at_the_same_time() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.labels");

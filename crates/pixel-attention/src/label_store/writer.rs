@@ -150,7 +150,8 @@ impl LabelStoreWriter {
     ///
     /// # Errors
     ///
-    /// A key that is there already, an id outside `1..=classes`, a failed write.
+    /// A key that is there already, an id outside `1..=classes`, attention that is not finite, a
+    /// failed write.
     ///
     /// # Panics
     ///
@@ -242,6 +243,11 @@ impl LabelStoreWriter {
                 path,
                 key: key.to_owned(),
             });
+        }
+        let held = |value: &f32| self.format.attention.holds(*value);
+        if !labels.attention.iter().all(held) {
+            let (what, row) = ("attention of picture", self.index.len());
+            return Err(Error::NotFinite { what, row });
         }
         match stray_id(labels, self.format.classes) {
             Some(label) => Err(Error::LabelOutOfRange {

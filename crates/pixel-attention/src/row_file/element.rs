@@ -64,7 +64,7 @@ impl Element {
     }
 
     /// Whether the number is finite and stays so when it is stored.
-    pub(super) fn holds(self, value: f32) -> bool {
+    pub(crate) fn holds(self, value: f32) -> bool {
         match self {
             Self::Float32 => value.is_finite(),
             Self::Float16 => f16::from_f32(value).is_finite(),
