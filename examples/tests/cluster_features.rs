@@ -118,7 +118,7 @@ fn features_that_point_to_their_classes_score_one_hundred() {
     let place = Place::new();
     assert_eq!(place.miou(&[&DENSE[..], &["--png"]].concat()), 1.0);
     // Attention is 0.9 and 0.1: 0.7 and 0.3 between the cells.
-    let exact = place.miou(&[&DENSE[..], &["--threshold", "0.5"]].concat());
+    let exact = place.miou(&[&DENSE[..], &["--threshold", "0.5", "--png"]].concat());
     assert_eq!(exact, 1.0);
     for file in [
         "centroids.npy",
