@@ -146,8 +146,9 @@ impl Convolution {
         let value = (place * stride + offset) - self.padding[1];
         let inside = self.input[3].saturating_sub(value).div_ceil(stride);
         Met {
-            place,
-            value,
+            // Beyond a narrow row there is nothing to meet.
+            place: place.min(self.output[3]),
+            value: value.min(self.input[3]),
             count: inside.min(self.output[3].saturating_sub(place)),
         }
     }

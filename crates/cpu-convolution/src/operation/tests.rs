@@ -40,7 +40,7 @@ const fn with_stride(case: Case, stride: usize) -> Case {
     }
 }
 
-const CASES: [Case; 13] = [
+const CASES: [Case; 16] = [
     case(2, [3, 4], [9, 8], 3),
     with_stride(case(3, [5, 2], [9, 8], 3), 2),
     with_stride(case(1, [3, 5], [15, 14], 7), 2),
@@ -51,6 +51,9 @@ const CASES: [Case; 13] = [
     case(1, [5, 140], [14, 15], 3), // one picture, its output channels shared out
     case(1, [70, 3], [15, 14], 1),  // the same of the input, nothing laid out
     with_stride(case(2, [3, 4], [30, 29], 1), 2),
+    with_stride(case(2, [3, 4], [1, 1], 7), 2), // less than the kernel on both sides
+    with_stride(case(1, [2, 3], [9, 2], 7), 2),
+    case(2, [3, 2], [2, 1], 3),
     case(11, [4, 3], [6, 7], 3), // groups of pictures, the last smaller
     Case {
         kernel: [3, 2],
