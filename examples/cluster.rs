@@ -23,7 +23,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     outcome(|| {
-        Cli::parse().run.on_all_ranks(|context| {
+        Cli::parse().run.on_all_ranks_of_begun(|context| {
             let summary = cluster(context)?;
             if context.speaks() {
                 tell(context, &summary)?;

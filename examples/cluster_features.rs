@@ -10,7 +10,7 @@ use luss_examples::{
         FeatureSet, Level, ThresholdChoice, check_masks, cluster_rows, label, label_masks,
         prepare_out, score, write_embeddings,
     },
-    pick_device,
+    pick_device, times,
 };
 use luss_metrics::Report;
 use pixel_attention::kmeans::KMeansConfig;
@@ -88,11 +88,11 @@ struct Cli {
     threshold: Option<ThresholdChoice>,
 
     /// Restarts of k-means; the best is kept.
-    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = times)]
     restarts: usize,
 
     /// Iterations of each.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = times)]
     iterations: usize,
 
     /// Seed of k-means.

@@ -16,7 +16,7 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
+    let context = Cli::parse().arguments.open_begun()?;
     distance_matching(&context)?;
     show(format_args!(
         "predictions: {}",

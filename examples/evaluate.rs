@@ -16,7 +16,7 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
+    let context = Cli::parse().arguments.open_begun()?;
     show(format_args!("{}", metrics_table(&evaluate(&context)?)))?;
     Ok(())
 }

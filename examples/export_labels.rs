@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use imagenet_s::{Split, terminal::show};
-use luss_examples::Arguments;
+use luss_examples::{Arguments, share};
 use pass_train::step::export::export_labels;
 
 /// Writes the pseudo labels of a split as full-size PNG masks (id = R + 256 G, 0 is OTHER).
@@ -26,7 +26,7 @@ struct Cli {
     out: Option<PathBuf>,
 
     /// Attention below this is OTHER, 0 to 1 [default: the threshold of step 2.3].
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", value_parser = share)]
     threshold: Option<f32>,
 }
 
@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
             "--threshold {threshold}: attention lies in 0 to 1"
         );
     }
-    let context = cli.arguments.open()?;
+    let context = cli.arguments.open_begun()?;
     let pictures = context.data.samples(cli.split).len();
     anyhow::ensure!(
         pictures > 0,

@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
         all.iter().any(|(_, path)| path.is_some()),
         "nothing to export: name a file with --backbone, --pretrained, --pixelatt or --finetuning"
     );
-    let context = cli.arguments.open()?;
+    let context = cli.arguments.open_begun()?;
     for (weights, path) in all {
         if let Some(path) = path {
             let tensors = export_weights(&context, weights, path)?;

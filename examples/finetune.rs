@@ -17,7 +17,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     outcome(|| {
-        Cli::parse().run.on_all_ranks(|context| {
+        Cli::parse().run.on_all_ranks_of_begun(|context| {
             finetune(context)?;
             tell_weights(context, Step::Finetune)?;
             Ok(())

@@ -16,7 +16,7 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
+    let context = Cli::parse().arguments.open_begun()?;
     let summary = generate_labels(&context)?;
     show(format_args!(
         "{} pictures, {:.1} % foreground",

@@ -17,7 +17,7 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
+    let context = Cli::parse().arguments.open_begun()?;
     predict(&context)?;
     show(format_args!(
         "predictions: {}",

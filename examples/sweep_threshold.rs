@@ -17,7 +17,7 @@ struct Cli {
 }
 
 fn main() -> anyhow::Result<()> {
-    let context = Cli::parse().arguments.open()?;
+    let context = Cli::parse().arguments.open_begun()?;
     let chosen = sweep_threshold(&context)?;
     show(format_args!(
         "threshold {}, labels used: {}",

@@ -18,7 +18,7 @@ struct Cli {
 
 fn main() -> ExitCode {
     outcome(|| {
-        Cli::parse().run.on_all_ranks(|context| {
+        Cli::parse().run.on_all_ranks_of_begun(|context| {
             tune_attention(context)?;
             tell_weights(context, Step::TuneAttention)?;
             Ok(())

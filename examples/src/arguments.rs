@@ -1,15 +1,25 @@
 //! The command line that every step understands.
 
 use std::{
+    env,
+    fmt::Display,
+    num::NonZero,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::Arc,
+    thread::available_parallelism,
 };
 
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
 use clap::Args;
+use imagenet_s::{Split, terminal::tell};
 use pass_model::ranks::Ranks;
-use pass_train::{Context, RunDir, RunFile, StopRequest, Verbosity, run_file::Source};
+use pass_train::{
+    Context, Error, RunDir, RunFile, StopRequest, Verbosity, quoted,
+    run_file::{MOST_THREADS, Source},
+};
 
 use crate::{
     outcome::listen,
@@ -49,7 +59,7 @@ pub struct Arguments {
     run: Option<PathBuf>,
 
     /// Seed of every random stream of the run.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
 
     /// cpu, cuda, cuda:1, wgpu: where tensors live (the binary must have been built with it). A list,
@@ -66,7 +76,7 @@ pub struct Arguments {
 
     /// Threads of the arithmetic and of the loader; the result does not depend on it. With several
     /// devices the arithmetic of all has so many, and the loader of each.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 
     /// One setting of the run file, e.g. --set pretrain.epochs=40; may be repeated.
@@ -115,7 +125,44 @@ impl RankedArguments {
     }
 }
 
+impl RankedArguments {
+    /// [`RankedArguments::on_all_ranks`] of a step that needs what an earlier one left in the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Arguments::open_begun`], and as [`RankedArguments::on_all_ranks`].
+    pub fn on_all_ranks_of_begun(
+        &self,
+        work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
+    ) -> anyhow::Result<()> {
+        self.arguments.check_begun()?;
+        self.on_all_ranks(work)
+    }
+}
+
 impl Arguments {
+    /// Opens a run that an earlier step has begun, for one that needs its result: a mistyped --run
+    /// leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// If there is no run, and as [`Arguments::open`].
+    pub fn open_begun(&self) -> anyhow::Result<Context> {
+        self.check_begun()?;
+        self.open()
+    }
+
+    fn check_begun(&self) -> anyhow::Result<()> {
+        let root = self.run_dir();
+        anyhow::ensure!(
+            root.join("run.toml").is_file(),
+            "no run at {}: this step needs what earlier ones left there; check --run, or begin with \
+             `pretrain` or `pipeline` there",
+            root.display()
+        );
+        Ok(())
+    }
+
     /// Opens the run: reads the run file, picks the device, checks the data.
     ///
     /// # Errors
@@ -161,13 +208,19 @@ impl Arguments {
     }
 
     fn limit_threads(&self) -> anyhow::Result<()> {
-        if let Some(threads) = self.threads {
-            anyhow::ensure!(threads > 0, "--threads 0: at least one thread is needed");
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads)
-                .build_global()?;
+        let Some(asked) = self.threads else {
+            return Ok(());
+        };
+        let threads = asked.min(most_useful_threads());
+        if threads < asked {
+            tell(format_args!(
+                "warning: --threads {asked}: {threads} compute, more would only wait for each other"
+            ));
         }
-        Ok(())
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .with_context(|| format!("--threads {threads}: they cannot start; ask for fewer"))
     }
 
     fn open_on(&self, ranks: Arc<dyn Ranks>, device: Device) -> anyhow::Result<Context> {
@@ -179,6 +232,7 @@ impl Arguments {
             Verbosity::Auto
         };
         Context::open_of_ranks(&root, file, device, verbosity, ranks)
+            .map_err(with_command)
             .with_context(|| format!("the run in {} cannot start", root.display()))
     }
 
@@ -199,9 +253,7 @@ impl Arguments {
             None => self.implied_run_file(root)?,
         };
         if let Some(path) = &self.data {
-            file.data.source = Source::Layout {
-                path: absolute(path)?,
-            };
+            file.data.source = Source::Layout { path: tree(path)? };
         }
         if let (Some(path), Some(classes)) = (&self.images, self.classes) {
             file.data.source = Source::Pictures {
@@ -234,6 +286,81 @@ impl Arguments {
     }
 }
 
+/// With hundreds of threads a core, those that look for work keep the others from it.
+fn most_useful_threads() -> usize {
+    4 * available_parallelism().map_or(4, NonZero::get)
+}
+
+/// The number of --threads.
+fn threads(text: &str) -> Result<usize, String> {
+    within(text, 1..=MOST_THREADS, "a whole number")
+}
+
+/// How often something is done on the command line: 1 to 100000, as in a run file.
+///
+/// # Errors
+///
+/// What is allowed.
+pub fn times(text: &str) -> Result<usize, String> {
+    within(text, 1..=100_000, "a whole number")
+}
+
+/// A threshold on the command line, 0 to 1.
+///
+/// # Errors
+///
+/// What is allowed.
+pub fn share(text: &str) -> Result<f32, String> {
+    within(text, 0.0..=1.0, "a number")
+}
+
+fn within<T: FromStr + PartialOrd + Display>(
+    text: &str,
+    range: RangeInclusive<T>,
+    kind: &str,
+) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("must be {kind}, {} to {}", range.start(), range.end()))
+}
+
+/// Says what to type where a library can only say what to call.
+fn with_command(error: Error) -> anyhow::Error {
+    match error {
+        Error::AnotherRun { ref path, .. } => {
+            let program = env::args_os().next().unwrap_or_default();
+            let [program, path] = [Path::new(&program), path].map(quoted);
+            anyhow::anyhow!("{error}\nto go on: {program} --run {path}")
+        }
+        Error::Data(imagenet_s::Error::LoosePicture { path }) => anyhow::anyhow!(
+            "{}: this picture lies outside the class folders of --data; move it into one, or use \
+             --images and --classes in place of --data, which need no classes",
+            path.display()
+        ),
+        Error::Data(imagenet_s::Error::TreeNotFolder { path, train }) => anyhow::anyhow!(
+            "{}: this is the root of an ImageNet-S tree, whose masks would be taken for pictures; \
+             use --data {} in place of --images, or --images {}",
+            path.display(),
+            quoted(&path),
+            quoted(&train)
+        ),
+        other => other.into(),
+    }
+}
+
+/// The root of an ImageNet-S tree.
+fn tree(path: &Path) -> anyhow::Result<PathBuf> {
+    let root = absolute(path)?;
+    let train = Split::Train.pictures(&root);
+    anyhow::ensure!(
+        train.is_dir(),
+        "{}: folder is missing; give the root of an ImageNet-S tree with --data, or for a plain folder \
+         of pictures use --images {} --classes K",
+        train.display(),
+        quoted(path)
+    );
+    Ok(root)
+}
+
 /// Run files keep absolute paths: a run may be continued from another folder.
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     let shown = path.display();
@@ -243,6 +370,11 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     anyhow::ensure!(
         found.is_dir(),
         "{shown}: this is a file; give the folder that holds the pictures"
+    );
+    anyhow::ensure!(
+        found.to_str().is_some(),
+        "{shown}: the name of this folder is no UTF-8, so no run.toml can hold it; rename it, or give a \
+         link to it"
     );
     Ok(found)
 }

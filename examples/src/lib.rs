@@ -20,7 +20,7 @@ mod rank_threads;
 mod ranks;
 mod table;
 
-pub use arguments::{Arguments, RankedArguments};
+pub use arguments::{Arguments, RankedArguments, share, times};
 pub use device::pick_device;
 pub use outcome::{STOPPED, outcome, tell_weights};
 pub use table::metrics_table;

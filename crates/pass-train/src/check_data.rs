@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, error::Error as _, fmt, path::PathBuf, time::Instant};
 
-use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask};
+use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask, synthetic::SyntheticConfig};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -147,10 +147,35 @@ fn skipped_or_refused(
     }))
 }
 
-/// Refuses data with fewer training pictures than a batch of a training step or than clusters.
+/// The counts of the embedded dataset, before its pictures are drawn.
+///
+/// # Errors
+///
+/// [`Error::TooFewPictures`].
+pub(crate) fn check_synthetic_counts(
+    file: &RunFile,
+    config: &SyntheticConfig,
+) -> Result<(), Error> {
+    let for_step_1 = match file.data.pretrain_pictures {
+        None => config.train,
+        Some(_) => usize::MAX, // not yet counted
+    };
+    check_enough(file, config.train, for_step_1, config.classes)
+}
+
 fn check_counts(file: &RunFile, data: &Dataset, extra: Option<&Dataset>) -> Result<(), Error> {
     let train = data.samples(Split::Train).len();
     let for_step_1 = extra.map_or(train, |extra| extra.samples(Split::Train).len());
+    check_enough(file, train, for_step_1, data.classes())
+}
+
+/// Refuses fewer training pictures than a batch of a training step or than clusters.
+fn check_enough(
+    file: &RunFile,
+    train: usize,
+    for_step_1: usize,
+    classes: u16,
+) -> Result<(), Error> {
     let batches = [
         (
             Step::Pretrain,
@@ -178,21 +203,39 @@ fn check_counts(file: &RunFile, data: &Dataset, extra: Option<&Dataset>) -> Resu
                 pictures,
                 what: "a batch of",
                 needed: batch,
-                remedy: "add pictures or lower this step's `batch` in the run file",
+                remedy: batch_remedy(step),
             });
         }
     }
-    let clusters = usize::from(data.classes());
+    let clusters = usize::from(classes);
     if train < clusters {
         return Err(Error::TooFewPictures {
             step: Step::Cluster.name(),
             pictures: train,
             what: "clusters:",
             needed: clusters,
-            remedy: "add pictures or ask for fewer classes",
+            remedy: "add pictures (of the embedded data by `data.source.synthetic.train`), or ask \
+                     for fewer classes (`data.source.synthetic.classes`, --classes)",
         });
     }
     Ok(())
+}
+
+fn batch_remedy(step: Step) -> &'static str {
+    match step {
+        Step::Pretrain => {
+            "add pictures (of the embedded data by `data.source.synthetic.train`), or lower this \
+             step's `batch`: `pretrain.batch`"
+        }
+        Step::TuneAttention => {
+            "add pictures (of the embedded data by `data.source.synthetic.train`), or lower this \
+             step's `batch`: `attention.batch`"
+        }
+        _ => {
+            "add pictures (of the embedded data by `data.source.synthetic.train`), or lower this \
+             step's `batch`: `finetune.batch`"
+        }
+    }
 }
 
 /// Something that is wrong with a sample.

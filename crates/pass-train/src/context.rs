@@ -21,9 +21,9 @@ use pixel_attention::{
 
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
-    check_data::{CheckSummary, check_data},
-    ranks::{first_then_others, first_with, is_first},
-    run_file::{DataSection, KMeansPlace, Source, ThresholdRule},
+    check_data::{CheckSummary, check_data, check_synthetic_counts},
+    ranks::{first_then_others, first_with, is_first, share_of_batch},
+    run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
     run_lock::RunLock,
     run_pictures::keep_or_compare,
 };
@@ -102,8 +102,14 @@ impl Context {
         verbosity: Verbosity,
         ranks: Arc<dyn Ranks>,
     ) -> Result<Self, Error> {
-        file.check("with the command line")?;
+        file.check("the command line")?;
+        check_places(&file, &device, &*ranks)?;
+        if let Source::Synthetic(config) = &file.data.source {
+            check_synthetic_counts(&file, config)?; // before they are drawn
+        }
         let data = open_data(root, &file.data)?;
+        let amount = amount_of(&data, &*ranks);
+        file.check_memory(amount, &memory_of(&device))?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
         let run = RunDir::find(root, &file)?;
         let checked = match run.is_done(Step::CheckData) {
@@ -158,6 +164,7 @@ impl Context {
 
     fn sibling_here(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
         file.threshold.rule = self.file.threshold.rule;
+        file.check("this control")?;
         let run = RunDir::find(root, &file)?;
         let lock = lock_of(root, &*self.ranks)?;
         run.start(&file)?;
@@ -298,6 +305,45 @@ fn lock_of(root: &Path, ranks: &dyn Ranks) -> Result<Option<RunLock>, Error> {
 
 fn warn(line: &str) {
     tell(format_args!("{line}"));
+}
+
+/// Refuses what the device or the number of ranks does not allow, be it of a late step.
+fn check_places(file: &RunFile, device: &Device, ranks: &dyn Ranks) -> Result<(), Error> {
+    let (pretrain, attention, finetune) = (&file.pretrain, &file.attention, &file.finetune);
+    for (step, batch, parts) in [
+        (Step::Pretrain, pretrain.batch, pretrain.accumulate),
+        (Step::TuneAttention, attention.batch, attention.accumulate),
+        (Step::Finetune, finetune.batch, finetune.accumulate),
+    ] {
+        share_of_batch(ranks, step, [batch, parts])?;
+    }
+    if let KMeansPlace::Device(options) = &file.cluster.kmeans {
+        options.check(device)?;
+    }
+    if let Source::Synthetic(config) = &file.data.source {
+        let amount = Amount {
+            pictures: config.train,
+            classes: config.classes.into(),
+            ranks: ranks.size(),
+        };
+        file.check_memory(amount, &memory_of(device))?;
+    }
+    Ok(())
+}
+
+fn amount_of(data: &Dataset, ranks: &dyn Ranks) -> Amount {
+    Amount {
+        pictures: data.samples(Split::Train).len(),
+        classes: data.classes().into(),
+        ranks: ranks.size(),
+    }
+}
+
+/// The memory for the tensors on a device. That of a GPU is known only when it is used up.
+fn memory_of(device: &Device) -> Memory {
+    let on_host = device.memory_pool_usage().is_none();
+    let of_machine = on_host.then(machine_memory).flatten();
+    of_machine.unwrap_or(Memory::LARGEST)
 }
 
 /// The pictures of a run; the embedded dataset is written into the run directory first.

@@ -1,7 +1,7 @@
 //! What can go wrong in a run: each message names the path or key, the cause and the remedy.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -14,24 +14,32 @@ use crate::{
 #[non_exhaustive]
 pub enum Error {
     /// The run file is not TOML, has an unknown key or a value of the wrong type.
-    #[error("run file {path}: {cause}")]
+    #[error("{path}: {cause}")]
     RunFile {
-        /// The run file, or the name of the embedded one.
+        /// What was read, with its path or name.
         path: String,
         /// The parser's message, with line and key.
         cause: String,
     },
+    /// A setting of the command line has no such key, or a value of the wrong type.
+    #[error("--set {setting}: {cause}")]
+    Setting {
+        /// The setting as it was given; several where they are at fault together.
+        setting: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// A value of the run file is impossible.
-    #[error("run file {path}: `{key}` = {value}: {rule}")]
+    #[error("{place}: `{key}` = {value}: {rule}")]
     Value {
-        /// The run file, or the name of the embedded one.
-        path: String,
+        /// The run file or the part of the command line that says so.
+        place: String,
         /// The key, dotted.
-        key: &'static str,
+        key: String,
         /// The value that was given.
         value: String,
         /// What is allowed.
-        rule: &'static str,
+        rule: String,
     },
     /// A file of the run could not be read or written.
     #[error("{path}: cannot {action}: {source}; {}", remedy(source))]
@@ -45,18 +53,21 @@ pub enum Error {
     },
     /// The run directory was started with other settings.
     #[error(
-        "{path} belongs to another run: `{key}` is {theirs} there and {ours} here; \
-         name another folder with --run, or delete this one"
+        "{} belongs to another run, with other settings:{}\ngive --run {} alone to go on with its \
+         stored settings, or name another folder with --run for a new run",
+        path.display(), lines(differences), quoted(path)
     )]
     AnotherRun {
         /// The run directory.
         path: PathBuf,
-        /// The first key that differs, dotted.
-        key: String,
-        /// Its value in the run directory.
-        theirs: String,
-        /// Its value in this start.
-        ours: String,
+        /// Every setting that differs.
+        differences: Vec<Difference>,
+    },
+    /// There is no run where one was expected.
+    #[error("no run at {}: it holds no run.toml; check --run", path.display())]
+    NoRun {
+        /// The run directory.
+        path: PathBuf,
     },
     /// A file that a step leaves behind is missing or cannot be understood.
     #[error(
@@ -277,6 +288,39 @@ fn own_words(option: Option<&str>) -> String {
     option.map_or(String::new(), |option| {
         format!("; `import_weights {option} FILE` takes one of your own")
     })
+}
+
+/// A setting that a stored run has otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The key, dotted.
+    pub key: String,
+    /// Its value in the run directory.
+    pub theirs: String,
+    /// Its value in this start.
+    pub ours: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { key, theirs, ours } = self;
+        write!(f, "`{key}` is {theirs} there and {ours} here")
+    }
+}
+
+fn lines(differences: &[Difference]) -> String {
+    let lines = differences.iter().map(|of| format!("\n  {of}"));
+    lines.collect()
+}
+
+/// A path as a word of a command line.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+,:@%=".contains(letter);
+    match text.chars().all(plain) && !text.is_empty() {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }
 
 /// What is left after a checkpoint failed.

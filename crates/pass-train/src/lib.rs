@@ -56,10 +56,11 @@ mod training_plan;
 mod training_state;
 mod upsampled_argmax;
 mod view_batch;
+mod without_effect;
 
 pub use check_data::Faults;
 pub use context::Context;
-pub use error::Error;
+pub use error::{Difference, Error, quoted};
 pub use progress::{Progress, Verbosity};
 pub use run_dir::RunDir;
 pub use run_file::RunFile;

@@ -29,7 +29,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Error, RunFile, Step, atomic::write_atomically, checkpoints::Checkpoints,
+    Error, RunFile, Step, atomic::write_atomically, checkpoints::Checkpoints, error::Difference,
     run_file::CheckpointsSection,
 };
 
@@ -112,19 +112,18 @@ impl RunDir {
     fn refuse_another(&self, stored: &str, resolved: &str) -> Result<(), Error> {
         let path = || self.run_file().display().to_string();
         let theirs = settings(stored).map_err(|cause| Error::RunFile {
-            path: path(),
+            path: format!("run file {}", path()),
             cause: cause.to_string(),
         })?;
         let ours = settings(resolved).expect("just written");
-        match first_difference(&theirs, &ours, "") {
-            None => Ok(()),
-            Some((key, theirs, ours)) => Err(Error::AnotherRun {
-                path: self.root.clone(),
-                key,
-                theirs,
-                ours,
-            }),
+        let differences = differences(&theirs, &ours, "");
+        if differences.is_empty() {
+            return Ok(());
         }
+        Err(Error::AnotherRun {
+            path: self.root.clone(),
+            differences,
+        })
     }
 
     /// Makes the folder that `path` is to lie in.
@@ -369,32 +368,28 @@ fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
     Ok(table)
 }
 
-/// The first key, dotted, whose value differs, with both values as text.
-fn first_difference(
-    theirs: &toml::Table,
-    ours: &toml::Table,
-    prefix: &str,
-) -> Option<(String, String, String)> {
-    let absent = || "absent".to_string();
-    let keys = theirs
-        .keys()
-        .chain(ours.keys().filter(|key| !theirs.contains_key(*key)));
-    for key in keys {
+/// Every key, dotted, whose value differs, with both values as text.
+fn differences(theirs: &toml::Table, ours: &toml::Table, prefix: &str) -> Vec<Difference> {
+    let new = ours.keys().filter(|key| !theirs.contains_key(*key));
+    let each = theirs.keys().chain(new).flat_map(|key| {
         let dotted = format!("{prefix}{key}");
         match (theirs.get(key), ours.get(key)) {
             (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
-                if let Some(found) = first_difference(a, b, &format!("{dotted}.")) {
-                    return Some(found);
-                }
+                differences(a, b, &format!("{dotted}."))
             }
-            (a, b) if a != b => {
-                let text = |v: Option<&toml::Value>| v.map_or_else(absent, ToString::to_string);
-                return Some((dotted, text(a), text(b)));
-            }
-            _ => {}
+            (a, b) if a != b => vec![Difference {
+                key: dotted,
+                theirs: text_of(a),
+                ours: text_of(b),
+            }],
+            _ => Vec::new(),
         }
-    }
-    None
+    });
+    each.collect()
+}
+
+fn text_of(value: Option<&toml::Value>) -> String {
+    value.map_or("absent".into(), ToString::to_string)
 }
 
 #[cfg(test)]

@@ -21,13 +21,9 @@ const COLUMNS: usize = 40;
 ///
 /// # Errors
 ///
-/// [`Error::Damaged`] for a broken log, [`Error::Io`] where there is no run.
+/// [`Error::Damaged`] for a broken log, [`Error::NoRun`], and as [`RunDir::stored`].
 pub fn terminal_view(root: &Path) -> Result<String, Error> {
-    let place = root.join("run.toml");
-    let file = RunDir::stored(root)?.ok_or_else(|| {
-        let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
-        Error::io(place, "read the run file")(cause)
-    })?;
+    let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
     let run = RunDir::find(root, &file)?;
     let log = root.join("log.jsonl");
     let records = if log.exists() {
@@ -186,6 +182,7 @@ mod tests {
     fn a_folder_without_a_run_is_an_error_with_its_path() {
         let root = tempfile::tempdir().unwrap();
         let error = terminal_view(root.path()).unwrap_err().to_string();
-        assert!(error.contains("run.toml"), "{error}");
+        assert!(error.starts_with("no run at "), "{error}");
+        assert!(!root.path().join("done").exists());
     }
 }

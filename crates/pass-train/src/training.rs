@@ -31,6 +31,7 @@ use crate::{
     training_log::{TrainingLog, Values},
     training_plan::Plan,
     training_state::{LoopState, Means},
+    without_effect::tell_without_effect,
 };
 
 pub(crate) use trainee::{Loss, Place, Position, Terms, Trainee};
@@ -124,6 +125,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         let precision = context.file.precision;
         state.loss_scale = LossScale::of(precision, state.loss_scale);
         context.say(&plan.batch_words());
+        tell_without_effect(context, plan, per_epoch);
         if precision != Precision::Float32 {
             let (step, precision) = (plan.step.name(), precision.name());
             context.say(&format!("{step}: convolutions in {precision}"));

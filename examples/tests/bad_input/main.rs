@@ -11,7 +11,7 @@ use std::{
 
 use image::{ImageBuffer, ImageFormat, Rgb, RgbImage};
 use imagenet_s::{LabelMask, Split, write_mask};
-use place::{Place, check_passed};
+use place::{Place, check_failed, check_passed, files};
 
 fn cmyk_jpeg() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/imagenet-s/tests/fixtures/cmyk.jpg")
@@ -280,6 +280,86 @@ fn pictures_need_a_sensible_number_of_classes() {
         let arguments = [images.as_slice(), &["--classes".as_ref(), classes.as_ref()]].concat();
         place.check_is_refused(&arguments, &["classes", fact]);
     }
+}
+
+/// A thread for each of a hundred thousand would take all of the machine's; the run file has the same
+/// limits.
+#[test]
+fn numbers_of_threads_that_no_machine_has_are_refused() {
+    let place = Place::new();
+    for threads in ["0", "100000", "many"] {
+        let arguments: [&OsStr; 2] = ["--threads".as_ref(), threads.as_ref()];
+        place.check_is_refused(&arguments, &["--threads", "1 to 1024"]);
+    }
+    place.check_is_refused(
+        &["--set", "data.workers=100000"].map(OsStr::new),
+        &["data.workers", "1 to 1024"],
+    );
+    place.check_is_refused(
+        &["--seed", "9223372036854775808"].map(OsStr::new),
+        &["--seed"],
+    );
+}
+
+#[test]
+fn a_step_that_needs_an_earlier_one_starts_no_run() {
+    let place = Place::new();
+    let run = place.path("mistyped");
+    let before = files(&place.path("."));
+    let fact = format!("no run at {}", run.display());
+    for program in [
+        "tune_attention",
+        "cluster",
+        "sweep_threshold",
+        "generate_labels",
+        "finetune",
+        "predict",
+        "distance_matching",
+        "evaluate",
+        "export_labels",
+    ] {
+        let arguments: [&OsStr; 2] = ["--run".as_ref(), run.as_ref()];
+        check_failed(&place.start(program, &arguments), &[&fact, "check --run"]);
+        assert!(!run.exists(), "{program}");
+    }
+    let arguments = ["--run", "mistyped", "--backbone", "a.safetensors"].map(OsStr::new);
+    check_failed(&place.start("export_weights", &arguments), &["no run at"]);
+    assert_eq!(files(&place.path(".")), before);
+}
+
+#[test]
+fn the_command_that_goes_on_is_given_where_a_former_setting_is_left_out() {
+    let place = Place::new();
+    let (tree, run) = (place.tree(), place.run_dir());
+    let data: [&OsStr; 4] = [
+        "--data".as_ref(),
+        tree.as_ref(),
+        "--run".as_ref(),
+        run.as_ref(),
+    ];
+    let former = ["--set", "pretrain.epochs=0", "--set", "network.hidden=16"].map(OsStr::new);
+    check_passed(&place.start("pretrain", &[data.as_slice(), &former].concat()));
+    let go_on = format!("pretrain --run {}", run.display());
+    let output = place.start("pretrain", &data);
+    let facts = [
+        "`pretrain.epochs` is 0 there",
+        "`network.hidden` is 16 there",
+        &go_on,
+    ];
+    check_failed(&output, &facts);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("delete"));
+}
+
+#[test]
+fn a_plain_folder_as_data_is_answered_with_images() {
+    let place = Place::new();
+    let pictures = Split::Train.pictures(&place.tree());
+    let arguments: [&OsStr; 2] = ["--data".as_ref(), pictures.as_os_str()];
+    let remedy = format!("--images {} --classes K", pictures.display());
+    place.check_is_refused(&arguments, &[&remedy]);
+    let loose = pictures.join("loose.png");
+    RgbImage::new(40, 32).save(&loose).unwrap();
+    place.check_tree_is_refused(&[as_text(&loose), "--images"]);
 }
 
 #[test]

@@ -17,6 +17,27 @@ fn a_run_directory_of_another_run_file_is_refused_by_key() {
 }
 
 #[test]
+fn all_settings_that_differ_are_named_and_nothing_is_to_be_deleted() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("a run");
+    let stored = "[pretrain]\nepochs = 3\n[threshold]\nrule = \"otsu\"";
+    RunDir::open(&root, &run_file(stored)).unwrap();
+    let said = RunDir::open(&root, &run_file("seed = 1"))
+        .unwrap_err()
+        .to_string();
+    let alone = format!("--run '{}' alone", root.display());
+    for fragment in [
+        "`pretrain.epochs` is 3 there and 200 here",
+        "`seed` is 0 there and 1 here",
+        "`threshold.rule` is \"otsu\" there and absent here",
+        &alone,
+    ] {
+        assert!(said.contains(fragment), "no {fragment:?} in {said:?}");
+    }
+    assert!(!said.contains("delete"), "{said}");
+}
+
+#[test]
 fn another_number_of_threads_and_less_memory_are_the_same_run() {
     let dir = tempfile::tempdir().unwrap();
     RunDir::open(dir.path(), &run_file("[data]\nworkers = 1")).unwrap();

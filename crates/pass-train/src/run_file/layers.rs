@@ -24,22 +24,3 @@ pub(crate) fn lay_over(lower: &mut Table, upper: Table) {
 fn merges(key: &str, below: &Table, above: &Table) -> bool {
     !ALTERNATIVES.contains(&key) || above.keys().all(|form| below.contains_key(form))
 }
-
-/// The document that one `key.of.it=value` stands for; a value that is no TOML is a string.
-pub(crate) fn setting(setting: &str) -> Result<Table, String> {
-    let (key, value) = setting
-        .split_once('=')
-        .ok_or_else(|| format!("`{setting}` is no KEY=VALUE"))?;
-    let value = toml::from_str::<Table>(&format!("value = {value}"))
-        .ok()
-        .and_then(|mut parsed| parsed.remove("value"))
-        .unwrap_or_else(|| Value::String(value.to_string()));
-    let mut document = value;
-    for part in key.trim().rsplit('.') {
-        document = Value::Table(Table::from_iter([(part.to_string(), document)]));
-    }
-    match document {
-        Value::Table(table) => Ok(table),
-        _ => unreachable!("a key has at least one part"),
-    }
-}

@@ -9,7 +9,10 @@ mod check;
 mod data;
 mod inference;
 mod layers;
+mod limits;
+mod memory;
 mod method;
+mod overrides;
 mod training;
 mod watching;
 
@@ -19,6 +22,10 @@ use pass_model::precision::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use check::{Fault, check};
+use overrides::{Override, with_overrides};
+
+pub(crate) use memory::{Amount, Memory, check_memory, machine_memory};
 
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
@@ -33,6 +40,9 @@ pub use training::{
     OptimSection, PUBLISHED_BATCH, PretrainSection, SwappedSection,
 };
 pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
+
+/// Most threads of the loader, and of the arithmetic.
+pub const MOST_THREADS: usize = 1024;
 
 /// Everything that decides the result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -74,7 +84,8 @@ impl RunFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`], [`Error::RunFile`] or [`Error::Value`], naming file and key.
+    /// [`Error::Io`], [`Error::RunFile`], [`Error::Value`] or [`Error::Setting`], naming file or
+    /// override, and key.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path, "read the run file"))?;
         Self::parse(&text, &path.display().to_string(), overrides)
@@ -86,25 +97,35 @@ impl RunFile {
     ///
     /// As [`RunFile::read`].
     pub fn parse(text: &str, name: &str, overrides: &[String]) -> Result<Self, Error> {
-        let refused = |cause: String| Error::RunFile {
-            path: name.into(),
-            cause,
-        };
-        // By itself first: errors then point at the line.
-        toml::from_str::<Self>(text).map_err(|cause| refused(cause.to_string()))?;
-        let mut table = Self::default().table();
-        layers::lay_over(&mut table, toml::from_str(text).expect("just parsed"));
-        for setting in overrides {
-            layers::lay_over(&mut table, layers::setting(setting).map_err(refused)?);
-        }
-        let file = Self::deserialize(table).map_err(|cause| refused(cause.to_string()))?;
-        file.check(name)?;
-        Ok(file)
+        let place = format!("run file {name}");
+        let mut table = Self::default().table().expect("the defaults are plain");
+        layers::lay_over(&mut table, stated(text, &place)?);
+        let overrides = overrides.iter().map(|text| Override::read(text));
+        let overrides = overrides.collect::<Result<Vec<_>, _>>()?;
+        with_overrides(&table, &overrides, &place)
     }
 
-    /// Refuses values that cannot work; `name` stands for the file in messages.
-    pub(crate) fn check(&self, name: &str) -> Result<(), Error> {
-        check::check(self, name)
+    /// Refuses values that cannot work, or that no `run.toml` can hold; `place` says where they come
+    /// from.
+    pub(crate) fn check(&self, place: &str) -> Result<(), Error> {
+        let unwritable = |cause: String| Error::RunFile {
+            path: place.into(),
+            cause: format!("run.toml cannot hold this: {cause}"),
+        };
+        let table = self
+            .table()
+            .map_err(|cause| unwritable(cause.to_string()))?;
+        check(self, &table).map_err(|fault| fault.at(place))?;
+        let again = toml::from_str::<Self>(&self.resolved());
+        match again.map_err(|cause| unwritable(cause.to_string()))? == *self {
+            true => Ok(()),
+            false => Err(unwritable("it would be read back as another".into())),
+        }
+    }
+
+    /// Refuses settings that need more memory than there is.
+    pub(crate) fn check_memory(&self, amount: Amount, there: &Memory) -> Result<(), Error> {
+        check_memory(self, amount, there).map_err(|fault| fault.at("this run"))
     }
 
     /// The document with every default spelled out.
@@ -112,10 +133,41 @@ impl RunFile {
         toml::to_string(self).expect("a run file is plain data")
     }
 
-    fn table(&self) -> toml::Table {
-        toml::Table::try_from(self).expect("a run file is plain data")
+    fn table(&self) -> Result<toml::Table, toml::ser::Error> {
+        toml::Table::try_from(self)
     }
 }
+
+/// What a text says, checked by itself: errors then point at the line.
+fn stated(text: &str, place: &str) -> Result<toml::Table, Error> {
+    let refused = |cause: toml::de::Error| Error::RunFile {
+        path: place.into(),
+        cause: cause.to_string(),
+    };
+    let table = toml::from_str::<toml::Table>(text).map_err(refused)?;
+    let Err(cause) = toml::from_str::<RunFile>(text) else {
+        return Ok(table);
+    };
+    // A number of the wrong kind: its limits tell more than its type.
+    limits::check_numbers(&table).map_err(|fault| fault.at(place))?;
+    Err(refused(cause))
+}
+
+impl Fault {
+    /// The same as an error; `place` says where the value comes from.
+    fn at(self, place: &str) -> Error {
+        let Self { key, value, rule } = self;
+        Error::Value {
+            place: place.into(),
+            key,
+            value,
+            rule,
+        }
+    }
+}
+
+#[cfg(test)]
+mod every_key;
 
 #[cfg(test)]
 mod tests {

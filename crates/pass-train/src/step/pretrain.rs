@@ -198,11 +198,13 @@ fn check_of_ranks(context: &Context) -> Result<(), Error> {
     let leaves_out = section.p2p && section.alignment.empty_pairs == EmptyPairs::LeaveOut;
     if leaves_out && context.ranks.size() > 1 {
         return Err(Error::Value {
-            path: "run.toml".into(),
-            key: "pretrain.alignment.empty_pairs",
+            place: "run.toml".into(),
+            key: "pretrain.alignment.empty_pairs".into(),
             value: "\"leave_out\"".into(),
-            rule: "with several ranks each would be left with another number of pictures; train in \
-                   one process, or count them",
+            rule:
+                "with several ranks each would be left with another number of pictures; train in \
+                   one process, or count them"
+                    .into(),
         });
     }
     Ok(())

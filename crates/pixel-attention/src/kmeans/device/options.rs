@@ -68,6 +68,15 @@ impl DeviceOptions {
         rows.saturating_mul(columns) <= self.resident_bytes / size_of::<f32>()
     }
 
+    /// Refuses a way to compute that `device` does not have.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Setting`].
+    pub fn check(&self, device: &Device) -> Result<()> {
+        self.compute_on(device).map(drop)
+    }
+
     /// The way to compute on `device`.
     pub(super) fn compute_on(&self, device: &Device) -> Result<Compute> {
         let kernels = kernels_run_on(device);
