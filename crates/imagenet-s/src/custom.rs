@@ -18,29 +18,44 @@ impl Dataset {
     /// # Errors
     ///
     /// [`Error::NoPictures`], [`Error::ClassCount`] unless `classes` is `1..=999`,
+    /// [`Error::RunNotPictures`] for the folder of a run,
     /// [`Error::TreeNotFolder`] for the root of an ImageNet-S tree, whose masks would be taken for
     /// pictures, and those of [`open`](Self::open) that concern single files.
     pub fn open_pictures(root: &Path, classes: u16) -> Result<Self, Error> {
+        Self::open_pictures_for(None, root, classes)
+    }
+
+    /// [`open_pictures`](Self::open_pictures) for a run in the folder `run`, whose files are never
+    /// pictures, also before its `run.toml` tells.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open_pictures`](Self::open_pictures).
+    pub fn open_pictures_for(run: Option<&Path>, root: &Path, classes: u16) -> Result<Self, Error> {
         check_is_no_tree(root)?;
         let classes = class_count(root, classes.into())?;
-        let scan = scan_pictures(root)?;
-        let samples = scan
-            .files
-            .into_iter()
-            .map(|found| {
-                let folder = found.folder.map(|folder| folder as u32);
-                Sample::new(found, folder)
-            })
-            .collect();
-        let mut splits = <[SplitSamples; Split::ALL.len()]>::default();
-        splits[Split::Train as usize].samples = samples;
-        let root = root.to_owned();
+        let scan = scan_pictures(run, root)?;
+        let sample = |found: Found| {
+            let folder = found.folder.map(|folder| folder as u32);
+            Sample::new(found, folder)
+        };
+        let train = SplitSamples {
+            samples: scan.files.into_iter().map(sample).collect(),
+            has_masks: false,
+        };
         Ok(Self {
-            root,
+            root: root.to_owned(),
             classes,
             class_names: Vec::new(),
-            splits,
+            splits: [
+                train,
+                Default::default(),
+                Default::default(),
+                Default::default(),
+            ],
             ignored_files: scan.ignored,
+            left_out: scan.left_out,
+            run: run.map(Path::to_owned),
         })
     }
 
@@ -56,10 +71,11 @@ impl Dataset {
         let classes = class_count(&root, folders.len())?;
         let class_names = folder_names(folders)?;
         let mut train = SplitSamples::default();
-        let mut ignored_files = 0;
+        let (mut ignored_files, mut left_out) = (0, Vec::new());
         for (rank, (folder, name)) in folders.iter().zip(&class_names).enumerate() {
-            let scan = scan_pictures(folder)?;
+            let scan = scan_pictures(None, folder)?;
             ignored_files += scan.ignored;
+            left_out.extend(scan.left_out);
             train.samples.extend(scan.files.into_iter().map(|found| {
                 let key = format!("{name}/{}", found.key);
                 Sample::new(Found { key, ..found }, Some(rank as u32))
@@ -73,6 +89,8 @@ impl Dataset {
             class_names,
             splits,
             ignored_files,
+            left_out,
+            run: None,
         })
     }
 
@@ -89,8 +107,9 @@ impl Dataset {
         pictures: &Path,
         masks: &Path,
     ) -> Result<Self, Error> {
-        let scan = scan_pictures(pictures)?;
+        let scan = scan_pictures(self.run.as_deref(), pictures)?;
         self.ignored_files += scan.ignored;
+        self.left_out.extend(scan.left_out);
         let found = scan.files.into_iter();
         let mut samples: Vec<Sample> = found.map(|found| Sample::new(found, None)).collect();
         pair_masks(&mut samples, masks)?;
@@ -127,6 +146,7 @@ fn folder_names(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
             Some(first) => Err(Error::DuplicateStem {
                 first,
                 second: folder.clone(),
+                more: Vec::new(),
             }),
             None => Ok(name.to_owned()),
         }

@@ -63,15 +63,40 @@ pub enum Error {
     },
     /// Two files that would share one key.
     #[error(
-        "{} and {}: two files with one stem; keys and masks go by stem, so rename or remove one",
+        "{} and {}: two files with one stem; keys and masks go by stem, so rename one of them, or \
+         move it to another folder{}",
         .first.display(),
-        .second.display()
+        .second.display(),
+        more_pairs(.more)
     )]
     DuplicateStem {
         /// The one that sorts first.
         first: PathBuf,
         /// The other.
         second: PathBuf,
+        /// Further such pairs below the same folder.
+        more: Vec<[PathBuf; 2]>,
+    },
+    /// The folder of a run where one of pictures was asked for.
+    #[error(
+        "{}: this folder holds a run (run.toml), or is to hold one, and its results are no \
+         pictures; name the folder of the pictures itself, give the run another folder (--run), or \
+         rename a run.toml that is none of a run",
+        .path.display()
+    )]
+    RunNotPictures {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A picture whose mask no step could write.
+    #[error("{}: {cause}; {remedy}", .path.display())]
+    UnwritableMask {
+        /// The picture.
+        path: PathBuf,
+        /// Why its mask cannot be written.
+        cause: String,
+        /// What to rename or move.
+        remedy: &'static str,
     },
     /// A file name that cannot become a key.
     #[error("{}: name is not valid UTF-8; rename the file", .path.display())]
@@ -168,10 +193,16 @@ pub enum Error {
         /// The decoder's reason.
         source: image::ImageError,
     },
-    /// A JPEG that ends before its end-of-image marker.
+    /// A file without a byte.
+    #[error("{}: file is empty (0 bytes); fetch it again, or remove it", .path.display())]
+    EmptyFile {
+        /// The picture or mask.
+        path: PathBuf,
+    },
+    /// A JPEG that ends before its last pixel.
     #[error(
-        "{}: JPEG is truncated ({bytes} bytes, no end-of-image marker); fetch it again, or remove \
-         it",
+        "{}: JPEG is truncated ({bytes} bytes, no end-of-image marker, pixels are missing); fetch \
+         it again, or remove it",
         .path.display()
     )]
     TruncatedPicture {
@@ -182,12 +213,27 @@ pub enum Error {
     },
     /// Content in none of the supported formats.
     #[error(
-        "{}: content is neither JPEG, PNG nor WebP; convert it to one of them, or remove it",
+        "{}: content is neither JPEG, PNG nor WebP but {content}; convert it to one of them, or \
+         remove it",
         .path.display()
     )]
     PictureFormat {
         /// The picture.
         path: PathBuf,
+        /// What the content is, as far as its first bytes tell.
+        content: String,
+    },
+    /// A JPEG of a kind that no decoder here reads rightly.
+    #[error(
+        "{}: this is {kind}, which is not read; convert it to PNG or to an ordinary JPEG with a \
+         program that reads it (`magick FILE NEW.png`)",
+        .path.display()
+    )]
+    JpegKind {
+        /// The picture.
+        path: PathBuf,
+        /// The kind, with its article.
+        kind: String,
     },
     /// A picture of a kind that other tools read differently.
     #[error(
@@ -394,6 +440,20 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+}
+
+/// Pairs of one stem that the message spells out beside the first; the rest is counted.
+const SHOWN_PAIRS: usize = 19;
+
+fn more_pairs(more: &[[PathBuf; 2]]) -> String {
+    let line = |[first, second]: &[PathBuf; 2]| {
+        format!("\n  and {} and {}", first.display(), second.display())
+    };
+    let shown: String = more.iter().take(SHOWN_PAIRS).map(line).collect();
+    match more.len().saturating_sub(SHOWN_PAIRS) {
+        0 => shown,
+        rest => format!("{shown}\n  and {rest} more pairs"),
+    }
 }
 
 impl Error {

@@ -44,6 +44,15 @@ pub const IMAGENET_TRAIN: &str = "train";
 /// The names that the folder of validation pictures has in copies of ImageNet-1k.
 pub const IMAGENET_VALIDATION: [&str; 2] = ["val", "validation"];
 
+/// The file that makes a folder that of a run. Nothing below such a folder is a picture.
+pub const RUN_FILE: &str = "run.toml";
+
+/// The file that marks a folder of masks by `export_labels`; nothing below it is a picture.
+pub const EXPORTED: &str = ".exported";
+
+/// Files that `cluster_features` leaves; nothing below a folder with all of them is a picture.
+pub const CLUSTERED: [&str; 2] = ["centroids.npy", "assignments.json"];
+
 /// The extension of a mask, without the dot.
 pub const MASK_EXTENSION: &str = "png";
 

@@ -65,6 +65,7 @@ mod custom;
 #[cfg(feature = "tools")]
 pub mod doctor;
 mod error;
+mod jpeg;
 mod jpeg_structure;
 pub mod layout;
 mod loader;
@@ -89,6 +90,7 @@ pub mod synthetic;
 #[cfg(feature = "burn")]
 mod tensor;
 pub mod terminal;
+mod tour;
 pub mod views;
 mod whole_file;
 
@@ -106,3 +108,4 @@ pub use samples::Dataset;
 pub use subset::{Subset, UnknownSubset};
 #[cfg(feature = "burn")]
 pub use tensor::pictures_to_tensor;
+pub use tour::LeftOut;

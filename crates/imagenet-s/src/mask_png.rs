@@ -19,7 +19,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// [`Error::Io`], [`Error::MaskDecode`] for a file that is no whole PNG, [`Error::MaskFormat`] for
+/// [`Error::Io`], [`Error::EmptyFile`], [`Error::MaskDecode`] for a file that is no whole PNG, [`Error::MaskFormat`] for
 /// every other kind of PNG, as a palette or a 16-bit mask would give wrong ids in silence, and
 /// [`Error::PictureTooLarge`] for more than 2^27 pixels or more than the bytes of the file can hold.
 pub fn read_mask(path: &Path) -> Result<LabelMask, Error> {
@@ -32,6 +32,10 @@ pub fn read_mask(path: &Path) -> Result<LabelMask, Error> {
 ///
 /// Those of [`read_mask`] but [`Error::Io`].
 pub fn decode_mask(bytes: &[u8], path: &Path) -> Result<LabelMask, Error> {
+    if bytes.is_empty() {
+        let path = path.to_owned();
+        return Err(Error::EmptyFile { path });
+    }
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::IDENTITY);
     let unreadable = |source| Error::MaskDecode {

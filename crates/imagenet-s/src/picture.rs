@@ -1,11 +1,20 @@
 //! Reads pictures as 8-bit RGB, and refuses what it cannot read the way other tools do.
 
-use std::{fs, io::Cursor, path::Path};
+use std::{
+    fs,
+    io::{BufRead, Cursor, Seek},
+    path::Path,
+};
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Error, jpeg_structure::JpegStructure, oddity::Oddity};
+use crate::{
+    error::Error,
+    jpeg::decode_jpeg,
+    jpeg_structure::{Frame, JpegStructure},
+    oddity::Oddity,
+};
 
 /// Pixels that a picture may have: ten times the largest of ImageNet-S, 400 MB as RGB.
 pub(crate) const MAX_PIXELS: u64 = 1 << 27;
@@ -37,9 +46,10 @@ pub enum OddPictures {
 ///
 /// # Errors
 ///
-/// [`Error::Io`], [`Error::PictureFormat`], [`Error::TruncatedPicture`], [`Error::Picture`] when
-/// the decoder fails, [`Error::PictureTooLarge`] for more than 2^27 pixels or more than the bytes
-/// of the file can hold, and [`Error::OddPicture`] under [`OddPictures::Refuse`].
+/// [`Error::Io`], [`Error::EmptyFile`], [`Error::PictureFormat`], [`Error::TruncatedPicture`],
+/// [`Error::JpegKind`] for a JPEG that nothing here decodes rightly, [`Error::Picture`] when the
+/// decoder fails, [`Error::PictureTooLarge`] for more than 2^27 pixels or more than the bytes of
+/// the file can hold, and [`Error::OddPicture`] under [`OddPictures::Refuse`].
 pub fn read_picture(path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
     decode_picture(&bytes, path, odd)
@@ -56,7 +66,12 @@ pub fn decode_picture(bytes: &[u8], path: &Path, odd: OddPictures) -> Result<Rgb
         check_name(path, format)?;
     }
     if format == ImageFormat::Jpeg {
-        check_jpeg(bytes, path, odd)?;
+        let structure = JpegStructure::of(bytes);
+        check_colours(&structure, path, odd)?;
+        if structure.frame.is_some() {
+            check_size(bytes, format, path)?;
+        }
+        return decode_jpeg(bytes, &structure, path);
     }
     check_size(bytes, format, path)?;
     let decoded = decode(bytes, format).map_err(|source| Error::Picture {
@@ -66,7 +81,7 @@ pub fn decode_picture(bytes: &[u8], path: &Path, odd: OddPictures) -> Result<Rgb
     Ok(decoded.into_rgb8())
 }
 
-fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError> {
+pub(crate) fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
     // The pixels themselves, up to 16 bits and four samples, and what the decoder works with.
@@ -121,11 +136,16 @@ fn png_pixel_bits(bytes: &[u8]) -> u64 {
 pub fn picture_size(path: &Path) -> Result<(usize, usize), Error> {
     let reader = ImageReader::open(path).map_err(Error::io(path))?;
     let reader = reader.with_guessed_format().map_err(Error::io(path))?;
-    let (width, height) = reader.into_dimensions().map_err(|source| Error::Picture {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok((width as usize, height as usize))
+    let size = if reader.format() == Some(ImageFormat::Jpeg) {
+        dimensions(
+            &fs::read(path).map_err(Error::io(path))?,
+            ImageFormat::Jpeg,
+            path,
+        )?
+    } else {
+        into_dimensions(reader, path)?
+    };
+    Ok((size.0 as usize, size.1 as usize))
 }
 
 /// The same for the content of a file; `path` is for messages.
@@ -135,7 +155,18 @@ pub(crate) fn size_of(bytes: &[u8], path: &Path) -> Result<(usize, usize), Error
 }
 
 fn dimensions(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(u32, u32), Error> {
-    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    // The decoder of `image` refuses the header of some files that the other one reads.
+    let frame = (format == ImageFormat::Jpeg).then(|| Frame::first_of(bytes));
+    match frame.flatten() {
+        Some(frame) => Ok(frame.size_px),
+        None => into_dimensions(ImageReader::with_format(Cursor::new(bytes), format), path),
+    }
+}
+
+fn into_dimensions<R: BufRead + Seek>(
+    reader: ImageReader<R>,
+    path: &Path,
+) -> Result<(u32, u32), Error> {
     reader.into_dimensions().map_err(|source| Error::Picture {
         path: path.to_owned(),
         source,
@@ -154,11 +185,26 @@ pub(crate) fn named_format(path: &Path) -> Option<ImageFormat> {
 }
 
 fn content_format(bytes: &[u8], path: &Path) -> Result<ImageFormat, Error> {
+    let path = || path.to_owned();
     match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => Ok(format),
-        _ => Err(Error::PictureFormat {
-            path: path.to_owned(),
+        _ if bytes.is_empty() => Err(Error::EmptyFile { path: path() }),
+        Ok(other) => Err(Error::PictureFormat {
+            path: path(),
+            content: format!("{other:?}").to_uppercase(),
         }),
+        Err(_) => Err(Error::PictureFormat {
+            path: path(),
+            content: unknown_content(bytes).to_owned(),
+        }),
+    }
+}
+
+fn unknown_content(bytes: &[u8]) -> &'static str {
+    match str::from_utf8(bytes) {
+        Ok(text) if text.trim_start().starts_with('<') => "a web page or other text in tags",
+        Ok(_) => "text",
+        Err(_) => "of an unknown format",
     }
 }
 
@@ -187,16 +233,9 @@ fn format_name(format: ImageFormat) -> &'static str {
     }
 }
 
-/// The decoder paints what a truncated JPEG lacks in grey; the file's structure tells.
-fn check_jpeg(bytes: &[u8], path: &Path, odd: OddPictures) -> Result<(), Error> {
-    let structure = JpegStructure::of(bytes);
-    if !structure.complete {
-        return Err(Error::TruncatedPicture {
-            path: path.to_owned(),
-            bytes: bytes.len() as u64,
-        });
-    }
-    if odd == OddPictures::Refuse && structure.components == Some(4) {
+fn check_colours(structure: &JpegStructure, path: &Path, odd: OddPictures) -> Result<(), Error> {
+    let components = structure.frame.as_ref().map(|frame| frame.components.len());
+    if odd == OddPictures::Refuse && components == Some(4) {
         return Err(Error::OddPicture {
             path: path.to_owned(),
             oddity: Oddity::Cmyk,
@@ -327,20 +366,6 @@ mod tests {
     }
 
     #[test]
-    fn a_truncated_jpeg_is_refused_wherever_it_ends() {
-        let (_folder, path) = saved(gradient(), "a.jpg", ImageFormat::Jpeg);
-        let whole = fs::read(&path).unwrap();
-        for length in 3..whole.len() {
-            fs::write(&path, &whole[..length]).unwrap();
-            let error = read_picture(&path, OddPictures::Decode).unwrap_err();
-            assert!(
-                matches!(error, Error::TruncatedPicture { .. }),
-                "{length}: {error}"
-            );
-        }
-    }
-
-    #[test]
     fn a_truncated_png_or_webp_is_refused() {
         for (name, format) in [("a.png", ImageFormat::Png), ("a.webp", ImageFormat::WebP)] {
             let (_folder, path) = saved(gradient(), name, format);
@@ -351,12 +376,16 @@ mod tests {
     }
 
     #[test]
-    fn text_with_a_picture_name_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.jpg");
-        fs::write(&path, "<html>404 not found</html>").unwrap();
-        let error = read_picture(&path, OddPictures::Decode).unwrap_err();
-        assert!(matches!(error, Error::PictureFormat { .. }), "{error}");
+    fn what_is_no_picture_is_refused_by_name() {
+        let refused = |bytes: &[u8]| {
+            let error = decode_picture(bytes, Path::new("a.jpg"), OddPictures::Decode);
+            error.unwrap_err().to_string()
+        };
+        assert!(refused(b"<html>404 not found</html>").contains("but a web page"));
+        assert!(refused(b"GIF89a, and more").contains("but GIF"));
+        assert!(refused(b"version https://git-lfs").contains("but text"));
+        assert!(refused(&[0xFE; 9]).contains("but of an unknown format"));
+        assert!(refused(b"").contains("file is empty (0 bytes)"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::{
     layout::{self, Split},
     picture::named_format,
     sample::Sample,
-    scan::{Scan, scan},
+    scan::{Scan, scan, scan_on},
+    tour::{LeftOut, Tour},
 };
 
 /// The samples of a dataset on disk, in a defined order: sorted by file name at each level.
@@ -26,6 +27,8 @@ pub struct Dataset {
     pub(crate) class_names: Vec<String>,
     pub(crate) splits: [SplitSamples; Split::ALL.len()],
     pub(crate) ignored_files: u64,
+    pub(crate) left_out: Vec<LeftOut>,
+    pub(crate) run: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -39,8 +42,9 @@ impl Dataset {
     ///
     /// `train` must be there; the other splits, and their masks, may be absent. The class names
     /// are those of the class list, or of the class folders of all splits where there is none.
-    /// Symbolic links are followed, hidden files skipped, and files that are no pictures counted
-    /// in [`ignored_files`](Self::ignored_files).
+    /// Symbolic links are followed, but each real folder is walked once. Hidden files are skipped,
+    /// and files that are no pictures counted in [`ignored_files`](Self::ignored_files). Nothing
+    /// below a folder of results is a picture, see [`left_out`](Self::left_out).
     ///
     /// # Errors
     ///
@@ -48,27 +52,41 @@ impl Dataset {
     /// class folders, two files with one stem, a folder that is no class, a link to nothing, and
     /// a split in which only some pictures have masks or only some masks pictures.
     pub fn open(root: &Path) -> Result<Self, Error> {
+        Self::open_for(None, root)
+    }
+
+    /// [`open`](Self::open) for a run in the folder `run`, whose files are never pictures, also
+    /// before its `run.toml` tells.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_for(run: Option<&Path>, root: &Path) -> Result<Self, Error> {
         check_root(root)?;
         let scans = [
-            scan_split(root, Split::Train)?,
-            scan_split(root, Split::TrainSemi)?,
-            scan_split(root, Split::Validation)?,
-            scan_split(root, Split::Test)?,
+            scan_split(run, root, Split::Train)?,
+            scan_split(run, root, Split::TrainSemi)?,
+            scan_split(run, root, Split::Validation)?,
+            scan_split(run, root, Split::Test)?,
         ];
-        let class_names = class_names(root, &scans)?;
-        let classes = class_count(root, class_names.len())?;
-        let ignored_files = scans.iter().map(|scan| scan.ignored).sum();
-        let mut splits = <[SplitSamples; Split::ALL.len()]>::default();
-        for ((samples, scan), split) in splits.iter_mut().zip(scans).zip(Split::ALL) {
-            *samples = class_samples(root, split, scan, &class_names)?;
-        }
-        Ok(Self {
+        let mut dataset = Self {
             root: root.to_owned(),
-            classes,
-            class_names,
-            splits,
-            ignored_files,
-        })
+            classes: 0,
+            class_names: class_names(root, &scans)?,
+            splits: Default::default(),
+            ignored_files: scans.iter().map(|scan| scan.ignored).sum(),
+            left_out: scans
+                .iter()
+                .flat_map(|scan| scan.left_out.clone())
+                .collect(),
+            run: run.map(Path::to_owned),
+        };
+        dataset.classes = class_count(root, dataset.class_names.len())?;
+        for (scan, split) in scans.into_iter().zip(Split::ALL) {
+            dataset.splits[split as usize] =
+                class_samples(root, split, scan, &dataset.class_names)?;
+        }
+        Ok(dataset)
     }
 
     /// The folder that was opened.
@@ -107,6 +125,11 @@ impl Dataset {
     /// Files in the picture folders that are no pictures, hidden ones not counted.
     pub fn ignored_files(&self) -> u64 {
         self.ignored_files
+    }
+
+    /// Folders among the pictures in which none was looked for: runs, and doubles by links.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// Checks a mask against its picture and this dataset's classes. `path` is for the message,
@@ -172,12 +195,12 @@ pub(crate) fn class_count(root: &Path, classes: usize) -> Result<u16, Error> {
 }
 
 /// The pictures of a split; an absent split has none.
-fn scan_split(root: &Path, split: Split) -> Result<Scan, Error> {
+fn scan_split(run: Option<&Path>, root: &Path, split: Split) -> Result<Scan, Error> {
     let folder = split.pictures(root);
     if !folder.is_dir() {
         return Ok(Scan::default());
     }
-    let scan = scan_pictures(&folder)?;
+    let scan = scan_pictures(run, &folder)?;
     match scan.files.iter().find(|found| found.folder.is_none()) {
         Some(loose) => Err(Error::LoosePicture {
             path: loose.path.clone(),
@@ -186,8 +209,14 @@ fn scan_split(root: &Path, split: Split) -> Result<Scan, Error> {
     }
 }
 
-pub(crate) fn scan_pictures(folder: &Path) -> Result<Scan, Error> {
-    let scan = scan(folder, |path| named_format(path).is_some())?;
+/// The pictures of a folder that the user named; it may lie in a run, but not be one.
+pub(crate) fn scan_pictures(run: Option<&Path>, folder: &Path) -> Result<Scan, Error> {
+    let tour = Tour::of_pictures(folder, run)?;
+    if tour.starts_in_run() {
+        let path = folder.to_owned();
+        return Err(Error::RunNotPictures { path });
+    }
+    let scan = scan_on(tour, folder, |path| named_format(path).is_some())?;
     if scan.files.is_empty() {
         return Err(Error::NoPictures {
             path: folder.to_owned(),

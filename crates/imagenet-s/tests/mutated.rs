@@ -86,6 +86,10 @@ fn jpegs() -> Vec<Original> {
             bytes: fixture("cmyk.jpg"),
         },
         Original {
+            name: "chroma_larger.jpg",
+            bytes: fixture("jpeg/chroma_larger.jpg"),
+        },
+        Original {
             name: "grey.jpg",
             bytes: encoded(grey, ImageFormat::Jpeg),
         },

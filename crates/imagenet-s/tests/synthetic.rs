@@ -232,3 +232,22 @@ fn settings_outside_their_range_write_nothing() {
     );
     assert!(!root.exists());
 }
+
+/// Its pictures are numbered anew in each folder, and a small test split lacks some categories.
+#[cfg(feature = "tools")]
+#[test]
+fn the_doctor_finds_nothing_wrong_with_it() {
+    use imagenet_s::doctor::{Options, examine};
+
+    for test in [1, 5] {
+        let (_folder, root) = written(&SyntheticConfig { test, ..small() });
+        for open_files in [true, false] {
+            let options = Options {
+                open_files,
+                ..Options::default()
+            };
+            let report = examine(std::slice::from_ref(&root), &options, &|_| ()).unwrap();
+            assert_eq!(report.faults, [], "{report}");
+        }
+    }
+}

@@ -26,7 +26,8 @@ struct Arguments {
     /// Accepts CMYK and misnamed pictures, as data.odd_pictures = "decode" does.
     #[arg(long)]
     accept_odd_pictures: bool,
-    /// Opens no file: looks at names, links and counts only.
+    /// Decodes no file: looks at names, links and counts only, and compares the pictures of one
+    /// name in two splits.
     #[arg(long)]
     quick: bool,
     /// Writes down the sums of all files for the next examination.

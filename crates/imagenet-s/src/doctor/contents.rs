@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use image::ImageFormat;
 use luss_metrics::{IGNORE, LabelMask};
 
 use super::{
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     checksums::{Checksums, md5_of},
     error::Error,
+    jpeg_structure::JpegStructure,
     mask_png::decode_mask,
     picture::{OddPictures, decode_picture},
 };
@@ -69,15 +71,18 @@ impl Findings {
             }
         };
         if bytes.is_empty() {
-            let text = "has no byte in it; fetch it again, or remove it";
+            let path = entry.path.clone();
             self.faults
-                .push(Fault::new(FaultKind::EmptyFile, &entry.path, text));
+                .push(Fault::of(&Error::EmptyFile { path }, &entry.path));
             return None;
         }
         self.check_sum(&bytes, entry, expected.sums);
         let decoded = catch_unwind(AssertUnwindSafe(|| decode(&bytes)));
         match decoded {
-            Ok(Ok(decoded)) => return Some(decoded),
+            Ok(Ok(decoded)) => {
+                self.faults.extend(missing_end(&bytes, &entry.path));
+                return Some(decoded);
+            }
             Ok(Err(error)) => self.faults.push(Fault::of(&error, &entry.path)),
             Err(_) => self.faults.push(panicked(&entry.path)),
         }
@@ -130,6 +135,15 @@ impl Findings {
                 .push(Fault::new(FaultKind::ClassNotInMask, path, text));
         }
     }
+}
+
+/// Only JPEGs have a structure in which the end can be missing unnoticed.
+fn missing_end(bytes: &[u8], path: &Path) -> Option<Fault> {
+    let text = "has no end-of-image marker, but all pixels; it is read, and whoever wants it as it \
+                was published fetches it again";
+    let is_jpeg = image::guess_format(bytes).ok() == Some(ImageFormat::Jpeg);
+    let lacks_end = is_jpeg && !JpegStructure::of(bytes).complete;
+    lacks_end.then(|| Fault::new(FaultKind::MissingEnd, path, text))
 }
 
 fn panicked(path: &Path) -> Fault {

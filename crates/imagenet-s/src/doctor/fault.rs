@@ -48,9 +48,9 @@ pub enum FaultKind {
     Unreadable,
     /// A file without a byte.
     EmptyFile,
-    /// A JPEG that ends too early.
+    /// A JPEG that ends before its last pixel.
     TruncatedPicture,
-    /// Content in no supported format.
+    /// Content in no supported format, or a JPEG of a kind that is not read.
     PictureFormat,
     /// A picture that does not decode.
     UndecodablePicture,
@@ -74,12 +74,16 @@ pub enum FaultKind {
     WrongChecksum,
     /// A file of the list of sums that is not there.
     MissingFile,
-    /// A picture of one split that is in another one too, by its name.
+    /// A picture of one split that is in another one too, under whatever name: the same bytes.
     Leak,
-    /// Warning: the same bytes under two names in two splits.
-    Twin,
+    /// Warning: a folder of results among the pictures, which is left out.
+    Results,
+    /// Warning: a folder that links make part of the tree a second time.
+    LinkAgain,
     /// Warning: test pictures of one subset are validation pictures of another.
     SharedBetweenSubsets,
+    /// Warning: a JPEG that has all pixels and no end-of-image marker.
+    MissingEnd,
     /// Warning: a mask without a pixel of its folder's class.
     ClassNotInMask,
     /// Warning: a file that nothing reads.
@@ -91,7 +95,12 @@ impl FaultKind {
     pub fn is_warning(self) -> bool {
         matches!(
             self,
-            Self::Twin | Self::SharedBetweenSubsets | Self::ClassNotInMask | Self::StrayFile
+            Self::Results
+                | Self::LinkAgain
+                | Self::SharedBetweenSubsets
+                | Self::MissingEnd
+                | Self::ClassNotInMask
+                | Self::StrayFile
         )
     }
 
@@ -136,7 +145,8 @@ fn kind_of(error: &Error) -> FaultKind {
         Error::NameNotUtf8 { .. } => FaultKind::UnreadableName,
         Error::ClassListOrder { .. } => FaultKind::ClassList,
         Error::TruncatedPicture { .. } => FaultKind::TruncatedPicture,
-        Error::PictureFormat { .. } => FaultKind::PictureFormat,
+        Error::EmptyFile { .. } => FaultKind::EmptyFile,
+        Error::PictureFormat { .. } | Error::JpegKind { .. } => FaultKind::PictureFormat,
         Error::Picture { .. } => FaultKind::UndecodablePicture,
         Error::OddPicture { .. } => FaultKind::OddPicture,
         Error::PictureTooLarge { .. } => FaultKind::PictureTooLarge,

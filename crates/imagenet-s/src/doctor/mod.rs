@@ -44,7 +44,8 @@ pub struct Options {
     pub manifest: Manifest,
     /// Whether odd pictures are faults.
     pub odd: OddPictures,
-    /// Whether files are opened; otherwise names, links and counts are looked at only.
+    /// Whether files are opened; otherwise names, links and counts are looked at only, and the
+    /// pictures that two splits or trees have under one name compared.
     pub open_files: bool,
     /// Whether the sums of all files are written down for the next examination.
     pub record: bool,
@@ -70,6 +71,8 @@ struct Examined {
     splits: [SplitFiles; Split::ALL.len()],
     /// Sums of all files that were read.
     sums: Checksums,
+    /// Whether all files were to be read.
+    is_opened: bool,
 }
 
 impl Examined {
@@ -133,6 +136,7 @@ fn examine_tree(
             false => SplitFiles::default(),
         }),
         sums: Checksums::default(),
+        is_opened: options.open_files,
     };
     tree.class_names = class_names(&mut tree, faults);
     check_folders(&tree, faults);
@@ -141,11 +145,10 @@ fn examine_tree(
         check_counts(&tree, subset, &options.manifest, faults);
         check_names(&tree, subset, faults);
     }
-    leaks::by_name(&tree, faults);
     if options.open_files {
         open_files(&mut tree, options, watcher, faults)?;
-        leaks::by_content(&tree, faults);
     }
+    leaks::within(&tree, faults);
     Ok(tree)
 }
 
@@ -245,15 +248,14 @@ fn check_classes(tree: &Examined, split: Split, faults: &mut Vec<Fault>) {
         .pictures()
         .map(|((class, _), _)| class.as_str())
         .collect();
-    // Every class of ImageNet-S has pictures in every split; in other data a split may lack some.
-    let expected = match tree.subset {
+    // Every class of ImageNet-S has pictures in every split; in other data only training needs them.
+    let expected: &[String] = match tree.subset {
         Some(_) => &tree.class_names,
-        None => &files.classes,
+        None if split == Split::Train => &files.classes,
+        None => &[],
     };
-    for class in expected
-        .iter()
-        .filter(|class| !full.contains(class.as_str()))
-    {
+    let lacks = |class: &&String| !full.contains(class.as_str());
+    for class in expected.iter().filter(lacks) {
         let text = "class has no picture in this split; restore its pictures";
         faults.push(Fault::new(FaultKind::EmptyClass, folder.join(class), text));
     }

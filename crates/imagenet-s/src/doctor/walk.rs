@@ -7,7 +7,13 @@ use std::{
 };
 
 use super::{Fault, FaultKind};
-use crate::{error::Error, layout::Split, picture::named_format, samples::is_mask};
+use crate::{
+    error::Error,
+    layout::Split,
+    picture::named_format,
+    samples::is_mask,
+    tour::{LeftOut, Tour},
+};
 
 /// A picture or a mask.
 #[derive(Debug, Clone)]
@@ -47,33 +53,70 @@ impl SplitFiles {
 /// The pictures and masks of a split of the tree at `root`.
 pub(super) fn walk_split(root: &Path, split: Split, faults: &mut Vec<Fault>) -> SplitFiles {
     let mut files = SplitFiles::default();
-    let mut walk = Walk {
-        root,
-        wanted: |path| named_format(path).is_some(),
-        entries: Vec::new(),
-        classes: Vec::new(),
-        faults,
-    };
-    walk.split_folder(&split.pictures(root));
-    files.classes = walk.classes.split_off(0);
-    for (name, entry) in walk.entries.split_off(0) {
+    let is_picture = |path: &Path| named_format(path).is_some();
+    let folder = split.pictures(root);
+    let tour = Tour::of_pictures(&folder, None);
+    let (classes, pictures) = walk_folder(root, &folder, tour, is_picture, faults);
+    files.classes = classes;
+    for (name, entry) in pictures {
         files.pairs.entry(name).or_default().picture = Some(entry);
     }
     if let Some(folder) = split.masks(root).filter(|folder| folder.is_dir()) {
         files.has_masks = true;
-        walk.wanted = is_mask;
-        walk.split_folder(&folder);
-        for (name, entry) in walk.entries {
+        let tour = Tour::of_files(&folder);
+        for (name, entry) in walk_folder(root, &folder, tour, is_mask, faults).1 {
             files.pairs.entry(name).or_default().mask = Some(entry);
         }
     }
     files
 }
 
+/// Files by class and stem.
+type Entries = Vec<((String, String), Entry)>;
+
+/// The classes below a folder of the tree at `root`, and the wanted files in them.
+fn walk_folder(
+    root: &Path,
+    folder: &Path,
+    tour: Result<Tour, Error>,
+    wanted: fn(&Path) -> bool,
+    faults: &mut Vec<Fault>,
+) -> (Vec<String>, Entries) {
+    let tour = match tour {
+        Ok(tour) => tour,
+        Err(error) => {
+            faults.push(Fault::of(&error, folder));
+            return Default::default();
+        }
+    };
+    let mut walk = Walk {
+        root,
+        wanted,
+        tour,
+        entries: Vec::new(),
+        classes: Vec::new(),
+        faults,
+    };
+    walk.split_folder(folder);
+    let (classes, entries, tour) = (walk.classes, walk.entries, walk.tour);
+    faults.extend(tour.left_out.iter().map(left_out));
+    (classes, entries)
+}
+
+fn left_out(folder: &LeftOut) -> Fault {
+    let (kind, remedy) = match folder {
+        LeftOut::Results { .. } => (FaultKind::Results, "runs lie best beside the pictures"),
+        LeftOut::Again { .. } => (FaultKind::LinkAgain, "nothing needs this link"),
+    };
+    let text = format!("{}; {remedy}", folder.reason());
+    Fault::new(kind, folder.path(), text)
+}
+
 struct Walk<'a> {
     root: &'a Path,
     wanted: fn(&Path) -> bool,
-    entries: Vec<((String, String), Entry)>,
+    tour: Tour,
+    entries: Entries,
     classes: Vec<String>,
     faults: &'a mut Vec<Fault>,
 }
@@ -82,8 +125,7 @@ impl Walk<'_> {
     fn split_folder(&mut self, folder: &Path) {
         for (name, path, is_folder) in self.list(folder) {
             if is_folder {
-                self.class_folder(&path, &name, "");
-                self.classes.push(name);
+                self.top_folder(&path, name);
             } else if (self.wanted)(&path) {
                 let text = "lies outside the class folders; move it into its class, or remove it";
                 self.faults
@@ -94,7 +136,28 @@ impl Walk<'_> {
         }
     }
 
+    fn top_folder(&mut self, folder: &Path, class: String) {
+        let (entries, left_out) = (self.entries.len(), self.tour.left_out.len());
+        self.class_folder(folder, &class, "");
+        let is_empty = self.entries.len() == entries;
+        // A folder that holds nothing but a run is no class.
+        if !is_empty || self.tour.left_out.len() == left_out {
+            self.classes.push(class);
+        }
+    }
+
+    fn enters(&mut self, folder: &Path) -> bool {
+        let entered = self.tour.enters(folder);
+        entered.unwrap_or_else(|error| {
+            self.faults.push(Fault::of(&error, folder));
+            false
+        })
+    }
+
     fn class_folder(&mut self, folder: &Path, class: &str, prefix: &str) {
+        if !self.enters(folder) {
+            return;
+        }
         let mut last: Option<(String, PathBuf)> = None;
         for (name, path, is_folder) in self.list(folder) {
             if is_folder {
@@ -143,7 +206,7 @@ impl Walk<'_> {
 
     fn duplicate(&mut self, first: &Path, second: PathBuf) {
         let text = format!(
-            "has the same stem as {}; masks go by stem, so rename or remove one",
+            "has the same stem as {}; masks go by stem, so rename one, or move it to another folder",
             first.display()
         );
         self.faults
