@@ -3,7 +3,13 @@
 //! A bad file among a million would otherwise stop the training after hours. A folder with more
 //! than one bad file is told about all of them at once.
 
-use std::{collections::BTreeSet, error::Error as _, fmt, path::PathBuf, time::Instant};
+use std::{
+    collections::BTreeSet,
+    error::Error as _,
+    fmt,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask, synthetic::SyntheticConfig};
 use rayon::prelude::*;
@@ -27,6 +33,9 @@ pub(crate) struct CheckSummary {
     /// Training pictures that every step leaves out.
     #[serde(default)]
     pub(crate) skipped: Vec<Skipped>,
+    /// Folders among the pictures that are not walked, with the reason: runs, and doubles by links.
+    #[serde(default)]
+    pub(crate) left_out_folders: Vec<String>,
     /// Wall time.
     seconds: f64,
 }
@@ -80,7 +89,7 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Reads every picture and mask that a run will need, those of `data.pretrain_pictures` included,
+/// Reads every picture and mask that the run in the folder `run` will need, those of `data.pretrain_pictures` included,
 /// and checks that there are enough of them for the run file.
 ///
 /// # Errors
@@ -88,12 +97,13 @@ impl fmt::Display for Faults {
 /// [`Error::TooFewPictures`], also when too few are left; [`Error::Faults`] with all bad files
 /// that must not be skipped; [`Error::Data`] if `data.pretrain_pictures` cannot be opened.
 pub(crate) fn check_data(
+    run: &Path,
     file: &RunFile,
     data: &Dataset,
     verbosity: Verbosity,
 ) -> Result<CheckSummary, Error> {
     let started = Instant::now();
-    let extra = file.data.open_pretrain_pictures(data.classes())?;
+    let extra = file.data.open_pretrain_pictures(run, data.classes())?;
     check_counts(file, data, extra.as_ref())?;
     let samples = samples_of(data, extra.as_ref());
     let found = read_all(data, &samples, file.data.odd_pictures, verbosity);
@@ -105,12 +115,21 @@ pub(crate) fn check_data(
             .filter(|(_, sample)| sample.mask.is_some())
             .count(),
         skipped,
+        left_out_folders: left_out_folders(data, extra.as_ref()),
         seconds: started.elapsed().as_secs_f64(),
     };
     let left_out = summary.left_out();
     let left = |data: &Dataset| data.clone().without(Split::Train, &left_out);
     check_counts(file, &left(data), extra.as_ref().map(left).as_ref())?;
     Ok(summary)
+}
+
+fn left_out_folders(data: &Dataset, extra: Option<&Dataset>) -> Vec<String> {
+    let sets = [data].into_iter().chain(extra);
+    let folders = sets.flat_map(|data| data.left_out());
+    // Step 1 may learn from the pictures of the other steps.
+    let told: BTreeSet<String> = folders.map(ToString::to_string).collect();
+    told.into_iter().collect()
 }
 
 /// Every sample of a run with its split.
@@ -303,7 +322,7 @@ fn faults_of(data: &Dataset, sample: &Sample, odd: OddPictures) -> Vec<imagenet_
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::fs;
 
     use imagenet_s::{
         synthetic::{SyntheticConfig, write_synthetic},
@@ -333,7 +352,7 @@ mod tests {
     }
 
     fn check(file: &RunFile, data: &Dataset) -> Result<CheckSummary, Error> {
-        check_data(file, data, Verbosity::Quiet)
+        check_data(Path::new("run"), file, data, Verbosity::Quiet)
     }
 
     fn truncate(path: &Path) {

@@ -22,6 +22,7 @@ use pixel_attention::{
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     check_data::{CheckSummary, check_data, check_synthetic_counts},
+    mask_paths::check_mask_paths,
     ranks::{first_then_others, first_with, is_first, share_of_batch},
     run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
     run_lock::RunLock,
@@ -114,7 +115,12 @@ impl Context {
         let run = RunDir::find(root, &file)?;
         let checked = match run.is_done(Step::CheckData) {
             true => None,
-            false => Some(check_data(&file, &data, verbosity)?),
+            false => {
+                check_mask_paths(&run, &data)?;
+                let summary = check_data(root, &file, &data, verbosity)?;
+                tell_left_out(&summary, verbosity);
+                Some(summary)
+            }
         };
         let lock = lock_of(root, &*ranks)?; // a run that cannot start leaves no file
         run.start(&file)?;
@@ -186,16 +192,7 @@ impl Context {
     /// The splits whose pictures are labelled for people to look at and to be scored: validation and
     /// test, or the training pictures of data that has neither.
     pub fn shown_splits(&self) -> Vec<Split> {
-        let shown = [Split::Validation, Split::Test];
-        let present: Vec<Split> = shown
-            .into_iter()
-            .filter(|&split| !self.data.samples(split).is_empty())
-            .collect();
-        if present.is_empty() {
-            vec![Split::Train]
-        } else {
-            present
-        }
+        shown_splits(&self.data)
     }
 
     /// The mask of a sample, checked against its picture and the class count.
@@ -295,6 +292,36 @@ impl Context {
     }
 }
 
+/// [`Context::shown_splits`] of data without a run.
+pub(crate) fn shown_splits(data: &Dataset) -> Vec<Split> {
+    let shown = [Split::Validation, Split::Test];
+    let present: Vec<Split> = shown
+        .into_iter()
+        .filter(|&split| !data.samples(split).is_empty())
+        .collect();
+    if present.is_empty() {
+        vec![Split::Train]
+    } else {
+        present
+    }
+}
+
+/// Folders of results and doubles among the pictures: told once, when the data is checked.
+fn tell_left_out(checked: &CheckSummary, verbosity: Verbosity) {
+    const SHOWN: usize = 5;
+    let folders = &checked.left_out_folders;
+    if verbosity == Verbosity::Silent || folders.is_empty() {
+        return;
+    }
+    folders.iter().take(SHOWN).for_each(|line| warn(line));
+    if folders.len() > SHOWN {
+        let more = folders.len() - SHOWN;
+        warn(&format!(
+            "{more} more such folders: see done/check_data.json"
+        ));
+    }
+}
+
 /// Rank 0 takes the run for all.
 fn lock_of(root: &Path, ranks: &dyn Ranks) -> Result<Option<RunLock>, Error> {
     match is_first(ranks) {
@@ -355,8 +382,10 @@ fn open_data(root: &Path, section: &DataSection) -> Result<Dataset, Error> {
             write_synthetic(&place, config)?;
             Dataset::open(&place)?
         }
-        Source::Layout { path } => Dataset::open(path)?,
-        Source::Pictures { path, classes } => Dataset::open_pictures(path, *classes)?,
+        Source::Layout { path } => Dataset::open_for(Some(root), path)?,
+        Source::Pictures { path, classes } => {
+            Dataset::open_pictures_for(Some(root), path, *classes)?
+        }
     };
     if let Some(pairs) = &section.validation {
         data = data.with_pairs(Split::Validation, &pairs.pictures, &pairs.masks)?;

@@ -36,6 +36,7 @@ mod inference;
 pub mod log;
 mod log_groups;
 mod loss_scale;
+mod mask_paths;
 pub mod pipeline;
 mod probe;
 mod progress;

@@ -172,3 +172,23 @@ fn pictures_with_masks_of_ones_own_choose_the_threshold() {
     let blind = started(&dir.path().join("b"), &source).unwrap();
     assert_eq!(blind.file.threshold.rule, Some(ThresholdRule::Otsu));
 }
+
+#[test]
+fn what_runs_left_among_the_pictures_is_no_picture() {
+    let (_dir, data) = tree();
+    let folder = Split::Train.pictures(data.root());
+    let section = format!("source = {{ pictures = {{ path = {folder:?}, classes = 3 }} }}\n");
+    let section = format!("{section}pretrain_pictures = {folder:?}");
+    let runs = ["a", "b"].map(|name| folder.join("runs").join(name));
+    for run in &runs {
+        let context = started(run, &section).unwrap();
+        assert_eq!(context.data.samples(Split::Train).len(), 10);
+        let mask = context.run.mask("fine_tuned", "train", "a/1");
+        context.run.make_room_for(&mask).unwrap();
+        fs::write(mask, "not even a picture").unwrap();
+    }
+    let checked = fs::read_to_string(runs[1].join("done/check_data.json")).unwrap();
+    assert!(checked.contains("runs/a: holds results"), "{checked}");
+    let again = started(&runs[0], &section).unwrap();
+    assert_eq!(again.data.samples(Split::Train).len(), 10);
+}

@@ -1,6 +1,6 @@
 //! The section `data` of a run file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use imagenet_s::{Dataset, OddPictures, synthetic::SyntheticConfig};
 use serde::{Deserialize, Serialize};
@@ -45,12 +45,16 @@ pub struct Pairs {
 }
 
 impl DataSection {
-    /// The pictures of step 1 alone, if there are any.
-    pub(crate) fn open_pretrain_pictures(&self, classes: u16) -> Result<Option<Dataset>, Error> {
+    /// The pictures of step 1 alone, if there are any, without those of the run in the folder `run`.
+    pub(crate) fn open_pretrain_pictures(
+        &self,
+        run: &Path,
+        classes: u16,
+    ) -> Result<Option<Dataset>, Error> {
         let Some(folder) = &self.pretrain_pictures else {
             return Ok(None);
         };
-        let pictures = Dataset::open_pictures(folder, classes)?;
+        let pictures = Dataset::open_pictures_for(Some(run), folder, classes)?;
         Ok(Some(match &self.pretrain_pack {
             Some(pack) => pictures.with_pack(pack)?,
             None => pictures,

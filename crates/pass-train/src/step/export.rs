@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
-use imagenet_s::Split;
+use imagenet_s::{Split, layout::EXPORTED};
 
 use crate::{
     Context, Error, Step,
@@ -63,6 +63,10 @@ pub fn export_labels(
         path.display(),
         data.len()
     );
+    // Where the folder lies among pictures, its masks are none.
+    let mark = folder.join(EXPORTED);
+    let text = "Masks that export_labels wrote: no pictures.\n";
+    context.run.write_text(&mark, text)?;
     let mut cursor = Cursor::open(context, folder.join(".export.json"), of)?;
     write_masks(context, &store, split, threshold, folder, &mut cursor)?;
     cursor.remove()?;

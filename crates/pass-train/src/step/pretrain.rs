@@ -116,7 +116,8 @@ pub(crate) fn train_on_views<T: Trainee<Item = Views>>(
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.
 fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
     let section = &context.file.data;
-    let Some(pictures) = section.open_pretrain_pictures(context.data.classes())? else {
+    let (run, classes) = (context.run.root(), context.data.classes());
+    let Some(pictures) = section.open_pretrain_pictures(run, classes)? else {
         return Ok(context.data.samples(Split::Train).into());
     };
     let pictures = pictures.without(Split::Train, &context.left_out);
