@@ -2,11 +2,12 @@
 //! counted by `fixtures/statistics.py`.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
+use golden::{Arrays, ReadableElement};
 use image::{Rgb, RgbImage};
 use imagenet_s::{
     Dataset, Error, LabelMask, Split,
@@ -14,14 +15,12 @@ use imagenet_s::{
     write_mask,
 };
 use ndarray::{Array, Array2, Dimension, Ix1, Ix2};
-use ndarray_npy::{NpzReader, ReadableElement};
 use tempfile::TempDir;
 
 /// The arrays of the script.
 fn array<T: ReadableElement, D: Dimension>(name: &str) -> Array<T, D> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/statistics.npz");
-    let mut file = NpzReader::new(File::open(path).unwrap()).unwrap();
-    file.by_name(name).expect(name)
+    Arrays::open(&path).array(name)
 }
 
 fn vector(name: &str) -> Vec<u64> {

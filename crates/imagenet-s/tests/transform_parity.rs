@@ -1,8 +1,9 @@
 //! The views against Pillow and torchvision on real photographs: `fixtures/transforms.npz`, made
 //! by `fixtures/transforms.py`.
 
-use std::{collections::BTreeMap, fs::File, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
+use golden::Arrays;
 use image::{RgbImage, imageops::flip_horizontal};
 use imagenet_s::{
     LabelMask, OddPictures, read_picture,
@@ -11,8 +12,7 @@ use imagenet_s::{
         resize_shorter, resized_crop,
     },
 };
-use ndarray::{Array, Dimension, Ix2, Ix3};
-use ndarray_npy::{NpzReader, ReadableElement};
+use ndarray::{Ix2, Ix3};
 
 /// Top, left, height, width, side of the result: those of the script.
 const BOXES: [(&str, [u32; 5]); 5] = [
@@ -30,22 +30,16 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// The arrays of the script.
-struct Reference(NpzReader<File>);
+struct Reference(Arrays);
 
 impl Reference {
     fn open() -> Self {
-        let file = File::open(fixture("transforms.npz")).unwrap();
-        Self(NpzReader::new(file).unwrap())
-    }
-
-    #[track_caller]
-    fn array<T: ReadableElement, D: Dimension>(&mut self, name: &str) -> Array<T, D> {
-        self.0.by_name(name).expect(name)
+        Self(Arrays::open(&fixture("transforms.npz")))
     }
 
     #[track_caller]
     fn picture(&mut self, name: &str) -> RgbImage {
-        let pixels = self.array::<u8, Ix3>(name);
+        let pixels = self.0.array::<u8, Ix3>(name);
         let (height, width, _) = pixels.dim();
         RgbImage::from_raw(
             width as u32,
@@ -57,7 +51,7 @@ impl Reference {
 
     #[track_caller]
     fn mask(&mut self, name: &str) -> LabelMask {
-        let labels = self.array::<u16, Ix2>(name);
+        let labels = self.0.array::<u16, Ix2>(name);
         let (height, width) = labels.dim();
         LabelMask::new(width, height, labels.iter().copied().collect()).unwrap()
     }
@@ -188,7 +182,7 @@ fn a_whole_view_and_its_normalisation_agree() {
         gaussian_blur(&mut view, 1.3);
         for (kind, normalization) in [("plain", PLAIN), ("multi_crop", MULTI_CROP)] {
             let key = format!("{name}.view.{kind}");
-            let theirs = reference.array::<f32, Ix3>(&key);
+            let theirs = reference.0.array::<f32, Ix3>(&key);
             let ours = normalization.planes(&view);
             assert_eq!(ours.len(), theirs.len());
             let differences = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs());

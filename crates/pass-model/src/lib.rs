@@ -64,6 +64,3 @@ pub mod values;
 mod whole_file;
 
 pub use error::Error;
-
-#[cfg(test)]
-mod golden;

@@ -153,11 +153,9 @@ impl ModuleMapper for Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        backbone::ResNetConfig, golden::assert_near, heads::ConsistencyProjectionConfig,
-        init::WeightStream,
-    };
+    use crate::{backbone::ResNetConfig, heads::ConsistencyProjectionConfig, init::WeightStream};
     use burn::tensor::Device;
+    use golden::assert_near;
 
     fn parts(seed: u64, device: &Device) -> (ResNet, ConsistencyProjection) {
         let backbone = ResNetConfig {

@@ -58,8 +58,8 @@ pub(crate) fn divide_by_norm<const D: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::assert_near;
     use burn::tensor::Device;
+    use golden::assert_near;
 
     /// Float32 rounds to 6e-8 relative; a norm of three terms stays within a few of those.
     const ROUNDING: [f64; 2] = [1e-6, 1e-7];

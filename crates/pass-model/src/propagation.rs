@@ -57,8 +57,8 @@ impl PixelPropagation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::assert_near;
     use burn::tensor::Distribution;
+    use golden::assert_near;
 
     fn module(channels: usize) -> PixelPropagation {
         PixelPropagation::new(channels, &mut WeightStream::new(3), &Device::default())

@@ -12,10 +12,10 @@ use std::{collections::BTreeMap, path::Path};
 use burn::{
     module::Module,
     store::{BurnToPyTorchAdapter, ModuleSnapshot, ModuleStore, SafetensorsStore, bridge::to_data},
-    tensor::{Device, Int, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData},
 };
-use common::{Arrays, assert_close, golden, relative_difference};
-use ndarray::{IxDyn, OwnedRepr};
+use common::{assert_close, relative_difference};
+use golden::Arrays;
 use pass_model::{
     backbone::{Block, ResNetConfig, ResidualBlock, ResidualBlockConfig},
     import::{import_pretrain_net, import_segmentation_net, pass_key},
@@ -38,7 +38,7 @@ fn tiny_backbone() -> ResNetConfig {
     }
 }
 
-fn tiny_pretrain_net(device: &Device) -> Option<PretrainNet> {
+fn tiny_pretrain_net(device: &Device) -> PretrainNet {
     let config = PretrainNetConfig {
         backbone: tiny_backbone(),
         hidden: 24,
@@ -48,17 +48,17 @@ fn tiny_pretrain_net(device: &Device) -> Option<PretrainNet> {
         ..Default::default()
     };
     let mut net = config.init(0, device);
-    import_pretrain_net(&mut net, &golden("tiny_pretrain_before.safetensors")?).unwrap();
-    Some(net)
+    import_pretrain_net(&mut net, &golden::path("tiny_pretrain_before.safetensors")).unwrap();
+    net
 }
 
 fn tiny_forward(net: &mut PretrainNet, io: &mut Arrays, device: &Device) -> PretrainOutput {
-    let mut crop = |index: usize| io.get::<4>(&format!("crop{index}"), device);
+    let mut crop = |index: usize| io.tensor::<4>(&format!("crop{index}"), device);
     let groups = vec![
         Tensor::cat(vec![crop(0), crop(1)], 0),
         Tensor::cat(vec![crop(2), crop(3)], 0),
     ];
-    let mut grid = |name: &str| io.get::<4>(name, device).reshape([3, 49, 2]);
+    let mut grid = |name: &str| io.tensor::<4>(name, device).reshape([3, 49, 2]);
     let grids = Tensor::cat(vec![grid("gridq"), grid("gridk")], 0);
     net.forward(groups, Some(grids), NormMode::Batch)
 }
@@ -105,15 +105,13 @@ fn assert_all_close(
 #[test]
 fn pre_training_outputs_agree() {
     let device = Device::default();
-    let Some(mut net) = tiny_pretrain_net(&device) else {
-        return;
-    };
-    let io = &mut Arrays::open(&golden("tiny_pretrain_io.npz").unwrap());
+    let mut net = tiny_pretrain_net(&device);
+    let io = &mut golden::open("tiny_pretrain_io.npz");
     let output = tiny_forward(&mut net, io, &device);
 
     assert_close(
         output.embeddings,
-        io.get::<2>("embedding", &device).narrow(0, 0, 12),
+        io.tensor::<2>("embedding", &device).narrow(0, 0, 12),
         1e-4,
     );
     // Rows of the shallow stages follow, in the order of the list.
@@ -123,37 +121,41 @@ fn pre_training_outputs_agree() {
         .map(|(_, scores)| scores)
         .collect();
     let scores = Tensor::cat([vec![output.scores], shallow].concat(), 0);
-    assert_close(scores, io.get("output", &device), 1e-4);
-    assert_close(output.projected.unwrap(), io.get("z_pixel", &device), 1e-4);
-    assert_close(output.predicted.unwrap(), io.get("p_pixel", &device), 1e-4);
+    assert_close(scores, io.tensor("output", &device), 1e-4);
+    assert_close(
+        output.projected.unwrap(),
+        io.tensor("z_pixel", &device),
+        1e-4,
+    );
+    assert_close(
+        output.predicted.unwrap(),
+        io.tensor("p_pixel", &device),
+        1e-4,
+    );
 }
 
 #[test]
 fn moving_statistics_after_a_training_pass_agree() {
     let device = Device::default();
-    let Some(mut net) = tiny_pretrain_net(&device) else {
-        return;
-    };
-    let io = &mut Arrays::open(&golden("tiny_pretrain_io.npz").unwrap());
+    let mut net = tiny_pretrain_net(&device);
+    let io = &mut golden::open("tiny_pretrain_io.npz");
     tiny_forward(&mut net, io, &device);
-    let after = stored(&golden("tiny_pretrain_after_bn_stats.safetensors").unwrap());
+    let after = stored(&golden::path("tiny_pretrain_after_bn_stats.safetensors"));
     assert_all_close(&by_key(&net), &after, 1e-4);
 }
 
 #[test]
 fn pre_training_losses_and_all_gradients_agree() {
     let device = Device::default().autodiff();
-    let Some(mut net) = tiny_pretrain_net(&device) else {
-        return;
-    };
-    let io = &mut Arrays::open(&golden("tiny_pretrain_io.npz").unwrap());
+    let mut net = tiny_pretrain_net(&device);
+    let io = &mut golden::open("tiny_pretrain_io.npz");
     let output = tiny_forward(&mut net, io, &device);
 
     let prototypes = net.prototypes.weights();
     let config = PretrainLossConfig::default();
     let terms = pretrain_loss(output, prototypes, None, &config, 4).terms;
 
-    let (_, expected_d2s) = io.read("loss_d2s");
+    let expected_d2s = io.numbers("loss_d2s").mapv(|loss| loss as f32);
     let d2s = terms
         .d2s
         .iter()
@@ -161,13 +163,16 @@ fn pre_training_losses_and_all_gradients_agree() {
     for (actual, expected) in [
         (
             terms.image.clone().into_scalar::<f32>(),
-            io.scalar("loss_i2i"),
+            io.number("loss_i2i") as f32,
         ),
         (
             terms.p2p.clone().unwrap().into_scalar(),
-            io.scalar("loss_p2p"),
+            io.number("loss_p2p") as f32,
         ),
-        (terms.total.clone().into_scalar(), io.scalar("loss_total")),
+        (
+            terms.total.clone().into_scalar(),
+            io.number("loss_total") as f32,
+        ),
     ]
     .into_iter()
     .chain(d2s.zip(expected_d2s))
@@ -179,7 +184,7 @@ fn pre_training_losses_and_all_gradients_agree() {
     }
 
     let gradients = gradients_of(&net, &terms.total.backward());
-    let expected = stored(&golden("tiny_pretrain_grads.safetensors").unwrap());
+    let expected = stored(&golden::path("tiny_pretrain_grads.safetensors"));
     assert_all_close(&by_key(&gradients), &expected, 1e-3);
 }
 
@@ -191,20 +196,16 @@ fn fine_tuning_logits_loss_and_gradients_agree() {
         classes: 9,
     };
     let mut net = config.init(0, &device);
-    let Some(weights) = golden("tiny_finetune.safetensors") else {
-        return;
-    };
-    import_segmentation_net(&mut net, &weights).unwrap();
-    let path = golden("finetune_io.npz").unwrap();
-    let io = &mut Arrays::open(&path);
-    let logits = net.forward(io.get("image", &device), NormMode::Batch);
-    assert_close(logits.clone(), io.get("output", &device), 1e-4);
+    import_segmentation_net(&mut net, &golden::path("tiny_finetune.safetensors")).unwrap();
+    let io = &mut golden::open("finetune_io.npz");
+    let logits = net.forward(io.tensor("image", &device), NormMode::Batch);
+    assert_close(logits.clone(), io.tensor("output", &device), 1e-4);
 
     let logits = upsample_bilinear(logits, [32, 32]);
-    assert_close(logits.clone(), io.get("output_up", &device), 1e-4);
+    assert_close(logits.clone(), io.tensor("output_up", &device), 1e-4);
 
-    let loss = pixel_cross_entropy(logits, labels(&path, &device));
-    let expected = io.scalar("loss");
+    let loss = pixel_cross_entropy(logits, io.integers("labels_half", &device));
+    let expected = io.number("loss") as f32;
     let actual = loss.clone().into_scalar::<f32>();
     assert!(
         (actual - expected).abs() < 1e-4 * expected,
@@ -212,32 +213,19 @@ fn fine_tuning_logits_loss_and_gradients_agree() {
     );
     let gradients = gradients_of(&net, &loss.backward());
     let plain = Device::default();
-    let head = io.get("grad_last_layer_w", &plain);
+    let head = io.tensor("grad_last_layer_w", &plain);
     assert_close(gradients.head.weight.val(), head, 1e-3);
     assert_close(
         gradients.backbone.conv1.weight.val(),
-        io.get("grad_conv1", &plain),
+        io.tensor("grad_conv1", &plain),
         2e-3,
     );
-}
-
-fn labels(path: &Path, device: &Device) -> Tensor<3, Int> {
-    let file = std::fs::File::open(path).unwrap();
-    let mut reader = ndarray_npy::NpzReader::new(file).unwrap();
-    let labels = reader
-        .by_name::<OwnedRepr<i64>, IxDyn>("labels_half")
-        .unwrap();
-    let data = TensorData::new(labels.iter().copied().collect(), labels.shape().to_vec());
-    Tensor::from_data(data, device)
 }
 
 #[test]
 fn basic_blocks_with_and_without_downsampling_agree() {
     let device = Device::default();
-    let Some(path) = golden("basic_block.npz") else {
-        return;
-    };
-    let io = &mut Arrays::open(&path);
+    let io = &mut golden::open("basic_block.npz");
     for (prefix, channels_out, stride, output) in
         [("b1", 6, 1, "y_identity"), ("b2", 10, 2, "y_downsample")]
     {
@@ -250,10 +238,10 @@ fn basic_blocks_with_and_without_downsampling_agree() {
         };
         let mut block = block_of(config, io, prefix, &device);
         let statistics = block.bn1.clone();
-        let x = io.get("x", &device);
+        let x = io.tensor("x", &device);
         assert_close(
             block.forward(x, NormMode::Batch),
-            io.get(output, &device),
+            io.tensor(output, &device),
             1e-4,
         );
 
@@ -278,8 +266,7 @@ fn block_of(
     let own = block.collect(None, None, false);
     let key = |name: &str| format!("{prefix}.{}", pass_model::import::backbone_key(name));
     let tensors = names.iter().zip(own).map(|(torch, own)| {
-        let (shape, values) = io.read(&key(&torch.name));
-        burn::store::bridge::from_data(TensorData::new(values, shape), own.name, None)
+        burn::store::bridge::from_data(io.data(&key(&torch.name)), own.name, None)
     });
     let tensors = tensors.collect();
     let mut loaded = block;

@@ -6,7 +6,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use common::{Arrays, assert_close};
+use common::assert_close;
+use golden::Arrays;
 use pass_model::{
     Error,
     backbone::ResNetConfig,
@@ -54,13 +55,13 @@ fn a_pre_training_checkpoint_gives_the_same_embeddings_and_scores() {
     let imported = import_pretrain_net(&mut net, &published("pretrained.pth.tar")).unwrap();
     let is_counter = |key: &String| key.ends_with("num_batches_tracked");
     assert!(imported.ignored.iter().all(is_counter));
-    let output = net.forward(vec![arrays.get("x", &device)], None, NormMode::Moving);
+    let output = net.forward(vec![arrays.tensor("x", &device)], None, NormMode::Moving);
     assert_close(
         output.embeddings,
-        arrays.get("embeddings", &device),
+        arrays.tensor("embeddings", &device),
         TOLERANCE,
     );
-    assert_close(output.scores, arrays.get("scores", &device), TOLERANCE);
+    assert_close(output.scores, arrays.tensor("scores", &device), TOLERANCE);
 }
 
 #[test]
@@ -72,8 +73,8 @@ fn a_fine_tuning_checkpoint_gives_the_same_logits() {
     };
     let mut net = config.init(0, &device);
     import_segmentation_net(&mut net, &published("finetuning.pth.tar")).unwrap();
-    let logits = net.forward(arrays.get("x", &device), NormMode::Moving);
-    assert_close(logits, arrays.get("logits", &device), TOLERANCE);
+    let logits = net.forward(arrays.tensor("x", &device), NormMode::Moving);
+    assert_close(logits, arrays.tensor("logits", &device), TOLERANCE);
 }
 
 #[test]
@@ -82,8 +83,12 @@ fn the_backbone_of_swav_gives_the_same_features_and_its_head_is_named() {
     let mut net = backbone().init(0, &device);
     let imported = import_backbone(&mut net, &published("swav.pth.tar")).unwrap();
     assert!(imported.ignored.contains(&"prototypes.weight".to_owned()));
-    let features = net.forward(arrays.get("x", &device), NormMode::Moving);
-    assert_close(features.into_last(), arrays.get("swav", &device), TOLERANCE);
+    let features = net.forward(arrays.tensor("x", &device), NormMode::Moving);
+    assert_close(
+        features.into_last(),
+        arrays.tensor("swav", &device),
+        TOLERANCE,
+    );
 }
 
 #[test]

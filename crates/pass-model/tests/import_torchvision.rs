@@ -2,13 +2,11 @@
 
 mod common;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use common::{Arrays, assert_close};
+use common::assert_close;
+use golden::Arrays;
 use pass_model::{
     Error,
     backbone::{ResNet, ResNetConfig},
@@ -43,11 +41,11 @@ fn resnet50_w3() -> ResNetConfig {
 fn assert_stages_agree(mut net: ResNet, arrays: &Path) {
     let device = Device::default();
     let mut arrays = Arrays::open(arrays);
-    let stages = net.forward(arrays.get("x", &device), NormMode::Moving);
+    let stages = net.forward(arrays.tensor("x", &device), NormMode::Moving);
     for stage in 1..=4 {
         assert_close(
             stages.stage(stage),
-            arrays.get(&format!("stage{stage}"), &device),
+            arrays.tensor(&format!("stage{stage}"), &device),
             1e-4,
         );
     }
@@ -167,26 +165,15 @@ fn a_torchvision_file_is_no_checkpoint_of_pre_training() {
     assert!(mismatch.unexpected.contains(&"fc.weight".to_owned()));
 }
 
-/// Runs where a Python with torchvision is at hand: `$PYTHON`, else `python3`.
 #[test]
-fn the_full_networks_agree_stage_by_stage() {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let has_torch = Command::new(&python)
-        .args(["-c", "import torch, torchvision"])
-        .output();
-    if !has_torch.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {python} has no torchvision; name one that has in PYTHON");
-        return;
-    }
+#[ignore = "needs PyTorch, torchvision and timm: PYTHON=… cargo test --workspace -- --ignored pytorch"]
+fn the_full_networks_of_pytorch_agree_stage_by_stage() {
     let folder = tempfile::tempdir().unwrap();
-    let script = fixture("make_resnet.py");
-    let made = Command::new(&python)
-        .arg(script)
-        .arg(folder.path())
-        .arg("full")
-        .status()
-        .unwrap();
-    assert!(made.success());
+    golden::run_python([
+        fixture("make_resnet.py").as_os_str(),
+        folder.path().as_os_str(),
+        "full".as_ref(),
+    ]);
     for (config, name) in [
         (ResNetConfig::resnet18(), "resnet18"),
         (ResNetConfig::resnet50(), "resnet50"),

@@ -7,7 +7,8 @@ mod common;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
-use common::{Arrays, assert_close};
+use common::assert_close;
+use golden::Arrays;
 use pass_model::{
     loss::{
         SwappedPredictionConfig, clustering_p2p_loss, contrastive_p2p_loss,
@@ -32,21 +33,21 @@ fn arrays() -> Arrays {
 #[track_caller]
 fn check<const D: usize>(name: &str, input: &str, loss: impl Fn(Tensor<D>) -> Tensor<1>) {
     let (mut arrays, device) = (arrays(), Device::default().autodiff());
-    let leaf = arrays.get::<D>(input, &device).require_grad();
+    let leaf = arrays.tensor::<D>(input, &device).require_grad();
     let value = loss(leaf.clone());
-    let expected = arrays.scalar(name);
+    let expected = arrays.number(name) as f32;
     let actual = value.clone().into_scalar::<f32>();
     assert!(
         (actual - expected).abs() < TOLERANCE * expected.abs(),
         "{name}: {actual} instead of {expected}"
     );
     let gradient = leaf.grad(&value.backward()).unwrap();
-    let expected = arrays.get(&format!("{name}_gradient"), &Device::default());
+    let expected = arrays.tensor(&format!("{name}_gradient"), &Device::default());
     assert_close(gradient, expected, GRADIENT);
 }
 
 fn deep_assignments() -> [Tensor<2>; 2] {
-    let deep = arrays().get::<2>("deep", &Device::default());
+    let deep = arrays().tensor::<2>("deep", &Device::default());
     [0, 3].map(|first| sinkhorn_knopp(deep.clone().narrow(0, first, 3), &SinkhornConfig::new()))
 }
 
@@ -57,7 +58,7 @@ fn contrastive_p2p_agrees() {
 
 #[test]
 fn clustering_p2p_agrees() {
-    let prototypes = arrays().get::<2>("prototypes", &Device::default().autodiff());
+    let prototypes = arrays().tensor::<2>("prototypes", &Device::default().autodiff());
     check("clustering_p2p", "z", |z| {
         clustering_p2p_loss(
             z,

@@ -191,9 +191,7 @@ pub(crate) fn read<E: burn::tensor::Element>(
 mod tests {
     use super::*;
     use burn::tensor::Device;
-    use ndarray::{Array0, Array2, Array4, array};
-    use ndarray_npy::NpzReader;
-    use std::path::Path;
+    use ndarray::{Array2, array};
 
     fn tensor(values: &[f32], shape: [usize; 4]) -> Tensor<4> {
         Tensor::from_data(TensorData::new(values.to_vec(), shape), &Device::default())
@@ -305,28 +303,17 @@ mod tests {
     /// Oracle: float64 PyTorch.
     #[test]
     fn agrees_with_the_published_code() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let path = root.join("../../../shared/golden/method/pseudo_label.npz");
-        let Ok(file) = std::fs::File::open(&path) else {
-            eprintln!("skipped: {} is absent", path.display());
-            return;
-        };
-        let mut file = NpzReader::new(file).unwrap();
-        let features: Array4<f64> = file.by_name("out.npy").unwrap();
-        let attention: Array4<f64> = file.by_name("mask.npy").unwrap();
-        let centroids: Array2<f64> = file.by_name("centroids.npy").unwrap();
-        let threshold: Array0<f64> = file.by_name("threshold.npy").unwrap();
-        let full: Array2<f64> = file.by_name("mask_up.npy").unwrap();
-        let expected: Array2<i64> = file.by_name("prediction.npy").unwrap();
-        let single = |array: &Array4<f64>| {
-            let values: Vec<f32> = array.iter().map(|&value| value as f32).collect();
-            let (b, c, h, w) = array.dim();
-            tensor(&values, [b, c, h, w])
-        };
+        let mut file = golden::open("pseudo_label.npz");
+        let device = Device::default();
+        let [features, attention] = ["out", "mask"].map(|name| file.tensor(name, &device));
+        let centroids: Array2<f64> = file.array("centroids");
+        let threshold = file.number("threshold") as f32;
+        let full: Array2<f64> = file.array("mask_up");
+        let expected: Array2<i64> = file.array("prediction");
         let centroids = centroids.mapv(|value| value as f32);
-        let labels = generate(single(&features), single(&attention), centroids.view()).unwrap();
+        let labels = generate(features, attention, centroids.view()).unwrap();
         let (height, width) = expected.dim();
-        let mask = labels[0].to_mask(width, height, threshold.into_scalar() as f32);
+        let mask = labels[0].to_mask(width, height, threshold);
         let found: Vec<i64> = mask.labels().iter().map(|&id| i64::from(id)).collect();
         assert_eq!(found, expected.into_raw_vec_and_offset().0);
         for (found, expected) in labels[0].full_attention(width, height).iter().zip(&full) {

@@ -2,15 +2,10 @@
 //! computes, and what is exported PyTorch loads. `pass-model/tests/fixtures/make_pass.py` made the
 //! files.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
+use golden::Arrays;
 use pass_model::{
     backbone::ResNetConfig,
     export::{export_backbone, export_pretrain_net, export_segmentation_net},
@@ -53,9 +48,7 @@ fn attention_net() -> AttentionNet {
 }
 
 fn array(name: &str) -> TensorData {
-    let mut arrays = NpzReader::new(File::open(published("outputs.npz")).unwrap()).unwrap();
-    let array: ArrayD<f32> = arrays.by_name(name).unwrap();
-    TensorData::new(array.iter().copied().collect::<Vec<_>>(), array.shape())
+    Arrays::open(&published("outputs.npz")).data(name)
 }
 
 /// 1e-4 of the largest value: the rounding of float32 through 18 layers of another order of sums.
@@ -103,27 +96,17 @@ fn an_exported_attention_is_imported_to_the_bit() {
     assert_eq!(attention(&mut net), attention(&mut other));
 }
 
-/// Runs where a Python with torch, torchvision and safetensors is at hand: `$PYTHON`, else
-/// `python3`.
 #[test]
+#[ignore = "needs PyTorch, torchvision and timm: PYTHON=… cargo test --workspace -- --ignored pytorch"]
 fn pytorch_computes_the_same_with_what_is_exported() {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let modules = "import torch, torchvision, safetensors";
-    let found = Command::new(&python).args(["-c", modules]).output();
-    if !found.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: {python} has no torch; name one that has in PYTHON");
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
     export_all(folder.path());
-    let checked = Command::new(&python)
-        .arg(fixture("make_pass.py"))
-        .arg("--read")
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success(), "{text}");
+    let script = fixture("make_pass.py");
+    golden::run_python([
+        script.as_os_str(),
+        "--read".as_ref(),
+        folder.path().as_os_str(),
+    ]);
 }
 
 /// Every published network, imported and exported again, beside the outputs to be reached.

@@ -134,8 +134,8 @@ pub fn resized_crop(picture: &RgbImage, frame: &CropFrame, width: u32, height: u
 #[cfg(test)]
 mod tests {
     use super::super::{
-        golden::{Golden, pattern},
         stream::Purpose,
+        test_pictures::{pattern, picture_of},
     };
     use super::*;
 
@@ -241,10 +241,8 @@ mod tests {
 
     #[test]
     fn mirroring_equals_the_reference() {
-        let Some(mut golden) = Golden::open("transforms.npz") else {
-            return;
-        };
-        let picture = golden.picture("image");
+        let mut golden = golden::open("transforms.npz");
+        let picture = picture_of(&mut golden, "image");
         let [width, height] = [picture.width(), picture.height()];
         let frame = CropFrame {
             left: 0,
@@ -255,7 +253,7 @@ mod tests {
         };
         assert_eq!(
             resized_crop(&picture, &frame, width, height),
-            golden.picture("hflip")
+            picture_of(&mut golden, "hflip")
         );
     }
 }

@@ -25,7 +25,7 @@ pub mod stream;
 mod widest;
 
 #[cfg(test)]
-mod golden;
+mod test_pictures;
 
 pub use color::ColorJitterConfig;
 pub use crop::{CropFrame, resized_crop};

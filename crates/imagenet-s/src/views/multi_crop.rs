@@ -266,7 +266,7 @@ fn in_range(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), I
 
 #[cfg(test)]
 mod tests {
-    use super::super::golden::pattern;
+    use super::super::test_pictures::pattern;
     use super::*;
 
     fn config() -> MultiCropConfig {

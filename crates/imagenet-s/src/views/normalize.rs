@@ -52,14 +52,12 @@ impl Normalization {
 
 #[cfg(test)]
 mod tests {
-    use super::super::golden::Golden;
+    use super::super::test_pictures::picture_of;
     use super::*;
 
     fn check(name: &str, normalization: Normalization) {
-        let Some(mut golden) = Golden::open("transforms.npz") else {
-            return;
-        };
-        let planes = normalization.planes(&golden.picture("image"));
+        let mut golden = golden::open("transforms.npz");
+        let planes = normalization.planes(&picture_of(&mut golden, "image"));
         let expected = golden.array::<f32, ndarray::Ix3>(name);
         for (actual, expected) in planes.iter().zip(&expected) {
             // Values reach 2.7: two units in the last place.

@@ -291,11 +291,12 @@ pub(super) fn nearest_inputs(first: u32, inputs: u32, outputs: u32) -> Vec<usize
 
 #[cfg(test)]
 mod tests {
-    use super::super::golden::{Golden, pattern};
+    use super::super::test_pictures::{pattern, picture_of};
     use super::*;
+    use golden::Arrays;
 
     /// The five crops of the golden file: region and side. Results are kept up to 48 pixels.
-    fn golden_crops(golden: &mut Golden) -> Vec<(Region, u32)> {
+    fn golden_crops(golden: &mut Arrays) -> Vec<(Region, u32)> {
         let crops =
             (0..5).map(|i| golden.array::<i64, ndarray::Ix1>(&format!("crop{i}_tlhw_size")));
         let crops = crops.map(|crop| crop.mapv(|number| number as u32));
@@ -320,12 +321,10 @@ mod tests {
 
     #[test]
     fn bilinear_crops_equal_the_reference() {
-        let Some(mut golden) = Golden::open("transforms.npz") else {
-            return;
-        };
-        let picture = golden.picture("image");
+        let mut golden = golden::open("transforms.npz");
+        let picture = picture_of(&mut golden, "image");
         for (index, (region, side)) in golden_crops(&mut golden).into_iter().enumerate() {
-            let expected = golden.picture(&format!("crop{index}"));
+            let expected = picture_of(&mut golden, &format!("crop{index}"));
             let actual = upper_left(&resize_bilinear(&picture, region, side, side), &expected);
             // Crop 2 grows in width and shrinks in height: Pillow 13, which made the golden file,
             // then resizes rows first. Pillow 10 resizes columns first always, as we do.
@@ -361,13 +360,11 @@ mod tests {
 
     #[test]
     fn nearest_crops_equal_the_reference() {
-        let Some(mut golden) = Golden::open("transforms.npz") else {
-            return;
-        };
-        let picture = golden.picture("image");
+        let mut golden = golden::open("transforms.npz");
+        let picture = picture_of(&mut golden, "image");
         let (pixels, _) = picture.as_raw().as_chunks::<3>();
         for (index, (region, side)) in golden_crops(&mut golden).into_iter().enumerate() {
-            let expected = golden.picture(&format!("crop{index}_nearest"));
+            let expected = picture_of(&mut golden, &format!("crop{index}_nearest"));
             let actual = resize_nearest(pixels, picture.width() as usize, region, side, side);
             let actual = RgbImage::from_raw(side, side, actual.concat()).unwrap();
             assert_eq!(

@@ -1,7 +1,7 @@
 //! The golden sets through the program: integers and float64 of an independent program, and the
 //! published toolbox's numbers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
@@ -18,19 +18,11 @@ struct Golden {
 }
 
 impl Golden {
-    /// `None`, with a printed line, where the folder is absent.
-    fn open(name: &str) -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../../../shared/golden/metrics")
-            .join(name);
-        if !root.is_dir() {
-            eprintln!("skipped: {} is absent", root.display());
-            return None;
-        }
-        Some(Self {
-            root,
+    fn open(name: &str) -> Self {
+        Self {
+            root: ::golden::path(name),
             place: Workplace::new(),
-        })
+        }
     }
 
     fn json(&self, file: &str) -> Value {
@@ -143,16 +135,12 @@ fn check_regular(golden: &Golden) {
 
 #[test]
 fn realistic_blobs_score_as_in_the_toolbox() {
-    if let Some(golden) = Golden::open("a_basic50") {
-        check_regular(&golden);
-    }
+    check_regular(&Golden::open("a_basic50"));
 }
 
 #[test]
 fn attention_thresholds_score_as_in_the_published_evaluator() {
-    let Some(golden) = Golden::open("e_curve50") else {
-        return;
-    };
+    let golden = Golden::open("e_curve50");
     check_regular(&golden);
     let (official, independent) = (
         golden.json("official.json"),
@@ -173,9 +161,7 @@ fn attention_thresholds_score_as_in_the_published_evaluator() {
 
 #[test]
 fn every_edge_case_scores_as_in_the_toolbox() {
-    let Some(golden) = Golden::open("b_edge50") else {
-        return;
-    };
+    let golden = Golden::open("b_edge50");
     let (official, independent) = (
         golden.json("official.json"),
         golden.json("independent.json"),

@@ -1,5 +1,5 @@
 //! The published toolbox's numbers, and an independent recomputation with exact integers, on three
-//! sets of synthetic masks (`../shared/golden/metrics`, described in its README).
+//! sets of synthetic masks (described in the README of the crate `golden`).
 //!
 //! Integers must be equal; floats agree with the independent numbers to 1e-9 percentage points, with
 //! the toolbox's (single precision) to 2e-5. The one listed exception is checked to be one.
@@ -212,17 +212,13 @@ fn check_regular_set(set: &GoldenSet) -> Vec<Pair> {
 
 #[test]
 fn realistic_blobs_score_as_in_the_toolbox() {
-    let Some(set) = GoldenSet::open("a_basic50") else {
-        return;
-    };
+    let set = GoldenSet::open("a_basic50");
     check_regular_set(&set);
 }
 
 #[test]
 fn attention_thresholds_score_as_in_the_published_evaluator() {
-    let Some(set) = GoldenSet::open("e_curve50") else {
-        return;
-    };
+    let set = GoldenSet::open("e_curve50");
     let pairs = check_regular_set(&set);
     let published = set.official["pass_match"].as_object().unwrap();
     assert_eq!(published.len(), 5, "thresholds of the set");
@@ -237,9 +233,7 @@ fn attention_thresholds_score_as_in_the_published_evaluator() {
 
 #[test]
 fn the_threshold_curve_finds_the_published_optima() {
-    let Some(set) = GoldenSet::open("e_curve50") else {
-        return;
-    };
+    let set = GoldenSet::open("e_curve50");
     let mut curve = ThresholdCurve::new(set.classes);
     for ((ids, truth), attention) in set.pairs().iter().zip(set.attention()) {
         curve.add(ids, &attention, truth).unwrap();
@@ -311,9 +305,7 @@ fn with_1000_as(pairs: &[Pair], id: u16) -> Vec<Pair> {
 /// Stray ids dropped, every number of the toolbox is reproduced.
 #[test]
 fn every_edge_case_scores_as_in_the_toolbox_when_stray_ids_are_dropped() {
-    let Some(set) = GoldenSet::open("b_edge50") else {
-        return;
-    };
+    let set = GoldenSet::open("b_edge50");
     let protocol = Protocol {
         out_of_range: OutOfRange::Drop,
         ..Protocol::new(set.classes)
@@ -342,9 +334,7 @@ fn every_edge_case_scores_as_in_the_toolbox_when_stray_ids_are_dropped() {
 /// classes keeps them apart, so the counts of labels 0 to 50 must be those of the toolbox.
 #[test]
 fn every_edge_case_counts_as_in_the_toolbox() {
-    let Some(set) = GoldenSet::open("b_edge50") else {
-        return;
-    };
+    let set = GoldenSet::open("b_edge50");
     let pairs = with_1000_as(&set.pairs(), 61);
     let wide = evaluated(61, &pairs);
     assert_areas(&set, "raw", &wide);
@@ -374,9 +364,7 @@ fn rectangular_matching(set: &GoldenSet, alone: impl Fn(u16) -> u16) -> Matching
 
 #[test]
 fn clusters_that_stay_alone_score_as_other_as_in_the_toolbox() {
-    let Some(set) = GoldenSet::open("b_edge50") else {
-        return;
-    };
+    let set = GoldenSet::open("b_edge50");
     let matching = rectangular_matching(&set, |_| 0);
     let pairs = matched(&with_1000_as(&set.pairs(), 61), &matching);
     let evaluator = evaluated(set.classes, &pairs);
@@ -392,9 +380,7 @@ fn clusters_that_stay_alone_score_as_other_as_in_the_toolbox() {
 
 #[test]
 fn clusters_that_stay_alone_keep_their_regions_when_given_ids_of_their_own() {
-    let Some(set) = GoldenSet::open("b_edge50") else {
-        return;
-    };
+    let set = GoldenSet::open("b_edge50");
     let matching = rectangular_matching(&set, |cluster| 100 + cluster);
     let pairs = matched(&with_1000_as(&set.pairs(), 61), &matching);
     assert_areas(&set, "rect_oor", &evaluated(161, &pairs));
@@ -402,9 +388,7 @@ fn clusters_that_stay_alone_keep_their_regions_when_given_ids_of_their_own() {
 
 #[test]
 fn stray_ids_are_refused_with_their_place() {
-    let Some(set) = GoldenSet::open("b_edge50") else {
-        return;
-    };
+    let set = GoldenSet::open("b_edge50");
     let mut evaluator = Evaluator::new(Protocol::new(set.classes));
     let mut refused = Vec::new();
     for (name, (prediction, truth)) in set.images.iter().zip(set.pairs()) {

@@ -6,12 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use golden::Arrays;
 use luss_metrics::LabelMask;
-use ndarray::{Array1, Array2, ArrayView1, Axis};
-use ndarray_npy::NpzReader;
 use serde_json::Value;
 
-/// A folder of `../shared/golden/metrics`.
+/// A label set of the golden vectors.
 pub(crate) struct GoldenSet {
     root: PathBuf,
     pub(crate) classes: u16,
@@ -24,14 +23,8 @@ pub(crate) struct GoldenSet {
 }
 
 impl GoldenSet {
-    /// `None`, with a printed line, where the folder is absent.
-    pub(crate) fn open(name: &str) -> Option<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/metrics");
-        let root = root.join(name);
-        if !root.is_dir() {
-            eprintln!("skipped: {} is absent", root.display());
-            return None;
-        }
+    pub(crate) fn open(name: &str) -> Self {
+        let root = golden::path(name);
         let json = |file: &str| -> Value {
             serde_json::from_str(&fs::read_to_string(root.join(file)).unwrap()).unwrap()
         };
@@ -46,13 +39,13 @@ impl GoldenSet {
         assert!(!images.is_empty(), "a golden set that tests nothing");
         let classes = set["num_classes"].as_u64().unwrap() as u16;
         let (official, independent) = (json("official.json"), json("independent.json"));
-        Some(Self {
+        Self {
             root,
             classes,
             images,
             official,
             independent,
-        })
+        }
     }
 
     /// All predictions with their truths.
@@ -74,21 +67,10 @@ impl GoldenSet {
 
     /// An integer table of `counts.npz`, as rows.
     pub(crate) fn counts(&self, key: &str) -> Vec<Vec<u64>> {
-        let rows = |table: Array2<i64>| {
-            let row = |row: ArrayView1<i64>| row.iter().map(|n| *n as u64).collect();
-            table.rows().into_iter().map(row).collect()
-        };
-        let row: Result<Array1<i64>, _> = self.counts_reader().by_name(key);
-        if let Ok(row) = row {
-            return rows(row.insert_axis(Axis(0)));
-        }
-        let table: Result<Array2<i64>, _> = self.counts_reader().by_name(key);
-        let narrow = || -> Array2<i32> { self.counts_reader().by_name(key).unwrap() };
-        rows(table.unwrap_or_else(|_| narrow().mapv(i64::from)))
-    }
-
-    fn counts_reader(&self) -> NpzReader<File> {
-        NpzReader::new(File::open(self.root.join("counts.npz")).unwrap()).unwrap()
+        let table = Arrays::open(&self.root.join("counts.npz")).numbers(key);
+        let rows = table.rows().into_iter();
+        rows.map(|row| row.iter().map(|&count| count as u64).collect())
+            .collect()
     }
 
     fn path(&self, kind: &str, name: &str, extension: &str) -> PathBuf {

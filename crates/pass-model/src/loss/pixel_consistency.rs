@@ -111,8 +111,8 @@ fn centres(frames: &Tensor<2>, [height, width]: [usize; 2], axis: usize) -> Tens
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::golden::assert_near;
     use burn::tensor::Device;
+    use golden::assert_near;
 
     const ROUNDING: [f64; 2] = [1e-5, 1e-6];
 

@@ -3,15 +3,14 @@
 // Each test binary uses its own part.
 #![allow(dead_code)]
 
-use std::{collections::BTreeMap, fs::File, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use burn::{
     module::{Module, ModuleMapper, Param},
     store::{BurnToPyTorchAdapter, ModuleSnapshot, bridge},
     tensor::{Device, Gradients, Int, Tensor, TensorData},
 };
-use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::NpzReader;
+use ndarray::ArrayD;
 use pass_model::{
     backbone::ResNetConfig, loss::LossValues, pretrain_net::PretrainNetConfig, queue::Queue,
 };
@@ -70,13 +69,13 @@ pub(crate) struct Fixture(BTreeMap<String, ArrayD<f64>>);
 
 impl Fixture {
     pub(crate) fn open(name: &str) -> Self {
-        let mut reader = NpzReader::new(File::open(place(name)).unwrap()).unwrap();
-        let names = reader.names().unwrap();
-        let arrays = names.into_iter().map(|name| {
-            let array = array(&mut reader, &name);
-            (name.trim_end_matches(".npy").to_owned(), array)
-        });
-        Self(arrays.collect())
+        let mut arrays = golden::Arrays::open(&place(name));
+        let names = arrays.names().into_iter();
+        Self(
+            names
+                .map(|name| (name.clone(), arrays.numbers(&name)))
+                .collect(),
+        )
     }
 
     pub(crate) fn number(&self, name: &str) -> f64 {
@@ -156,18 +155,6 @@ impl Fixture {
 /// Terms below this are compared with this: a mean of cosines of later updates may be nearly zero.
 fn least(update: u64) -> f64 {
     if update == 0 { 0.0 } else { 1.0 }
-}
-
-fn array(reader: &mut NpzReader<File>, name: &str) -> ArrayD<f64> {
-    macro_rules! of {
-        ($($kind:ty),*) => {
-            $(if let Ok(array) = reader.by_name::<OwnedRepr<$kind>, IxDyn>(name) {
-                return array.mapv(|value| value as f64);
-            })*
-        };
-    }
-    of!(f64, f32, i16, i64, u8);
-    panic!("{name} is of another type")
 }
 
 fn data(array: &ArrayD<f64>, scale: f64) -> TensorData {

@@ -1,10 +1,6 @@
 //! Balanced assignment and queue over ranks.
 
-use std::{fs::File, path::Path};
-
 use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
-use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
 use pass_model::{
     loss::{SwappedPredictionConfig, swapped_prediction, swapped_prediction_of_ranks},
     queue::Queue,
@@ -46,19 +42,8 @@ fn each_rank_gets_its_rows_of_the_common_assignment() {
 /// Oracle: the published code on two processes.
 #[test]
 fn two_ranks_agree_with_the_golden_case() {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = manifest.join("../../../shared/golden/method/sinkhorn_world2.npz");
-    if !path.exists() {
-        eprintln!("skipped: {} is absent", path.display());
-        return;
-    }
-    let mut golden = NpzReader::new(File::open(path).unwrap()).unwrap();
-    let mut rows = |key: &str| {
-        let array: ArrayD<f64> = golden.by_name(key).unwrap();
-        let values: Vec<f32> = array.iter().map(|&value| value as f32).collect();
-        TensorData::new(values, array.shape().to_vec())
-    };
-    let (scores, expected) = (rows("scores"), rows("q"));
+    let mut golden = golden::open("sinkhorn_world2.npz");
+    let (scores, expected) = (golden.data("scores"), golden.data("q"));
     let assignments = ThreadRanks::run(2, |ranks| {
         let scores = Tensor::<2>::from_data(scores.clone(), &Device::flex());
         let own = scores.narrow(0, 10 * ranks.rank(), 10);

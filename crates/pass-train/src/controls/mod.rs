@@ -198,7 +198,6 @@ mod tests {
     use super::*;
     use crate::Verbosity;
     use imagenet_s::{Dataset, read_mask};
-    use std::path::Path;
 
     fn progress() -> Progress {
         Progress::new(Verbosity::Quiet, "control", 0, "pictures")
@@ -263,14 +262,10 @@ mod tests {
     /// own ellipse and colour features. Ours is 17 to 19 % and 38 % for six seeds, hence the
     /// tolerance.
     #[test]
-    fn colour_clusters_reach_the_known_floors_of_real_pictures() {
-        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    #[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
+    fn colour_clusters_reach_the_known_floors_of_the_shared_pictures() {
         for (name, floor_percent) in [("cloth10", 16.6), ("eth80", 34.0)] {
-            let root = shared.join(name);
-            if !root.exists() {
-                eprintln!("skipped: {} is not there", root.display());
-                continue;
-            }
+            let root = golden::shared("data").join(name);
             let found = 100.0 * floor(&Dataset::open(&root).unwrap());
             let distance = (found - floor_percent).abs();
             assert!(

@@ -1,8 +1,5 @@
-use std::{fs::File, path::PathBuf};
-
 use burn::tensor::{Distribution, TensorData, Tolerance};
-use ndarray::ArrayD;
-use ndarray_npy::NpzReader;
+use golden::Arrays;
 use pass_model::{
     backbone::{Block, ResNetConfig},
     checkpoint::{load_module, save_module},
@@ -41,29 +38,9 @@ fn assert_close<const D: usize>(actual: Tensor<D>, expected: impl Into<TensorDat
         .assert_approx_eq(&expected.into(), tolerance);
 }
 
-fn golden(name: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = root.join("../../../shared/golden/method").join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent", path.display());
-    }
-    path.exists().then_some(path)
-}
-
-struct Golden(NpzReader<File>);
-
-impl Golden {
-    fn data(&mut self, key: &str) -> TensorData {
-        let array: ArrayD<f64> = self.0.by_name(&format!("{key}.npy")).unwrap();
-        let values: Vec<f32> = array.iter().map(|&value| value as f32).collect();
-        TensorData::new(values, array.shape().to_vec())
-    }
-}
-
 /// The tiny network of the golden files, and their arrays.
-fn published(device: &Device) -> Option<(AttentionNet, Golden)> {
-    let weights = golden("tiny_pixelattn.safetensors")?;
-    let arrays = golden("pixel_attention.npz")?;
+fn published(device: &Device) -> (AttentionNet, Arrays) {
+    let weights = golden::path("tiny_pixelattn.safetensors");
     let config = PretrainNetConfig {
         backbone: ResNetConfig {
             block: Block::Bottleneck,
@@ -87,10 +64,7 @@ fn published(device: &Device) -> Option<(AttentionNet, Golden)> {
             .iter()
             .all(|key| key.ends_with("num_batches_tracked"))
     );
-    Some((
-        net,
-        Golden(NpzReader::new(File::open(arrays).unwrap()).unwrap()),
-    ))
+    (net, golden::open("pixel_attention.npz"))
 }
 
 #[test]
@@ -242,22 +216,21 @@ fn a_saved_network_is_loaded_to_the_bit_and_stays_frozen() {
     assert!(loaded.attention.tau.is_require_grad());
 }
 
-/// Oracle: the published module in float64.
+/// Oracle: the published module in float64; whole maps of the first of two pictures.
 #[test]
 fn attention_and_pooling_agree_with_the_published_code() {
     let device = Device::default();
-    let Some((mut net, mut golden)) = published(&device) else {
-        return;
-    };
-    let features = Tensor::<4>::from_data(golden.data("feat"), &device);
+    let (mut net, mut golden) = published(&device);
+    let features = golden.tensor::<4>("feat", &device);
     let evaluated = net.attention.attend(features.clone(), NormMode::Moving);
+    let first = |maps: &Tensor<4>| maps.clone().narrow(0, 0, 1);
     assert_close(
-        evaluated.features.clone(),
+        first(&evaluated.features),
         golden.data("upsampled_x4"),
         1e-6,
     );
     assert_close(
-        evaluated.attention.clone(),
+        first(&evaluated.attention),
         golden.data("attention_eval"),
         1e-5,
     );
@@ -279,18 +252,16 @@ fn attention_and_pooling_agree_with_the_published_code() {
 #[test]
 fn gradients_agree_with_the_published_code() {
     let device = Device::default().autodiff();
-    let Some((mut net, mut golden)) = published(&device) else {
-        return;
-    };
-    let features = Tensor::<4>::from_data(golden.data("feat"), &device).require_grad();
+    let (mut net, mut golden) = published(&device);
+    let features = golden.tensor::<4>("feat", &device).require_grad();
     let attended = net.attention.attend(features.clone(), NormMode::Batch);
     let pooled = attended_training(attended.normalized, attended.attention);
     let gradients = pooled.square().sum().backward();
     let of_features = features.grad(&gradients).unwrap() * 1e3;
-    let expected = Tensor::<4>::from_data(golden.data("grad_feat_of_sum_sq"), &device) * 1e3;
+    let expected = golden.tensor::<4>("grad_feat_of_sum_sq", &device) * 1e3;
     assert_close(of_features, expected.into_data(), 1e-4);
     let of_tau = net.attention.tau.val().grad(&gradients).unwrap() * 1e3;
-    let expected = Tensor::<4>::from_data(golden.data("grad_threshold"), &device) * 1e3;
+    let expected = golden.tensor::<4>("grad_threshold", &device) * 1e3;
     assert_close(of_tau, expected.into_data(), 1e-4);
 }
 
@@ -298,10 +269,8 @@ fn gradients_agree_with_the_published_code() {
 #[test]
 fn the_training_pass_agrees_with_the_published_code() {
     let device = Device::default();
-    let Some((mut net, mut golden)) = published(&device) else {
-        return;
-    };
-    let crops = ["crop0", "crop1"].map(|key| Tensor::<4>::from_data(golden.data(key), &device));
+    let (mut net, mut golden) = published(&device);
+    let crops = ["crop0", "crop1"].map(|key| golden.tensor::<4>(key, &device));
     let group = Tensor::cat(crops.into(), 0);
     let (embeddings, scores) = net.forward_train(vec![group], NormMode::Batch);
     // Batch norms over six rows amplify the rounding of float32.

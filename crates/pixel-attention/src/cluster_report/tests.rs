@@ -1,7 +1,7 @@
-use std::{fs::File, path::PathBuf};
+use std::path::PathBuf;
 
+use golden::Arrays;
 use ndarray::{Array1, Array2, array};
-use ndarray_npy::NpzReader;
 
 use super::*;
 use crate::rows::{PART_UNIT, tests::Elsewhere};
@@ -24,16 +24,15 @@ struct Expected {
 
 fn oracle() -> Oracle {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let mut arrays =
-        NpzReader::new(File::open(folder.join("cluster_report.npz")).unwrap()).unwrap();
+    let mut arrays = Arrays::open(&folder.join("cluster_report.npz"));
     let text = std::fs::read_to_string(folder.join("cluster_report.json")).unwrap();
     let Expected { report, nmi } = serde_json::from_str(&text).unwrap();
-    let assignments: Array1<u32> = arrays.by_name("assignments").unwrap();
+    let assignments: Array1<u32> = arrays.array("assignments");
     Oracle {
-        points: arrays.by_name("points").unwrap(),
-        centroids: arrays.by_name("centroids").unwrap(),
+        points: arrays.array("points"),
+        centroids: arrays.array("centroids"),
         assignments: assignments.to_vec(),
-        restarts: arrays.by_name("restarts").unwrap(),
+        restarts: arrays.array("restarts"),
         report,
         nmi,
     }

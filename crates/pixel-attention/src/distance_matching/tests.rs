@@ -1,8 +1,5 @@
-use std::{fs::File, path::Path};
-
 use burn::tensor::Device;
 use ndarray::{Array1, Array4, array};
-use ndarray_npy::NpzReader;
 
 use super::{
     voting::{cast_votes, keep_nearest},
@@ -23,15 +20,6 @@ fn waves(rows: usize, columns: usize, speed: f32) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(r, c)| {
         ((r * columns + c) as f32 * speed).sin()
     })
-}
-
-fn golden(name: &str) -> Option<NpzReader<File>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/method");
-    let file = File::open(folder.join(name)).ok();
-    if file.is_none() {
-        eprintln!("skipped: {name} is absent");
-    }
-    file.map(|file| NpzReader::new(file).unwrap())
 }
 
 /// The whole table, sorted.
@@ -189,14 +177,12 @@ fn settings_out_of_range_are_refused() {
 /// Oracle: the published nearest-neighbour function in float64.
 #[test]
 fn votes_agree_with_the_published_code() {
-    let Some(mut file) = golden("knn.npz") else {
-        return;
-    };
-    let support: Array2<f64> = file.by_name("train.npy").unwrap();
-    let labels: Array1<i64> = file.by_name("train_labels.npy").unwrap();
-    let queries: Array2<f64> = file.by_name("test.npy").unwrap();
-    let scores: Array2<f64> = file.by_name("class_scores.npy").unwrap();
-    let predicted: Array1<i64> = file.by_name("predicted.npy").unwrap();
+    let mut file = golden::open("knn.npz");
+    let support: Array2<f64> = file.array("train");
+    let labels: Array1<i64> = file.array("train_labels");
+    let queries: Array2<f64> = file.array("test");
+    let scores: Array2<f64> = file.array("class_scores");
+    let predicted: Array1<i64> = file.array("predicted");
     let labels: Vec<u16> = labels.iter().map(|&label| label as u16).collect();
     let support = support.mapv(|value| value as f32);
     let queries = queries.mapv(|value| value as f32);
@@ -273,13 +259,11 @@ fn both_votes_agree_with_numpy() {
 /// Oracle: the published pooling in float64.
 #[test]
 fn class_embeddings_agree_with_the_published_code() {
-    let Some(mut file) = golden("get_instance_pool.npz") else {
-        return;
-    };
-    let features: Array4<f64> = file.by_name("features.npy").unwrap();
-    let masks: Array4<i64> = file.by_name("segmentation.npy").unwrap();
-    let embeddings: Array2<f64> = file.by_name("embeddings.npy").unwrap();
-    let labels: Array1<i64> = file.by_name("labels.npy").unwrap();
+    let mut file = golden::open("get_instance_pool.npz");
+    let features: Array4<f64> = file.array("features");
+    let masks: Array4<i64> = file.array("segmentation");
+    let embeddings: Array2<f64> = file.array("embeddings");
+    let labels: Array1<i64> = file.array("labels");
     let (batch, channels, height, width) = features.dim();
     let values: Vec<f32> = features.iter().map(|&value| value as f32).collect();
     let masks: Vec<LabelMask> = masks

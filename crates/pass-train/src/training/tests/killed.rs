@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{SystemTime, UNIX_EPOCH},
@@ -30,18 +29,16 @@ const SETTINGS: [&str; 4] = [
 ];
 
 #[test]
-#[ignore = "a part of the other tests, which start it in a process of its own"]
+#[ignore = "a child process of the tests beside it"]
 fn a_training_in_a_child_process() {
-    let Some(root) = env::var_os(CHILD).map(PathBuf::from) else {
-        eprintln!("skipped: {CHILD} names no run directory");
-        return;
-    };
+    let root = env::var_os(CHILD).expect(CHILD);
+    let root = Path::new(&root);
     let more = env::var(MORE).unwrap_or_default();
     let settings: Vec<&str> = SETTINGS.into_iter().chain(more.lines()).collect();
-    let context = open(&root, &settings);
+    let context = open(root, &settings);
     let mut trainee = pretraining(&context);
     train_on_views(&context, &mut trainee).unwrap_or_else(|error| panic!("{error}"));
-    state_of(&trainee, &root);
+    state_of(&trainee, root);
 }
 
 /// This test program, told to run the test above, through a shell that first does `before`.

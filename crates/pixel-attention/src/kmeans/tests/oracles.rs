@@ -1,31 +1,22 @@
 //! k-means beside other programs and plain loops.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use golden::Arrays;
 use ndarray::{Array1, Array2};
-use ndarray_npy::NpzReader;
 
 use super::{super::*, fit_from};
-
-fn golden(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden/method");
-    let path = folder.join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent", path.display());
-    }
-    path.exists().then_some(path)
-}
 
 /// Oracle: `tests/fixtures/kmeans.py`. Unlike points of groups, these still move at the end.
 #[test]
 fn twenty_updates_agree_with_faiss_and_scikit_learn() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kmeans.npz");
-    let mut file = NpzReader::new(std::fs::File::open(path).unwrap()).unwrap();
-    let mut array = |name: &str| -> Array2<f32> { file.by_name(name).unwrap() };
-    let (points, initial) = (array("points.npy"), array("initial.npy"));
-    let peers = [array("faiss.npy"), array("sklearn.npy")];
-    let labels: Array1<u32> = file.by_name("labels.npy").unwrap();
-    let inertia: ndarray::Array0<f64> = file.by_name("inertia.npy").unwrap();
+    let mut file = Arrays::open(&path);
+    let mut array = |name: &str| -> Array2<f32> { file.array(name) };
+    let (points, initial) = (array("points"), array("initial"));
+    let peers = [array("faiss"), array("sklearn")];
+    let labels: Array1<u32> = file.array("labels");
+    let inertia = file.number("inertia");
 
     let run = fit_from(points.view(), initial.view(), &KMeansConfig::new(13)).unwrap();
     assert_eq!(run.iterations, 20);
@@ -35,7 +26,7 @@ fn twenty_updates_agree_with_faiss_and_scikit_learn() {
         assert!(difference.iter().all(|d| d.abs() < 1e-6));
     }
     assert_eq!(run.assignments, labels.to_vec());
-    assert!((run.inertia / inertia.into_scalar() - 1.0).abs() < 1e-6);
+    assert!((run.inertia / inertia - 1.0).abs() < 1e-6);
 }
 
 /// Integers, so that every distance is exact and ties are ties: the lowest index wins.
@@ -61,16 +52,13 @@ fn assignments_equal_brute_force() {
 /// Oracle: twenty Lloyd iterations in float64 and faiss from the same start.
 #[test]
 fn agrees_with_float64_lloyd_and_faiss() {
-    let Some(path) = golden("kmeans.npz") else {
-        return;
-    };
-    let mut file = NpzReader::new(std::fs::File::open(path).unwrap()).unwrap();
-    let points: Array2<f32> = file.by_name("x.npy").unwrap();
-    let initial: Array2<f32> = file.by_name("init.npy").unwrap();
-    let labels: Array1<i64> = file.by_name("final_labels.npy").unwrap();
-    let centroids: Array2<f64> = file.by_name("final_centroids_f64.npy").unwrap();
-    let objective: Array1<f64> = file.by_name("objective_per_iter_f64.npy").unwrap();
-    let inertia: ndarray::Array0<f64> = file.by_name("final_inertia_f64.npy").unwrap();
+    let mut file = golden::open("kmeans.npz");
+    let points: Array2<f32> = file.array("x");
+    let initial: Array2<f32> = file.array("init");
+    let labels: Array1<i64> = file.array("final_labels");
+    let centroids: Array2<f64> = file.array("final_centroids_f64");
+    let objective: Array1<f64> = file.array("objective_per_iter_f64");
+    let inertia = file.number("final_inertia_f64");
 
     let run = fit_from(points.view(), initial.view(), &KMeansConfig::new(20)).unwrap();
     let found: Vec<i64> = run
@@ -79,7 +67,7 @@ fn agrees_with_float64_lloyd_and_faiss() {
         .map(|&label| i64::from(label))
         .collect();
     assert_eq!(found, labels.to_vec());
-    assert!((run.inertia / inertia.into_scalar() - 1.0).abs() < 1e-6);
+    assert!((run.inertia / inertia - 1.0).abs() < 1e-6);
     for (found, expected) in run.history.iter().zip(&objective) {
         assert!((found / expected - 1.0).abs() < 1e-6);
     }

@@ -1,25 +1,15 @@
-//! Real pictures in the ImageNet-S layout, where the development sets lie beside the checkout.
-
-use std::path::{Path, PathBuf};
+//! Each set opens, and its masks fit its pictures.
 
 use imagenet_s::{Dataset, OddPictures, Split, picture_size, read_mask, read_picture};
 
-fn data(set: &str) -> Option<PathBuf> {
-    let set = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../../shared/data")
-        .join(set);
-    if !set.is_dir() {
-        eprintln!("skipped: no {}", set.display());
-        return None;
-    }
-    Some(set)
+fn open(set: &str) -> Dataset {
+    Dataset::open(&golden::shared("data").join(set)).unwrap()
 }
 
 /// Opens a set and compares its classes and its pictures in each split.
 #[track_caller]
 fn check_opens(set: &str, classes: u16, pictures: [usize; 4]) {
-    let Some(root) = data(set) else { return };
-    let dataset = Dataset::open(&root).unwrap();
+    let dataset = open(set);
     assert_eq!(dataset.classes(), classes);
     assert_eq!(
         Split::ALL.map(|split| dataset.samples(split).len()),
@@ -34,8 +24,7 @@ fn check_opens(set: &str, classes: u16, pictures: [usize; 4]) {
 /// Reads every validation picture and mask, and checks the mask against its picture and the classes.
 #[track_caller]
 fn check_validation_masks(set: &str) {
-    let Some(root) = data(set) else { return };
-    let dataset = Dataset::open(&root).unwrap();
+    let dataset = open(set);
     for sample in dataset.samples(Split::Validation) {
         let path = sample.mask.as_deref().unwrap();
         let picture = read_picture(&sample.picture, OddPictures::Refuse).unwrap();
@@ -53,36 +42,43 @@ fn check_validation_masks(set: &str) {
 }
 
 #[test]
+#[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
 fn eth80_opens() {
     check_opens("eth80", 8, [1968, 80, 336, 336]);
 }
 
 #[test]
+#[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
 fn cloth10_opens() {
     check_opens("cloth10", 10, [900, 50, 120, 0]);
 }
 
 #[test]
+#[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
 fn cal40_opens() {
     check_opens("cal40", 40, [3497, 107, 247, 0]);
 }
 
 #[test]
+#[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
 fn vocanimals5_opens() {
     check_opens("vocanimals5", 5, [3933, 50, 200, 100]);
 }
 
 #[test]
+#[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
 fn coco228_opens_with_classes_that_have_no_folder() {
     check_opens("coco228", 80, [126, 126, 100, 0]);
 }
 
 #[test]
+#[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
 fn every_validation_mask_of_cloth10_fits_its_picture() {
     check_validation_masks("cloth10");
 }
 
 #[test]
+#[ignore = "needs ../shared: cargo test --workspace -- --ignored shared"]
 fn every_validation_mask_of_vocanimals5_fits_its_picture() {
     check_validation_masks("vocanimals5");
 }

@@ -1,0 +1,18 @@
+//! Asks PyTorch itself.
+
+use std::{env, ffi::OsStr, process::Command};
+
+/// Runs `$PYTHON`, else `python3`. A test that does so is `#[ignore]`d and has `pytorch` in its name,
+/// by which CI finds it.
+///
+/// # Panics
+///
+/// If the program fails, with what it wrote.
+#[track_caller]
+pub fn run_python(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) {
+    let python = env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let output = Command::new(&python).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {text}", python.display());
+}
