@@ -4,7 +4,7 @@
 //! ignored unless asked for:
 //!
 //! ```text
-//! cargo test --release --manifest-path crates/device-check/Cargo.toml -- --ignored --nocapture
+//! cargo test --release -p device-check --features wgpu -- --ignored --nocapture
 //! ```
 
 use std::time::Instant;
