@@ -87,7 +87,9 @@ pub(crate) fn keep_or_compare(
     left_out: &BTreeSet<PathBuf>,
     is_new: bool,
 ) -> Result<(), Error> {
-    let extra = file.data.open_pretrain_pictures(data.classes())?;
+    let extra = file
+        .data
+        .open_pretrain_pictures(run.root(), data.classes())?;
     let extra = extra.map(|extra| extra.without(Split::Train, left_out));
     let now = facts_of_all(data, extra.as_ref())?;
     let list = run.file(LIST);
