@@ -20,7 +20,7 @@ use burn::{
 };
 use luss_benches::Noise;
 use pass_model::{
-    backbone::ResNetConfig,
+    backbone::{Block, ResNetConfig},
     loss::{
         LossTerms, LossWeights, SwappedPredictionConfig, d2s_loss, p2p_loss, swapped_prediction,
         total_loss,
@@ -36,6 +36,15 @@ const RATE: f64 = 0.01;
 
 /// What the loss is multiplied with.
 const LOSS_SCALE: f64 = 1024.0;
+
+/// For a look at a device that is too slow for more: a software GPU.
+const TINY: ResNetConfig = ResNetConfig {
+    block: Block::Basic,
+    depths: [1, 1, 1, 1],
+    width: 4,
+    bottleneck_width: 64,
+    max_pool: false,
+};
 
 struct Case {
     backbone: ResNetConfig,
@@ -72,7 +81,8 @@ impl Case {
             backbone: match at(0, "resnet18").as_str() {
                 "resnet18" => ResNetConfig::resnet18(),
                 "resnet50" => ResNetConfig::resnet50(),
-                other => panic!("{other}: resnet18 or resnet50"),
+                "tiny" => TINY,
+                other => panic!("{other}: resnet18, resnet50 or tiny"),
             },
             groups: at(1, "2x224,6x96").split(',').map(group).collect(),
             batch: at(2, "4").parse().expect("a number"),

@@ -92,7 +92,7 @@ pub fn assert_close(what: &str, cpu: &[f64], device: &[f64], tolerance: f64) {
 fn compare(expected: &[Note], actual: &[Note], tolerance: f64) {
     assert!(!expected.is_empty(), "nothing was noted");
     assert_eq!(expected.len(), actual.len(), "how much was noted");
-    let mut worst = (0.0, "none, equal to the last bit".to_owned());
+    let mut worst = (0.0, "equal to the last bit".to_owned());
     let mut failures = Vec::new();
     for (expected_note, actual_note) in expected.iter().zip(actual) {
         let largest = largest_size(expected, expected_note.kind);
@@ -109,8 +109,9 @@ fn compare(expected: &[Note], actual: &[Note], tolerance: f64) {
         }
     }
     println!(
-        "largest distance of {} tensors: {}",
+        "largest distance of {} tensors: {:.1e} of {tolerance:.0e} allowed ({})",
         expected.len(),
+        worst.0,
         worst.1
     );
     assert!(

@@ -4,6 +4,7 @@
 
 mod attention;
 mod backbone;
+mod guards;
 mod heads;
 mod itself;
 mod kmeans;

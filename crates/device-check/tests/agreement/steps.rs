@@ -2,10 +2,10 @@
 
 use burn::{
     module::Module,
-    optim::GradientsParams,
-    tensor::{Device, Tensor},
+    optim::{GradientsParams, ModuleOptimizer},
+    tensor::{DType, Device, Tensor},
 };
-use device_check::{NETWORK, assert_agreement};
+use device_check::{NETWORK, Numbers, assert_agreement};
 use pass_model::{
     heads::{
         PixelProjection, PixelProjectionConfig, Predictor, PredictorConfig, ProjectionHead,
@@ -111,6 +111,40 @@ impl Heads {
     }
 }
 
+/// Heads in training, with all that a step changes.
+pub(crate) struct HeadTraining {
+    heads: Heads,
+    queue: Queue,
+    optimizer: ModuleOptimizer,
+}
+
+impl HeadTraining {
+    pub(crate) fn new(device: &Device) -> Self {
+        let optimizer = LarsConfig {
+            trust: 0.05,
+            ..LarsConfig::default()
+        };
+        Self {
+            heads: Heads::new(device),
+            queue: Queue::new(2 * BATCH, BATCH, EMBEDDING, device),
+            optimizer: optimizer.init(),
+        }
+    }
+
+    /// A step on fresh maps, and its loss.
+    pub(crate) fn step(&mut self, numbers: &mut Numbers, device: &Device) -> Tensor<1> {
+        self.heads.prototypes.normalize();
+        let upload = |data| Tensor::from_data(data, (device, DType::F32));
+        let maps = [(); 2].map(|()| upload(numbers.normal([CROPS * BATCH, CHANNELS, 5, 7])));
+        let grids = numbers.uniform([CROPS * BATCH, 49, 2], [-1.1, 1.1]);
+        let grids = Tensor::from_data(grids, (device, DType::F32));
+        let terms = self.heads.loss(maps, grids, &mut self.queue);
+        let gradients = GradientsParams::from_grads(terms.total.backward(), &self.heads);
+        self.heads = self.optimizer.step(0.3, self.heads.clone(), gradients);
+        terms.total
+    }
+}
+
 /// In the third step the queue takes part in the assignment.
 ///
 /// The moving means are not compared: they follow the biases in front of the norms, which LARS
@@ -118,25 +152,14 @@ impl Heads {
 #[test]
 fn training_steps_of_all_heads_agree() {
     assert_agreement(NETWORK, |lab| {
-        let start = Heads::new(lab.device());
-        let mut heads = start.clone();
-        let mut queue = Queue::new(2 * BATCH, BATCH, EMBEDDING, lab.device());
-        let mut optimizer = LarsConfig {
-            trust: 0.05,
-            ..LarsConfig::default()
-        }
-        .init();
+        let device = lab.device().clone();
+        let mut training = HeadTraining::new(&device);
+        let start = training.heads.clone();
         for _ in 0..3 {
-            heads.prototypes.normalize();
-            let maps = [(); 2].map(|()| lab.constant([CROPS * BATCH, CHANNELS, 5, 7]));
-            let grids = lab.numbers().uniform([CROPS * BATCH, 49, 2], [-1.1, 1.1]);
-            let grids = lab.upload(grids);
-            let terms = heads.loss(maps, grids, &mut queue);
-            let gradients = GradientsParams::from_grads(terms.total.backward(), &heads);
-            heads = optimizer.step(0.3, heads, gradients);
-            lab.value("total loss", terms.total);
+            let loss = training.step(lab.numbers(), &device);
+            lab.value("total loss", loss);
         }
-        lab.changes(&start, &heads, &["linear1.bias", "linear2.bias"]);
-        lab.value("queue", queue.embeddings(0));
+        lab.changes(&start, &training.heads, &["linear1.bias", "linear2.bias"]);
+        lab.value("queue", training.queue.embeddings(0));
     });
 }
