@@ -143,20 +143,19 @@ impl<N: PretrainNetwork> Pretraining<N> {
         output: &PretrainOutput,
         consistency: Option<&Consistency>,
     ) -> Vec<HeadSpread> {
-        let p2p = output.projected.as_ref().map(spread_of_maps);
-        let target = consistency.map(|consistency| spread_of_maps(&consistency.target));
-        let mut heads = vec![(Head::P2p, p2p), (Head::Consistency, target)];
+        let ranks = &*self.ranks;
+        let p2p = output.projected.as_ref();
+        let target = consistency.map(|consistency| &consistency.target);
+        let maps = [(Head::P2p, p2p), (Head::Consistency, target)].into_iter();
+        let maps = maps.filter_map(|(head, map)| Some((head, spread_of_maps(map?, ranks)?)));
         let dim = self.file.network.feature_dim;
-        for (stage, scores) in &output.shallow_scores {
-            heads.push((Head::D2s(*stage), Some(spread_of_scores(scores, dim))));
-        }
-        let known = |(head, spread): (Head, Option<Option<f64>>)| Some((head, spread??));
-        let own = heads.into_iter().filter_map(known);
-        own.map(|(head, spread)| HeadSpread {
-            head,
-            spread: mean_over(&*self.ranks, spread),
-        })
-        .collect()
+        let shallow = output.shallow_scores.iter().filter_map(|(stage, scores)| {
+            Some((Head::D2s(*stage), spread_of_scores(scores, dim, ranks)?))
+        });
+        let heads = maps.chain(shallow);
+        heads
+            .map(|(head, spread)| HeadSpread { head, spread })
+            .collect()
     }
 
     /// The empty queue of all ranks.
