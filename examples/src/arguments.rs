@@ -123,9 +123,7 @@ impl RankedArguments {
             names => self.arguments.with_devices(names, work),
         }
     }
-}
 
-impl RankedArguments {
     /// [`RankedArguments::on_all_ranks`] of a step that needs what an earlier one left in the run.
     ///
     /// # Errors
@@ -148,6 +146,7 @@ impl Arguments {
     ///
     /// If there is no run, and as [`Arguments::open`].
     pub fn open_begun(&self) -> anyhow::Result<Context> {
+        self.one_device()?;
         self.check_begun()?;
         self.open()
     }
@@ -170,6 +169,10 @@ impl Arguments {
     /// Whatever stops the run before it starts, with path or key, cause and remedy.
     pub fn open(&self) -> anyhow::Result<Context> {
         let ranks = RankArguments::default().ranks()?;
+        self.open_heeding(ranks, self.one_device()?)
+    }
+
+    fn one_device(&self) -> anyhow::Result<&str> {
         let [device] = self.device.as_slice() else {
             bail!(
                 "--device {}: this step uses one device; a list is for pretrain, tune_attention, \
@@ -177,7 +180,7 @@ impl Arguments {
                 self.device.join(",")
             )
         };
-        self.open_heeding(ranks, device)
+        Ok(device)
     }
 
     fn with_devices(
