@@ -23,7 +23,7 @@ use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     check_data::{CheckSummary, check_data, check_synthetic_counts},
     mask_paths::check_mask_paths,
-    ranks::{first_then_others, first_with, is_first, share_of_batch},
+    ranks::{first_then_others, first_with, is_first},
     run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
     run_lock::RunLock,
     run_pictures::keep_or_compare,
@@ -334,16 +334,8 @@ fn warn(line: &str) {
     tell(format_args!("{line}"));
 }
 
-/// Refuses what the device or the number of ranks does not allow, be it of a late step.
+/// Refuses what the device does not allow, be it of a late step.
 fn check_places(file: &RunFile, device: &Device, ranks: &dyn Ranks) -> Result<(), Error> {
-    let (pretrain, attention, finetune) = (&file.pretrain, &file.attention, &file.finetune);
-    for (step, batch, parts) in [
-        (Step::Pretrain, pretrain.batch, pretrain.accumulate),
-        (Step::TuneAttention, attention.batch, attention.accumulate),
-        (Step::Finetune, finetune.batch, finetune.accumulate),
-    ] {
-        share_of_batch(ranks, step, [batch, parts])?;
-    }
     if let KMeansPlace::Device(options) = &file.cluster.kmeans {
         options.check(device)?;
     }

@@ -8,7 +8,7 @@ use crate::{
     Context, Error, RunFile, Step,
     controls::{self, EllipseControl},
     findings,
-    ranks::{done_by_first, first_then_others, first_with, is_first},
+    ranks::{done_by_first, first_then_others, first_with, is_first, share_of_batch},
     report_data::write_run_report,
     run_file::{Method, Source},
     step::{
@@ -88,6 +88,7 @@ impl fmt::Display for Control {
 ///
 /// From the first step that fails; what finished before it stays finished.
 pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
+    check_batches(context)?;
     let mut metrics = run_steps(context)?;
     for &control in controls {
         add_control(context, control, &mut metrics)?;
@@ -99,6 +100,25 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
         }
     }
     Ok(metrics)
+}
+
+/// Refuses, before the first step, a batch of a later one that these ranks cannot share.
+fn check_batches(context: &Context) -> Result<(), Error> {
+    let RunFile {
+        pretrain,
+        attention,
+        finetune,
+        ..
+    } = &context.file;
+    let trainings = [
+        (Step::Pretrain, [pretrain.batch, pretrain.accumulate]),
+        (Step::TuneAttention, [attention.batch, attention.accumulate]),
+        (Step::Finetune, [finetune.batch, finetune.accumulate]),
+    ];
+    let mut to_come = trainings
+        .into_iter()
+        .filter(|(step, _)| !context.run.is_done(*step));
+    to_come.try_for_each(|(step, batch)| share_of_batch(&*context.ranks, step, batch).map(drop))
 }
 
 /// Before hours of work, what can be told already.
