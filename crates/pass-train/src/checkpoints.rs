@@ -348,7 +348,7 @@ mod tests {
         fs::write(place.join("net"), "?").unwrap();
         for _start in 0..2 {
             let said = checkpoints.newest_sound(|_| ()).unwrap_err().to_string();
-            for fragment in ["net", "SHA-256", "all 1", "delete"] {
+            for fragment in ["net", "SHA-256", "all 1", "move them elsewhere"] {
                 assert!(said.contains(fragment), "no {fragment:?} in {said:?}");
             }
         }

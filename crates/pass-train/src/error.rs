@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// A file that a step leaves behind is missing or cannot be understood.
     #[error(
-        "{path}: {cause}; delete it, and done/STEP.json of the step that made it, then start again"
+        "{path}: {cause}; move it out of the run, and done/STEP.json of the step that made it, then start again"
     )]
     Damaged {
         /// The file.
@@ -143,7 +143,7 @@ pub enum Error {
     /// There are checkpoints, and none of them is what was written.
     #[error(
         "all {count} of the checkpoints in {dir} are damaged, the newest in {path}: {cause}; \
-         delete them to begin this step anew"
+         move them elsewhere to begin this step anew"
     )]
     NoSoundCheckpoint {
         /// The folder of the step.
@@ -186,7 +186,7 @@ pub enum Error {
         /// The last of them.
         last: String,
         /// What is not finite.
-        cause: pixel_attention::Error,
+        cause: Box<pixel_attention::Error>,
     },
     /// The result of a step could not be kept.
     #[error("{step}: {cause}")]
@@ -194,7 +194,7 @@ pub enum Error {
         /// The step.
         step: &'static str,
         /// What is wrong with it.
-        cause: pass_model::Error,
+        cause: Box<pass_model::Error>,
     },
     /// A file that a step left is another one now.
     #[error(

@@ -156,7 +156,7 @@ fn located(cause: Error, step: &str, together: &[Prepared], samples: &[Sample]) 
                 step: step.to_owned(),
                 first,
                 last,
-                cause,
+                cause: cause.into(),
             }
         }
         (cause, ..) => cause,

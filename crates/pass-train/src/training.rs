@@ -77,7 +77,7 @@ fn save_weights<M: Module>(context: &Context, net: &M, step: Step) -> Result<(),
     context.run.make_room_for(&place)?;
     save_module(&net.valid(), &place).map_err(|cause| Error::NotKept {
         step: step.name(),
-        cause,
+        cause: cause.into(),
     })
 }
 

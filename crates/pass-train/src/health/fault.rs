@@ -88,7 +88,7 @@ impl fmt::Display for Fault {
                 f,
                 "training has diverged: `{what}` is {value}; lower the learning rate \
                  (`optim.base_lr` of this step in the run file) or raise the batch, keep \
-                 `swapped.epsilon` at 0.025 or above, and delete the checkpoints that may hold \
+                 `swapped.epsilon` at 0.025 or above, and move away the checkpoints that may hold \
                  the fault already"
             ),
             Self::NothingMoves { gradient_norm, lr } => write!(
