@@ -269,9 +269,7 @@ impl RunDir {
     ///
     /// [`Error::Io`].
     pub fn finish(&self, step: Step, summary: &impl Serialize) -> Result<(), Error> {
-        for path in self.left_by(step).into_iter().filter(|path| path.exists()) {
-            self.seal(&path)?;
-        }
+        self.seal_what_is_left_by(step)?;
         self.write_json(&self.done_mark(step), summary)?;
         self.remove_cursors(step)
     }

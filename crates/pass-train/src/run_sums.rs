@@ -17,7 +17,7 @@ use crate::{
 impl RunDir {
     /// The files of a finished step that later steps read and no other file is made of in the
     /// meantime; label stores and embeddings are sealed where they are made.
-    pub(crate) fn left_by(&self, step: Step) -> Vec<PathBuf> {
+    fn left_by(&self, step: Step) -> Vec<PathBuf> {
         match step {
             Step::Pretrain | Step::TuneAttention | Step::Finetune => vec![self.weights(step)],
             Step::Cluster => vec![
@@ -27,6 +27,12 @@ impl RunDir {
             Step::SweepThreshold => vec![self.file("threshold.json")],
             _ => Vec::new(),
         }
+    }
+
+    /// Notes the sums of those of [`RunDir::left_by`] that are there.
+    pub(crate) fn seal_what_is_left_by(&self, step: Step) -> Result<(), Error> {
+        let mut files = self.left_by(step).into_iter().filter(|path| path.exists());
+        files.try_for_each(|path| self.seal(&path))
     }
 
     /// Notes the sum of a file that is whole.
