@@ -167,6 +167,7 @@ impl Fault {
 }
 
 #[cfg(test)]
+#[path = "tests/every_key.rs"]
 mod every_key;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::{
 use crate::{Context, Error, RunDir, Verbosity, pipeline};
 
 /// A run of a second: that of `tests/pipeline` with fewer pictures and epochs.
-const SMALL: &str = include_str!("../../tests/pipeline/tiny.toml");
+const SMALL: &str = include_str!("../../../tests/pipeline/tiny.toml");
 const SMALLER: [&str; 8] = [
     "data.source.synthetic.train=16",
     "data.source.synthetic.validation=3",
