@@ -170,11 +170,26 @@ fn skipped_or_refused(
 ///
 /// # Errors
 ///
-/// [`Error::TooFewPictures`].
+/// [`Error::TooFewPictures`], or [`Error::Value`] for a split without pictures.
 pub(crate) fn check_synthetic_counts(
     file: &RunFile,
     config: &SyntheticConfig,
 ) -> Result<(), Error> {
+    for (key, pictures) in [
+        ("train_semi_per_class", config.train_semi_per_class),
+        ("validation", config.validation),
+        ("test", config.test),
+    ] {
+        if pictures == 0 {
+            return Err(Error::Value {
+                place: "the embedded data".into(),
+                key: format!("data.source.synthetic.{key}"),
+                value: "0".into(),
+                rule: "must be at least 1: a tree without pictures in a split cannot be opened"
+                    .into(),
+            });
+        }
+    }
     let for_step_1 = match file.data.pretrain_pictures {
         None => config.train,
         Some(_) => usize::MAX, // not yet counted

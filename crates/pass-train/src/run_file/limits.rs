@@ -35,7 +35,7 @@ const CHANNELS: Limit = Whole(1, 65_536);
 const MOST_PICTURES: i64 = 65_536;
 /// Sides of what a network sees, in pixels.
 const VIEW_PX: Limit = Whole(4, 2048);
-/// Pictures of the embedded dataset.
+/// Pictures of the embedded dataset; a start refuses a split without any before it draws the others.
 const DRAWN: i64 = 100_000;
 
 /// Keys that occur once; `[]` stands for each entry of a list.
