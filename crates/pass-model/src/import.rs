@@ -2,7 +2,7 @@
 //!
 //! Reads `.pth`, `.pth.tar` and `.pt` (the zip format and the older one) and `.safetensors`. What
 //! programs wrap around a network (`state_dict`, `module.`, `encoder_q.` and others) is taken off, see
-//! [`wrapper`]. Loading is strict: a key that is missing, unexpected or of another shape or type is an
+//! `wrapper`. Loading is strict: a key that is missing, unexpected or of another shape or type is an
 //! error, and all of them are listed, as are numbers that no weight may be. Only keys known to be of no
 //! use are passed over, and they are returned.
 
