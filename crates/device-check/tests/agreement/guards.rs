@@ -1,8 +1,8 @@
 //! Faults of burn and CubeCL that others reported, in their shapes and in ours. Numbers were wrong, or memory
 //! grew, and nothing said so.
 //!
-//! A report may be of one kind of GPU: what passes here on one says little of another. Tests for which a
-//! software GPU is too slow are ignored unless asked for; `.ci/gpu-day` asks for all.
+//! A report may be of one kind of GPU: what passes here on one says little of another. A software GPU
+//! is slow at them, so they are ignored unless asked for; `.ci/gpu-day` asks for all.
 
 use std::fs::read_to_string;
 
@@ -30,6 +30,7 @@ const SIXTEEN_BITS: Tolerance = Tolerance {
 /// burn#5352: of shapes that share what was tuned, one has rows of whole 16 bytes and one has not. The
 /// fastest kernel for the first refused the second, whose output stayed unwritten.
 #[test]
+#[ignore = "about a minute on a software GPU: `.ci/gpu-day` asks for it"]
 fn a_product_takes_no_kernel_that_was_tuned_for_other_strides() {
     for [features, classes] in [[128, 64], [126, 51]] {
         assert_agreement(OPERATION, |lab| {
@@ -43,6 +44,7 @@ fn a_product_takes_no_kernel_that_was_tuned_for_other_strides() {
 
 /// burn#5122: fused with what follows, a product with one column went through a kernel for one row.
 #[test]
+#[ignore = "about a minute on a software GPU: `.ci/gpu-day` asks for it"]
 fn a_product_with_one_column_agrees() {
     assert_agreement(OPERATION, |lab| {
         let rows = lab.input("rows", [40, 30]);
@@ -65,6 +67,7 @@ fn one_pixel([channels_in, channels_out]: [usize; 2], side: usize) {
 
 /// burn#5626: where the channels are an odd multiple of 8, a kernel added what lay behind the last of them.
 #[test]
+#[ignore = "about a minute on a software GPU: `.ci/gpu-day` asks for it"]
 fn a_convolution_of_one_pixel_and_odd_channels_agrees() {
     one_pixel([104, 51], 6);
 }
@@ -100,6 +103,7 @@ fn a_convolution_of_one_pixel_and_96_channels_agrees_in_16_bits() {
 
 /// burn#5162: gradients of weights were NaN, unless the input had a gradient too. Pictures have none.
 #[test]
+#[ignore = "about a minute on a software GPU: `.ci/gpu-day` asks for it"]
 fn gradients_of_weights_agree_with_and_without_that_of_the_input() {
     for tracked in [false, true] {
         assert_agreement(NETWORK, |lab| {
