@@ -177,8 +177,8 @@ pub(crate) fn check_synthetic_counts(
 ) -> Result<(), Error> {
     for (key, pictures) in [
         ("train_semi_per_class", config.train_semi_per_class),
-        ("validation", config.validation),
-        ("test", config.test),
+        (Split::Validation.name(), config.validation),
+        (Split::Test.name(), config.test),
     ] {
         if pictures == 0 {
             return Err(Error::Value {
