@@ -126,7 +126,7 @@ impl Training {
     fn new(case: &Case, device: Device) -> Self {
         let mut noise = Noise::new(6);
         let config = PretrainNetConfig {
-            backbone: case.backbone.clone(),
+            backbone: case.backbone.clone().into(),
             ..PretrainNetConfig::default()
         };
         let mut crops = |&[count, side]: &[usize; 2]| {

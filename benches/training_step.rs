@@ -30,7 +30,8 @@ fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 16,
             ..ResNetConfig::small()
-        },
+        }
+        .into(),
         hidden: 128,
         feature_dim: 16,
         prototypes: 64,

@@ -16,9 +16,9 @@ use burn::{
 use safetensors::{Dtype, serialize, tensor::TensorView};
 
 use crate::{
-    backbone::ResNet,
+    backbone::Backbone,
     error::Error,
-    import::{backbone_key, pass_key},
+    import::pass_key,
     pretrain_net::PretrainNet,
     segmentation_net::SegmentationNet,
     values::{bad_tensor, refuse_to_write},
@@ -30,8 +30,8 @@ use crate::{
 /// # Errors
 ///
 /// As [`export_module`].
-pub fn export_backbone(backbone: &ResNet, path: &Path) -> Result<usize, Error> {
-    export_module(backbone, path, &backbone_key)
+pub fn export_backbone(backbone: &Backbone, path: &Path) -> Result<usize, Error> {
+    export_module(backbone, path, &|parameter| backbone.torch_key(parameter))
 }
 
 /// Writes the network of step 1 with the keys of a pre-training checkpoint of PASS.
@@ -80,7 +80,7 @@ pub fn export_module<M: Module>(
         path: path.to_owned(),
         reason,
     };
-    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
+    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
     let mut views = Vec::with_capacity(tensors.len());
     let mut bad = Vec::new();
     for tensor in &tensors {
@@ -107,24 +107,25 @@ mod tests {
 
     use super::*;
     use crate::{
-        backbone::ResNetConfig,
+        backbone::{BackboneConfig, ResNetConfig},
         import::{import_backbone, import_pretrain_net, import_segmentation_net},
         pretrain_net::PretrainNetConfig,
         segmentation_net::SegmentationNetConfig,
     };
     use burn::tensor::Device;
 
-    fn backbone() -> ResNetConfig {
-        ResNetConfig {
+    fn backbone() -> BackboneConfig {
+        let config = ResNetConfig {
             width: 2,
             ..ResNetConfig::small()
-        }
+        };
+        config.into()
     }
 
     /// All values of a module in the order of their names.
     fn values(module: &impl Module) -> Vec<(String, Vec<u8>)> {
         let mut all: Vec<_> = module
-            .collect(None, None, false)
+            .collect(None, None, true)
             .iter()
             .map(|tensor| (tensor.name.clone(), tensor.to_bytes().unwrap().to_vec()))
             .collect();

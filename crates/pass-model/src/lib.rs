@@ -9,7 +9,7 @@
 //! use pass_model::{backbone::ResNetConfig, norm::NormMode, pretrain_net::PretrainNetConfig};
 //!
 //! let device = Device::default();
-//! let backbone = ResNetConfig { width: 4, ..ResNetConfig::small() };
+//! let backbone = ResNetConfig { width: 4, ..ResNetConfig::small() }.into();
 //! let config = PretrainNetConfig { backbone, hidden: 8, ..Default::default() };
 //! let mut net = config.init(31, &device);
 //!
@@ -20,7 +20,7 @@
 //!
 //! | in the paper | here |
 //! |---|---|
-//! | ResNet-18, ResNet-50 | [`backbone`] |
+//! | the backbone: ResNet-18, ResNet-50 | [`backbone`] |
 //! | projections `P`, pixel MLP `H_s`, predictor `q` | [`heads`] |
 //! | prototypes | [`prototypes`] |
 //! | step 1, pre-training | [`pretrain_net`]; for PASS_p [`pass_p_net`] |

@@ -9,7 +9,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{ResNet, ResNetConfig},
+    backbone::{Backbone, BackboneConfig},
     init::{WeightStream, name_parameters},
     norm::NormMode,
     precision::convolve,
@@ -21,7 +21,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct SegmentationNetConfig {
     /// The backbone.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Classes `C` without "other", which is channel 0 of the output.
     pub classes: usize,
 }
@@ -30,7 +30,7 @@ pub struct SegmentationNetConfig {
 #[derive(Module, Debug)]
 pub struct SegmentationNet {
     /// The backbone.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// 1×1 convolution with bias, from the backbone's channels to `C + 1`.
     pub head: Conv2d,
 }
@@ -39,7 +39,7 @@ impl SegmentationNetConfig {
     /// A network with the initial weights of a seed.
     pub fn init(&self, seed: u64, device: &Device) -> SegmentationNet {
         let stream = &mut WeightStream::new(seed);
-        let backbone = self.backbone.init_from(stream, device);
+        let backbone = self.backbone.build(stream, device);
         let channels = [self.backbone.channels(4), self.classes + 1];
         let head = stream.conv2d(&Conv2dConfig::new(channels, [1, 1]), device);
         name_parameters(SegmentationNet { backbone, head })
@@ -82,7 +82,7 @@ impl SegmentationNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretrain_net::PretrainNetConfig;
+    use crate::{backbone::ResNetConfig, pretrain_net::PretrainNetConfig};
 
     fn config() -> SegmentationNetConfig {
         let backbone = ResNetConfig {
@@ -90,7 +90,7 @@ mod tests {
             ..ResNetConfig::small()
         };
         SegmentationNetConfig {
-            backbone,
+            backbone: backbone.into(),
             classes: 4,
         }
     }
@@ -120,7 +120,7 @@ mod tests {
         let mut net = config()
             .init(1, &device)
             .with_pretrained(pretrained.clone());
-        let features = |backbone: &mut ResNet| {
+        let features = |backbone: &mut Backbone| {
             backbone
                 .forward(pictures.clone(), NormMode::Moving)
                 .into_last()

@@ -17,7 +17,9 @@ use burn::{
 use common::{assert_close, relative_difference};
 use golden::Arrays;
 use pass_model::{
-    backbone::{Block, ResNetConfig, ResidualBlock, ResidualBlockConfig},
+    backbone::{
+        BackboneConfig, Block, ResNetConfig, ResidualBlock, ResidualBlockConfig, resnet_key,
+    },
     import::{import_pretrain_net, import_segmentation_net, pass_key},
     init::WeightStream,
     loss::{PretrainLossConfig, pixel_cross_entropy, pretrain_loss},
@@ -28,14 +30,15 @@ use pass_model::{
 };
 use steps::{SHALLOW, gradients_of};
 
-fn tiny_backbone() -> ResNetConfig {
-    ResNetConfig {
+fn tiny_backbone() -> BackboneConfig {
+    let config = ResNetConfig {
         block: Block::Bottleneck,
         depths: [1, 1, 1, 1],
         width: 8,
         bottleneck_width: 8,
         max_pool: true,
-    }
+    };
+    config.into()
 }
 
 fn tiny_pretrain_net(device: &Device) -> PretrainNet {
@@ -216,7 +219,7 @@ fn fine_tuning_logits_loss_and_gradients_agree() {
     let head = io.tensor("grad_last_layer_w", &plain);
     assert_close(gradients.head.weight.val(), head, 1e-3);
     assert_close(
-        gradients.backbone.conv1.weight.val(),
+        gradients.backbone.as_resnet().unwrap().conv1.weight.val(),
         io.tensor("grad_conv1", &plain),
         2e-3,
     );
@@ -264,7 +267,7 @@ fn block_of(
     let block = config.init(&mut WeightStream::new(0), device);
     let names = block.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
     let own = block.collect(None, None, false);
-    let key = |name: &str| format!("{prefix}.{}", pass_model::import::backbone_key(name));
+    let key = |name: &str| format!("{prefix}.{}", resnet_key(name));
     let tensors = names.iter().zip(own).map(|(torch, own)| {
         burn::store::bridge::from_data(io.data(&key(&torch.name)), own.name, None)
     });

@@ -15,17 +15,18 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use pass_model::{
-    import::{backbone_key, import_backbone, import_pretrain_net, pass_key},
+    backbone::resnet_key,
+    import::{import_backbone, import_pretrain_net, pass_key},
     init::name_parameters,
     loss::{
         PretrainLossConfig, pixel_consistency_loss, pixel_cross_entropy, positive_pairs,
         pretrain_loss,
     },
-    momentum_encoder::{MomentumEncoder, MomentumSchedule},
+    momentum_encoder::{MomentumSchedule, frozen_copy},
     norm::NormMode,
     optim::{CosineSchedule, LarsConfig},
     overlap::OverlapPoints,
-    pass_p_net::{PassPNet, PassPNetConfig},
+    pass_p_net::{MomentumEncoder, PassPNet, PassPNetConfig},
     pretrain_net::PretrainNet,
     resize::upsample_bilinear,
     segmentation_net::SegmentationNetConfig,
@@ -80,7 +81,7 @@ fn pass_p_key(path: &str) -> String {
         return pass_key(path, &SHALLOW);
     }
     match path.strip_prefix("momentum.backbone.") {
-        Some(path) => format!("momentum.{}", backbone_key(path)),
+        Some(path) => format!("momentum.{}", resnet_key(path)),
         None => path.to_owned(),
     }
 }
@@ -95,7 +96,10 @@ fn pass_p_net(inputs: &Fixture, device: &Device) -> PassPNet {
     let mut net = config.init(0, device);
     import_pretrain_net(&mut net.base, &steps::place("step_weights.safetensors")).unwrap();
     net = steps::filled(net, pass_p_key, &inputs.group("pass_p"));
-    let copy = MomentumEncoder::copy_of(&net.base.backbone, &net.consistency.projection);
+    let copy = frozen_copy(&MomentumEncoder {
+        backbone: net.base.backbone.clone(),
+        projection: net.consistency.projection.clone(),
+    });
     net.momentum = copy.map(&mut ThreeQuarters::default());
     name_parameters(net)
 }

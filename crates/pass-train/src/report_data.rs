@@ -70,7 +70,6 @@ fn class_names(context: &Context) -> Vec<String> {
 
 fn summary(context: &Context) -> Vec<(String, String)> {
     let file = &context.file;
-    let backbone = &file.network.backbone;
     let count = |split| context.data.samples(split).len();
     let rows = [
         ("data", context.data.root().display().to_string()),
@@ -88,10 +87,7 @@ fn summary(context: &Context) -> Vec<(String, String)> {
         ("seed", file.seed.to_string()),
         (
             "backbone",
-            format!(
-                "{:?} {:?}, width {}",
-                backbone.block, backbone.depths, backbone.width
-            ),
+            file.network.backbone.describe(),
         ),
         ("prototypes", file.network.prototypes.to_string()),
         (

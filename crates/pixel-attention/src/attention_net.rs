@@ -12,7 +12,7 @@ use burn::{
 };
 use pass_model::{
     Error,
-    backbone::ResNet,
+    backbone::Backbone,
     export::export_module,
     heads::ProjectionHead,
     import::{Imported, import_module, pass_key},
@@ -38,7 +38,7 @@ const ATTENTION_STREAM: u64 = 0x6174_7465_6e74_696f;
 #[derive(Module, Debug)]
 pub struct AttentionNet {
     /// The frozen backbone.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// The attention, trained.
     pub attention: PixelAttention,
     /// The frozen projection head, through which the gradient reaches the attention.
@@ -68,7 +68,7 @@ impl AttentionNet {
         seed: u64,
         config: impl FnOnce(usize) -> PixelAttentionConfig,
     ) -> Self {
-        let device = pretrained.backbone.conv1.weight.val().device();
+        let device = pretrained.prototypes.weight.val().device();
         let [channels, _] = pretrained.projection.linear1.weight.dims();
         let stream = &mut WeightStream::new(seed ^ ATTENTION_STREAM);
         let net = name_parameters(Self {

@@ -140,7 +140,7 @@ fn whole_training_steps_of_the_pre_training_agree() {
 fn finetuning_losses(device: &Device) -> Vec<f64> {
     let device = &device.clone().autodiff();
     let config = SegmentationNetConfig {
-        backbone: ResNetConfig::resnet18(),
+        backbone: ResNetConfig::resnet18().into(),
         classes: 50,
     };
     let mut net = config.init(1, device);

@@ -49,7 +49,8 @@ pub(crate) fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 3,
             ..ResNetConfig::resnet18()
-        },
+        }
+        .into(),
         hidden: 10,
         feature_dim: 6,
         prototypes: 7,

@@ -2,7 +2,7 @@
 //! `finetune`.
 
 use imagenet_s::views::{CropGroup, MultiCropConfig};
-use pass_model::backbone::ResNetConfig;
+use pass_model::backbone::{BackboneConfig, ResNetConfig};
 use serde::{Deserialize, Serialize};
 
 use super::{AlignmentSection, ConsistencySection, Method, SupervisionSection};
@@ -11,8 +11,8 @@ use super::{AlignmentSection, ConsistencySection, Method, SupervisionSection};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkSection {
-    /// The residual network.
-    pub backbone: ResNetConfig,
+    /// The backbone: its name, or the settings of a ResNet.
+    pub backbone: BackboneConfig,
     /// Hidden channels of the heads.
     pub hidden: usize,
     /// Dimensions of the embeddings that meet the prototypes.
@@ -24,7 +24,7 @@ pub struct NetworkSection {
 impl Default for NetworkSection {
     fn default() -> Self {
         Self {
-            backbone: ResNetConfig::resnet18(),
+            backbone: ResNetConfig::resnet18().into(),
             hidden: 512,
             feature_dim: 128,
             prototypes: 500,

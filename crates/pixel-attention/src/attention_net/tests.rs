@@ -13,7 +13,8 @@ fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 3,
             ..ResNetConfig::small()
-        },
+        }
+        .into(),
         hidden: 7,
         feature_dim: 5,
         prototypes: 4,
@@ -48,7 +49,8 @@ fn published(device: &Device) -> (AttentionNet, Arrays) {
             width: 8,
             bottleneck_width: 8,
             max_pool: true,
-        },
+        }
+        .into(),
         hidden: 24,
         feature_dim: 16,
         prototypes: 12,
@@ -120,7 +122,7 @@ fn the_gradient_reaches_attention_and_prototypes_only() {
     );
     assert!(net.attention.tau.val().grad(&gradients).is_some());
     assert!(net.prototypes.weights().grad(&gradients).is_some());
-    assert!(net.backbone.conv1.weight.val().grad(&gradients).is_none());
+    assert!(net.backbone.as_resnet().unwrap().conv1.weight.val().grad(&gradients).is_none());
     assert!(
         net.projection
             .linear1
@@ -157,7 +159,7 @@ fn frozen_norms_drift_only_with_batch_statistics() {
     for (mode, drifts) in [(NormMode::Batch, true), (NormMode::Moving, false)] {
         let mut net = net(&device);
         let mean = |net: &AttentionNet| {
-            let (first, last) = (&net.backbone.bn1, &net.projection.bn2);
+            let (first, last) = (&net.backbone.as_resnet().unwrap().bn1, &net.projection.bn2);
             (
                 first.running_mean.val().into_data(),
                 last.running_mean.val().into_data(),
@@ -212,7 +214,7 @@ fn a_saved_network_is_loaded_to_the_bit_and_stays_frozen() {
     let pictures = crops(2, 32, &device);
     let expected = saved.cluster_embedding(pictures.clone()).into_data();
     assert_eq!(loaded.cluster_embedding(pictures).into_data(), expected);
-    assert!(!loaded.backbone.conv1.weight.is_require_grad());
+    assert!(!loaded.backbone.as_resnet().unwrap().conv1.weight.is_require_grad());
     assert!(loaded.attention.tau.is_require_grad());
 }
 

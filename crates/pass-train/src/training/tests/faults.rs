@@ -156,8 +156,9 @@ fn equal_prototypes_are_found_at_the_first_look() {
 #[test]
 fn a_collapsed_encoder_is_found_at_the_second_look() {
     let blind = |net: &mut PretrainNet| {
-        let weight = net.backbone.conv1.weight.clone();
-        net.backbone.conv1.weight = weight.map(|weight| {
+        let backbone = net.backbone.as_resnet_mut().unwrap();
+        let weight = backbone.conv1.weight.clone();
+        backbone.conv1.weight = weight.map(|weight| {
             let zeros: Tensor<4> = weight.detach().zeros_like();
             zeros.require_grad()
         });

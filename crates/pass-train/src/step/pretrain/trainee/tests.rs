@@ -3,6 +3,8 @@ mod precision;
 use burn::tensor::TensorData;
 use image::{Rgb, RgbImage};
 
+use pass_model::backbone::Backbone;
+
 use super::*;
 use crate::{run_file::Method, view_batch::views_of};
 
@@ -119,7 +121,10 @@ fn a_resumed_pass_p_goes_on_bit_for_bit_with_its_momentum_encoder() {
     resumed.restore(folder.path()).unwrap();
     assert_eq!(steps(&mut through, 2..4), steps(&mut resumed, 2..4));
     assert_eq!(saved(&through), saved(&resumed));
-    let weight = |net: &pass_model::backbone::ResNet| net.layer4[0].conv1.weight.val().into_data();
+    let weight = |net: &Backbone| {
+        let net = net.as_resnet().unwrap();
+        net.layer4[0].conv1.weight.val().into_data()
+    };
     let [online, momentum] =
         [&resumed.net.base.backbone, &resumed.net.momentum.backbone].map(weight);
     assert_ne!(online, momentum, "the encoders are not the same any more");

@@ -1,4 +1,7 @@
-//! Stem and four stages.
+//! ResNet (He et al. 2016, <https://arxiv.org/abs/1512.03385>): a stem and four stages.
+
+mod block;
+mod config;
 
 use burn::{
     module::Module,
@@ -11,14 +14,18 @@ use burn::{
 };
 use cpu_rectifier::relu;
 
-use super::{ResNetConfig, ResidualBlock, ResidualBlockConfig, block::conv_config};
+use super::{Backbone, BackboneConfig, BackboneSettings, Features};
 use crate::{
-    init::{WeightStream, name_parameters},
+    init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
     precision::convolve,
 };
 
-/// The backbone, built as torchvision's (the stride of a bottleneck on its 3×3 convolution).
+use block::conv_config;
+pub use block::{Downsample, ResidualBlock, ResidualBlockConfig};
+pub use config::{Block, ResNetConfig};
+
+/// A ResNet, built as torchvision's (the stride of a bottleneck on its 3×3 convolution).
 #[derive(Module, Debug)]
 pub struct ResNet {
     /// 7×7, stride 2, padding 3 (the reference pads by 1 and then by 2, which is the same).
@@ -37,14 +44,10 @@ pub struct ResNet {
     pub layer4: Vec<ResidualBlock>,
 }
 
-/// Feature maps of the four stages of one forward pass.
-#[derive(Debug, Clone)]
-pub struct Stages([Tensor<4>; 4]);
-
 impl ResNetConfig {
     /// A backbone with the initial weights of a seed.
-    pub fn init(&self, seed: u64, device: &Device) -> ResNet {
-        name_parameters(self.init_from(&mut WeightStream::new(seed), device))
+    pub fn init(&self, seed: u64, device: &Device) -> Backbone {
+        BackboneConfig::from(self.clone()).init(seed, device)
     }
 
     /// A backbone whose weights are the next ones of a stream.
@@ -103,7 +106,7 @@ impl ResNet {
     /// - `pictures`: `[batch, 3, height, width]`, normalised
     /// - stage `s`: `[batch, channels(s), ⌈height / r⌉, ⌈width / r⌉]` with `r = 2^(s+1)`, or `2^s`
     ///   without max-pooling
-    pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Stages {
+    pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Features {
         let x = relu(self.bn1.forward(convolve(&self.conv1, pictures), mode));
         let x = match &self.max_pool {
             Some(pool) => pool.forward(x),
@@ -113,26 +116,19 @@ impl ResNet {
         let stage2 = run(&mut self.layer2, stage1.clone(), mode);
         let stage3 = run(&mut self.layer3, stage2.clone(), mode);
         let stage4 = run(&mut self.layer4, stage3.clone(), mode);
-        Stages([stage1, stage2, stage3, stage4])
+        let first = if self.max_pool.is_some() { 4 } else { 2 };
+        Features {
+            maps: vec![stage1, stage2, stage3, stage4],
+            strides: (0..4).map(|stage| first << stage).collect(),
+        }
     }
 }
 
-impl Stages {
-    /// The feature map of a stage `[batch, channels, height, width]`.
-    ///
-    /// # Panics
-    ///
-    /// If `stage` is not in `1..=4`.
-    pub fn stage(&self, stage: usize) -> Tensor<4> {
-        assert!((1..=4).contains(&stage), "stage {stage} not in 1..=4");
-        self.0[stage - 1].clone()
-    }
-
-    /// The feature map of stage 4, dropping the others.
-    pub fn into_last(self) -> Tensor<4> {
-        let [_, _, _, last] = self.0;
-        last
-    }
+/// The key of a parameter in torchvision, timm and PASS, given its path with PyTorch's last word.
+pub fn torch_key(parameter: &str) -> String {
+    parameter
+        .replace("downsample.conv.", "downsample.0.")
+        .replace("downsample.bn.", "downsample.1.")
 }
 
 fn run(blocks: &mut [ResidualBlock], x: Tensor<4>, mode: NormMode) -> Tensor<4> {
@@ -182,7 +178,7 @@ mod tests {
         let device = Device::default();
         let count = |config: ResNetConfig| {
             // num_params also counts the two buffers of each norm, as many values as gamma and beta
-            let net = config.init(0, &device);
+            let net = config.init_from(&mut WeightStream::new(0), &device);
             net.num_params() - buffer_values(&net)
         };
         assert_eq!(count(ResNetConfig::resnet18()), 11_176_512); // torchvision without fc
@@ -216,7 +212,7 @@ mod tests {
                 width: 2,
                 ..ResNetConfig::resnet18()
             };
-            let net = config.init(seed, &device);
+            let net = config.init_from(&mut WeightStream::new(seed), &device);
             net.layer4[1]
                 .conv2
                 .weight
