@@ -265,14 +265,14 @@ fn block_of(
     device: &Device,
 ) -> ResidualBlock {
     let block = config.init(&mut WeightStream::new(0), device);
-    let names = block.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
-    let own = block.collect(None, None, false);
+    let names = block.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
+    let own = block.collect(None, None, true);
     let key = |name: &str| format!("{prefix}.{}", resnet_key(name));
     let tensors = names.iter().zip(own).map(|(torch, own)| {
         burn::store::bridge::from_data(io.data(&key(&torch.name)), own.name, None)
     });
     let tensors = tensors.collect();
     let mut loaded = block;
-    assert!(loaded.apply(tensors, None, None, false).is_success());
+    assert!(loaded.apply(tensors, None, None, true).is_success());
     loaded
 }
