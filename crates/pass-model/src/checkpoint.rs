@@ -73,7 +73,32 @@ fn number_of(dtype: DType) -> Dtype {
 /// otherwise the error lists every difference and the module stays as it was. Identities of the
 /// parameters and whether they train are kept.
 pub fn load_module<M: Module>(module: &mut M, path: &Path) -> Result<(), Error> {
-    let stored = read_safetensors(path)?;
+    load_tensors(module, read_safetensors(path)?, path)
+}
+
+/// [`load_module`] of one field of the module that the file holds; its other tensors are not read.
+///
+/// Returns whether the file has that field at all.
+pub fn load_field<M: Module>(module: &mut M, field: &str, path: &Path) -> Result<bool, Error> {
+    let prefix = format!("{field}.");
+    let stored = read_safetensors(path)?.into_iter();
+    let stored: BTreeMap<_, _> = stored
+        .filter_map(|(key, mut tensor)| {
+            tensor.name = key.strip_prefix(&prefix)?.to_owned();
+            Some((tensor.name.clone(), tensor))
+        })
+        .collect();
+    if stored.is_empty() {
+        return Ok(false);
+    }
+    load_tensors(module, stored, path).map(|()| true)
+}
+
+fn load_tensors<M: Module>(
+    module: &mut M,
+    stored: BTreeMap<String, StoredTensor>,
+    path: &Path,
+) -> Result<(), Error> {
     let expected = parameters_of(module);
     let mut mismatch = KeyMismatch::default();
     for parameter in &expected {
@@ -273,6 +298,29 @@ mod tests {
             buffer(&net).into_data(),
             buffer(&config().init(2, &device)).into_data()
         );
+    }
+
+    #[test]
+    fn a_field_is_loaded_from_the_file_of_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let device = Device::default();
+        let (net, mut other) = (config().init(1, &device), config().init(2, &device));
+        save_module(&net, &path).unwrap();
+        assert!(load_field(&mut other.backbone, "backbone", &path).unwrap());
+        assert!(!load_field(&mut other.prototypes, "prototype", &path).unwrap());
+        let weights = |net: &PretrainNet| {
+            let [conv, prototypes] = [
+                &resnet(net).conv1.weight.val().into_data(),
+                &net.prototypes.weights().into_data(),
+            ]
+            .map(Clone::clone);
+            (conv, prototypes)
+        };
+        assert_eq!(weights(&net).0, weights(&other).0);
+        assert_ne!(weights(&net).1, weights(&other).1);
+        let refused = load_field(&mut other.projection, "backbone", &path);
+        assert!(matches!(refused, Err(Error::Mismatch { .. })));
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! | the backbone: ResNet-18, ResNet-50 | [`backbone`] |
 //! | projections `P`, pixel MLP `H_s`, predictor `q` | [`heads`] |
 //! | prototypes | [`prototypes`] |
+//! | what step 1 can train: PASS_s, PASS_p, or a method of your own | [`method`] |
 //! | step 1, pre-training | [`pretrain_net`]; for PASS_p [`pass_p_net`] |
 //! | momentum encoder, pixel propagation of PASS_p | [`momentum_encoder`], [`propagation`] |
 //! | swapped prediction, P2P, D2S and their sum | [`loss`] |
@@ -30,7 +31,7 @@
 //! | pixels that two views share | [`overlap`] |
 //! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
 //! | LARS, cosine schedule | [`optim`] |
-//! | several GPUs or machines | [`ranks`] |
+//! | several GPUs or machines | [`group`] |
 //! | mixed precision | [`precision`] |
 //! | published weights; weights for PyTorch | [`import`]; [`export`] |
 //!
@@ -41,10 +42,12 @@ pub mod backbone;
 pub mod checkpoint;
 pub mod error;
 pub mod export;
+pub mod group;
 pub mod heads;
 pub mod import;
 pub mod init;
 pub mod loss;
+pub mod method;
 pub mod momentum_encoder;
 pub mod norm;
 pub mod normalize;
@@ -56,7 +59,6 @@ pub mod pretrain_net;
 pub mod propagation;
 pub mod prototypes;
 pub mod queue;
-pub mod ranks;
 pub mod resize;
 pub mod segmentation_net;
 pub mod sinkhorn;

@@ -13,7 +13,6 @@ use crate::{
     init::{WeightStream, name_parameters},
     norm::NormMode,
     precision::convolve,
-    pretrain_net::PretrainNet,
 };
 
 /// Settings of a [`SegmentationNet`].
@@ -47,24 +46,9 @@ impl SegmentationNetConfig {
 }
 
 impl SegmentationNet {
-    /// The same with the backbone of a pre-trained network.
-    ///
-    /// # Panics
-    ///
-    /// If the two backbones have not the same channels at their ends.
-    pub fn with_pretrained(self, pretrained: PretrainNet) -> Self {
-        let (inputs, outputs) = (
-            self.head.weight.dims()[1],
-            pretrained.projection.linear1.weight.dims()[0],
-        );
-        assert_eq!(
-            inputs, outputs,
-            "channels of the head and of the pre-trained backbone"
-        );
-        name_parameters(Self {
-            backbone: pretrained.backbone,
-            ..self
-        })
+    /// The same on a pre-trained backbone.
+    pub fn with_backbone(self, backbone: Backbone) -> Self {
+        name_parameters(Self { backbone, ..self })
     }
 
     /// # Shapes
@@ -119,7 +103,7 @@ mod tests {
             .forward(pictures.clone(), NormMode::Batch);
         let mut net = config()
             .init(1, &device)
-            .with_pretrained(pretrained.clone());
+            .with_backbone(pretrained.backbone.clone());
         let features = |backbone: &mut Backbone| {
             backbone
                 .forward(pictures.clone(), NormMode::Moving)

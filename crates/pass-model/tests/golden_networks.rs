@@ -7,6 +7,7 @@ mod common;
 #[path = "common/steps.rs"]
 mod steps;
 
+use pass_model::group::Group;
 use std::{collections::BTreeMap, path::Path};
 
 use burn::{
@@ -156,7 +157,7 @@ fn pre_training_losses_and_all_gradients_agree() {
 
     let prototypes = net.prototypes.weights();
     let config = PretrainLossConfig::default();
-    let terms = pretrain_loss(output, prototypes, None, &config, 4).terms;
+    let terms = pretrain_loss(output, prototypes, None, &config, 4, &Group::default()).terms;
 
     let expected_d2s = io.numbers("loss_d2s").mapv(|loss| loss as f32);
     let d2s = terms

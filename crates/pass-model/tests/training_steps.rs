@@ -7,6 +7,7 @@
 #[path = "common/steps.rs"]
 mod steps;
 
+use pass_model::group::Group;
 use std::collections::BTreeMap;
 
 use burn::{
@@ -59,7 +60,15 @@ fn three_steps_of_pass_s_agree() {
         let output = net.forward(groups.into(), Some(inputs.grids(&device)), NormMode::Batch);
         let prototypes = net.prototypes.weights();
         let config = PretrainLossConfig::default();
-        let terms = pretrain_loss(output, prototypes, Some(&mut queue), &config, 4).terms;
+        let terms = pretrain_loss(
+            output,
+            prototypes,
+            Some(&mut queue),
+            &config,
+            4,
+            &Group::default(),
+        )
+        .terms;
         fixture.check_losses(update, &named(&terms.values()));
         let gradients = terms.total.backward();
         if update == 0 {
@@ -155,7 +164,14 @@ fn three_steps_of_pass_p_agree() {
         let consistency = pixel_consistency_loss(output.propagated, output.target, pairs);
         let prototypes = net.base.prototypes.weights();
         let config = PretrainLossConfig::default();
-        let loss = pretrain_loss(output.base, prototypes, Some(&mut queue), &config, 2);
+        let loss = pretrain_loss(
+            output.base,
+            prototypes,
+            Some(&mut queue),
+            &config,
+            2,
+            &Group::default(),
+        );
         let terms = loss.terms.with_consistency(consistency, 1.0);
         fixture.check_losses(update, &named(&terms.values()));
         let gradients = terms.total.backward();

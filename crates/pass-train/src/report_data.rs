@@ -85,10 +85,7 @@ fn summary(context: &Context) -> Vec<(String, String)> {
             ),
         ),
         ("seed", file.seed.to_string()),
-        (
-            "backbone",
-            file.network.backbone.describe(),
-        ),
+        ("backbone", file.network.backbone.describe()),
         ("prototypes", file.network.prototypes.to_string()),
         (
             "epochs",

@@ -3,10 +3,11 @@
 //! The published settings are for tens of thousands of iterations. On small data a queue never
 //! fills and an interval is never over: the run is sound, but not what its run file seems to say.
 
+use pass_model::loss::SwappedPredictionConfig;
 
 use crate::{
     Context, Step,
-    run_file::{Method, PretrainSection, RunFile, SwappedSection},
+    run_file::{Method, PretrainSection, RunFile},
     training_plan::Plan,
 };
 
@@ -104,7 +105,7 @@ impl Training<'_> {
     }
 
     /// A queue takes part once as many parts of batches as it holds have passed.
-    fn queue(&self, section: &str, swapped: &SwappedSection) -> Vec<String> {
+    fn queue(&self, section: &str, swapped: &SwappedPredictionConfig) -> Vec<String> {
         let (given, first_epoch) = (swapped.queue_length, swapped.queue_from_epoch);
         if given == 0 {
             return Vec::new();

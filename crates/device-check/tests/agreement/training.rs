@@ -7,6 +7,7 @@
 //! cargo test --release -p device-check --features wgpu -- --ignored --nocapture
 //! ```
 
+use pass_model::group::Group;
 use std::time::Instant;
 
 use burn::{
@@ -83,8 +84,9 @@ impl Pretraining {
             output.embeddings,
             self.net.prototypes.weights(),
             Some(&mut self.queue),
-            &SwappedPredictionConfig::new(),
+            &SwappedPredictionConfig::default(),
             2 * SIZES.len(),
+            &Group::default(),
         );
         let d2s = |(stage, scores)| (stage, d2s_loss(&swapped.assignments, scores, 0.1));
         let d2s = output.shallow_scores.into_iter().map(d2s).collect();

@@ -214,7 +214,9 @@ impl<'de> Visitor<'de> for NameOrSettings {
         let found = NAMES.iter().find(|(known, _)| *known == name);
         found.map(|(_, config)| config()).ok_or_else(|| {
             let known = NAMES.map(|(known, _)| format!("\"{known}\"")).join(", ");
-            E::custom(format!("unknown backbone \"{name}\", expected one of {known}"))
+            E::custom(format!(
+                "unknown backbone \"{name}\", expected one of {known}"
+            ))
         })
     }
 

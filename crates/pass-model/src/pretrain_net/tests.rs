@@ -104,7 +104,16 @@ fn deep_to_shallow_supervision_does_not_move_the_prototypes() {
             .grad(&gradients)
             .is_some()
     );
-    assert!(net.backbone.as_resnet().unwrap().conv1.weight.val().grad(&gradients).is_some());
+    assert!(
+        net.backbone
+            .as_resnet()
+            .unwrap()
+            .conv1
+            .weight
+            .val()
+            .grad(&gradients)
+            .is_some()
+    );
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn training_needs(file: &RunFile, amount: Amount) -> Vec<Need> {
         what: "its pictures (with their sizes) and what the network keeps of them",
         numbers,
     });
-    let queue = |key: &str, section: &super::SwappedSection| Need {
+    let queue = |key: &str, section: &pass_model::loss::SwappedPredictionConfig| Need {
         key: key.into(),
         value: section.queue_length,
         what: "the queues and their scores (times `network.feature_dim`, `network.prototypes`)",

@@ -32,12 +32,10 @@ pub use inference::{
     ClusterSection, DistanceMatchingSection, Inference, KMeansPlace, LabelWay, PredictSection,
     ThresholdRule, ThresholdSection,
 };
-pub use method::{
-    AlignmentSection, ConsistencySection, EmptyPairs, Method, OverlapSampling, SupervisionSection,
-};
+pub use method::{Method, SupervisionSection};
 pub use training::{
     Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,
-    OptimSection, PUBLISHED_BATCH, PretrainSection, SwappedSection,
+    OptimSection, PUBLISHED_BATCH, PretrainSection,
 };
 pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 

@@ -29,29 +29,30 @@ const SCALE: f64 = 1024.0;
 type Step = (Terms, BTreeMap<String, Vec<f64>>);
 
 /// The first step; everything that it leaves is float32.
-fn first_step<N: PretrainNetwork>(mut training: Pretraining<N>) -> Step {
+fn first_step<N: PassNet>(mut training: Training<N>) -> Step {
     let at = Position {
         epoch: 0,
         iteration: 100,
         iterations: 200,
         lr: 0.5,
     };
-    let views = views(&training.file, 0);
-    training.begin(at);
-    let loss = training.loss(&views, None);
+    let task = &mut training.task;
+    let views = views(&task.file, 0);
+    task.begin(at);
+    let loss = task.loss(&views, None);
     let mut sum = Accumulation::new(1);
-    sum.scale = (training.file.precision == Precision::Float16).then_some(SCALE);
-    sum.add(loss.minimised, &training.net);
-    let gradients = sum.gradients(&training.net);
+    sum.scale = (task.file.precision == Precision::Float16).then_some(SCALE);
+    sum.add(loss.minimised, task.net());
+    let gradients = sum.gradients(task.net());
     let mut named = Named {
         gradients: &gradients,
         path: Vec::new(),
         found: BTreeMap::new(),
     };
-    training.net.visit(&mut named);
+    task.net().visit(&mut named);
     let found = named.found;
     training.update(at.lr, gradients);
-    training.net.visit(&mut AllFloat32);
+    training.task.net().visit(&mut AllFloat32);
     (loss.terms, found)
 }
 

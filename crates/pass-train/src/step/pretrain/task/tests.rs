@@ -1,12 +1,23 @@
 mod precision;
 
-use burn::tensor::TensorData;
+use burn::{
+    optim::GradientsParams,
+    tensor::{Tensor, TensorData},
+};
 use image::{Rgb, RgbImage};
-
-use pass_model::backbone::Backbone;
+use pass_model::{
+    backbone::Backbone,
+    method::pass::{Pass, PassNet},
+    pass_p_net::PassPNet,
+};
 
 use super::*;
-use crate::{run_file::Method, view_batch::views_of};
+use crate::{
+    gradients::without_frozen, run_file::Method as Name, step::pretrain, training::Learner,
+    view_batch::views_of,
+};
+
+type Training<N> = Learner<Pretraining<Pass<N>>>;
 
 const SMALL: &str = r#"
 [network]
@@ -34,13 +45,18 @@ fn device() -> Device {
     Device::flex().autodiff()
 }
 
-fn pass_s(file: &RunFile) -> Pretraining {
-    Pretraining::new(file, device())
+fn training<N: PassNet>(method: Pass<N>, file: &RunFile) -> Training<N> {
+    let task = Pretraining::new(method, file, device());
+    Learner::new(task, &file.pretrain.optim)
 }
 
-fn pass_p(file: &RunFile) -> Pretraining<PassPNet> {
-    assert_eq!(file.pretrain.method, Method::PassP);
-    Pretraining::pass_p(file, device())
+fn pass_s(file: &RunFile) -> Training<pass_model::pretrain_net::PretrainNet> {
+    training(pretrain::pass_s(file, &device()), file)
+}
+
+fn pass_p(file: &RunFile) -> Training<PassPNet> {
+    assert_eq!(file.pretrain.method, Name::PassP);
+    training(pretrain::pass_p(file, &device()), file)
 }
 
 /// The views of three pictures, drawn anew in each iteration.
@@ -54,10 +70,7 @@ fn views(file: &RunFile, iteration: usize) -> Vec<Views> {
         .collect()
 }
 
-fn steps<N: PretrainNetwork>(
-    training: &mut Pretraining<N>,
-    iterations: std::ops::Range<usize>,
-) -> Vec<Terms> {
+fn steps<N: PassNet>(training: &mut Training<N>, iterations: std::ops::Range<usize>) -> Vec<Terms> {
     let one = |iteration| {
         let at = Position {
             epoch: iteration,
@@ -65,26 +78,28 @@ fn steps<N: PretrainNetwork>(
             iterations: 9,
             lr: 0.05,
         };
-        let views = views(&training.file, iteration);
-        training.begin(at);
-        let loss = training.loss(&views, None);
-        let mut gradients = GradientsParams::from_grads(loss.minimised.backward(), &training.net);
-        training.restrain(&mut gradients, at);
+        let task = &mut training.task;
+        let views = views(&task.file, iteration);
+        task.begin(at);
+        let loss = task.loss(&views, None);
+        let gradients = GradientsParams::from_grads(loss.minimised.backward(), task.net());
+        let gradients = without_frozen(task.net(), gradients, &task.frozen(at));
         training.update(at.lr, gradients);
         loss.terms
     };
     iterations.map(one).collect()
 }
 
-fn prototypes<N: PretrainNetwork>(training: &Pretraining<N>) -> TensorData {
-    training.net.base().prototypes.weights().into_data()
+fn prototypes<N: PassNet>(training: &Training<N>) -> TensorData {
+    let net = training.task.net().base();
+    net.prototypes.weights().into_data()
 }
 
 #[test]
 fn prototypes_keep_still_for_the_iterations_of_the_freeze_and_learn_then() {
     let file = file(&[]);
     let mut training = pass_s(&file);
-    training.net.prototypes.normalize();
+    training.task.net_mut().prototypes.normalize();
     let start = prototypes(&training);
     steps(&mut training, 0..2);
     // The frozen rows are scaled to length 1 again and again, which may move their last bit.
@@ -99,10 +114,11 @@ fn prototypes_keep_still_for_the_iterations_of_the_freeze_and_learn_then() {
     assert!(moved > 1e-5, "{moved}");
 }
 
-fn saved<N: PretrainNetwork>(training: &Pretraining<N>) -> [Vec<u8>; 2] {
+fn saved<N: PassNet>(training: &mut Training<N>) -> [Vec<u8>; 2] {
     let folder = tempfile::tempdir().unwrap();
-    training.save(folder.path()).unwrap();
-    ["net.safetensors", "queue.safetensors"]
+    let memory = training.memory(&Group::default());
+    training.save(folder.path(), &memory).unwrap();
+    ["net.safetensors", "memory.safetensors"]
         .map(|name| std::fs::read(folder.path().join(name)).unwrap())
 }
 
@@ -115,18 +131,19 @@ fn a_resumed_pass_p_goes_on_bit_for_bit_with_its_momentum_encoder() {
     let mut through = pass_p(&file);
     steps(&mut through, 0..2);
     let folder = tempfile::tempdir().unwrap();
-    through.save(folder.path()).unwrap();
+    let memory = through.memory(&Group::default());
+    through.save(folder.path(), &memory).unwrap();
 
     let mut resumed = pass_p(&file);
-    resumed.restore(folder.path()).unwrap();
+    resumed.restore(folder.path(), &Group::default()).unwrap();
     assert_eq!(steps(&mut through, 2..4), steps(&mut resumed, 2..4));
-    assert_eq!(saved(&through), saved(&resumed));
+    assert_eq!(saved(&mut through), saved(&mut resumed));
     let weight = |net: &Backbone| {
         let net = net.as_resnet().unwrap();
         net.layer4[0].conv1.weight.val().into_data()
     };
-    let [online, momentum] =
-        [&resumed.net.base.backbone, &resumed.net.momentum.backbone].map(weight);
+    let net = resumed.task.net();
+    let [online, momentum] = [&net.base.backbone, &net.momentum.backbone].map(weight);
     assert_ne!(online, momentum, "the encoders are not the same any more");
 }
 
@@ -134,14 +151,31 @@ fn a_resumed_pass_p_goes_on_bit_for_bit_with_its_momentum_encoder() {
 fn first_terms(overrides: &[&str]) -> Terms {
     let file = file(overrides);
     match file.pretrain.method {
-        Method::PassS => steps(&mut pass_s(&file), 0..1).remove(0),
-        Method::PassP => steps(&mut pass_p(&file), 0..1).remove(0),
+        Name::PassS => steps(&mut pass_s(&file), 0..1).remove(0),
+        Name::PassP => steps(&mut pass_p(&file), 0..1).remove(0),
     }
 }
 
 fn term(terms: &Terms, name: &str) -> f64 {
     let found = terms.iter().find(|(term, _)| *term == name);
     found.unwrap_or_else(|| panic!("no {name} in {terms:?}")).1
+}
+
+/// Checkpoints of earlier versions call the memory a queue.
+#[test]
+fn a_memory_under_its_former_name_is_taken_up() {
+    let file = file(&[]);
+    let mut through = pass_s(&file);
+    steps(&mut through, 0..2);
+    let folder = tempfile::tempdir().unwrap();
+    let memory = through.memory(&Group::default());
+    through.save(folder.path(), &memory).unwrap();
+    let [new, former] =
+        ["memory", "queue"].map(|name| folder.path().join(format!("{name}.safetensors")));
+    std::fs::rename(new, former).unwrap();
+    let mut resumed = pass_s(&file);
+    resumed.restore(folder.path(), &Group::default()).unwrap();
+    assert_eq!(saved(&mut through), saved(&mut resumed));
 }
 
 #[test]
