@@ -34,12 +34,12 @@ pub(crate) fn found_by_first<T: Serialize + DeserializeOwned>(
     let found = ranks.is_first().then(find);
     ranks.barrier();
     let (value, error) = match found {
-        Some(Ok(value)) => (Some(Some(value)), None),
-        Some(Err(error)) => (Some(None), Some(error)),
+        Some(Ok(value)) => (Some(Ok(value)), None),
+        Some(Err(error)) => (Some(Err(())), Some(error)),
         None => (None, None),
     };
-    let known: Option<T> = ranks.broadcast(0, value);
-    known.ok_or_else(|| error.unwrap_or(Error::AnotherRank))
+    let known: Result<T, ()> = ranks.broadcast(0, value);
+    known.map_err(|()| error.unwrap_or(Error::AnotherRank))
 }
 
 /// What rank 0 does for all; the others wait for the end of it.

@@ -134,6 +134,21 @@ pub struct Loss {
     pub signals: Signals,
 }
 
+impl Loss {
+    /// A loss of one term, which shows nothing to the health watch.
+    ///
+    /// # Shapes
+    ///
+    /// - `total`: `[1]`
+    pub fn new(term: impl Into<Cow<'static, str>>, total: Tensor<1>) -> Self {
+        Self {
+            terms: vec![(term.into(), total.clone())],
+            total,
+            signals: Signals::default(),
+        }
+    }
+}
+
 /// The tensors that tell whether a training is sound.
 #[derive(Debug, Default)]
 pub struct Signals {

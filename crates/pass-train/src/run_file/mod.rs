@@ -27,12 +27,13 @@ use overrides::{Override, with_overrides};
 
 pub(crate) use memory::{Amount, Memory, check_memory, machine_memory};
 
+pub use crate::step::pretrain::methods::Method;
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
     ClusterSection, DistanceMatchingSection, Inference, KMeansPlace, LabelWay, PredictSection,
     ThresholdRule, ThresholdSection,
 };
-pub use method::{Method, SupervisionSection};
+pub use method::SupervisionSection;
 pub use training::{
     Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,
     OptimSection, PUBLISHED_BATCH, PretrainSection,

@@ -1,5 +1,6 @@
 //! Step 1, representation learning, by the method of the run file or by one of your own.
 
+pub(crate) mod methods;
 mod task;
 
 use std::{path::Path, sync::Arc, time::Instant};
@@ -9,13 +10,9 @@ use imagenet_s::{Sample, Split};
 use pass_model::{
     backbone::Backbone,
     checkpoint::{load_field, load_module},
-    loss::{LossWeights, PretrainLossConfig, SwappedPredictionConfig},
-    method::{
-        Method,
-        pass::{Pass, PassConfig},
-    },
+    loss::SwappedPredictionConfig,
+    method::Method,
     overlap::EmptyPairs,
-    pass_p_net::PassPNet,
     pretrain_net::{PretrainNet, PretrainNetConfig},
     queue::SwavQueue,
 };
@@ -25,7 +22,7 @@ use crate::{
     Context, Error, Step,
     probe::Probe,
     ranks::done_by_first,
-    run_file::{self, RunFile},
+    run_file::RunFile,
     training::{Learner, Task, leave, train},
     training_plan::Plan,
     view_batch::{Views, make_views},
@@ -50,11 +47,8 @@ struct Summary {
 ///
 /// From the data, the disk, [`Error::Unhealthy`] if training goes wrong, or [`Error::Stopped`].
 pub fn pretrain(context: &Context) -> Result<(), Error> {
-    let (file, device) = (&context.file, context.device.clone().autodiff());
-    match file.pretrain.method {
-        run_file::Method::PassS => pretrain_with(context, pass_s(file, &device)),
-        run_file::Method::PassP => pretrain_with(context, pass_p(file, &device)),
-    }
+    let device = context.device.clone().autodiff();
+    context.file.pretrain.method.train(context, &device)
 }
 
 /// Runs step 1 with any method, whose parameters lie on a device with gradients. Views, optimiser and
@@ -126,63 +120,6 @@ fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
     };
     let pictures = pictures.without(Split::Train, &context.left_out);
     Ok(pictures.samples(Split::Train).into())
-}
-
-/// PASS_s with the initial weights of the run's seed.
-pub(crate) fn pass_s(file: &RunFile, device: &Device) -> Pass {
-    Pass::pass_s(
-        pass_config(file),
-        pass_queue(file, device),
-        file.seed,
-        device,
-    )
-}
-
-/// PASS_p, which contains PASS_s.
-pub(crate) fn pass_p(file: &RunFile, device: &Device) -> Pass<PassPNet> {
-    Pass::pass_p(
-        pass_config(file),
-        pass_queue(file, device),
-        file.seed,
-        device,
-    )
-}
-
-fn pass_config(file: &RunFile) -> PassConfig {
-    let section = &file.pretrain;
-    let stages = section.shallow.iter().copied();
-    PassConfig {
-        net: net_config(file),
-        loss: PretrainLossConfig {
-            swapped: section.swapped.clone(),
-            teacher: section.supervision.teacher,
-            taught_view: section.supervision.view,
-            p2p: section.p2p.then_some(section.alignment.kind),
-            weights: LossWeights {
-                image: section.swapped_weight,
-                d2s: stages
-                    .zip(section.shallow_weights.iter().copied())
-                    .collect(),
-                p2p: section.p2p_weight,
-            },
-        },
-        alignment: section.alignment.clone(),
-        consistency: section.consistency.clone(),
-        freeze_prototypes_iterations: section.freeze_prototypes_iterations,
-    }
-}
-
-fn pass_queue(file: &RunFile, device: &Device) -> SwavQueue {
-    let section = &file.pretrain;
-    let part = section.batch / section.accumulate;
-    swav_queue(
-        &section.swapped,
-        section
-            .batch_rule
-            .queue_length(section.swapped.queue_length, section.batch),
-        [part, file.network.feature_dim],
-        device,
-    )
 }
 
 /// The queue of a training with swapped prediction, for parts of so many pictures.

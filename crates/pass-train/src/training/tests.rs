@@ -14,7 +14,7 @@ use crate::{
     RunFile, Verbosity,
     log::{LogRecord, MEASURED, read_log},
     probe::Probe,
-    step::pretrain::{Pretraining, pass_s, train_on_views},
+    step::pretrain::{Pretraining, methods::pass_s, train_on_views},
     view_batch::Views,
 };
 

@@ -51,12 +51,12 @@ fn training<N: PassNet>(method: Pass<N>, file: &RunFile) -> Training<N> {
 }
 
 fn pass_s(file: &RunFile) -> Training<pass_model::pretrain_net::PretrainNet> {
-    training(pretrain::pass_s(file, &device()), file)
+    training(pretrain::methods::pass_s(file, &device()), file)
 }
 
 fn pass_p(file: &RunFile) -> Training<PassPNet> {
     assert_eq!(file.pretrain.method, Name::PassP);
-    training(pretrain::pass_p(file, &device()), file)
+    training(pretrain::methods::pass_p(file, &device()), file)
 }
 
 /// The views of three pictures, drawn anew in each iteration.
