@@ -15,7 +15,7 @@ use luss_metrics::{MatchingRule, ThresholdRule, folder::MaskFormat};
 /// both folders, to the one of the same file name. Missing, extra, undecodable or wrongly sized
 /// files and unknown ids are listed, and nothing is scored, unless --allow-missing is given.
 ///
-/// Exit code: 0 when scored, 2 when refused.
+/// Exit code: 0 when scored, 1 when something failed, 2 when refused.
 #[derive(Debug, Parser)]
 #[command(
     name = "luss-eval",

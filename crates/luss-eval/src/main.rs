@@ -2,7 +2,7 @@
 //!
 //! `docs/EVALUATE.md` is its guide, `luss-eval --help` its reference.
 
-use std::process::ExitCode;
+use std::{fmt, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser as _;
@@ -24,17 +24,26 @@ mod settings;
 mod terminal;
 mod thresholding;
 
-/// The exit code of everything that is not scored.
-const REFUSED: u8 = 2;
+/// What ended a run whose settings and folders are right.
+#[derive(Debug)]
+struct Failed(String);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tell(format_args!("luss-eval: refused: {error:#}"));
-            ExitCode::from(REFUSED)
-        }
-    }
+    let Err(error) = run(&Arguments::parse()) else {
+        return ExitCode::SUCCESS;
+    };
+    let (code, how) = match error.is::<Failed>() {
+        true => (1, "failed"),
+        false => (2, "refused"),
+    };
+    tell(format_args!("luss-eval: {how}: {error:#}"));
+    ExitCode::from(code)
 }
 
 fn run(arguments: &Arguments) -> Result<()> {

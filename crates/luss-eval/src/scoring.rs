@@ -7,13 +7,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use luss_metrics::{
     ChosenThreshold, Error, Evaluator, ImageCounts, Matching, MatchingRule, OutOfRange, Overlap,
     Protocol, Report, ThresholdPoint, Ties, folder::Problem,
 };
 
 use crate::{
+    Failed,
     pairs::{Pairs, Picture, Submission},
     pass::pass,
     picture::{Loaded, Loader, problem_of},
@@ -297,11 +298,10 @@ impl Scoring<'_> {
         );
         let mut sum = Evaluator::new(*self.protocol());
         for (share, changed) in shares {
-            ensure!(
-                changed.is_empty(),
-                "a file changed while it was scored: {}",
-                changed[0]
-            );
+            if let Some(problem) = changed.first() {
+                let failed = format!("a file changed while it was scored: {problem}");
+                return Err(anyhow!(Failed(failed)));
+            }
             sum.merge(&share.evaluator)?;
         }
         Ok(sum)

@@ -7,6 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use crate::Failed;
+
 /// Writes a line to standard error; what cannot be written is left out.
 pub(crate) fn tell(line: fmt::Arguments) {
     let _ = stderr().lock().write_all(format!("{line}\n").as_bytes());
@@ -20,6 +22,6 @@ pub(crate) fn show(text: &str) -> Result<()> {
         .and_then(|()| output.flush())
     {
         Err(cause) if cause.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("the standard output"),
+        other => other.with_context(|| Failed("the standard output".into())),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{evaluation::Evaluation, settings::Settings, terminal::show};
+use crate::{Failed, evaluation::Evaluation, settings::Settings, terminal::show};
 
 mod csv;
 mod json;
@@ -62,7 +62,7 @@ pub(crate) fn write_file(file: &Path, text: &str) -> Result<()> {
         // Best effort: the error worth telling is the one above.
         let _ = fs::remove_file(&hidden);
     }
-    written.with_context(|| format!("{} cannot be written", file.display()))
+    written.with_context(|| Failed(format!("{} cannot be written", file.display())))
 }
 
 fn hidden_name(file: &Path) -> PathBuf {

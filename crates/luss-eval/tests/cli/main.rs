@@ -1,5 +1,4 @@
 //! `luss-eval` as its users meet it: folders in, files and exit codes out.
-#![cfg(feature = "cli")]
 
 mod folders;
 mod golden;

@@ -202,7 +202,7 @@ fn help_teaches_and_usage_errors_are_refusals() {
     let help = place.run(&["--help"]);
     assert_eq!(help.code, 0);
     for part in [
-        "Exit code: 0 when scored, 2 when refused",
+        "Exit code: 0 when scored, 1 when something failed, 2 when refused",
         "Examples:",
         "--threshold best",
     ] {
@@ -236,4 +236,16 @@ fn without_a_reader_the_exit_code_is_the_same() {
             .status();
         assert_eq!(status.unwrap().code(), Some(code), "{predictions}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn results_that_cannot_be_written_are_a_failure_and_no_refusal() {
+    let place = Workplace::with_three_pictures();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_luss-eval"))
+        .args(["--truth", "truth", "--classes", "3", "--pred", "pred"])
+        .current_dir(place.path("."))
+        .stdout(std::fs::File::create("/dev/full").unwrap())
+        .status();
+    assert_eq!(status.unwrap().code(), Some(1));
 }
