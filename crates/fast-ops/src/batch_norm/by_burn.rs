@@ -2,9 +2,9 @@
 
 use burn::tensor::{Tensor, module};
 
-use crate::Normalized;
+use super::Normalized;
 
-/// As [`crate::batch_norm_of_ranks`].
+/// As [`super::batch_norm_of_ranks`].
 pub(crate) fn batch_norm_of_ranks<const D: usize>(
     input: Tensor<D>,
     gamma: Tensor<1>,

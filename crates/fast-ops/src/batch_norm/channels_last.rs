@@ -9,7 +9,7 @@ use burn::{
     tensor::Shape,
 };
 
-use crate::statistics::{Gradients, Statistics, Sums};
+use super::statistics::{Gradients, Statistics, Sums};
 
 impl<B: Backend> Statistics<B> {
     /// Those of the maps `[batch, channels, ..]`. The variance is taken around the mean: from sums of

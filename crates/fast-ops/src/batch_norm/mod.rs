@@ -13,7 +13,7 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use batch_norm::batch_norm_train;
+//! use fast_ops::batch_norm_train;
 //!
 //! let device = Device::flex();
 //! let maps = Tensor::<4>::from_floats([[[[1.0]]], [[[3.0]]]], &device);
@@ -24,13 +24,13 @@
 //! ```
 
 mod by_burn;
-#[cfg(any(feature = "flex", feature = "cube", test))]
+#[cfg(any(feature = "flex", feature = "cube"))]
 mod channels_last;
-#[cfg(any(feature = "flex", feature = "cube", test))]
+#[cfg(any(feature = "flex", feature = "cube"))]
 mod operation;
-#[cfg(any(feature = "flex", test))]
+#[cfg(feature = "flex")]
 mod rows;
-#[cfg(any(feature = "flex", feature = "cube", test))]
+#[cfg(any(feature = "flex", feature = "cube"))]
 mod statistics;
 
 use burn::tensor::{Tensor, module};
@@ -63,7 +63,7 @@ pub fn batch_norm_train<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Normalized<D> {
-    #[cfg(any(feature = "flex", feature = "cube", test))]
+    #[cfg(any(feature = "flex", feature = "cube"))]
     if operation::applies(&input) {
         return operation::batch_norm_train(input, gamma, beta, epsilon);
     }
@@ -94,8 +94,8 @@ pub fn batch_norm<const D: usize>(
 ) -> Tensor<D> {
     let [mean, variance] = [mean, variance].map(Tensor::detach);
     // On GPUs burn's is one kernel already.
-    #[cfg(any(feature = "flex", test))]
-    if operation::on_the_cpu(&input) {
+    #[cfg(feature = "flex")]
+    if crate::flex::applies(&input) {
         return operation::batch_norm(input, [gamma, beta], [mean, variance], epsilon);
     }
     module::batch_norm(input, gamma, beta, mean, variance, epsilon)
@@ -122,7 +122,7 @@ pub fn batch_norm_of_ranks<const D: usize>(
     epsilon: f64,
     mean_of_ranks: impl Fn(Tensor<1>) -> Tensor<1>,
 ) -> Normalized<D> {
-    #[cfg(any(feature = "flex", feature = "cube", test))]
+    #[cfg(any(feature = "flex", feature = "cube"))]
     if operation::applies(&input) {
         return operation::batch_norm_of_ranks(input, gamma, beta, epsilon, mean_of_ranks);
     }

@@ -1,7 +1,7 @@
 //! The norms as operations of burn's, with backward passes of their own.
 
 mod backward;
-#[cfg(any(feature = "flex", test))]
+#[cfg(feature = "flex")]
 mod flex;
 mod relay;
 
@@ -11,7 +11,7 @@ use burn::{
 };
 
 use self::relay::Relay;
-use crate::{
+use super::{
     Normalized,
     statistics::{Gradients, Statistics, Sums},
 };
@@ -25,20 +25,15 @@ pub(crate) fn applies<const D: usize>(maps: &Tensor<D>) -> bool {
     ) {
         return true;
     }
-    on_the_cpu(maps)
-}
-
-/// Whether maps lie on the CPU, in float32.
-pub(crate) fn on_the_cpu<const D: usize>(maps: &Tensor<D>) -> bool {
-    #[cfg(any(feature = "flex", test))]
-    if maps.device().without_autodiff() == burn::tensor::Device::flex() {
-        return maps.dtype() == burn::tensor::DType::F32;
+    #[cfg(feature = "flex")]
+    if crate::flex::applies(maps) {
+        return true;
     }
     let _ = maps;
     false
 }
 
-/// As [`crate::batch_norm_train`].
+/// As [`super::batch_norm_train`].
 pub(crate) fn batch_norm_train<const D: usize>(
     input: Tensor<D>,
     gamma: Tensor<1>,
@@ -54,7 +49,8 @@ pub(crate) fn batch_norm_train<const D: usize>(
     }
 }
 
-/// As [`crate::batch_norm`].
+/// As [`super::batch_norm`].
+#[cfg(feature = "flex")]
 pub(crate) fn batch_norm<const D: usize>(
     input: Tensor<D>,
     [gamma, beta]: [Tensor<1>; 2],
@@ -67,7 +63,7 @@ pub(crate) fn batch_norm<const D: usize>(
     Tensor::from_dispatch(output)
 }
 
-/// As [`crate::batch_norm_of_ranks`].
+/// As [`super::batch_norm_of_ranks`].
 ///
 /// The variance over ranks is the mean of the variances within them, plus that of their means.
 pub(crate) fn batch_norm_of_ranks<const D: usize>(
@@ -111,7 +107,7 @@ fn halves(values: Tensor<1>) -> [Tensor<1>; 2] {
 /// gradients are made of.
 #[backend_extension(
     Autodiff,
-    Flex: cfg(any(feature = "flex", test)),
+    Flex: cfg(feature = "flex"),
     Cube: cfg(feature = "cube"),
     Fusion: cfg(feature = "cube")
 )]

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::{
+use super::{
     convolution::{Convolution, Places, ROWS, blocks},
     patches::{add_shifted, gather, zeros},
     product::{Matrix, multiply},

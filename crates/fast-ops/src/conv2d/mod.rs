@@ -12,7 +12,7 @@
 //! ```
 //! # #[cfg(feature = "flex")] {
 //! use burn::tensor::{Device, Tensor, ops::ConvOptions};
-//! use cpu_convolution::conv2d;
+//! use fast_ops::conv2d;
 //!
 //! let device = Device::flex().autodiff();
 //! let maps = Tensor::<4>::ones([1, 1, 3, 3], &device);
@@ -37,6 +37,8 @@ mod output;
 mod patches;
 #[cfg(feature = "flex")]
 mod product;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "flex")]
 mod weight_gradient;
 

@@ -9,27 +9,21 @@ use burn::{
             ops::{Backward, Ops, OpsKind, binary},
         },
         backend_extension,
-        ops::FloatTensorOps,
         tensor::FloatTensor,
     },
-    tensor::{DType, Device, Tensor, TensorData, ops::ConvOptions},
+    tensor::{Tensor, ops::ConvOptions},
 };
 
-use crate::{
+use super::{
     convolution::Convolution, input_gradient::input_gradient, output::output,
     weight_gradient::weight_gradient,
 };
+use crate::flex;
 
 /// Whether the operation of this file serves: on the CPU in float32, all channels together, the same
 /// padding on both sides.
 pub(crate) fn applies(input: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> bool {
-    let device = input.device();
-    let [f32_input, f32_weight] = [input.dtype(), weight.dtype()].map(|dtype| dtype == DType::F32);
-    device.without_autodiff() == Device::flex()
-        && f32_input
-        && f32_weight
-        && options.groups == 1
-        && !options.is_asymmetric()
+    flex::applies(input) && flex::applies(weight) && options.groups == 1 && !options.is_asymmetric()
 }
 
 /// The convolution without bias.
@@ -104,12 +98,9 @@ fn computed(
     with: Computed,
     shape: [usize; 4],
 ) -> FloatTensor<Flex> {
-    let device = tensors[0].device();
     let tensors = tensors.map(|tensor| tensor.to_contiguous());
-    let [first, second] = [&tensors[0], &tensors[1]]
-        .map(|tensor| tensor.as_slice::<f32>().expect("contiguous float32"));
-    let values = with(of, first, second);
-    Flex::float_from_data(TensorData::new(values, shape), &device)
+    let [first, second] = tensors.each_ref().map(flex::values);
+    flex::tensor(with(of, first, second), shape)
 }
 
 impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {
@@ -168,6 +159,3 @@ impl<B: Convolve> Backward<B, 2> for ConvolutionGradients {
         );
     }
 }
-
-#[cfg(test)]
-mod tests;

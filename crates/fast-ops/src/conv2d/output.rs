@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::{
+use super::{
     convolution::{Convolution, Places, ROWS, blocks},
     patches::{shift, zeros},
     product::{Matrix, multiply},

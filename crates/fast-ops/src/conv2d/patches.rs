@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::{iter::repeat_n, prelude::*};
 
-use crate::convolution::{Convolution, Places};
+use super::convolution::{Convolution, Places};
 
 /// Maps to be filled, written by all threads: the others would wait for one.
 pub(crate) fn zeros(count: usize) -> Vec<f32> {

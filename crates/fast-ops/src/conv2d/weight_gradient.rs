@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::{
+use super::{
     convolution::{Convolution, PLACES, Places, ROWS, TASKS, blocks},
     patches::{gather, shift},
     product::{Matrix, multiply},

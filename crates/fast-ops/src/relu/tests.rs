@@ -19,10 +19,10 @@ fn bits<const D: usize>(tensor: Tensor<D>) -> Vec<u32> {
 }
 
 /// The output and the gradients of both summands.
-fn all_of(rectify: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>, shape: [usize; 4]) -> [Vec<u32>; 3] {
+fn all_of(relu: impl Fn(Tensor<4>, Tensor<4>) -> Tensor<4>, shape: [usize; 4]) -> [Vec<u32>; 3] {
     let device = Device::flex().autodiff();
     let [a, b] = [1, 2].map(|seed| maps(seed, shape, &device).require_grad());
-    let output = rectify(a.clone(), b.clone());
+    let output = relu(a.clone(), b.clone());
     let gradients = (output.clone() * maps(3, shape, &device)).sum().backward();
     [
         bits(output),

@@ -9,7 +9,7 @@ use burn::{
     },
     tensor::{Device, Tensor},
 };
-use cpu_rectifier::relu;
+use fast_ops::relu;
 
 use super::{ResNetConfig, ResidualBlock, ResidualBlockConfig, block::conv_config};
 use crate::{

@@ -11,8 +11,11 @@ use burn::backend::{
     tensor::FloatTensor,
 };
 
-use super::{NormByChannels, relay::Relay};
-use crate::statistics::{Statistics, Sums};
+use super::{
+    super::statistics::{Statistics, Sums},
+    NormByChannels,
+    relay::Relay,
+};
 
 impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C> {
     fn normalize(

@@ -1,15 +1,16 @@
 //! The operation on the CPU.
 
-use burn::{
-    backend::{Flex, TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor},
-    tensor::TensorData,
-};
+use burn::backend::{Flex, TensorMetadata, tensor::FloatTensor};
 
-use super::{NormByChannels, relay::Relay};
-use crate::{
-    rows::{self, Maps},
-    statistics::{Gradients, Statistics, Sums},
+use super::{
+    super::{
+        rows::{self, Maps},
+        statistics::{Gradients, Statistics, Sums},
+    },
+    NormByChannels,
+    relay::Relay,
 };
+use crate::flex::{tensor, values};
 
 impl NormByChannels for Flex {
     fn normalize(
@@ -22,7 +23,7 @@ impl NormByChannels for Flex {
         let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.to_contiguous());
         let [output, mean, variance] =
             rows::normalize(seen(&maps), values(&gamma), values(&beta), epsilon);
-        let output = tensor(output, &shape);
+        let output = tensor(output, shape);
         (output, per_channel(mean), per_channel(variance))
     }
 
@@ -38,7 +39,7 @@ impl NormByChannels for Flex {
         let affine = [&gamma, &beta].map(values);
         let moments = statistics.values();
         let output = rows::normalize_by(seen(&maps), affine, moments, statistics.epsilon);
-        tensor(output, &shape)
+        tensor(output, shape)
     }
 
     fn moments(maps: FloatTensor<Self>, _: Relay) -> FloatTensor<Self> {
@@ -59,7 +60,7 @@ impl NormByChannels for Flex {
         let [maps, gamma, beta] =
             rows::gradients(maps, gradient, values(&gamma), moments, statistics.epsilon);
         Gradients {
-            maps: tensor(maps, &shape),
+            maps: tensor(maps, shape),
             gamma: per_channel(gamma),
             beta: per_channel(beta),
         }
@@ -99,7 +100,7 @@ impl NormByChannels for Flex {
             statistics.epsilon,
             sums.each_ref().map(values),
         );
-        tensor(found, &shape)
+        tensor(found, shape)
     }
 }
 
@@ -118,11 +119,6 @@ impl Statistics<Flex> {
     }
 }
 
-/// Of a tensor without gaps.
-fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
-    tensor.as_slice().expect("contiguous float32")
-}
-
 fn seen(maps: &FloatTensor<Flex>) -> Maps<'_> {
     let shape = maps.shape();
     Maps {
@@ -132,11 +128,7 @@ fn seen(maps: &FloatTensor<Flex>) -> Maps<'_> {
     }
 }
 
-fn tensor(values: Vec<f32>, shape: &burn::tensor::Shape) -> FloatTensor<Flex> {
-    Flex::float_from_data(TensorData::new(values, shape.clone()), &Default::default())
-}
-
 fn per_channel(values: Vec<f32>) -> FloatTensor<Flex> {
-    let shape = burn::tensor::Shape::new([values.len()]);
-    tensor(values, &shape)
+    let channels = [values.len()];
+    tensor(values, channels)
 }

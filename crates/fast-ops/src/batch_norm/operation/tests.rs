@@ -9,8 +9,10 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
-use super::{batch_norm, batch_norm_of_ranks, batch_norm_train};
-use crate::{Normalized, by_burn, statistics::Statistics};
+use super::{
+    super::{Normalized, by_burn, statistics::Statistics},
+    batch_norm, batch_norm_of_ranks, batch_norm_train,
+};
 
 const EPSILON: f64 = 1e-5;
 
