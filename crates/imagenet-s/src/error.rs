@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::oddity::Oddity;
+use crate::pictures::oddity::Oddity;
 
 /// Everything this crate refuses. The message names the cause and, where there is one, the remedy;
 /// an underlying error is the [`source`](std::error::Error::source).

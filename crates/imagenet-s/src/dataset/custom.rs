@@ -7,8 +7,10 @@ use std::{
 
 use crate::{
     Dataset, Error, Sample, Split,
-    samples::{SplitSamples, class_count, pair_masks, scan_pictures},
-    scan::Found,
+    dataset::{
+        samples::{SplitSamples, class_count, pair_masks, scan_pictures},
+        scan::Found,
+    },
 };
 
 impl Dataset {

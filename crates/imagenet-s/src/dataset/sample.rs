@@ -6,9 +6,9 @@ use image::RgbImage;
 
 use crate::{
     Error,
+    dataset::scan::Found,
     pack::PackedPicture,
-    picture::{OddPictures, decode_picture, picture_size, read_picture, size_of},
-    scan::Found,
+    pictures::picture::{OddPictures, decode_picture, picture_size, read_picture, size_of},
 };
 
 /// One picture of a dataset.

@@ -9,12 +9,14 @@ use std::{
 use luss_metrics::{IGNORE, LabelMask};
 
 use crate::{
+    dataset::{
+        sample::Sample,
+        scan::{Scan, scan, scan_on},
+        tour::{LeftOut, Tour},
+    },
     error::Error,
     layout::{self, Split},
-    picture::named_format,
-    sample::Sample,
-    scan::{Scan, scan, scan_on},
-    tour::{LeftOut, Tour},
+    pictures::picture::named_format,
 };
 
 /// The samples of a dataset on disk, in a defined order: sorted by file name at each level.

@@ -7,8 +7,8 @@ use std::{
 };
 
 use crate::{
+    dataset::tour::{LeftOut, Tour},
     error::Error,
-    tour::{LeftOut, Tour},
 };
 
 /// What lies in a folder.

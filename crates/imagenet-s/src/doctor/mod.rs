@@ -21,11 +21,11 @@ use crate::{
     Manifest, OddPictures, Split, Subset,
     categories::{class_of, classes},
     checksums::Checksums,
+    dataset::samples::read_class_list,
     error::Error,
     layout,
     prepare::Prepared,
     progress::{Counter, Watcher},
-    samples::read_class_list,
     whole_file::write_whole,
 };
 use contents::{Expectations, Findings};

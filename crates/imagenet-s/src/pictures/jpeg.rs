@@ -11,8 +11,10 @@ use jpeg_decoder::{ColorTransform, Decoder};
 
 use crate::{
     error::Error,
-    jpeg_structure::{Frame, JpegStructure},
-    picture::decode,
+    pictures::{
+        jpeg_structure::{Frame, JpegStructure},
+        picture::decode,
+    },
 };
 
 /// Continuations that are tried behind a file without end marker.

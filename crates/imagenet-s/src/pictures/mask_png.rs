@@ -11,7 +11,7 @@ use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Info, Transformati
 
 use crate::{
     error::Error,
-    picture::most_png_pixels,
+    pictures::picture::most_png_pixels,
     whole_file::{is_temporary, temporary_name},
 };
 

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
-    jpeg::decode_jpeg,
-    jpeg_structure::{Frame, JpegStructure},
-    oddity::Oddity,
+    pictures::{
+        jpeg::decode_jpeg,
+        jpeg_structure::{Frame, JpegStructure},
+        oddity::Oddity,
+    },
 };
 
 /// Pixels that a picture may have: ten times the largest of ImageNet-S, 400 MB as RGB.

@@ -24,12 +24,11 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::Sim
 use crate::{
     Dataset, Sample, Split,
     checksums::md5_of,
+    dataset::{samples::is_mask, scan::scan},
     error::Error,
     layout::MASK_EXTENSION,
-    mask_png::decode_mask,
+    pictures::mask_png::decode_mask,
     progress::{Counter, Watcher},
-    samples::is_mask,
-    scan::scan,
     whole_file::temporary_name,
 };
 

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    checked::{add_all, check_entries, check_limit, sum_each},
-    image_counts::Cell,
+    counts::{
+        checked::{add_all, check_entries, check_limit, sum_each},
+        image_counts::Cell,
+    },
 };
 
 /// Pixels per label, summed over pictures: everything an IoU needs.

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, MaskView, OTHER, OutOfRange, Protocol,
-    bits::{Bits, words_of},
-    boundary::{Traced, boundary_thickness, boundary_under},
-    label_set::LabelSet,
-    pair_hash::PairMap,
-    runs::{Runs, for_each_overlap},
+    counts::{
+        bits::{Bits, words_of},
+        label_set::LabelSet,
+        pair_hash::PairMap,
+        runs::{Runs, for_each_overlap},
+    },
+    scores::boundary::{Traced, boundary_thickness, boundary_under},
 };
 
 /// One picture's pixels and boundary pixels by true and predicted label, without the ignored ones.

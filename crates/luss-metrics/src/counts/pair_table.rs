@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, checked};
+use crate::{Error, counts::checked};
 
 /// A count for each pair that occurs. Stored as a list of `[first, second, count]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]

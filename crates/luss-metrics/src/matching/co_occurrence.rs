@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, IGNORE, ImageCounts, MaskView, OTHER,
-    checked::{check_limit, sum},
-    image_counts::{check_prediction, check_truth},
-    label_set::LabelSet,
-    pair_table::PairTable,
+    counts::{
+        checked::{check_limit, sum},
+        image_counts::{check_prediction, check_truth},
+        label_set::LabelSet,
+        pair_table::PairTable,
+        runs::{Runs, for_each_overlap},
+    },
     protocol::{check_classes, check_clusters},
-    runs::{Runs, for_each_overlap},
 };
 
 /// In how many pictures each cluster and each class occur together.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::assignment::{Assignment, Costs};
+use crate::matching::assignment::{Assignment, Costs};
 
 /// Steps that counting the pairings of one component may take.
 const COUNT_BUDGET: usize = 1 << 24;

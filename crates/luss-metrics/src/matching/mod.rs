@@ -5,14 +5,24 @@
 //! [`CoOccurrence`], the pairing [`Matching`]. [`MatchingRule`] has the other rules; how far the
 //! result is a matter of chance say [`crate::Ties`].
 
+pub(crate) mod assignment;
+pub(crate) mod co_occurrence;
+mod exchanges;
+mod overlap;
+mod rule;
+mod ties;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    CoOccurrence, Error, ImageCounts, LabelMask, MaskView, MatchingRule, OTHER, Overlap,
-    assignment::Costs,
-};
+use self::assignment::Costs;
+use crate::{Error, ImageCounts, LabelMask, MaskView, OTHER};
+
+pub use co_occurrence::CoOccurrence;
+pub use overlap::Overlap;
+pub use rule::MatchingRule;
+pub use ties::{MiouRange, Ties};
 
 /// The class that each generated cluster stands for; "other" stays "other".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AbsentClass, ClassAreas, CoOccurrence, Error, ImageCounts, MaskView, Matching, OTHER, Protocol,
-    iou::{all_labels, mean_iou},
-    pair_table::PairTable,
+    counts::pair_table::PairTable,
+    scores::iou::{all_labels, mean_iou},
 };
 
 /// Pictures and pixels by cluster and class, from one pass over the data.

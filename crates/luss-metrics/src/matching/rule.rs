@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Overlap, assignment::Costs};
+use crate::{Error, Overlap, matching::assignment::Costs};
 
 /// What a matching makes as large as possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

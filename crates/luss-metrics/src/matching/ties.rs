@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AbsentClass, Error, MatchingRule, OTHER, Overlap,
-    assignment::{Assignment, Costs, FORBIDDEN, assign_least_cost},
-    exchanges::Exchanges,
+    matching::{
+        assignment::{Assignment, Costs, FORBIDDEN, assign_least_cost},
+        exchanges::Exchanges,
+    },
 };
 
 /// What is known of the matchings that are as good as the one returned.

@@ -18,8 +18,10 @@
 
 use crate::{
     BoundaryIgnore, IGNORE, MaskView,
-    bits::{Bits, move_right, or_from_right, set_range},
-    runs::{Run, Runs, for_each_overlap},
+    counts::{
+        bits::{Bits, move_right, or_from_right, set_range},
+        runs::{Run, Runs, for_each_overlap},
+    },
 };
 
 /// Thickness of a boundary in pixels: `ratio` times the image diagonal, rounded half to even, at

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ImageCounts, OTHER, checked::LIMIT};
+use crate::{Error, ImageCounts, OTHER, counts::checked::LIMIT};
 
 /// F_β of one picture as the exact fraction `13·both / (3·truth + 10·prediction)`, which is the
 /// usual formula with β² = 3/10 and precision and recall written out in pixels.

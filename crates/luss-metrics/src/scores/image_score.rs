@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error, ImageCounts, MaskView, Protocol,
-    f_measure::FBeta,
-    image_accuracy::is_label_correct,
-    iou::{iou, mean},
+    scores::{
+        f_measure::FBeta,
+        image_accuracy::is_label_correct,
+        iou::{iou, mean},
+    },
 };
 
 /// What one picture contributes, as ratios in `0..=1`.

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, hash::Hash};
 
-use crate::assignment::assign_largest_total;
+use crate::matching::assignment::assign_largest_total;
 
 /// Normalized mutual information: the mutual information of the two labellings over the mean of
 /// their entropies; in `0..=1`.

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Areas, ImageCounts, OTHER, image_counts::Cell};
+use crate::{Areas, ImageCounts, OTHER, counts::image_counts::Cell};
 
 /// The size of an object, as a share of its picture's counted pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    checked::{check_at_most, check_entries, check_limit, sum, sum_each},
-    threshold::{THRESHOLDS, threshold},
+    counts::checked::{check_at_most, check_entries, check_limit, sum, sum_each},
+    thresholds::curve::{THRESHOLDS, threshold},
 };
 
 /// Number of thresholds that keep a value: 0 to 81.

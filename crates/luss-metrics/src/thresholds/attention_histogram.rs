@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    checked::{add_all, check_entries, check_limit, sum_each},
+    counts::checked::{add_all, check_entries, check_limit, sum_each},
 };
 
 /// Bins over 0 to 1.

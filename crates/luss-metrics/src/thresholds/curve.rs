@@ -18,14 +18,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AbsentClass, ClassAreas, CoOccurrence, Error, IGNORE, MaskView, Matching, OTHER,
-    attention_bins::{BINS, BinTable, Bins, add_bins, kept},
-    checked::{add_all, check_entries, check_limit, sum, sum_each},
-    image_counts::{check_prediction, check_truth},
-    iou::{all_labels, mean_iou},
-    pair_hash::PairMap,
-    pair_table::PairTable,
+    counts::{
+        checked::{add_all, check_entries, check_limit, sum, sum_each},
+        image_counts::{check_prediction, check_truth},
+        pair_hash::PairMap,
+        pair_table::PairTable,
+        runs::{Runs, for_each_overlap},
+    },
     protocol::check_classes,
-    runs::{Runs, for_each_overlap},
+    scores::iou::{all_labels, mean_iou},
+    thresholds::attention_bins::{BINS, BinTable, Bins, add_bins, kept},
 };
 
 /// Number of thresholds: 0, 0.01, … 0.8.

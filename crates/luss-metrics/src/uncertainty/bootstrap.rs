@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     Error, ImageCounts, Matching, MatchingRule, Protocol, Score,
-    resampling::{Sampler, Values, draws},
+    uncertainty::resampling::{Sampler, Values, draws},
 };
 
 /// Settings of a bootstrap: the pictures are drawn anew, with replacement, and all is computed again,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     CoOccurrence, Error, Evaluator, Fit, ImageCounts, Matching, MatchingRule, OTHER, Overlap,
-    Predictions, Protocol, Score, pair_table::PairTable,
+    Predictions, Protocol, Score, counts::pair_table::PairTable,
 };
 
 /// The values of [`Score::ALL`].
@@ -124,7 +124,7 @@ impl<'a> Sampler<'a> {
 }
 
 fn check_ids(images: &[ImageCounts], clusters: u16, classes: u16) -> Result<(), Error> {
-    let check = |image| crate::co_occurrence::check_labels(image, clusters, classes);
+    let check = |image| crate::matching::co_occurrence::check_labels(image, clusters, classes);
     images.iter().try_for_each(check)
 }
 

@@ -90,7 +90,7 @@ fn table_of(case: &Case) -> Vec<u64> {
 /// Oracle: the totals of SciPy's own solver.
 #[test]
 fn totals_of_300_by_300_tables_with_ties_are_those_of_scipy() {
-    let text = include_str!("../../tests/fixtures/scipy_totals.json");
+    let text = include_str!("../../../tests/fixtures/scipy_totals.json");
     let cases: Vec<Case> = serde_json::from_str(text).unwrap();
     assert_eq!(cases.len(), 15);
     for case in &cases {
