@@ -84,7 +84,6 @@ pub mod synthetic;
 mod tensor;
 pub mod terminal;
 pub mod views;
-mod whole_file;
 
 pub use dataset::{Dataset, LeftOut, Sample};
 pub use error::Error;

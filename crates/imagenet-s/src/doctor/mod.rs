@@ -26,7 +26,6 @@ use crate::{
     layout,
     prepare::Prepared,
     progress::{Counter, Watcher},
-    whole_file::write_whole,
 };
 use contents::{Expectations, Findings};
 use walk::{Pair, SplitFiles};
@@ -374,7 +373,8 @@ fn open_files(
     }
     check_all_present(tree, &sums, faults);
     if options.record {
-        write_whole(&list, tree.sums.to_text().as_bytes())?;
+        let text = tree.sums.to_text();
+        whole_file::write_bytes(&list, text.as_bytes()).map_err(Error::io(&list))?;
     }
     Ok(())
 }

@@ -1,19 +1,18 @@
 //! Label masks on disk: 8-bit RGB PNG with `id = R + 256 G` and `B = 0`.
 
 use std::{
-    fs::{self, File},
-    io::{BufWriter, Cursor, Write},
-    path::Path,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
 };
 
-use luss_metrics::LabelMask;
-use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Info, Transformations};
-
-use crate::{
-    error::Error,
-    pictures::picture::most_png_pixels,
-    whole_file::{is_temporary, temporary_name},
+use luss_metrics::{
+    LabelMask,
+    folder::{FileError, MAX_PIXELS, MaskFormat, MaskReader, encode_mask},
 };
+use whole_file::WholeFile;
+
+use crate::{error::Error, pictures::picture::most_png_pixels};
 
 /// Reads a label mask.
 ///
@@ -36,42 +35,24 @@ pub fn decode_mask(bytes: &[u8], path: &Path) -> Result<LabelMask, Error> {
         let path = path.to_owned();
         return Err(Error::EmptyFile { path });
     }
-    let mut decoder = Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(Transformations::IDENTITY);
-    let unreadable = |source| Error::MaskDecode {
-        path: path.to_owned(),
-        source,
-    };
-    let mut reader = decoder.read_info().map_err(unreadable)?;
-    check_encoding(reader.info(), path)?;
-    check_size(reader.info(), bytes.len(), path)?;
-    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    let mut rgb = vec![0; 3 * width * height];
-    reader.next_frame(&mut rgb).map_err(unreadable)?;
-    let labels = labels_from_rgb(&rgb, width, path)?;
-    Ok(LabelMask::new(width, height, labels).expect("a PNG has a pixel for each label"))
+    match MaskReader::new(Some(MaskFormat::Rg)).decode(bytes) {
+        Ok((mask, _)) => Ok(mask),
+        Err(error) => Err(refused(error, path)),
+    }
 }
 
-/// Writes a label mask, creating the folders above it.
-///
-/// The file appears whole or not at all: it is written under a temporary hidden name in the same
-/// folder and then renamed over `path`.
+/// Writes a label mask, creating the folders above it. The file appears whole or not at all.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] or [`Error::MaskEncode`]; `path` is then as it was.
+/// [`Error::Io`]; `path` is then as it was.
 pub fn write_mask(path: &Path, mask: &LabelMask) -> Result<(), Error> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    }
-    let temporary = temporary_name(path);
-    let written = write_png(&temporary, mask)
-        .and_then(|()| fs::rename(&temporary, path).map_err(Error::io(path)));
-    if written.is_err() {
-        // Best effort: the error worth telling is the one above.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    let write = || {
+        let mut file = WholeFile::create(path)?;
+        file.write_all(&encode_mask(mask))?;
+        file.commit_unsynced()
+    };
+    write().map_err(Error::io(path))
 }
 
 /// Removes, below `folder`, the temporary files of masks that a killed process was writing. A folder
@@ -90,91 +71,62 @@ pub fn remove_torn_masks(folder: &Path) -> Result<(), Error> {
         let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove_torn_masks(&path)?;
-        } else if is_temporary(&path) {
+        } else if whole_file::is_temporary(&path) {
             fs::remove_file(&path).map_err(Error::io(&path))?;
         }
     }
     Ok(())
 }
 
-fn check_size(info: &Info<'_>, bytes: usize, path: &Path) -> Result<(), Error> {
-    let most = most_png_pixels(bytes, 24);
-    if u64::from(info.width) * u64::from(info.height) <= most {
-        return Ok(());
+fn refused(error: FileError, path: &Path) -> Error {
+    let path = path.to_owned();
+    let found = match error {
+        FileError::TooLarge { width, height } => {
+            return too_large(path, [width, height], MAX_PIXELS);
+        }
+        FileError::TooShort {
+            bytes,
+            width,
+            height,
+        } => return too_large(path, [width, height], most_png_pixels(bytes, 24)),
+        FileError::Unsupported { found } => format!("a {found} PNG"),
+        FileError::Format { found, .. } => format!("{} PNG", words_of(found)),
+        FileError::Blue {
+            x,
+            y,
+            rgb: [r, g, b],
+        } => {
+            format!("an RGB PNG with B = {b} at column {x}, row {y} (R = {r}, G = {g})")
+        }
+        source => return Error::MaskDecode { path, source },
+    };
+    Error::MaskFormat { path, found }
+}
+
+fn words_of(format: MaskFormat) -> &'static str {
+    match format {
+        MaskFormat::Rg => "an 8-bit RGB",
+        MaskFormat::Gray8 => "an 8-bit grey",
+        MaskFormat::Gray16 => "a 16-bit grey",
+        MaskFormat::Palette => "a palette",
     }
-    Err(Error::PictureTooLarge {
-        path: path.to_owned(),
-        picture_px: (info.width, info.height),
+}
+
+fn too_large(path: PathBuf, side_px: [u64; 2], most: u64) -> Error {
+    let side = |pixels| u32::try_from(pixels).unwrap_or(u32::MAX);
+    Error::PictureTooLarge {
+        path,
+        picture_px: (side(side_px[0]), side(side_px[1])),
         most,
-    })
-}
-
-fn check_encoding(info: &Info<'_>, path: &Path) -> Result<(), Error> {
-    if (info.color_type, info.bit_depth) == (ColorType::Rgb, BitDepth::Eight) {
-        return Ok(());
     }
-    let color = match info.color_type {
-        ColorType::Grayscale => "grey",
-        ColorType::Rgb => "RGB",
-        ColorType::Indexed => "palette",
-        ColorType::GrayscaleAlpha => "grey with alpha",
-        ColorType::Rgba => "RGB with alpha",
-    };
-    let found = format!("a {}-bit {color} PNG", info.bit_depth as u8);
-    Err(Error::MaskFormat {
-        path: path.to_owned(),
-        found,
-    })
-}
-
-fn labels_from_rgb(rgb: &[u8], width: usize, path: &Path) -> Result<Vec<u16>, Error> {
-    let (pixels, _) = rgb.as_chunks::<3>();
-    if let Some(at) = pixels.iter().position(|pixel| pixel[2] != 0) {
-        let ([r, g, b], x, y) = (pixels[at], at % width, at / width);
-        let found = format!("an RGB PNG with B = {b} at column {x}, row {y} (R = {r}, G = {g})");
-        return Err(Error::MaskFormat {
-            path: path.to_owned(),
-            found,
-        });
-    }
-    Ok(pixels
-        .iter()
-        .map(|&[low, high, _]| u16::from_le_bytes([low, high]))
-        .collect())
-}
-
-fn rgb_from_labels(labels: &[u16]) -> Vec<u8> {
-    let pixel = |label: &u16| {
-        let [low, high] = label.to_le_bytes();
-        [low, high, 0]
-    };
-    labels.iter().flat_map(pixel).collect()
-}
-
-fn write_png(path: &Path, mask: &LabelMask) -> Result<(), Error> {
-    let unwritable = |source| Error::MaskEncode {
-        path: path.to_owned(),
-        source,
-    };
-    let side = |pixels: usize| u32::try_from(pixels).expect("a mask side fits into a PNG");
-    let mut file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-    let mut encoder = Encoder::new(&mut file, side(mask.width()), side(mask.height()));
-    encoder.set_color(ColorType::Rgb);
-    encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(Compression::Fast);
-    let mut writer = encoder.write_header().map_err(unwritable)?;
-    writer
-        .write_image_data(&rgb_from_labels(mask.labels()))
-        .map_err(unwritable)?;
-    writer.finish().map_err(unwritable)?;
-    file.flush().map_err(Error::io(path))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use image::{DynamicImage, ImageBuffer, Luma, Rgb, RgbImage, RgbaImage};
+    use png::{ColorType, Encoder};
+
+    use std::fs::File;
 
     use super::*;
 
@@ -257,7 +209,7 @@ mod tests {
     fn an_opaque_alpha_channel_is_refused() {
         check_is_refused(
             RgbaImage::from_pixel(3, 2, [1, 0, 0, 255].into()),
-            "8-bit RGB with alpha",
+            "8-bit RGB-with-alpha",
         );
     }
 
@@ -287,6 +239,6 @@ mod tests {
             .write_image_data(&[0, 1, 1, 0, 0, 1])
             .unwrap();
         let error = read_mask(&path).unwrap_err().to_string();
-        assert!(error.contains("8-bit palette PNG"), "{error}");
+        assert!(error.contains("a palette PNG"), "{error}");
     }
 }

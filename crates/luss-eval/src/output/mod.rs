@@ -1,10 +1,6 @@
 //! What is printed and written.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process,
-};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
@@ -50,22 +46,11 @@ fn is_standard_output(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// Writes a whole file or nothing: under a hidden name in the same folder, then renamed. `-` is the
-/// standard output.
+/// Writes a whole file or nothing; `-` is the standard output.
 pub(crate) fn write_file(file: &Path, text: &str) -> Result<()> {
     if is_standard_output(file) {
         return show(text);
     }
-    let hidden = hidden_name(file);
-    let written = fs::write(&hidden, text).and_then(|()| fs::rename(&hidden, file));
-    if written.is_err() {
-        // Best effort: the error worth telling is the one above.
-        let _ = fs::remove_file(&hidden);
-    }
+    let written = whole_file::write_bytes(file, text.as_bytes());
     written.with_context(|| Failed(format!("{} cannot be written", file.display())))
-}
-
-fn hidden_name(file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!(".{name}.{}.tmp", process::id()))
 }
