@@ -76,7 +76,7 @@ pub(crate) struct Arguments {
         requires = "scores",
         allow_negative_numbers = true
     )]
-    pub(crate) threshold: Option<ThresholdArgument>,
+    pub(crate) threshold: Option<ThresholdRule>,
 
     /// Writes matched mIoU at all 81 thresholds (CSV).
     #[arg(long, value_name = "FILE", requires = "scores")]
@@ -195,40 +195,6 @@ impl FromStr for MatchArgument {
             (file, None) => Ok(MatchArgument::File(file.into())),
         }
     }
-}
-
-/// The value of `--threshold`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct ThresholdArgument(pub(crate) ThresholdRule);
-
-impl FromStr for ThresholdArgument {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let rule = match text.strip_prefix("share:") {
-            Some(share) => ThresholdRule::ForegroundShare(share_of(share)?),
-            None if text == "best" => ThresholdRule::Validation,
-            None if text == "otsu" => ThresholdRule::Otsu,
-            None => ThresholdRule::Fixed(threshold_of(text)?),
-        };
-        Ok(Self(rule))
-    }
-}
-
-fn share_of(text: &str) -> Result<f64, String> {
-    let share = text
-        .parse()
-        .ok()
-        .filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| format!("`{text}` is no share between 0 and 1, such as share:0.35"))
-}
-
-fn threshold_of(text: &str) -> Result<f32, String> {
-    let threshold = text
-        .parse()
-        .ok()
-        .filter(|threshold: &f32| !threshold.is_nan());
-    threshold.ok_or_else(|| format!("`{text}` is none of: a number, best, otsu, share:X"))
 }
 
 /// The value of `--mask-format`.

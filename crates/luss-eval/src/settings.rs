@@ -65,7 +65,7 @@ impl<'a> Settings<'a> {
 
     /// How the threshold is chosen, if there are attention maps.
     pub(crate) fn threshold(&self) -> Option<ThresholdRule> {
-        self.arguments.threshold.map(|argument| argument.0)
+        self.arguments.threshold
     }
 
     /// Whether all 81 thresholds are asked for.

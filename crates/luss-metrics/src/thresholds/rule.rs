@@ -1,18 +1,21 @@
 //! How an attention threshold is chosen, and which labels the choice uses.
 
+use std::{fmt, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{AttentionHistogram, Error, ThresholdCurve};
 
 /// How the threshold is chosen below which a pixel is "other".
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub enum ThresholdRule {
     /// The best matched mIoU of a [`ThresholdCurve`], as the published code does it.
     Validation,
     /// Otsu's threshold of the attention.
     Otsu,
     /// The lowest threshold that leaves at most this share of the pixels as foreground, in `0..=1`.
+    #[serde(alias = "foreground-share")]
     ForegroundShare(f64),
     /// This threshold.
     Fixed(f32),
@@ -27,6 +30,15 @@ pub enum LabelsUsed {
     /// The masks of the pictures it was chosen on.
     #[serde(rename = "validation masks")]
     ValidationMasks,
+}
+
+impl fmt::Display for LabelsUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            LabelsUsed::None => "none",
+            LabelsUsed::ValidationMasks => "validation masks",
+        })
+    }
 }
 
 /// A threshold and how it came about.
@@ -91,10 +103,49 @@ impl ThresholdRule {
     }
 }
 
+/// As command lines write it: `best`, `otsu`, `share:0.35` or a number.
+impl FromStr for ThresholdRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("share:") {
+            Some(share) => share_of(share).map(ThresholdRule::ForegroundShare),
+            None if text == "best" => Ok(ThresholdRule::Validation),
+            None if text == "otsu" => Ok(ThresholdRule::Otsu),
+            None => threshold_of(text).map(ThresholdRule::Fixed),
+        }
+    }
+}
+
+fn share_of(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("`{text}` is no share between 0 and 1, such as share:0.35"))
+}
+
+fn threshold_of(text: &str) -> Result<f32, String> {
+    let threshold = text
+        .parse()
+        .ok()
+        .filter(|threshold: &f32| !threshold.is_nan());
+    threshold.ok_or_else(|| format!("`{text}` is none of: a number, best, otsu, share:X"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::LabelMask;
+
+    #[test]
+    fn rules_are_read_from_words_and_numbers() {
+        let read = |text: &str| text.parse::<ThresholdRule>();
+        assert_eq!(read("best"), Ok(ThresholdRule::Validation));
+        assert_eq!(read("share:0.35"), Ok(ThresholdRule::ForegroundShare(0.35)));
+        assert_eq!(read("0.41"), Ok(ThresholdRule::Fixed(0.41)));
+        assert!(read("share:2").is_err() && read("nan").is_err());
+    }
 
     #[test]
     fn the_choice_says_which_labels_it_used() {

@@ -30,8 +30,9 @@ pub(crate) use memory::{Amount, Memory, check_memory, machine_memory};
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
     ClusterSection, DistanceMatchingSection, Inference, KMeansPlace, LabelWay, PredictSection,
-    ThresholdRule, ThresholdSection,
+    ThresholdSection,
 };
+pub use luss_metrics::ThresholdRule;
 pub use method::{
     AlignmentSection, ConsistencySection, EmptyPairs, Method, OverlapSampling, SupervisionSection,
 };
