@@ -97,6 +97,7 @@
 //! | F-measure (F_β) | [`Report::f_beta`] | foreground against "other", β² = 0.3, mean over pictures |
 //! | object sizes S, MS, ML, L | [`Report::sizes`], [`SizeGroup`] | both IoUs for objects of up to 5, 25, 50 and 100 % of a picture |
 //! | image-level matching, matching matrix | [`Matching`], [`CoOccurrence`] | which cluster is which class |
+//! | match and score in one pass | [`MatchedEvaluator`] | what the two above give, each picture read once |
 //! | other matchings | [`MatchingRule`], [`Overlap`] | by pixels, by IoU, many to one |
 //! | ties | [`Ties`] | how many matchings are optimal, and the range of mIoU over them |
 //! | threshold t of the pixel attention | [`ThresholdCurve`], [`ThresholdRule`] | matched mIoU at 81 thresholds from one pass; rules without masks |
@@ -125,6 +126,7 @@ mod evaluator;
 pub mod folder;
 mod mask;
 mod mask_view;
+mod matched;
 mod matching;
 mod protocol;
 mod report;
@@ -139,6 +141,7 @@ pub use error::Error;
 pub use evaluator::Evaluator;
 pub use mask::{IGNORE, LabelMask, OTHER};
 pub use mask_view::MaskView;
+pub use matched::MatchedEvaluator;
 pub use matching::{CoOccurrence, Matching, MatchingRule, MiouRange, Overlap, Ties};
 pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
