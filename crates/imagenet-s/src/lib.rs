@@ -38,7 +38,7 @@
 //! | what | where |
 //! |---|---|
 //! | a dataset on disk, its splits and samples | [`Dataset`], [`Split`], [`Sample`] |
-//! | pictures, class folders and masks of your own | [`Dataset::open_pictures`], [`Dataset::open_folders`], [`Dataset::with_pairs`] |
+//! | pictures and masks of your own | [`Dataset::open_pictures`], [`Dataset::with_pairs`] |
 //! | the names of its folders | [`layout`] |
 //! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
 //! | CMYK and misnamed pictures | [`OddPictures`] |
@@ -88,7 +88,7 @@ pub mod views;
 pub use dataset::{Dataset, LeftOut, Sample};
 pub use error::Error;
 pub use layout::Split;
-pub use loader::{Loader, LoaderStats, Skipped};
+pub use loader::{Loader, LoaderStats};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use pictures::{

@@ -1,9 +1,6 @@
-//! Datasets of one's own: any folder of pictures, class folders from anywhere, pictures with masks.
+//! Datasets of one's own: any folder of pictures, pictures with masks.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use crate::{
     Dataset, Error, Sample, Split,
@@ -61,41 +58,6 @@ impl Dataset {
         })
     }
 
-    /// Opens class folders that may lie anywhere as a training split: the first has class 1.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ClassCount`] unless there are `1..=999`, [`Error::NoPictures`] for an empty one,
-    /// [`Error::DuplicateStem`] for two folders of one name, and those of [`open`](Self::open) that
-    /// concern single files.
-    pub fn open_folders(folders: &[PathBuf]) -> Result<Self, Error> {
-        let root = folders.first().cloned().unwrap_or_default();
-        let classes = class_count(&root, folders.len())?;
-        let class_names = folder_names(folders)?;
-        let mut train = SplitSamples::default();
-        let (mut ignored_files, mut left_out) = (0, Vec::new());
-        for (rank, (folder, name)) in folders.iter().zip(&class_names).enumerate() {
-            let scan = scan_pictures(None, folder)?;
-            ignored_files += scan.ignored;
-            left_out.extend(scan.left_out);
-            train.samples.extend(scan.files.into_iter().map(|found| {
-                let key = format!("{name}/{}", found.key);
-                Sample::new(Found { key, ..found }, Some(rank as u32))
-            }));
-        }
-        let mut splits = <[SplitSamples; Split::ALL.len()]>::default();
-        splits[Split::Train as usize] = train;
-        Ok(Self {
-            root,
-            classes,
-            class_names,
-            splits,
-            ignored_files,
-            left_out,
-            run: None,
-        })
-    }
-
     /// This dataset with the pictures and masks of two folders as one of its splits: flat or
     /// nested, paired by their paths without extension. The masks tell the classes, not the folders.
     ///
@@ -133,25 +95,4 @@ fn check_is_no_tree(root: &Path) -> Result<(), Error> {
         });
     }
     Ok(())
-}
-
-/// The last parts of the paths, which go into keys and so must differ.
-fn folder_names(folders: &[PathBuf]) -> Result<Vec<String>, Error> {
-    let mut seen = HashMap::new();
-    let name = |folder: &PathBuf| {
-        let absolute = folder.canonicalize().map_err(Error::io(folder))?;
-        let name = absolute.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| Error::NameNotUtf8 {
-            path: folder.clone(),
-        })?;
-        match seen.insert(name.to_owned(), folder.clone()) {
-            Some(first) => Err(Error::DuplicateStem {
-                first,
-                second: folder.clone(),
-                more: Vec::new(),
-            }),
-            None => Ok(name.to_owned()),
-        }
-    };
-    folders.iter().map(name).collect()
 }
