@@ -63,6 +63,5 @@ pub mod resize;
 pub mod segmentation_net;
 pub mod sinkhorn;
 pub mod values;
-mod whole_file;
 
 pub use error::Error;

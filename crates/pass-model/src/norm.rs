@@ -6,11 +6,11 @@
 //! share their statistics. Above all, the caller says which statistics to use ([`NormMode`]); no
 //! device property and no hidden flag decides it.
 
-use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 use burn::{
     module::{Module, Param, ParamId},
     tensor::{DType, Device, Tensor},
 };
+use fast_ops::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 
 use crate::{group::Group, precision::widened};
 

@@ -19,7 +19,6 @@
 //! pictures and a device. This is the only crate that times, saves or resumes a step.
 
 mod atlas_data;
-pub mod atomic;
 mod check_data;
 mod checkpoints;
 mod checksums;

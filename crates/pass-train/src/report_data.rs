@@ -17,7 +17,7 @@ use crate::{
     },
     step::{
         evaluate::{Metrics, Scores, fitted_matching},
-        threshold::ChosenThreshold,
+        threshold::SweptThreshold,
     },
 };
 
@@ -160,11 +160,11 @@ pub(crate) fn series_by_name<'a>(
 }
 
 fn threshold_chart(context: &Context) -> Result<Option<ThresholdChart>, Error> {
-    let chosen: ChosenThreshold = context.run.read_json(&context.run.file("threshold.json"))?;
-    let note = format!("Labels used for the choice: {}.", chosen.labels_used);
+    let swept: SweptThreshold = context.run.read_json(&context.run.file("threshold.json"))?;
+    let note = format!("Labels used for the choice: {}.", swept.chosen.labels_used);
     Ok(Some(ThresholdChart {
-        points: chosen.curve,
-        chosen: chosen.threshold,
+        points: swept.curve,
+        chosen: swept.chosen.threshold,
         note,
     }))
 }

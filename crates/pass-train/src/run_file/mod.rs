@@ -31,8 +31,9 @@ pub use crate::step::pretrain::methods::Method;
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
     ClusterSection, DistanceMatchingSection, Inference, KMeansPlace, LabelWay, PredictSection,
-    ThresholdRule, ThresholdSection,
+    ThresholdSection,
 };
+pub use luss_metrics::ThresholdRule;
 pub use method::SupervisionSection;
 pub use training::{
     Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,

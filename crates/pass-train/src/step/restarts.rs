@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Progress, RunDir,
-    atomic::write_atomically,
     ranks::{done_by_first, found_by_first},
 };
 
@@ -166,7 +165,7 @@ impl<'a> Finished<'a> {
 }
 
 fn write_npy(path: &std::path::Path, array: &impl WriteNpyExt) -> Result<(), Error> {
-    let written = write_atomically(path, |file| {
+    let written = whole_file::write(path, |file| {
         array.write_npy(file).map_err(std::io::Error::other)
     });
     written.map_err(Error::io(path, "write"))

@@ -8,7 +8,7 @@ use burn::{
     },
     tensor::{Device, Tensor},
 };
-use cpu_rectifier::{relu, relu_of_sum};
+use fast_ops::{relu, relu_of_sum};
 
 use super::Block;
 use crate::{

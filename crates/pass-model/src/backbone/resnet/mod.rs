@@ -12,7 +12,7 @@ use burn::{
     },
     tensor::{Device, Tensor},
 };
-use cpu_rectifier::relu;
+use fast_ops::relu;
 
 use super::{Backbone, BackboneConfig, BackboneSettings, Features};
 use crate::{
