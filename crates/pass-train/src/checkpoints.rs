@@ -55,6 +55,11 @@ impl Checkpoints {
         self.dir.join(format!("{PREFIX}{iterations:09}"))
     }
 
+    /// Whether there is any, sound or not.
+    pub(crate) fn exist(&self) -> bool {
+        !self.newest_first().is_empty()
+    }
+
     /// All checkpoints, the newest first: finished iterations and folder.
     fn newest_first(&self) -> Vec<(usize, PathBuf)> {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();

@@ -127,7 +127,7 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
 /// and a chart for each other number of the log, whatever it is.
 fn curves(log: &[LogRecord]) -> Vec<Curve> {
     let mut curves: Vec<Curve> = Vec::new();
-    for step in [Step::Pretrain, Step::TuneAttention, Step::Finetune] {
+    for step in Step::trainings() {
         let records = log.iter().filter(|record| record.step == step.name());
         for (name, series) in series_by_name(records) {
             let group = group_of(&name);

@@ -79,7 +79,6 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
 }
 
 fn begin(context: &Context) -> Result<(), Error> {
-    context.run.require(Step::Cluster, Step::TuneAttention)?;
     context.run.begin(Step::Cluster)?;
     let clusters = usize::from(context.data.classes());
     let pictures = context.data.samples(Split::Train).len();

@@ -27,9 +27,6 @@ const UPSAMPLING: usize = 4;
 /// data or disk.
 pub fn distance_matching(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
-    context
-        .run
-        .require(Step::DistanceMatching, Step::Pretrain)?;
     context.run.begin(Step::DistanceMatching)?;
     if !context.data.has_masks(Split::TrainSemi) {
         return Err(Error::NoMasks {

@@ -35,7 +35,6 @@ pub struct ChosenThreshold {
 /// [`Error::StepMissing`] before step 2.2; else from data or disk.
 pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
     let started = Instant::now();
-    context.run.require(Step::SweepThreshold, Step::Cluster)?;
     context.run.begin(Step::SweepThreshold)?;
     let rule = context
         .file
