@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    checksums::{Damage, seal, sync, verify},
+    run::checksums::{Damage, seal, sync, verify},
     run_file::CheckpointsSection,
 };
 

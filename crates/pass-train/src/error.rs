@@ -6,7 +6,9 @@ use std::{
 };
 
 use crate::{
-    check_data::Faults, findings::WITHOUT_FOREGROUND, health::Fault, run_pictures::ChangedPictures,
+    health::Fault,
+    run::{check_data::Faults, pictures::ChangedPictures},
+    watch::findings::WITHOUT_FOREGROUND,
 };
 
 /// An error of a run.

@@ -7,14 +7,14 @@ use imagenet_s::Split;
 use crate::{
     Context, Error, RunFile, Step,
     controls::{self, EllipseControl},
-    findings,
     ranks::{done_by_first, first_with, is_first, share_of_batch},
-    report_data::write_run_report,
+    report::data::write_run_report,
     run_file::{Method, Source},
     step::{
         Batches,
         evaluate::{Metrics, store},
     },
+    watch::findings,
 };
 
 /// What a result is compared with.

@@ -7,17 +7,18 @@ use luss_metrics::{LabelMask, Matching, image_miou};
 
 use crate::{
     Context, Error, Step,
-    atlas_data::atlas,
-    findings,
     log::{LogRecord, read_log},
-    log_groups::{group_of, name_in_group},
     report::{
         Atlas, Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart,
-        write_report,
+        atlas_data::atlas, write_report,
     },
     step::{
         evaluate::{Metrics, Scores, fitted_matching},
         threshold::ChosenThreshold,
+    },
+    watch::{
+        findings,
+        log_groups::{group_of, name_in_group},
     },
 };
 

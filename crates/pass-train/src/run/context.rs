@@ -21,12 +21,14 @@ use pixel_attention::{
 
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
-    check_data::{CheckSummary, check_counts, check_data, check_synthetic_counts},
-    mask_paths::check_mask_paths,
     ranks::{first_then_others, first_with, is_first},
+    run::{
+        check_data::{CheckSummary, check_counts, check_data, check_synthetic_counts},
+        lock::RunLock,
+        mask_paths::check_mask_paths,
+        pictures::keep_or_compare,
+    },
     run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
-    run_lock::RunLock,
-    run_pictures::keep_or_compare,
 };
 
 /// What every step is given.

@@ -31,7 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error, RunFile, Step, atomic::write_atomically, checkpoints::Checkpoints,
-    run_file::CheckpointsSection, run_settings::settings_of,
+    run::settings::settings_of, run_file::CheckpointsSection,
 };
 
 /// A folder that holds one run.

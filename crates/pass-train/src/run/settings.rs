@@ -12,7 +12,7 @@ use crate::{
     Error, RunDir, RunFile, Step,
     checkpoints::Checkpoints,
     error::{Difference, WhyRefused},
-    run_dir::remove_if_there,
+    run::dir::remove_if_there,
     run_file::{CheckpointsSection, laid_over_defaults},
     step::LABEL_SETTINGS,
 };

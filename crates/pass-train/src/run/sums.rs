@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     Error, RunDir, Step,
-    checksums::{LIST, sum_of},
+    run::checksums::{LIST, sum_of},
 };
 
 impl RunDir {

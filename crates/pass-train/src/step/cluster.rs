@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Error, Step,
     cluster_report::{StoredReport, describe},
-    findings,
     ranks::{done_by_first, first_then_others},
     step::{
         embeddings::{PictureMeans, embeddings, own_part, rows_each, with_rows},
         restarts::{best_restart, compared_with, run_restarts},
     },
+    watch::findings,
 };
 
 /// What the step leaves in `done/cluster.json`: the winning run, and how it agrees with the folder

@@ -11,8 +11,8 @@ use pixel_attention::distance_matching::{DistanceMatchingConfig, SupportSet, res
 
 use crate::{
     Context, Error, Step,
-    cursor::Cursor,
     inference::{Pass, Shape, for_each_batch},
+    run::cursor::Cursor,
     step::pretrain::pretrained_net,
 };
 

@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Progress, Step,
-    cursor::Cursor,
-    findings,
     inference::{Pass, Shape, for_each_batch},
+    run::cursor::Cursor,
     run_file::LabelWay,
     step::{attention::tuned_net, threshold::chosen_threshold},
+    watch::findings,
 };
 
 /// Batches between two waits for the disk: as many are labelled again after a kill, at most.

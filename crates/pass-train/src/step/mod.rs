@@ -12,6 +12,7 @@ pub mod predict;
 pub mod pretrain;
 mod restarts;
 pub mod threshold;
+mod upsampled_argmax;
 pub mod weights;
 
 use imagenet_s::Split;
@@ -427,7 +428,7 @@ mod tests {
     /// A setting that no step depends on could be changed without any effect.
     #[test]
     fn every_setting_belongs_to_a_step_or_decides_nothing() {
-        let mut known: Vec<&str> = crate::run_settings::FREE.to_vec();
+        let mut known: Vec<&str> = crate::run::settings::FREE.to_vec();
         known.extend(Step::all().flat_map(Step::settings));
         let table = RunFile::default()
             .resolved()
@@ -437,7 +438,9 @@ mod tests {
         while let Some((prefix, table)) = sections.pop() {
             for (key, value) in table {
                 let key = format!("{prefix}{key}");
-                let covered = known.iter().any(|of| crate::run_settings::covers(of, &key));
+                let covered = known
+                    .iter()
+                    .any(|of| crate::run::settings::covers(of, &key));
                 match value {
                     _ if covered => {}
                     toml::Value::Table(inner) => sections.push((format!("{key}."), inner)),

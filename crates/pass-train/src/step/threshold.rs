@@ -8,7 +8,8 @@ use luss_metrics::{AttentionHistogram, ThresholdCurve};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Context, Error, Progress, Step, findings, run_file::ThresholdRule, step::labels::ensure_store,
+    Context, Error, Progress, Step, run_file::ThresholdRule, step::labels::ensure_store,
+    watch::findings,
 };
 
 /// `threshold.json`: the chosen threshold and what it was chosen by.

@@ -22,7 +22,7 @@ use crate::{
     Error, RunDir, Step,
     atomic::write_bytes_atomically,
     log::{LogRecord, read_log},
-    log_groups::{group_of, name_in_group},
+    watch::log_groups::{group_of, name_in_group},
 };
 use encoding::{Scalar, scalars_record, version_record};
 

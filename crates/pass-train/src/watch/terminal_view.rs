@@ -6,8 +6,8 @@ use std::{fmt::Write, path::Path};
 use crate::{
     Error, RunDir, Step,
     log::{LogRecord, read_log},
-    log_groups::{group_of, name_in_group},
-    report_data::series_by_name,
+    report::data::series_by_name,
+    watch::log_groups::{group_of, name_in_group},
 };
 
 /// Characters of a curve, from the lowest value to the highest.
