@@ -16,7 +16,7 @@ use clap::Args;
 use imagenet_s::{Split, terminal::tell};
 use pass_model::group::Group;
 use pass_train::{
-    Context, Error, RunDir, RunFile, StopRequest, Verbosity, quoted,
+    Context, Error, RunDir, RunFile, Step, StopRequest, Verbosity, quoted,
     run_file::{MOST_THREADS, Source},
 };
 
@@ -81,6 +81,11 @@ pub struct Arguments {
     /// One setting of the run file, e.g. --set pretrain.epochs=40; may be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
+
+    /// Let a changed setting run pretrain and all behind it again. Other steps need no leave: what
+    /// depends on a changed setting runs again, and what comes before is kept.
+    #[arg(long, value_name = "STEP", value_parser = ["pretrain"])]
+    rerun: Option<String>,
 
     /// Say only what starts, what ends and what fails.
     #[arg(long)]
@@ -233,7 +238,8 @@ impl Arguments {
         } else {
             Verbosity::Auto
         };
-        Context::open_of_ranks(&root, file, device, verbosity, ranks)
+        let rerun = self.rerun.as_deref().and_then(Step::from_name);
+        Context::open_of_ranks(&root, file, device, verbosity, ranks, rerun)
             .map_err(with_command)
             .with_context(|| format!("the run in {} cannot start", root.display()))
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    checksums::{Damage, seal, sync, verify},
+    run::checksums::{Damage, seal, sync, verify},
     run_file::CheckpointsSection,
 };
 
@@ -53,6 +53,11 @@ impl Checkpoints {
 
     fn place(&self, iterations: usize) -> PathBuf {
         self.dir.join(format!("{PREFIX}{iterations:09}"))
+    }
+
+    /// Whether there is any, sound or not.
+    pub(crate) fn exist(&self) -> bool {
+        !self.newest_first().is_empty()
     }
 
     /// All checkpoints, the newest first: finished iterations and folder.

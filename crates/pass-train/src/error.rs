@@ -6,7 +6,9 @@ use std::{
 };
 
 use crate::{
-    check_data::Faults, findings::WITHOUT_FOREGROUND, health::Fault, run_pictures::ChangedPictures,
+    health::Fault,
+    run::{check_data::Faults, pictures::ChangedPictures},
+    watch::findings::WITHOUT_FOREGROUND,
 };
 
 /// An error of a run.
@@ -53,7 +55,7 @@ pub enum Error {
     },
     /// The run directory was started with other settings.
     #[error(
-        "{} belongs to another run, with other settings:{}\ngive --run {} alone to go on with its \
+        "{} belongs to another run, with other settings:{}\n{why}\ngive --run {} alone to go on with its \
          stored settings, or name another folder with --run for a new run",
         path.display(), lines(differences), quoted(path)
     )]
@@ -62,6 +64,8 @@ pub enum Error {
         path: PathBuf,
         /// Every setting that differs.
         differences: Vec<Difference>,
+        /// Why the run cannot go on with them.
+        why: WhyRefused,
     },
     /// There is no run where one was expected.
     #[error("no run at {}: it holds no run.toml; check --run", path.display())]
@@ -305,6 +309,35 @@ impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { key, theirs, ours } = self;
         write!(f, "`{key}` is {theirs} there and {ours} here")
+    }
+}
+
+/// Why a run cannot go on with other settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WhyRefused {
+    /// They decide which pictures it is about.
+    Pictures,
+    /// A training is half done with those before; its folder.
+    HalfDone(PathBuf),
+    /// This step, which takes hours, would run again.
+    Hours(&'static str),
+}
+
+impl fmt::Display for WhyRefused {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Pictures => f.write_str("a run keeps to the pictures that it began with"),
+            Self::HalfDone(folder) => write!(
+                f,
+                "a training is half done with the former ones: to begin it anew with these, move the \
+                 checkpoints out of {} and start again",
+                folder.display()
+            ),
+            Self::Hours(step) => write!(
+                f,
+                "`{step}` and every step behind it would run again: if that is meant, add --rerun {step}"
+            ),
+        }
     }
 }
 

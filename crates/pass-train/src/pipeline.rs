@@ -7,21 +7,14 @@ use imagenet_s::Split;
 use crate::{
     Context, Error, RunFile, Step,
     controls::{self, EllipseControl},
-    findings,
-    ranks::{done_by_first, first_then_others, first_with, share_of_batch},
-    report_data::write_run_report,
+    ranks::{done_by_first, first_with, share_of_batch},
+    report::data::write_run_report,
     run_file::{Method, Source},
     step::{
-        attention::tune_attention,
-        cluster::cluster,
-        distance::distance_matching,
-        evaluate::{Metrics, evaluate, store},
-        finetune::finetune,
-        labels::generate_labels,
-        predict::predict,
-        pretrain::pretrain,
-        threshold::sweep_threshold,
+        Batches,
+        evaluate::{Metrics, store},
     },
+    watch::findings,
 };
 
 /// What a result is compared with.
@@ -104,21 +97,13 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
 
 /// Refuses, before the first step, a batch of a later one that these ranks cannot share.
 fn check_batches(context: &Context) -> Result<(), Error> {
-    let RunFile {
-        pretrain,
-        attention,
-        finetune,
-        ..
-    } = &context.file;
-    let trainings = [
-        (Step::Pretrain, [pretrain.batch, pretrain.accumulate]),
-        (Step::TuneAttention, [attention.batch, attention.accumulate]),
-        (Step::Finetune, [finetune.batch, finetune.accumulate]),
-    ];
-    let mut to_come = trainings
-        .into_iter()
-        .filter(|(step, _)| !context.run.is_done(*step));
-    to_come.try_for_each(|(step, batch)| share_of_batch(&context.ranks, step, batch).map(drop))
+    for step in Step::trainings().filter(|&step| !context.run.is_done(step)) {
+        let Batches {
+            batch, accumulate, ..
+        } = step.batches(&context.file).expect("a training");
+        share_of_batch(&context.ranks, step, [batch, accumulate])?;
+    }
+    Ok(())
 }
 
 /// Before hours of work, what can be told already.
@@ -133,44 +118,20 @@ fn warn_of_few_pictures(context: &Context) {
 
 fn run_steps(context: &Context) -> Result<Metrics, Error> {
     warn_of_few_pictures(context);
-    once(context, Step::Pretrain, pretrain)?;
-    once(context, Step::TuneAttention, tune_attention)?;
-    once(context, Step::Cluster, |context| cluster(context).map(drop))?;
-    once(context, Step::SweepThreshold, |context| {
-        sweep_threshold(context).map(drop)
-    })?;
-    once(context, Step::GenerateLabels, |context| {
-        generate_labels(context).map(drop)
-    })?;
-    once(context, Step::Finetune, finetune)?;
-    once(context, Step::Predict, predict)?;
-    let data = &context.data;
-    if data.has_masks(Split::TrainSemi) && data.has_masks(Split::Validation) {
-        once(context, Step::DistanceMatching, distance_matching)?;
-    } else {
-        context.say("distance_matching: left out, it needs train-semi and validation masks");
-    }
-    first_then_others(&context.ranks, || {
-        if context.run.is_done(Step::Evaluate) {
-            return context.run.read_json(&context.run.file("metrics.json"));
+    for step in Step::all().filter(|&step| step != Step::CheckData) {
+        let masks = step.masks();
+        if masks.iter().all(|&split| context.data.has_masks(split)) {
+            run_unless_done(context, step)?;
+        } else {
+            let (step, splits) = (step.name(), masks.iter().map(|split| split.name()));
+            let splits = splits.collect::<Vec<_>>().join(" and ");
+            context.say(&format!("{step}: left out, it needs {splits} masks"));
         }
-        evaluate(context)
-    })
+    }
+    context.run.read_json(&context.run.file("metrics.json"))
 }
 
-/// Steps that all ranks do together; the others are rank 0's.
-const STEPS_OF_ALL: [Step; 4] = [
-    Step::Pretrain,
-    Step::TuneAttention,
-    Step::Cluster,
-    Step::Finetune,
-];
-
-fn once(
-    context: &Context,
-    step: Step,
-    run: impl FnOnce(&Context) -> Result<(), Error>,
-) -> Result<(), Error> {
+fn run_unless_done(context: &Context, step: Step) -> Result<(), Error> {
     let ranks = &context.ranks;
     let asked = first_with(ranks, context.stop.is_asked()).is_some();
     if first_with(ranks, ranks.is_first() && context.run.is_done(step)).is_some() {
@@ -184,11 +145,7 @@ fn once(
             done: "before it began".into(),
         });
     }
-    if STEPS_OF_ALL.contains(&step) {
-        run(context)
-    } else {
-        done_by_first(ranks, || run(context))
-    }
+    step.run(context)
 }
 
 /// Scores one control into `metrics.json`, unless it is there already.

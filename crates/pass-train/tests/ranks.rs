@@ -34,7 +34,7 @@ const GENTLE: [&str; 3] = [
 fn open(root: &Path, settings: &[&str], ranks: Group) -> Result<Context, Error> {
     let settings: Vec<String> = settings.iter().map(|text| text.to_string()).collect();
     let file = RunFile::parse(TINY, "tiny.toml", &settings)?;
-    Context::open_of_ranks(root, file, Device::flex(), Verbosity::Quiet, ranks)
+    Context::open_of_ranks(root, file, Device::flex(), Verbosity::Quiet, ranks, None)
 }
 
 /// The loss terms of a step by iteration.

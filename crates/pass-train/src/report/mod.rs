@@ -4,8 +4,11 @@
 //! It holds no time and no random number of its own: equal data make an equal file.
 
 mod atlas;
+mod atlas_data;
 mod axis;
 mod chart;
+pub mod cluster_report;
+pub(crate) mod data;
 mod html;
 mod overlay;
 mod palette;

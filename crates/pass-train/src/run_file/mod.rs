@@ -16,7 +16,7 @@ mod overrides;
 mod training;
 mod watching;
 
-use std::path::Path;
+use std::{path::Path, sync::LazyLock};
 
 use pass_model::precision::Precision;
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,17 @@ impl RunFile {
     fn table(&self) -> Result<toml::Table, toml::ser::Error> {
         toml::Table::try_from(self)
     }
+}
+
+/// A stored text, which may lack keys, on top of the defaults. Unchecked.
+pub(crate) fn laid_over_defaults(text: &str) -> Result<toml::Table, toml::de::Error> {
+    static DEFAULTS: LazyLock<toml::Table> = LazyLock::new(|| {
+        let defaults = RunFile::default().resolved();
+        toml::from_str(&defaults).expect("the defaults are plain")
+    });
+    let mut table = DEFAULTS.clone();
+    layers::lay_over(&mut table, toml::from_str(text)?);
+    Ok(table)
 }
 
 /// What a text says, checked by itself: errors then point at the line.

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Error, Step,
     cluster_report::{StoredReport, describe},
-    findings,
     ranks::{done_by_first, first_then_others},
     step::{
         embeddings::{PictureMeans, embeddings, own_part, rows_each, with_rows},
         restarts::{best_restart, compared_with, run_restarts},
     },
+    watch::findings,
 };
 
 /// What the step leaves in `done/cluster.json`: the winning run, and how it agrees with the folder
@@ -79,7 +79,6 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
 }
 
 fn begin(context: &Context) -> Result<(), Error> {
-    context.run.require(Step::Cluster, Step::TuneAttention)?;
     context.run.begin(Step::Cluster)?;
     let clusters = usize::from(context.data.classes());
     let pictures = context.data.samples(Split::Train).len();

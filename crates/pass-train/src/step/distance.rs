@@ -11,8 +11,8 @@ use pixel_attention::distance_matching::{DistanceMatchingConfig, SupportSet, res
 
 use crate::{
     Context, Error, Step,
-    cursor::Cursor,
     inference::{Pass, Shape, for_each_batch},
+    run::cursor::Cursor,
     step::pretrain::pretrained_backbone,
 };
 
@@ -27,9 +27,6 @@ const UPSAMPLING: usize = 4;
 /// data or disk.
 pub fn distance_matching(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
-    context
-        .run
-        .require(Step::DistanceMatching, Step::Pretrain)?;
     context.run.begin(Step::DistanceMatching)?;
     if !context.data.has_masks(Split::TrainSemi) {
         return Err(Error::NoMasks {

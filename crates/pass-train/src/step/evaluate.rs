@@ -62,7 +62,6 @@ pub enum Match {
 ///
 /// [`Error::StepMissing`] before step 4; else from data or disk.
 pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
-    context.run.require(Step::Evaluate, Step::Predict)?;
     context.run.begin(Step::Evaluate)?;
     let mut metrics = Metrics::new();
     if context.data.has_masks(Split::Validation) {

@@ -8,7 +8,7 @@ use imagenet_s::{Split, layout::EXPORTED};
 
 use crate::{
     Context, Error, Step,
-    cursor::Cursor,
+    run::cursor::Cursor,
     step::{
         labels::{ensure_store, write_masks},
         threshold::chosen_threshold,

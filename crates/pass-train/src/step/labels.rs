@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Progress, Step,
-    cursor::Cursor,
-    findings,
     inference::{Pass, Shape, for_each_batch},
+    run::cursor::Cursor,
     run_file::LabelWay,
     step::{attention::tuned_net, threshold::chosen_threshold},
+    watch::findings,
 };
 
 /// Batches between two waits for the disk: as many are labelled again after a kill, at most.
@@ -49,9 +49,6 @@ pub struct LabelsSummary {
 /// [`Error::StepMissing`] before step 2.3; else from data or disk.
 pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
     let started = Instant::now();
-    context
-        .run
-        .require(Step::GenerateLabels, Step::SweepThreshold)?;
     context.run.begin(Step::GenerateLabels)?;
     let threshold = chosen_threshold(context)?;
     let store = ensure_store(context, Step::GenerateLabels, Split::Train)?;
@@ -80,12 +77,12 @@ pub(crate) fn ensure_store(
     split: Split,
 ) -> Result<LabelStore, Error> {
     let path = context.run.labels(split.name());
+    context.run.require(step, Step::Cluster)?;
     if [Step::SweepThreshold, Step::GenerateLabels].contains(&step) {
         context.run.unchanged(&context.run.centroids())?; // also where they are not read again
         context.set_aside_if_changed(&path)?;
     }
     if !path.exists() {
-        context.run.require(step, Step::Cluster)?;
         let mut net = tuned_net(context, step)?;
         context.run.unseal(&path)?;
         write_store(context, &mut net, split)?;

@@ -1,4 +1,4 @@
-//! The steps of PASS, one file each: what they read, compute and leave in the run directory.
+//! The steps of PASS, one file each, and the table of what they read, leave and depend on.
 
 pub mod attention;
 pub mod cluster;
@@ -12,73 +12,441 @@ pub mod predict;
 pub mod pretrain;
 mod restarts;
 pub mod threshold;
+mod upsampled_argmax;
 pub mod weights;
+
+use imagenet_s::Split;
+
+use crate::{Context, Error, RunFile, ranks::done_by_first};
 
 /// A step of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Before all others: every picture and mask is read once.
+    /// Before all others: every picture and mask is read once, by [`Context::open`].
     CheckData,
-    /// Step 1: representation learning.
+    /// Step 1: [`pretrain::pretrain`].
     Pretrain,
-    /// The k-NN protocol, from the weights of step 1.
-    DistanceMatching,
-    /// Step 2.1: pixel attention.
+    /// Step 2.1: [`attention::tune_attention`].
     TuneAttention,
-    /// Step 2.2: clustering.
+    /// Step 2.2: [`cluster::cluster`].
     Cluster,
-    /// Step 2.3: the attention threshold.
+    /// Step 2.3: [`threshold::sweep_threshold`].
     SweepThreshold,
-    /// Step 2.4: pseudo labels.
+    /// Step 2.4: [`labels::generate_labels`].
     GenerateLabels,
-    /// Step 3: fine-tuning.
+    /// Step 3: [`finetune::finetune`].
     Finetune,
-    /// Step 4: inference.
+    /// Step 4: [`predict::predict`].
     Predict,
-    /// The numbers.
+    /// The k-NN protocol: [`distance::distance_matching`].
+    DistanceMatching,
+    /// The numbers: [`evaluate::evaluate`].
     Evaluate,
 }
 
-impl Step {
-    /// All steps, each after those it needs.
-    pub(crate) const ALL: [Self; 10] = [
-        Self::CheckData,
-        Self::Pretrain,
-        Self::DistanceMatching,
-        Self::TuneAttention,
-        Self::Cluster,
-        Self::SweepThreshold,
-        Self::GenerateLabels,
-        Self::Finetune,
-        Self::Predict,
-        Self::Evaluate,
-    ];
+/// What is known of a step.
+struct Row {
+    step: Step,
+    /// On the command line, on the terminal, in the log and on disk.
+    name: &'static str,
+    /// What it does, in a line.
+    about: &'static str,
+    /// Steps that must have finished.
+    reads: &'static [Step],
+    /// Steps whose results it takes where they are there.
+    may_read: &'static [Step],
+    /// Files that later steps read; `SHA256SUMS` keeps their sums.
+    results: &'static [&'static str],
+    /// What else it leaves.
+    leaves: &'static [&'static str],
+    /// What it goes on from until it has finished, beside checkpoints and counts.
+    partial: &'static [&'static str],
+    /// Keys and sections of the run file that decide what it leaves.
+    settings: &'static [&'static str],
+    /// Splits that must have masks; the pipeline leaves it out where they have none.
+    masks: &'static [Split],
+    /// Whether all ranks take part, or rank 0 alone.
+    of_all_ranks: bool,
+    /// Of a training.
+    batches: Option<fn(&RunFile) -> Batches>,
+    /// The option of `import_weights` that takes another file for the first result.
+    import: Option<&'static str>,
+    run: fn(&Context) -> Result<(), Error>,
+}
 
-    /// The name on the terminal, in the log and on disk.
+/// How a training goes through the pictures.
+pub(crate) struct Batches {
+    pub(crate) epochs: usize,
+    /// Pictures of all ranks in an iteration.
+    pub(crate) batch: usize,
+    /// Parts in which a batch goes through the network.
+    pub(crate) accumulate: usize,
+}
+
+macro_rules! batches {
+    ($section:ident) => {
+        Some(|file| Batches {
+            epochs: file.$section.epochs,
+            batch: file.$section.batch,
+            accumulate: file.$section.accumulate,
+        })
+    };
+}
+
+/// The settings that decide what lies in `labels/`.
+pub(crate) const LABEL_SETTINGS: &[&str] = &[
+    "cluster.way",
+    "cluster.cam",
+    "predict.resize",
+    "predict.batch",
+    "predict.attention",
+];
+
+/// What most steps have in common.
+const ROW: Row = Row {
+    step: Step::CheckData,
+    name: "",
+    about: "",
+    reads: &[],
+    may_read: &[],
+    results: &[],
+    leaves: &[],
+    partial: &[],
+    settings: &[],
+    masks: &[],
+    of_all_ranks: false,
+    batches: None,
+    import: None,
+    run: |_| Ok(()),
+};
+
+/// Every step, behind those that it reads.
+const TABLE: [Row; 10] = [
+    Row {
+        step: Step::CheckData,
+        name: "check_data",
+        about: "reads every picture and mask once, before all others",
+        leaves: &["pictures.jsonl"],
+        settings: &[
+            "data.source",
+            "data.odd_pictures",
+            "data.bad_pictures",
+            "data.pretrain_pictures",
+            "data.validation",
+        ],
+        ..ROW
+    },
+    Row {
+        step: Step::Pretrain,
+        name: "pretrain",
+        about: "1: learns a representation of the pictures, without labels",
+        reads: &[Step::CheckData],
+        results: &["pretrain/weights.safetensors"],
+        settings: &["seed", "data.red_deviation", "network", "pretrain"],
+        of_all_ranks: true,
+        batches: batches!(pretrain),
+        import: Some("--pretrained"),
+        run: pretrain::pretrain,
+        ..ROW
+    },
+    Row {
+        step: Step::TuneAttention,
+        name: "tune_attention",
+        about: "2.1: learns which pixels matter, on the frozen backbone",
+        reads: &[Step::Pretrain],
+        results: &["tune_attention/weights.safetensors"],
+        settings: &["seed", "data.red_deviation", "network", "attention"],
+        of_all_ranks: true,
+        batches: batches!(attention),
+        import: Some("--pixelatt"),
+        run: attention::tune_attention,
+        ..ROW
+    },
+    Row {
+        step: Step::Cluster,
+        name: "cluster",
+        about: "2.2: clusters the attended embeddings of the training pictures",
+        reads: &[Step::TuneAttention],
+        results: &["cluster/centroids.npy", "cluster/assignments.json"],
+        leaves: &["cluster/embeddings.npy", "cluster/report.json"],
+        partial: &["cluster/restarts"],
+        settings: &[
+            "seed",
+            "network.backbone",
+            "cluster.way",
+            "cluster.restarts",
+            "cluster.iterations",
+            "cluster.kmeans",
+            "cluster.resize",
+            "cluster.crop",
+            "cluster.batch",
+            "cluster.embeddings",
+        ],
+        of_all_ranks: true,
+        import: Some("--centroids"),
+        run: |context| cluster::cluster(context).map(drop),
+        ..ROW
+    },
+    Row {
+        step: Step::SweepThreshold,
+        name: "sweep_threshold",
+        about: "2.3: chooses the attention below which a pixel is OTHER",
+        reads: &[Step::Cluster],
+        results: &["threshold.json"],
+        settings: &[
+            "cluster.way",
+            "cluster.cam",
+            "predict.resize",
+            "predict.batch",
+            "predict.attention",
+            "threshold",
+        ],
+        run: |context| threshold::sweep_threshold(context).map(drop),
+        ..ROW
+    },
+    Row {
+        step: Step::GenerateLabels,
+        name: "generate_labels",
+        about: "2.4: labels the pixels of the training pictures by the nearest centroid",
+        reads: &[Step::SweepThreshold],
+        leaves: &["labels/", "pseudo_labels/"],
+        settings: LABEL_SETTINGS,
+        run: |context| labels::generate_labels(context).map(drop),
+        ..ROW
+    },
+    Row {
+        step: Step::Finetune,
+        name: "finetune",
+        about: "3: fine-tunes the backbone of step 1 on the pseudo labels",
+        reads: &[Step::Pretrain, Step::GenerateLabels],
+        results: &["finetune/weights.safetensors"],
+        settings: &["seed", "network.backbone", "finetune"],
+        of_all_ranks: true,
+        batches: batches!(finetune),
+        import: Some("--finetuning"),
+        run: finetune::finetune,
+        ..ROW
+    },
+    Row {
+        step: Step::Predict,
+        name: "predict",
+        about: "4: labels every pixel of the validation and test pictures",
+        reads: &[Step::Finetune],
+        leaves: &["fine_tuned/"],
+        settings: &[
+            "network.backbone",
+            "predict.resize",
+            "predict.batch",
+            "predict.longer_side_cap",
+            "predict.inference",
+        ],
+        run: predict::predict,
+        ..ROW
+    },
+    Row {
+        step: Step::DistanceMatching,
+        name: "distance_matching",
+        about: "labels the validation pictures by their nearest labelled pixels (k-NN)",
+        reads: &[Step::Pretrain],
+        leaves: &["distance_matching/"],
+        settings: &["predict.resize", "predict.batch", "distance_matching"],
+        masks: &[Split::TrainSemi, Split::Validation],
+        run: distance::distance_matching,
+        ..ROW
+    },
+    Row {
+        step: Step::Evaluate,
+        name: "evaluate",
+        about: "scores the labels against the validation masks",
+        reads: &[Step::GenerateLabels, Step::Predict],
+        may_read: &[Step::DistanceMatching],
+        leaves: &["metrics.json", "match.json", "evaluation/"],
+        run: |context| evaluate::evaluate(context).map(drop),
+        ..ROW
+    },
+];
+
+impl Step {
+    /// All steps, each behind those that it reads.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.step)
+    }
+
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
+    /// The name on the command line, on the terminal, in the log and on disk.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::CheckData => "check_data",
-            Self::Pretrain => "pretrain",
-            Self::TuneAttention => "tune_attention",
-            Self::Cluster => "cluster",
-            Self::SweepThreshold => "sweep_threshold",
-            Self::GenerateLabels => "generate_labels",
-            Self::Finetune => "finetune",
-            Self::Predict => "predict",
-            Self::DistanceMatching => "distance_matching",
-            Self::Evaluate => "evaluate",
+        self.row().name
+    }
+
+    /// The step of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::all().find(|step| step.name() == name)
+    }
+
+    /// What it does, in a line.
+    pub fn describe(self) -> &'static str {
+        self.row().about
+    }
+
+    /// The steps that must have finished before this one.
+    pub fn reads(self) -> &'static [Self] {
+        self.row().reads
+    }
+
+    /// The files and folders that it leaves in the run directory.
+    pub fn leaves(self) -> impl Iterator<Item = &'static str> {
+        let row = self.row();
+        row.results.iter().chain(row.leaves).copied()
+    }
+
+    /// The keys and sections of the run file that decide what it leaves.
+    pub fn settings(self) -> &'static [&'static str] {
+        self.row().settings
+    }
+
+    /// Whether all ranks take part, or rank 0 alone.
+    pub fn is_of_all_ranks(self) -> bool {
+        self.row().of_all_ranks
+    }
+
+    /// Runs it, whether or not it has finished before. Collective.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StepMissing`] before the steps that it reads, [`Error::Stopped`], and its own.
+    pub fn run(self, context: &Context) -> Result<(), Error> {
+        let row = self.row();
+        if row.of_all_ranks {
+            (row.run)(context)
+        } else {
+            done_by_first(&context.ranks, || (row.run)(context))
         }
     }
 
-    /// This step and those whose result follows from its own.
+    /// This step and those whose results follow from its own, in their order.
     pub(crate) fn and_dependents(self) -> Vec<Self> {
-        if self == Self::DistanceMatching {
-            return vec![Self::DistanceMatching, Self::Evaluate];
+        let mut found = vec![self];
+        for row in &TABLE {
+            let mut inputs = row.reads.iter().chain(row.may_read);
+            if inputs.any(|input| found.contains(input)) {
+                found.push(row.step);
+            }
         }
-        let own = Self::ALL
-            .into_iter()
-            .position(|step| step == self)
-            .expect("all are listed");
-        Self::ALL[own..].to_vec()
+        found
+    }
+
+    /// Files that later steps read, whose sums are kept.
+    pub(crate) fn results(self) -> &'static [&'static str] {
+        self.row().results
+    }
+
+    /// What it goes on from until it has finished, beside checkpoints and counts.
+    pub(crate) fn partial(self) -> &'static [&'static str] {
+        self.row().partial
+    }
+
+    /// The splits that must have masks.
+    pub(crate) fn masks(self) -> &'static [Split] {
+        self.row().masks
+    }
+
+    /// The option of `import_weights` that takes another file for its first result.
+    pub(crate) fn import_option(self) -> Option<&'static str> {
+        self.row().import
+    }
+
+    /// How a training goes through the pictures; `None` for other steps.
+    pub(crate) fn batches(self, file: &RunFile) -> Option<Batches> {
+        self.row().batches.map(|of| of(file))
+    }
+
+    /// The steps that train a network.
+    pub(crate) fn trainings() -> impl Iterator<Item = Self> {
+        Self::all().filter(|step| step.row().batches.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_behind_what_it_reads_and_where_its_step_looks_for_it() {
+        for (place, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.step as usize, place, "{}", row.name);
+            let mut inputs = row.reads.iter().chain(row.may_read);
+            assert!(
+                inputs.all(|input| (*input as usize) < place),
+                "{}",
+                row.name
+            );
+            assert_eq!(Step::from_name(row.name), Some(row.step));
+        }
+    }
+
+    #[test]
+    fn dependents_follow_from_what_is_read() {
+        let names = |step: Step| step.and_dependents();
+        assert_eq!(names(Step::CheckData), Step::all().collect::<Vec<_>>());
+        let labels = &names(Step::Finetune);
+        assert_eq!(labels, &[Step::Finetune, Step::Predict, Step::Evaluate]);
+        let nearest = &names(Step::DistanceMatching);
+        assert_eq!(nearest, &[Step::DistanceMatching, Step::Evaluate]);
+    }
+
+    /// The table of the documentation, row by row.
+    #[test]
+    fn the_documented_table_is_this_one() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/PIPELINE.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let quoted = |names: Vec<&str>| match names.as_slice() {
+            [] => "-".to_owned(),
+            names => format!("`{}`", names.join("`, `")),
+        };
+        for step in Step::all() {
+            let reads = step.row().reads.iter().chain(step.row().may_read);
+            let row = format!(
+                "| `{}` | {} | {} | {} | {} | {} |",
+                step.name(),
+                step.describe(),
+                quoted(reads.map(|step| step.name()).collect()),
+                quoted(step.leaves().collect()),
+                quoted(step.settings().to_vec()),
+                if step.is_of_all_ranks() {
+                    "all"
+                } else {
+                    "first"
+                }
+            );
+            assert!(text.contains(&row), "docs/PIPELINE.md lacks\n{row}");
+        }
+    }
+
+    /// A setting that no step depends on could be changed without any effect.
+    #[test]
+    fn every_setting_belongs_to_a_step_or_decides_nothing() {
+        let mut known: Vec<&str> = crate::run::settings::FREE.to_vec();
+        known.extend(Step::all().flat_map(Step::settings));
+        let table = RunFile::default()
+            .resolved()
+            .parse::<toml::Table>()
+            .unwrap();
+        let mut sections = vec![(String::new(), table)];
+        while let Some((prefix, table)) = sections.pop() {
+            for (key, value) in table {
+                let key = format!("{prefix}{key}");
+                let covered = known
+                    .iter()
+                    .any(|of| crate::run::settings::covers(of, &key));
+                match value {
+                    _ if covered => {}
+                    toml::Value::Table(inner) => sections.push((format!("{key}."), inner)),
+                    _ => panic!("no step depends on `{key}`"),
+                }
+            }
+        }
     }
 }

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
-    cursor::Cursor,
-    findings,
     inference::{Pass, Shape, check_finite, for_each_batch},
+    run::cursor::Cursor,
     run_file::Inference,
-    step::finetune::finetuned_net,
-    upsampled_argmax::{Logits, upsampled_argmax},
+    step::{
+        finetune::finetuned_net,
+        upsampled_argmax::{Logits, upsampled_argmax},
+    },
+    watch::findings,
 };
 
 /// What the step leaves in `done/predict.json`.

@@ -7,7 +7,7 @@ use imagenet_s::Split;
 use luss_metrics::{AttentionHistogram, ChosenThreshold, ThresholdCurve, ThresholdRule};
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Progress, Step, findings, step::labels::ensure_store};
+use crate::{Context, Error, Progress, Step, step::labels::ensure_store, watch::findings};
 
 /// `threshold.json`: the chosen threshold and what it was chosen from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,7 +30,6 @@ pub struct SweptThreshold {
 /// [`Error::StepMissing`] before step 2.2; else from data or disk.
 pub fn sweep_threshold(context: &Context) -> Result<SweptThreshold, Error> {
     let started = Instant::now();
-    context.run.require(Step::SweepThreshold, Step::Cluster)?;
     context.run.begin(Step::SweepThreshold)?;
     let rule = context
         .file

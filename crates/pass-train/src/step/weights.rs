@@ -64,7 +64,7 @@ pub fn import_weights(context: &Context, weights: Weights, path: &Path) -> Resul
                 Weights::Backbone => import_backbone(&mut net.backbone, path)?,
                 _ => import_pretrain_net(&mut net, path)?,
             };
-            context.run.begin(step)?;
+            context.run.invalidate(step)?;
             save_module(&net, &place)?;
             imported
         }
@@ -72,14 +72,14 @@ pub fn import_weights(context: &Context, weights: Weights, path: &Path) -> Resul
             let start = pretrain_net(file, device);
             let mut net = AttentionNet::from_pretrained(start, file.seed);
             let imported = import_attention_net(&mut net, path)?;
-            context.run.begin(step)?;
+            context.run.invalidate(step)?;
             save_module(&net, &place)?;
             imported
         }
         Weights::FineTuned => {
             let mut net = fresh_net(context, device);
             let imported = import_segmentation_net(&mut net, path)?;
-            context.run.begin(step)?;
+            context.run.invalidate(step)?;
             save_module(&net, &place)?;
             imported
         }
@@ -110,7 +110,7 @@ pub fn import_centroids(context: &Context, path: &Path) -> Result<(), Error> {
         let what = "centroids";
         return Err(AttentionError::Shape { what, reason }.into());
     }
-    context.run.begin(Step::Cluster)?;
+    context.run.invalidate(Step::Cluster)?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), centroids.view())?;
     let imported = Imported {

@@ -28,7 +28,7 @@ fn open_of_ranks(root: &Path, settings: &[&str], ranks: Group) -> Context {
     let text = include_str!("../../tests/pipeline/tiny.toml");
     let settings: Vec<String> = settings.iter().map(|text| text.to_string()).collect();
     let file = RunFile::parse(text, "tiny.toml", &settings).unwrap();
-    Context::open_of_ranks(root, file, Device::flex(), Verbosity::Quiet, ranks)
+    Context::open_of_ranks(root, file, Device::flex(), Verbosity::Quiet, ranks, None)
         .unwrap_or_else(|error| panic!("{error}"))
 }
 

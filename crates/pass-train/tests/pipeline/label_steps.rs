@@ -276,7 +276,7 @@ fn image_level_and_pixel_level_labels_can_be_made_too() {
         let mut settings = SETTINGS.to_vec();
         let way = format!("cluster.way={way}");
         settings.push(&way);
-        let context = open_other(&root, &settings);
+        let context = open(&root, &settings);
         let summary = cluster(&context).unwrap();
         assert_eq!(summary.sizes.iter().sum::<usize>(), 70);
         sweep_threshold(&context).unwrap();
@@ -309,17 +309,10 @@ fn image_level_and_pixel_level_labels_can_be_made_too() {
     );
 }
 
-/// A copy of a run, under other settings of the later steps.
-fn open_other(root: &Path, settings: &[&str]) -> Context {
-    fs::remove_file(root.join("run.toml")).unwrap();
-    open(root, settings)
-}
-
 #[test]
 fn labels_without_foreground_are_not_trained_on() {
     let root = folder("labels_empty");
     copy(whole(), &root);
-    fs::remove_file(root.join("run.toml")).unwrap();
     let settings = [&SETTINGS[..8], &["threshold.rule={fixed=1.0}"]].concat();
     let context = open(&root, &settings);
     sweep_threshold(&context).unwrap();

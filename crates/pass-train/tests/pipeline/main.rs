@@ -6,14 +6,16 @@ mod label_steps;
 mod stored;
 mod tiny_run;
 
-use std::{env, fs, path::Path};
+use std::{collections::BTreeSet, env, fs, path::Path};
 
 use burn::tensor::Device;
 use clusters::{event_count, only_file};
 use imagenet_s::{Split, read_mask};
+use label_steps::copy;
 use luss_metrics::{Evaluator, Protocol};
 use pass_train::{
     Context, RunFile, Step, Verbosity,
+    log::read_log,
     pipeline::{self, Control},
     step::{attention::tune_attention, evaluate::Scores, pretrain::pretrain},
 };
@@ -31,38 +33,24 @@ fn the_pipeline_in_a_child_process() {
 #[test]
 fn the_pipeline_leaves_every_documented_file() {
     let root = reference();
-    let steps = [
-        Step::CheckData,
-        Step::Pretrain,
-        Step::TuneAttention,
-        Step::Cluster,
-        Step::SweepThreshold,
-        Step::GenerateLabels,
-        Step::Finetune,
-        Step::Predict,
-        Step::DistanceMatching,
-        Step::Evaluate,
-    ];
-    let marks = steps.map(|step| format!("done/{}.json", step.name()));
-    assert_files(root, &marks.each_ref().map(String::as_str));
+    for step in Step::all() {
+        let name = step.name();
+        assert_files(
+            root,
+            &[&format!("done/{name}.json"), &format!("done/{name}.toml")],
+        );
+        for left in step.leaves() {
+            assert!(root.join(left).exists(), "{name} leaves no {left}");
+        }
+    }
     assert_files(
         root,
         &[
             "run.toml",
             "log.jsonl",
-            "pretrain/weights.safetensors",
-            "tune_attention/weights.safetensors",
-            "finetune/weights.safetensors",
-            "cluster/embeddings.npy",
-            "cluster/centroids.npy",
-            "cluster/assignments.json",
-            "cluster/report.json",
-            "threshold.json",
             "labels/train.labels",
             "labels/validation.labels",
             "labels/test.labels",
-            "match.json",
-            "metrics.json",
             "evaluation/fine_tuned.json",
             "report.html",
         ],
@@ -141,6 +129,28 @@ fn a_second_start_runs_no_step_again() {
     let before = watched.map(written);
     assert_eq!(run(root, &[]), stored_metrics(root));
     assert_eq!(watched.map(written), before);
+}
+
+/// There and back: what runs again ends in the bytes of a run that never had other settings.
+#[test]
+fn another_setting_runs_the_steps_again_that_depend_on_it() {
+    let root = folder("other_epochs");
+    copy(reference(), &root);
+    let mark = |step: &Step| root.join(format!("done/{}.json", step.name()));
+    for settings in [["finetune.epochs=1"].as_slice(), &[]] {
+        let written = |step: &Step| fs::metadata(mark(step)).unwrap().modified().unwrap();
+        let before: Vec<_> = Step::all().map(|step| written(&step)).collect();
+        pipeline::run(&open(&root, settings), &[]).unwrap_or_else(|error| panic!("{error}"));
+        let again = Step::all().zip(before);
+        let again = again.filter(|(step, before)| written(step) != *before);
+        let again: Vec<&str> = again.map(|(step, _)| step.name()).collect();
+        assert_eq!(again, ["finetune", "predict", "evaluate"]);
+        let log = read_log(&root.join("log.jsonl")).unwrap();
+        let epochs = log.iter().filter(|record| record.step == "finetune");
+        let epochs: BTreeSet<u64> = epochs.map(|record| record.epoch).collect();
+        assert_eq!(epochs.len(), if settings.is_empty() { 3 } else { 1 });
+    }
+    assert_same_results(reference(), &root);
 }
 
 #[test]

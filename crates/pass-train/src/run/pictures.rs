@@ -14,7 +14,7 @@ use std::{
 use imagenet_s::{Dataset, Sample, Split};
 use rayon::prelude::*;
 
-use crate::{Error, RunDir, RunFile};
+use crate::{Error, RunDir};
 
 /// The list in the run directory.
 const LIST: &str = "pictures.jsonl";
@@ -75,23 +75,18 @@ impl fmt::Display for ChangedPictures {
 
 /// Keeps the list of the pictures where there is none, else compares.
 ///
-/// `is_new` says that the run begins now; an older one without a list is told to have one from now on.
+/// `extra` are those of step 1 alone. `is_new` says that the run begins now; an older one without a list is told to have one from now on.
 ///
 /// # Errors
 ///
 /// [`Error::ChangedPictures`]; a picture or the list that cannot be read.
 pub(crate) fn keep_or_compare(
     run: &RunDir,
-    file: &RunFile,
     data: &Dataset,
-    left_out: &BTreeSet<PathBuf>,
+    extra: Option<&Dataset>,
     is_new: bool,
 ) -> Result<(), Error> {
-    let extra = file
-        .data
-        .open_pretrain_pictures(run.root(), data.classes())?;
-    let extra = extra.map(|extra| extra.without(Split::Train, left_out));
-    let now = facts_of_all(data, extra.as_ref())?;
+    let now = facts_of_all(data, extra)?;
     let list = run.file(LIST);
     if is_new || !list.exists() {
         return write(&list, &now);

@@ -7,17 +7,18 @@ use luss_metrics::{LabelMask, Matching, image_miou};
 
 use crate::{
     Context, Error, Step,
-    atlas_data::atlas,
-    findings,
     log::{LogRecord, read_log},
-    log_groups::{group_of, name_in_group},
     report::{
         Atlas, Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart,
-        write_report,
+        atlas_data::atlas, write_report,
     },
     step::{
         evaluate::{Metrics, Scores, fitted_matching},
         threshold::SweptThreshold,
+    },
+    watch::{
+        findings,
+        log_groups::{group_of, name_in_group},
     },
 };
 
@@ -120,7 +121,7 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
 /// and a chart for each other number of the log, whatever it is.
 fn curves(log: &[LogRecord]) -> Vec<Curve> {
     let mut curves: Vec<Curve> = Vec::new();
-    for step in [Step::Pretrain, Step::TuneAttention, Step::Finetune] {
+    for step in Step::trainings() {
         let records = log.iter().filter(|record| record.step == step.name());
         for (name, series) in series_by_name(records) {
             let group = group_of(&name);

@@ -11,27 +11,19 @@ use std::{
 
 use crate::{
     Error, RunDir, Step,
-    checksums::{LIST, sum_of},
+    run::checksums::{LIST, sum_of},
 };
 
 impl RunDir {
     /// The files of a finished step that later steps read and no other file is made of in the
     /// meantime; label stores and embeddings are sealed where they are made.
-    fn left_by(&self, step: Step) -> Vec<PathBuf> {
-        match step {
-            Step::Pretrain | Step::TuneAttention | Step::Finetune => vec![self.weights(step)],
-            Step::Cluster => vec![
-                self.centroids(),
-                self.step_dir(step).join("assignments.json"),
-            ],
-            Step::SweepThreshold => vec![self.file("threshold.json")],
-            _ => Vec::new(),
-        }
+    fn left_by(&self, step: Step) -> impl Iterator<Item = PathBuf> {
+        step.results().iter().map(|name| self.file(name))
     }
 
     /// Notes the sums of those of [`RunDir::left_by`] that are there.
     pub(crate) fn seal_what_is_left_by(&self, step: Step) -> Result<(), Error> {
-        let mut files = self.left_by(step).into_iter().filter(|path| path.exists());
+        let mut files = self.left_by(step).filter(|path| path.exists());
         files.try_for_each(|path| self.seal(&path))
     }
 
@@ -72,7 +64,7 @@ impl RunDir {
 
     /// Compares all files of [`RunDir::left_by`].
     pub(crate) fn unchanged_since(&self, step: Step) -> Result<(), Error> {
-        let mut files = self.left_by(step).into_iter();
+        let mut files = self.left_by(step);
         files.try_for_each(|path| self.unchanged(&path).map(drop))
     }
 
@@ -111,21 +103,11 @@ impl RunDir {
 
     /// The step that makes a file, and the option with which another one is imported.
     fn maker_of(&self, path: &Path) -> (Step, Option<&'static str>) {
-        let imported = [
-            (Step::Pretrain, "--pretrained"),
-            (Step::TuneAttention, "--pixelatt"),
-            (Step::Finetune, "--finetuning"),
-        ];
-        let weights = imported
-            .iter()
-            .find(|(step, _)| self.weights(*step) == path);
-        match weights {
-            Some((step, option)) => (*step, Some(option)),
-            None if path == self.centroids() => (Step::Cluster, Some("--centroids")),
-            None if path.starts_with(self.step_dir(Step::Cluster)) => (Step::Cluster, None),
-            None if path == self.file("threshold.json") => (Step::SweepThreshold, None),
-            None => (Step::GenerateLabels, None),
-        }
+        let within = |name: &str| path.starts_with(self.file(name));
+        let maker = Step::all().find(|step| step.leaves().any(within));
+        let maker = maker.expect("asked only for what a step leaves");
+        let first = maker.results().first().is_some_and(|name| within(name));
+        (maker, maker.import_option().filter(|_| first))
     }
 
     fn note(&self, path: &Path, sum: Option<String>) -> Result<(), Error> {

@@ -21,7 +21,7 @@ use std::{
 use crate::{
     Error, RunDir, Step,
     log::{LogRecord, read_log},
-    log_groups::{group_of, name_in_group},
+    watch::log_groups::{group_of, name_in_group},
 };
 use encoding::{Scalar, scalars_record, version_record};
 

@@ -15,7 +15,7 @@ use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask, synthetic::Synt
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Progress, RunFile, Step, Verbosity, run_file::BadPictures};
+use crate::{Error, Progress, RunFile, Step, Verbosity, run_file::BadPictures, step::Batches};
 
 /// Faults that the message spells out; the rest is counted.
 const SHOWN: usize = 20;
@@ -197,7 +197,12 @@ pub(crate) fn check_synthetic_counts(
     check_enough(file, config.train, for_step_1, config.classes)
 }
 
-fn check_counts(file: &RunFile, data: &Dataset, extra: Option<&Dataset>) -> Result<(), Error> {
+/// Refuses fewer pictures than batches and clusters need; `extra` are those of step 1 alone.
+pub(crate) fn check_counts(
+    file: &RunFile,
+    data: &Dataset,
+    extra: Option<&Dataset>,
+) -> Result<(), Error> {
     let train = data.samples(Split::Train).len();
     let for_step_1 = extra.map_or(train, |extra| extra.samples(Split::Train).len());
     check_enough(file, train, for_step_1, data.classes())
@@ -210,27 +215,13 @@ fn check_enough(
     for_step_1: usize,
     classes: u16,
 ) -> Result<(), Error> {
-    let batches = [
-        (
-            Step::Pretrain,
-            for_step_1,
-            file.pretrain.batch,
-            file.pretrain.epochs,
-        ),
-        (
-            Step::TuneAttention,
-            train,
-            file.attention.batch,
-            file.attention.epochs,
-        ),
-        (
-            Step::Finetune,
-            train,
-            file.finetune.batch,
-            file.finetune.epochs,
-        ),
-    ];
-    for (step, pictures, batch, epochs) in batches {
+    for step in Step::trainings() {
+        let Batches { epochs, batch, .. } = step.batches(file).expect("a training");
+        let pictures = if step == Step::Pretrain {
+            for_step_1
+        } else {
+            train
+        };
         if pictures < batch && epochs > 0 {
             return Err(Error::TooFewPictures {
                 step: step.name(),

@@ -38,10 +38,7 @@ pub(crate) fn tell(context: &Context, step: Step, findings: &[String]) {
 /// A result that cannot be read.
 pub(crate) fn of_run(context: &Context) -> Result<Vec<String>, Error> {
     let mut lines = Vec::new();
-    for step in Step::ALL
-        .into_iter()
-        .filter(|&step| context.run.is_done(step))
-    {
+    for step in Step::all().filter(|&step| context.run.is_done(step)) {
         let summary: Value = context.run.summary(step)?;
         let path = context.run.done_mark(step);
         let found = match step {

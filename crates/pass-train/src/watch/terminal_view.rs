@@ -6,8 +6,8 @@ use std::{fmt::Write, path::Path};
 use crate::{
     Error, RunDir, Step,
     log::{LogRecord, read_log},
-    log_groups::{group_of, name_in_group},
-    report_data::series_by_name,
+    report::data::series_by_name,
+    watch::log_groups::{group_of, name_in_group},
 };
 
 /// Characters of a curve, from the lowest value to the highest.
@@ -32,7 +32,7 @@ pub fn terminal_view(root: &Path) -> Result<String, Error> {
         Vec::new()
     };
     let mut text = format!("{}\n", root.display());
-    for step in Step::ALL {
+    for step in Step::all() {
         let of_step = records.iter().filter(|r| r.step == step.name());
         step_lines(&mut text, step, run.is_done(step), of_step.collect());
     }
@@ -41,8 +41,10 @@ pub fn terminal_view(root: &Path) -> Result<String, Error> {
 
 /// Whether the last step of the run in `root` has finished.
 pub fn is_over(root: &Path) -> bool {
-    let mark = format!("{}.json", Step::Evaluate.name());
-    root.join("done").join(mark).exists()
+    let Ok(Some(file)) = RunDir::stored(root) else {
+        return false;
+    };
+    RunDir::find(root, &file).is_ok_and(|run| run.is_done(Step::Evaluate))
 }
 
 fn step_lines(text: &mut String, step: Step, done: bool, records: Vec<&LogRecord>) {

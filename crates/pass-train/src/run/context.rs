@@ -20,12 +20,14 @@ use pixel_attention::{
 
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
-    check_data::{CheckSummary, check_data, check_synthetic_counts},
-    mask_paths::check_mask_paths,
     ranks::{first_then_others, first_with},
+    run::{
+        check_data::{CheckSummary, check_counts, check_data, check_synthetic_counts},
+        lock::RunLock,
+        mask_paths::check_mask_paths,
+        pictures::keep_or_compare,
+    },
     run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
-    run_lock::RunLock,
-    run_pictures::keep_or_compare,
 };
 
 /// What every step is given.
@@ -69,11 +71,14 @@ impl Context {
         device: Device,
         verbosity: Verbosity,
     ) -> Result<Self, Error> {
-        Self::open_of_ranks(root, file, device, verbosity, Group::default())
+        Self::open_of_ranks(root, file, device, verbosity, Group::default(), None)
     }
 
     /// [`Context::open`] for one of several processes that train together. They share the folders of
     /// run and pictures; rank 0 checks, writes and speaks for all.
+    ///
+    /// Finished steps that depend on a setting which has changed are to run again. For `pretrain`, which
+    /// takes hours, that is refused unless it is `rerun`.
     ///
     /// # Errors
     ///
@@ -84,6 +89,7 @@ impl Context {
         device: Device,
         verbosity: Verbosity,
         ranks: Group,
+        rerun: Option<Step>,
     ) -> Result<Self, Error> {
         let verbosity = if ranks.is_first() {
             verbosity
@@ -91,7 +97,7 @@ impl Context {
             Verbosity::Silent
         };
         first_then_others(&ranks, || {
-            Self::open_here(root, file, device, verbosity, ranks.clone())
+            Self::open_here(root, file, device, verbosity, ranks.clone(), rerun)
         })
     }
 
@@ -101,6 +107,7 @@ impl Context {
         device: Device,
         verbosity: Verbosity,
         ranks: Group,
+        rerun: Option<Step>,
     ) -> Result<Self, Error> {
         file.check("the command line")?;
         check_places(&file, &device, &ranks)?;
@@ -112,25 +119,33 @@ impl Context {
         file.check_memory(amount, &memory_of(&device))?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
         let run = RunDir::find(root, &file)?;
-        let checked = match run.is_done(Step::CheckData) {
-            true => None,
-            false => {
-                check_mask_paths(&run, &data)?;
-                let summary = check_data(root, &file, &data, verbosity)?;
-                tell_left_out(&summary, verbosity);
-                Some(summary)
-            }
+        run.check_changes(rerun)?;
+        let is_new = !run.is_done(Step::CheckData);
+        let checked = if is_new {
+            check_mask_paths(&run, &data)?;
+            let summary = check_data(root, &file, &data, verbosity)?;
+            tell_left_out(&summary, verbosity);
+            summary
+        } else {
+            run.summary(Step::CheckData)?
         };
-        let lock = lock_of(root, &ranks)?; // a run that cannot start leaves no file
-        run.start(&file)?;
-        let is_new = checked.is_some();
-        if let Some(summary) = checked {
-            run.finish(Step::CheckData, &summary)?;
-        }
-        let left_out = run.summary::<CheckSummary>(Step::CheckData)?.left_out();
+        let left_out = checked.left_out();
         let data = data.without(Split::Train, &left_out);
+        let extra = match ranks.is_first() {
+            true => file.data.open_pretrain_pictures(root, data.classes())?,
+            false => None,
+        };
+        let extra = extra.map(|extra| extra.without(Split::Train, &left_out));
         if ranks.is_first() {
-            keep_or_compare(&run, &file, &data, &left_out, is_new)?;
+            check_counts(&file, &data, extra.as_ref())?; // batches may have changed
+        }
+        let lock = lock_of(root, &ranks)?; // a run that cannot start leaves no file
+        start(&run, &file, verbosity)?;
+        if is_new {
+            run.finish(Step::CheckData, &checked)?;
+        }
+        if ranks.is_first() {
+            keep_or_compare(&run, &data, extra.as_ref(), is_new)?;
         }
         let context = Self {
             run,
@@ -171,8 +186,10 @@ impl Context {
         file.threshold.rule = self.file.threshold.rule;
         file.check("this control")?;
         let run = RunDir::find(root, &file)?;
+        // It follows this run, which has been asked.
+        run.check_changes(Some(Step::Pretrain))?;
         let lock = lock_of(root, &self.ranks)?;
-        run.start(&file)?;
+        start(&run, &file, self.verbosity)?;
         let checked: CheckSummary = self.run.summary(Step::CheckData)?;
         run.finish(Step::CheckData, &checked)?;
         Ok(Self {
@@ -301,6 +318,16 @@ pub(crate) fn shown_splits(data: &Dataset) -> Vec<Split> {
     } else {
         present
     }
+}
+
+/// Starts a run, and says what runs again for settings that have changed.
+fn start(run: &RunDir, file: &RunFile, verbosity: Verbosity) -> Result<(), Error> {
+    let changes = run.describe_changes()?;
+    run.start(file)?;
+    if let Some(changes) = changes.filter(|_| verbosity != Verbosity::Silent) {
+        warn(&changes);
+    }
+    Ok(())
 }
 
 /// Folders of results and doubles among the pictures: told once, when the data is checked.

@@ -3,12 +3,13 @@
 //! ```text
 //! data/                 the embedded dataset, for a run that has no other
 //! lock                  held by the process that works on the run
-//! run.toml              the resolved run file; another one is refused
+//! run.toml              the resolved run file of the last start
 //! pictures.jsonl        the pictures that the run began with; others are refused
 //! SHA256SUMS            the sums of what finished steps left; another file is refused
 //! log.jsonl             one line per logged iteration
 //! tensorboard/STEP/     event files, made of log.jsonl
 //! done/STEP.json        a finished step
+//! done/STEP.toml        the settings that it depended on
 //! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-ITERATION/ on the way
 //! cluster/              embeddings.npy, centroids.npy, assignments.json, report.json; restarts/ on the way
 //! threshold.json        the curve and the chosen threshold
@@ -29,24 +30,29 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Error, RunFile, Step, checkpoints::Checkpoints, error::Difference, run_file::CheckpointsSection,
+    Error, RunFile, Step, checkpoints::Checkpoints, run::settings::settings_of,
+    run_file::CheckpointsSection,
 };
 
 /// A folder that holds one run.
 #[derive(Clone, Debug)]
 pub struct RunDir {
     root: PathBuf,
+    /// Of this start, those that decide a result.
+    settings: toml::Table,
 }
 
 impl RunDir {
-    /// Starts the run `file` in `root`, or goes on with it.
+    /// Starts the run `file` in `root`, or goes on with it. Finished steps that depend on a setting
+    /// which has changed count as unfinished.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if the folder cannot be written, [`Error::AnotherRun`] if it holds a run with
-    /// other settings.
+    /// [`Error::Io`] if the folder cannot be written, [`Error::AnotherRun`] if it holds a run that
+    /// cannot go on with these settings.
     pub fn open(root: &Path, file: &RunFile) -> Result<Self, Error> {
         let run = Self::find(root, file)?;
+        run.check_changes(None)?;
         run.start(file)?;
         Ok(run)
     }
@@ -56,28 +62,33 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// As [`RunDir::open`].
+    /// [`Error::Io`] if the folder cannot be written.
     pub(crate) fn find(root: &Path, file: &RunFile) -> Result<Self, Error> {
-        let run = Self { root: root.into() };
+        let run = Self {
+            root: root.into(),
+            settings: settings_of(file),
+        };
         // Made already now, so that an unwritable place shows before anything else takes time.
         fs::create_dir_all(run.done_marks())
             .map_err(Error::io(root, "create the run directory"))?;
-        if let Some(stored) = run.stored_run_file()? {
-            run.refuse_another(&stored, &file.resolved())?;
-        }
         Ok(run)
     }
 
-    /// Stores the run file, unless an earlier start has.
+    /// Stores the run file, unless an earlier start has stored these settings.
     pub(crate) fn start(&self, file: &RunFile) -> Result<(), Error> {
-        for step in Step::ALL.into_iter().filter(|&step| self.is_done(step)) {
-            self.remove_cursors(step)?;
+        for step in Step::all().filter(|&step| self.is_marked(step)) {
+            self.remove_partial(step)?;
         }
-        let path = self.run_file();
-        if path.exists() {
+        if !self.has_changes()? {
             return Ok(());
         }
-        self.write_text(&path, &file.resolved())
+        self.accept_changes()?;
+        self.write_text(&self.run_file(), &file.resolved())
+    }
+
+    /// The settings of this start that decide a result.
+    pub(crate) fn settings(&self) -> &toml::Table {
+        &self.settings
     }
 
     /// The run file that was stored in `root` by an earlier start, if there is one.
@@ -94,35 +105,8 @@ impl RunDir {
         }
     }
 
-    fn run_file(&self) -> PathBuf {
+    pub(crate) fn run_file(&self) -> PathBuf {
         self.root.join("run.toml")
-    }
-
-    fn stored_run_file(&self) -> Result<Option<String>, Error> {
-        let path = self.run_file();
-        if !path.exists() {
-            return Ok(None);
-        }
-        fs::read_to_string(&path)
-            .map(Some)
-            .map_err(Error::io(path, "read the run file"))
-    }
-
-    fn refuse_another(&self, stored: &str, resolved: &str) -> Result<(), Error> {
-        let path = || self.run_file().display().to_string();
-        let theirs = settings(stored).map_err(|cause| Error::RunFile {
-            path: format!("run file {}", path()),
-            cause: cause.to_string(),
-        })?;
-        let ours = settings(resolved).expect("just written");
-        let differences = differences(&theirs, &ours, "");
-        if differences.is_empty() {
-            return Ok(());
-        }
-        Err(Error::AnotherRun {
-            path: self.root.clone(),
-            differences,
-        })
     }
 
     /// Makes the folder that `path` is to lie in.
@@ -209,24 +193,42 @@ impl RunDir {
         self.done_marks().join(format!("{}.json", step.name()))
     }
 
-    /// Whether a step has finished.
+    /// The file with the settings that a finished step depended on.
+    pub(crate) fn record(&self, step: Step) -> PathBuf {
+        self.done_mark(step).with_extension("toml")
+    }
+
+    /// Whether a step has finished, with these settings.
     pub fn is_done(&self, step: Step) -> bool {
+        self.is_marked(step) && !self.is_stale(step)
+    }
+
+    /// Whether a step has finished, with whatever settings.
+    pub(crate) fn is_marked(&self, step: Step) -> bool {
         self.done_mark(step).exists()
     }
 
-    /// Begins a step: what later steps made of its former result no longer counts, nor what they
-    /// had begun to make. The step itself goes on where it was stopped, unless it had finished.
+    /// Begins a step whose inputs are there: invalidates the results of later steps, finished or
+    /// partial. The step itself goes on where it was stopped, unless it had finished.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`].
+    /// [`Error::StepMissing`] before the steps that it reads, [`Error::Io`].
     pub fn begin(&self, step: Step) -> Result<(), Error> {
+        for &needs in step.reads() {
+            self.require(step, needs)?;
+        }
+        self.invalidate(step)
+    }
+
+    /// [`RunDir::begin`] of a step whose result comes from elsewhere.
+    pub(crate) fn invalidate(&self, step: Step) -> Result<(), Error> {
         let dependents = step.and_dependents();
         for &stale in &dependents[1..] {
             remove_if_there(&self.done_mark(stale), fs::remove_file)?;
             self.forget_progress(stale)?;
         }
-        if self.is_done(step) {
+        if self.is_marked(step) {
             // The mark goes last: until then the next start repeats this.
             self.forget_progress(step)?;
             remove_if_there(&self.done_mark(step), fs::remove_file)?;
@@ -235,24 +237,24 @@ impl RunDir {
     }
 
     /// Removes what an unfinished step goes on from.
-    fn forget_progress(&self, step: Step) -> Result<(), Error> {
+    pub(crate) fn forget_progress(&self, step: Step) -> Result<(), Error> {
         if step == Step::Cluster {
-            remove_if_there(&self.root.join("labels"), fs::remove_dir_all)?;
+            self.forget_labels()?;
             for name in ["embeddings.npy", "embeddings.npy.partial"] {
                 remove_if_there(&self.step_dir(step).join(name), fs::remove_file)?;
             }
         }
-        if [Step::Pretrain, Step::TuneAttention, Step::Finetune].contains(&step) {
+        if Step::trainings().any(|training| training == step) {
             let any = CheckpointsSection::default();
             Checkpoints::new(self.step_dir(step), &any).forget_all()?;
         }
-        self.remove_cursors(step)
+        self.remove_partial(step)
     }
 
     /// Removes what only counts until a step has finished.
-    fn remove_cursors(&self, step: Step) -> Result<(), Error> {
-        if step == Step::Cluster {
-            remove_if_there(&self.restarts(), fs::remove_dir_all)?;
+    fn remove_partial(&self, step: Step) -> Result<(), Error> {
+        for name in step.partial() {
+            remove_if_there(&self.root.join(name), fs::remove_dir_all)?;
         }
         let cursors = self.progress(step);
         remove_if_there(&cursors, fs::remove_dir_all)?;
@@ -269,8 +271,9 @@ impl RunDir {
     /// [`Error::Io`].
     pub fn finish(&self, step: Step, summary: &impl Serialize) -> Result<(), Error> {
         self.seal_what_is_left_by(step)?;
+        self.record_settings(step, &self.settings)?;
         self.write_json(&self.done_mark(step), summary)?;
-        self.remove_cursors(step)
+        self.remove_partial(step)
     }
 
     /// What a finished step had to tell.
@@ -330,7 +333,8 @@ impl RunDir {
     }
 }
 
-fn remove_if_there(
+/// Removes a file or folder of an earlier start.
+pub(crate) fn remove_if_there(
     path: &Path,
     remove: impl FnOnce(PathBuf) -> std::io::Result<()>,
 ) -> Result<(), Error> {
@@ -340,51 +344,6 @@ fn remove_if_there(
         }
         _ => Ok(()),
     }
-}
-
-/// The settings that decide a result: all but the number of threads, the memory, and what watches
-/// the trainings.
-fn settings(run_file: &str) -> Result<toml::Table, toml::de::Error> {
-    const FREE: [(&str, &str); 4] = [
-        ("data", "workers"),
-        ("data", "pack"),
-        ("data", "pretrain_pack"),
-        ("cluster", "memory_mib"),
-    ];
-    let mut table: toml::Table = toml::from_str(run_file)?;
-    for free in ["precision", "checkpoints", "health", "probe"] {
-        table.remove(free);
-    }
-    for (section, key) in FREE {
-        if let Some(section) = table.get_mut(section).and_then(toml::Value::as_table_mut) {
-            section.remove(key);
-        }
-    }
-    Ok(table)
-}
-
-/// Every key, dotted, whose value differs, with both values as text.
-fn differences(theirs: &toml::Table, ours: &toml::Table, prefix: &str) -> Vec<Difference> {
-    let new = ours.keys().filter(|key| !theirs.contains_key(*key));
-    let each = theirs.keys().chain(new).flat_map(|key| {
-        let dotted = format!("{prefix}{key}");
-        match (theirs.get(key), ours.get(key)) {
-            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
-                differences(a, b, &format!("{dotted}."))
-            }
-            (a, b) if a != b => vec![Difference {
-                key: dotted,
-                theirs: text_of(a),
-                ours: text_of(b),
-            }],
-            _ => Vec::new(),
-        }
-    });
-    each.collect()
-}
-
-fn text_of(value: Option<&toml::Value>) -> String {
-    value.map_or("absent".into(), ToString::to_string)
 }
 
 #[cfg(test)]

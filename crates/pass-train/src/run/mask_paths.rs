@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use imagenet_s::{Dataset, Sample, Split};
 
-use crate::{Error, RunDir, context::shown_splits};
+use crate::{Error, RunDir, run::context::shown_splits};
 
 /// Bytes of a path that the system takes.
 const LONGEST: usize = 4095;
