@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use clap::Parser;
 use imagenet_s::terminal::show;
-use luss_examples::pick_device;
+use luss_benches::device_named;
 use pixel_attention::{
     kmeans::{
         KMeans, KMeansConfig, Update,
@@ -56,7 +56,7 @@ fn compute_named(name: &str) -> Result<Compute, String> {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let device = pick_device(&cli.device)?;
+    let device = device_named(&cli.device);
     let points = Generated {
         points: cli.points,
         columns: cli.columns,

@@ -102,7 +102,7 @@ pub use manifest::Manifest;
 pub use mask_png::{decode_mask, read_mask, remove_torn_masks, write_mask};
 pub use oddity::Oddity;
 pub use picture::{OddPictures, decode_picture, picture_size, read_picture};
-pub use progress::{Progress, Watcher, progress_lines};
+pub use progress::{Progress, Watcher};
 pub use sample::Sample;
 pub use samples::Dataset;
 pub use subset::{Subset, UnknownSubset};

@@ -1,7 +1,8 @@
-//! The command line that every step understands.
+//! The command line that a run and every step of it understand.
 
 use std::{
     env,
+    ffi::OsStr,
     fmt::Display,
     num::NonZero,
     ops::RangeInclusive,
@@ -11,7 +12,7 @@ use std::{
     thread::available_parallelism,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use burn::tensor::Device;
 use clap::Args;
 use imagenet_s::{Split, terminal::tell};
@@ -22,6 +23,7 @@ use pass_train::{
 };
 
 use crate::{
+    OrRefuse,
     outcome::listen,
     pick_device,
     rank_threads::Devices,
@@ -29,10 +31,10 @@ use crate::{
 };
 
 /// The run file of the embedded dataset.
-const SYNTHETIC: &str = include_str!("../configs/synthetic.toml");
+const SYNTHETIC: &str = include_str!("../../../examples/configs/synthetic.toml");
 
 /// The run file for a folder of pictures on a CPU.
-const SMALL: &str = include_str!("../configs/small.toml");
+const SMALL: &str = include_str!("../../../examples/configs/small.toml");
 
 /// What to run on, where, and with which settings.
 #[derive(Args, Clone, Debug)]
@@ -62,9 +64,9 @@ pub struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
 
-    /// cpu, cuda, cuda:1, wgpu: where tensors live (the binary must have been built with it). A list,
+    /// cpu, cuda, cuda:1, wgpu: where tensors live (the program must have been built with it). A list,
     /// as cuda:0,cuda:1, trains on all of them together, each with its share of every batch
-    /// (pretrain, tune_attention, cluster, finetune and pipeline; docs/DISTRIBUTED.md). With --mpi,
+    /// (whole runs, pretrain, tune_attention, cluster and finetune; docs/DISTRIBUTED.md). With --mpi,
     /// cuda gives each process of a machine its own GPU.
     #[arg(
         long,
@@ -110,18 +112,35 @@ impl RankedArguments {
         work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<()> {
         let devices = self.arguments.device.as_slice();
-        if let (true, [_, _, ..]) = (self.ranks.mpi, devices) {
-            bail!(
-                "--device {} with --mpi: of several processes each uses one device; leave out one of \
-                 the two",
-                devices.join(",")
-            );
-        }
-        let processes = self.ranks.ranks()?;
+        let processes = self.processes(devices).or_refuse()?;
         match devices {
-            [device] => work(&self.arguments.open_heeding(processes, device)?),
+            [device] => work(&self.arguments.open_heeding(processes, device).or_refuse()?),
             names => self.arguments.with_devices(names, work),
         }
+    }
+
+    fn processes(&self, devices: &[String]) -> anyhow::Result<Arc<dyn Ranks>> {
+        anyhow::ensure!(
+            !self.ranks.mpi || devices.len() == 1,
+            "--device {} with --mpi: of several processes each uses one device; leave out one of the two",
+            devices.join(",")
+        );
+        self.ranks.ranks()
+    }
+
+    /// Opens a run that an earlier step has begun, for a step that one process does alone.
+    ///
+    /// # Errors
+    ///
+    /// If several are asked for, and as [`Arguments::open_begun`].
+    pub fn open_alone(&self) -> anyhow::Result<Context> {
+        if self.ranks.mpi {
+            return Err(anyhow!(
+                "--mpi: one process does this step; start it without"
+            ))
+            .or_refuse();
+        }
+        self.arguments.open_begun()
     }
 
     /// [`RankedArguments::on_all_ranks`] of a step that needs what an earlier one left in the run.
@@ -133,7 +152,7 @@ impl RankedArguments {
         &self,
         work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<()> {
-        self.arguments.check_begun()?;
+        self.arguments.check_begun().or_refuse()?;
         self.on_all_ranks(work)
     }
 }
@@ -146,8 +165,8 @@ impl Arguments {
     ///
     /// If there is no run, and as [`Arguments::open`].
     pub fn open_begun(&self) -> anyhow::Result<Context> {
-        self.one_device()?;
-        self.check_begun()?;
+        self.one_device().or_refuse()?;
+        self.check_begun().or_refuse()?;
         self.open()
     }
 
@@ -156,7 +175,7 @@ impl Arguments {
         anyhow::ensure!(
             root.join("run.toml").is_file(),
             "no run at {}: this step needs what earlier ones left there; check --run, or begin with \
-             `pretrain` or `pipeline` there",
+             `luss run` or `luss step pretrain` there",
             root.display()
         );
         Ok(())
@@ -168,15 +187,16 @@ impl Arguments {
     ///
     /// Whatever stops the run before it starts, with path or key, cause and remedy.
     pub fn open(&self) -> anyhow::Result<Context> {
-        let ranks = RankArguments::default().ranks()?;
-        self.open_heeding(ranks, self.one_device()?)
+        let ranks = RankArguments::default().ranks().or_refuse()?;
+        let device = self.one_device().or_refuse()?;
+        self.open_heeding(ranks, device).or_refuse()
     }
 
     fn one_device(&self) -> anyhow::Result<&str> {
         let [device] = self.device.as_slice() else {
             bail!(
-                "--device {}: this step uses one device; a list is for pretrain, tune_attention, \
-                 cluster, finetune and pipeline",
+                "--device {}: this uses one device; a list is for `luss run` and the steps pretrain, \
+                 tune_attention, cluster and finetune",
                 self.device.join(",")
             )
         };
@@ -188,11 +208,11 @@ impl Arguments {
         names: &[String],
         work: impl Fn(&Context) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<()> {
-        self.limit_threads()?;
-        let devices = Devices::open(names)?;
+        self.limit_threads().or_refuse()?;
+        let devices = Devices::open(names).or_refuse()?;
         let stop = StopRequest::default();
         devices.each(|ranks, device| {
-            let mut context = self.open_on(ranks, device.clone())?;
+            let mut context = self.open_on(ranks, device.clone()).or_refuse()?;
             context.stop = stop.clone();
             if context.speaks() {
                 listen(&stop)?;
@@ -330,16 +350,14 @@ fn within<T: FromStr + PartialOrd + Display>(
 fn with_command(error: Error) -> anyhow::Error {
     match error {
         Error::AnotherRun { ref path, .. } => {
-            let program = env::args_os().next().unwrap_or_default();
-            let [program, path] = [Path::new(&program), path].map(quoted);
-            anyhow::anyhow!("{error}\nto go on: {program} --run {path}")
+            anyhow!("{error}\nto go on: {} --run {}", command(), quoted(path))
         }
-        Error::Data(imagenet_s::Error::LoosePicture { path }) => anyhow::anyhow!(
+        Error::Data(imagenet_s::Error::LoosePicture { path }) => anyhow!(
             "{}: this picture lies outside the class folders of --data; move it into one, or use \
              --images and --classes in place of --data, which need no classes",
             path.display()
         ),
-        Error::Data(imagenet_s::Error::TreeNotFolder { path, train }) => anyhow::anyhow!(
+        Error::Data(imagenet_s::Error::TreeNotFolder { path, train }) => anyhow!(
             "{}: this is the root of an ImageNet-S tree, whose masks would be taken for pictures; \
              use --data {} in place of --images, or --images {}",
             path.display(),
@@ -348,6 +366,18 @@ fn with_command(error: Error) -> anyhow::Error {
         ),
         other => other.into(),
     }
+}
+
+/// The words that named this program and its subcommand.
+fn command() -> String {
+    let words = env::args_os().enumerate();
+    let words = words.take_while(|(place, word)| *place == 0 || !is_option(word));
+    let words: Vec<String> = words.map(|(_, word)| quoted(Path::new(&word))).collect();
+    words.join(" ")
+}
+
+fn is_option(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
 }
 
 /// The root of an ImageNet-S tree.

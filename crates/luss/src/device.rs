@@ -18,7 +18,7 @@ use crate::kept_memory::keep_memory;
 ///
 /// # Errors
 ///
-/// If the name is unknown, if this binary was built without the backend, or if the machine has no
+/// If the name is unknown, if this program was built without the backend, or if the machine has no
 /// such device. There is no fallback.
 pub fn pick_device(name: &str) -> anyhow::Result<Device> {
     let (kind, index) = kind_and_index(name)?;
@@ -50,7 +50,7 @@ fn cpu() -> anyhow::Result<Device> {
 
 #[cfg(not(feature = "flex"))]
 fn cpu() -> anyhow::Result<Device> {
-    bail!("--device cpu: this binary was built without it; build with --features flex")
+    bail!("--device cpu: this program was built without it; build with --features flex")
 }
 
 #[cfg(feature = "cuda")]
@@ -61,7 +61,7 @@ fn cuda(index: usize) -> anyhow::Result<Device> {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(_: usize) -> anyhow::Result<Device> {
-    bail!("--device cuda: this binary was built without it; build with --features cuda")
+    bail!("--device cuda: this program was built without it; build with --features cuda")
 }
 
 #[cfg(feature = "wgpu")]
@@ -72,7 +72,7 @@ fn wgpu() -> anyhow::Result<Device> {
 
 #[cfg(not(feature = "wgpu"))]
 fn wgpu() -> anyhow::Result<Device> {
-    bail!("--device wgpu: this binary was built without it; build with --features wgpu")
+    bail!("--device wgpu: this program was built without it; build with --features wgpu")
 }
 
 /// Adds two numbers there: a missing driver or card shows here, not in the middle of a run.

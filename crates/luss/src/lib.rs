@@ -1,11 +1,10 @@
-//! What the training binaries share: the command line, the device, the table of results.
-//!
-//! Each binary is one step of the method, on a run directory:
+//! What the program `luss` is made of, for programs of one's own around the trainer: the command line of a
+//! run, its device and ranks, the end by an exit code, the table of results.
 //!
 //! ```text
-//! cargo run --release --example pipeline                      # everything, embedded data
-//! cargo run --release --example pipeline -- --data DIR        # an ImageNet-S tree
-//! cargo run --release --example pretrain -- --run runs/mine   # one step of a run
+//! luss run                                  # everything, embedded data
+//! luss run --data DIR                       # an ImageNet-S tree
+//! luss step pretrain --run runs/mine        # one step of a run
 //! ```
 
 mod arguments;
@@ -16,11 +15,15 @@ mod kept_kernels;
 #[cfg(feature = "flex")]
 mod kept_memory;
 mod outcome;
+mod pipeline;
 mod rank_threads;
 mod ranks;
+mod refusal;
 mod table;
 
 pub use arguments::{Arguments, RankedArguments, share, times};
 pub use device::pick_device;
 pub use outcome::{STOPPED, outcome, tell_weights};
+pub use pipeline::PipelineArguments;
+pub use refusal::OrRefuse;
 pub use table::metrics_table;

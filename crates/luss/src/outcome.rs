@@ -1,4 +1,4 @@
-//! How a binary ends: signals, the last line, the exit code.
+//! How a program ends: signals, the last line, the exit code.
 
 use std::{io, process::ExitCode};
 
@@ -9,12 +9,16 @@ use pass_train::{Context, Error, Step, StopRequest};
 use crate::{
     rank_threads::OfRank,
     ranks::{abort, finish, signature},
+    refusal::{Refusal, refuses},
 };
+
+/// Exit code where the arguments, the run file or the data are refused: also that of clap.
+const REFUSED: u8 = 2;
 
 /// Exit code of a training that stopped as asked and can go on: `EX_TEMPFAIL` of `sysexits.h`.
 pub const STOPPED: u8 = 75;
 
-/// Exit code when a signal ends a binary at once: that of a shell for Ctrl-C.
+/// Exit code when a signal ends a program at once: that of a shell for Ctrl-C.
 #[cfg(unix)]
 const AT_ONCE: i32 = 130;
 
@@ -67,8 +71,8 @@ pub fn tell_weights(context: &Context, step: Step) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs a binary's work and turns its end into an exit code: 0 when done, 75 when a training
-/// stopped as asked, 1 after any other error.
+/// Runs a program's work and turns its end into an exit code: 0 when done, 2 when the arguments, the run
+/// file or the data are refused, 75 when a training stopped as asked, 1 after any other error.
 ///
 /// Ranks end together: an error or a panic of one ends all.
 pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
@@ -90,10 +94,20 @@ pub fn outcome(work: impl FnOnce() -> anyhow::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
         _ => {
+            let (code, error) = coded(error);
             tell(format_args!("{signature}Error: {error:?}"));
             abort();
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
+    }
+}
+
+/// An error and its exit code.
+fn coded(error: anyhow::Error) -> (u8, anyhow::Error) {
+    match error.downcast() {
+        Ok(Refusal(error)) => (REFUSED, error),
+        Err(error) if error.downcast_ref().is_some_and(refuses) => (REFUSED, error),
+        Err(error) => (1, error),
     }
 }
 

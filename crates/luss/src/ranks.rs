@@ -11,7 +11,7 @@ use pass_model::ranks::{Ranks, Solo};
 pub(crate) struct RankArguments {
     /// Train together with the other processes that mpirun has started, each on its share of every
     /// batch; the run directory and the pictures must be the same for all (docs/DISTRIBUTED.md). The
-    /// binary must have been built with --features mpi.
+    /// program must have been built with --features mpi.
     #[arg(long)]
     pub(crate) mpi: bool,
 }
@@ -37,8 +37,8 @@ impl RankArguments {
             0 | 1 => Ok(Arc::new(Solo)),
             count => bail!(
                 "{count} processes of this were started at once, and each would do the whole work: \
-                 let pretrain, tune_attention, finetune or pipeline train together by --mpi, and \
-                 start the other steps without mpirun"
+                 let `luss run`, or the steps pretrain, tune_attention, cluster and finetune, work \
+                 together by --mpi, and start everything else without mpirun"
             ),
         }
     }
@@ -104,7 +104,7 @@ mod mpi {
     use super::*;
 
     pub(super) fn start() -> anyhow::Result<Arc<dyn Ranks>> {
-        bail!("--mpi: this binary was built without it; build with --features mpi")
+        bail!("--mpi: this program was built without it; build with --features mpi")
     }
 
     pub(super) fn local_rank() -> Option<usize> {

@@ -1,8 +1,8 @@
-//! Several devices of one process, through the programs: a thread for each, one of them rank 0.
+//! Several devices of one process, through the program: a thread for each, one of them rank 0.
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -13,17 +13,13 @@ use pass_train::log::read_log;
 
 const TINY: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/../crates/pass-train/tests/pipeline/tiny.toml"
+    "/../pass-train/tests/pipeline/tiny.toml"
 );
 
-/// A program that `cargo test` has built next to this test, on the tiny run; one thread of the
-/// arithmetic, in whose way no waiting rank may be.
-fn program(name: &str, run: &Path, device: &str) -> Command {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent);
-    let name = format!("examples/{name}{}", env::consts::EXE_SUFFIX);
-    let mut command = Command::new(profile.expect("tests lie in PROFILE/deps").join(name));
-    command.args(["--config", TINY, "--quiet", "--threads", "1"]);
+/// A step of the tiny run; one thread of the arithmetic, in whose way no waiting rank may be.
+fn step(name: &str, run: &Path, device: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_luss"));
+    command.args(["step", name, "--config", TINY, "--quiet", "--threads", "1"]);
     command.args(["--device", device]).arg("--run").arg(run);
     command
 }
@@ -66,7 +62,7 @@ fn two_devices_begin_each_training_as_one_does_with_the_whole_batch() {
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one");
     let trainings = ["pretrain", "tune_attention", "finetune"];
-    for step in [
+    for name in [
         "pretrain",
         "tune_attention",
         "cluster",
@@ -74,24 +70,24 @@ fn two_devices_begin_each_training_as_one_does_with_the_whole_batch() {
         "generate_labels",
         "finetune",
     ] {
-        let two: PathBuf = folder.path().join(step);
-        if trainings.contains(&step) && step != "pretrain" {
+        let two: PathBuf = folder.path().join(name);
+        if trainings.contains(&name) && name != "pretrain" {
             copy(&one, &two);
         }
-        succeeds(program(step, &one, "cpu"));
-        if !trainings.contains(&step) {
+        succeeds(step(name, &one, "cpu"));
+        if !trainings.contains(&name) {
             continue;
         }
-        succeeds(program(step, &two, "cpu,cpu"));
-        let [actual, expected] = [&two, &one].map(|run| first_losses(run, step));
+        succeeds(step(name, &two, "cpu,cpu"));
+        let [actual, expected] = [&two, &one].map(|run| first_losses(run, name));
         assert!(actual.keys().eq(expected.keys()), "{actual:?}");
-        for (name, expected) in expected {
-            let difference = (actual[&name] - expected).abs() / expected.abs().max(1.0);
-            println!("{step}: {name} {expected}, {difference:.1e} apart");
+        for (term, expected) in expected {
+            let difference = (actual[&term] - expected).abs() / expected.abs().max(1.0);
+            println!("{name}: {term} {expected}, {difference:.1e} apart");
             assert!(
                 difference < 1e-5,
-                "{step}: {name} {} instead of {expected}",
-                actual[&name]
+                "{name}: {term} {} instead of {expected}",
+                actual[&term]
             );
         }
     }
@@ -101,7 +97,7 @@ fn two_devices_begin_each_training_as_one_does_with_the_whole_batch() {
 fn an_error_of_one_device_ends_all_with_its_message() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let mut endless = program("pretrain", &run, "cpu,cpu");
+    let mut endless = step("pretrain", &run, "cpu,cpu");
     endless.args(["--set", "pretrain.epochs=100000"]);
     endless.args(["--set", "health.every_iterations=1"]);
     let mut child = endless.stderr(Stdio::piped()).spawn().unwrap();
@@ -129,11 +125,11 @@ fn an_error_of_one_device_ends_all_with_its_message() {
 fn devices_that_cannot_work_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |name: &str, device: &str, more: &[&str]| {
-        let output = program(name, &folder.path().join("run"), device)
+        let output = step(name, &folder.path().join("run"), device)
             .args(more)
             .output();
         let output = output.unwrap();
-        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
         said(&output)
     };
     assert!(refused("pretrain", "cpu,tpu", &[]).contains("--device tpu: unknown"));

@@ -1,8 +1,8 @@
-//! The program `cluster_features` on features whose right labels are known.
+//! `luss features` on features whose right labels are known.
 
 use std::{
-    env, fs,
-    path::{Path, PathBuf},
+    fs,
+    path::PathBuf,
     process::{Command, Output},
 };
 
@@ -15,13 +15,6 @@ const CLASSES: usize = 3;
 const PICTURES: usize = 12;
 /// Height and width of the maps; a mask is twice as large.
 const SIZE: [usize; 2] = [4, 5];
-
-/// The program that `cargo test` has built next to this test.
-fn program() -> Command {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    Command::new(profile.join("examples/cluster_features"))
-}
 
 struct Place(TempDir);
 
@@ -72,8 +65,9 @@ impl Place {
     }
 
     fn start(&self, arguments: &[&str]) -> Output {
-        let mut command = program();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_luss"));
         command
+            .arg("features")
             .current_dir(self.0.path())
             .args(["--classes", "3", "--out", "out"]);
         command
@@ -97,7 +91,7 @@ impl Place {
     fn check_is_refused(&self, arguments: &[&str], facts: &[&str]) {
         let output = self.start(arguments);
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "accepted: {arguments:?}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
         for fact in facts {
             assert!(said.contains(fact), "no {fact:?} in {said}");
         }

@@ -2,14 +2,14 @@
 #![cfg(unix)]
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
 
-use luss_examples::STOPPED;
+use luss::STOPPED;
 
 /// A training that would go on for hours.
 const SETTINGS: [&str; 13] = [
@@ -28,13 +28,12 @@ const SETTINGS: [&str; 13] = [
     "health.every_iterations=1", // so many iterations would share a line of the log otherwise
 ];
 
-/// The program that `cargo test` has built next to this test.
 fn pretrain(run: &Path, device: &str) -> Command {
-    let test = env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent);
-    let name = format!("examples/pretrain{}", env::consts::EXE_SUFFIX);
-    let mut command = Command::new(profile.expect("tests lie in PROFILE/deps").join(name));
-    command.args(["--device", device]).arg("--run").arg(run);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_luss"));
+    command
+        .args(["step", "pretrain", "--device", device])
+        .arg("--run")
+        .arg(run);
     for setting in SETTINGS {
         command.args(["--set", setting]);
     }
@@ -106,7 +105,7 @@ fn a_second_training_of_the_same_run_is_refused_while_the_first_lives() {
     let second = pretrain(&run, "cpu").output().unwrap();
     let (said, code) = ended(first, "-KILL");
     assert_eq!(code, None, "{said}");
-    assert_eq!(second.status.code(), Some(1));
+    assert_eq!(second.status.code(), Some(2));
     let refused = String::from_utf8_lossy(&second.stderr);
     assert_says(
         &refused,

@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use clap::Parser;
+use burn::tensor::Device;
+use clap::Args;
 use imagenet_s::terminal::{show, tell};
-use luss_examples::{
+use luss::{
+    OrRefuse,
     features::{
         FeatureSet, Level, ThresholdChoice, check_masks, cluster_rows, label, label_masks,
         prepare_out, score, write_embeddings,
     },
     pick_device, times,
 };
-use luss_metrics::Report;
-use pixel_attention::kmeans::KMeansConfig;
+use luss_metrics::{ChosenThreshold, Report};
+use pixel_attention::{kmeans::KMeansConfig, label_store::LabelStore};
 use serde_json::json;
 
 const GUIDE: &str = "\
@@ -34,8 +36,8 @@ id = R + 256 G, 0 other, 1000 ignored). The attention (or saliency) is [pictures
   np.save('features.npy', np.stack(features))       # one size of map for all pictures
   json.dump(keys, open('keys.json', 'w'))
 
-  cluster_features --features features.npy --keys keys.json --classes 50 --out out
-  cluster_features ... --eval-features val.npy --eval-keys val.json --masks validation-masks
+  luss features --features features.npy --keys keys.json --classes 50 --out out
+  luss features ... --eval-features val.npy --eval-keys val.json --masks validation-masks
 
 Leaves in --out: embeddings.npy (what was clustered), centroids.npy, assignments.json, labels/NAME.labels
 (ids and attention at the size of the map), with --png masks/NAME/KEY.png, and with --masks metrics.json
@@ -43,9 +45,13 @@ and match.json; contents.json names all of these, and the next call with this fo
 first. With --masks the clusters are matched one to one to classes on these very masks.";
 
 /// Clusters features of any origin, labels every pixel, and scores the labels if there are masks.
-#[derive(Parser)]
+///
+/// Example: luss features --features features.npy --keys keys.json --classes 50 --out out
+///
+/// Leaves in --out what is clustered, centroids, assignments and labels, and with --masks the scores.
+#[derive(Args)]
 #[command(after_long_help = GUIDE)]
-struct Cli {
+pub(crate) struct Features {
     /// Features that are clustered: .npy or .safetensors[#NAME].
     #[arg(long, value_name = "FILE")]
     features: String,
@@ -116,78 +122,112 @@ struct Cli {
     out: PathBuf,
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    let device = pick_device(&cli.device)?;
-    ensure!(
-        (1..1000).contains(&cli.classes),
-        "--classes {}: 1 to 999 are possible",
-        cli.classes
-    );
-    let set = FeatureSet::open(&cli.features, &cli.keys, cli.attention.as_deref())?;
-    let evaluated = evaluated_set(&cli)?;
-    let name = if evaluated.is_some() {
-        "evaluated"
-    } else {
-        "clustered"
-    };
-    let shown = evaluated.as_ref().unwrap_or(&set);
-    prepare_out(&cli.out, &results(&cli, shown, name), &inputs(&cli))?;
+impl Features {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let sets = self.open().or_refuse()?;
+        let (set, shown, name) = (&sets.clustered, sets.shown(), sets.name());
+        tell(format_args!(
+            "{} pictures, {} channels",
+            set.keys().len(),
+            set.channels()
+        ));
+        let clusters = usize::from(self.classes);
+        let rows = write_embeddings(set, self.level, clusters, &self.out).or_refuse()?;
+        let run = cluster_rows(&rows, &self.kmeans(), self.memory_mib, &self.out)?;
+        show(format_args!(
+            "inertia {:.6} after {} iterations",
+            run.inertia, run.iterations
+        ))?;
+        write_json(self, "assignments.json", &json!(run.assignments))?;
+        tell_sizes(&run.assignments, clusters)?;
 
-    tell(format_args!(
-        "{} pictures, {} channels",
-        set.keys().len(),
-        set.channels()
-    ));
-    let clusters = usize::from(cli.classes);
-    let rows = write_embeddings(&set, cli.level, clusters, &cli.out)?;
-    let config = KMeansConfig {
-        restarts: cli.restarts,
-        iterations: cli.iterations,
-        seed: cli.seed,
-        ..KMeansConfig::new(clusters)
-    };
-    let run = cluster_rows(&rows, &config, cli.memory_mib, &cli.out)?;
-    show(format_args!(
-        "inertia {:.6} after {} iterations",
-        run.inertia, run.iterations
-    ))?;
-    write_json(&cli, "assignments.json", &json!(run.assignments))?;
-    tell_sizes(&run.assignments, clusters)?;
+        let store = label(shown, run.centroids.view(), &sets.device, name, &self.out)?;
+        let chosen = self.choose(&store, shown).or_refuse()?;
+        let masks = self.masks.as_deref();
+        if self.png {
+            let folder = self.out.join("masks").join(name);
+            label_masks(&store, masks, chosen.threshold, &folder)?;
+        }
+        show(format_args!(
+            "threshold {} (labels used: {})",
+            chosen.threshold,
+            json!(chosen.labels_used)
+        ))?;
+        if let Some(masks) = masks {
+            let (report, matching) = score(&store, masks, chosen.threshold)?;
+            print_scores(&report)?;
+            let results = json!({ "threshold": chosen, "inertia": run.inertia, "scores": report });
+            write_json(self, "metrics.json", &results)?;
+            std::fs::write(self.out.join("match.json"), matching.to_json())?;
+        }
+        show(format_args!("results: {}", self.out.display()))?;
+        Ok(())
+    }
 
-    let store = label(shown, run.centroids.view(), &device, name, &cli.out)?;
-    let choice = cli.threshold.unwrap_or(match shown.has_attention() {
-        false => ThresholdChoice::Given(0.0),
-        true if cli.masks.is_some() => ThresholdChoice::Best,
-        true => ThresholdChoice::Otsu,
-    });
-    let masks = cli.masks.as_deref();
-    if let Some(masks) = masks {
-        check_masks(&store, masks)?;
+    fn open(&self) -> anyhow::Result<Sets> {
+        let device = pick_device(&self.device)?;
+        ensure!(
+            (1..1000).contains(&self.classes),
+            "--classes {}: 1 to 999 are possible",
+            self.classes
+        );
+        let sets = Sets {
+            device,
+            clustered: FeatureSet::open(&self.features, &self.keys, self.attention.as_deref())?,
+            evaluated: evaluated_set(self)?,
+        };
+        let left = results(self, sets.shown(), sets.name());
+        prepare_out(&self.out, &left, &inputs(self))?;
+        Ok(sets)
     }
-    let chosen = choice.choose(&store, masks)?;
-    if cli.png {
-        let folder = cli.out.join("masks").join(name);
-        label_masks(&store, masks, chosen.threshold, &folder)?;
+
+    fn kmeans(&self) -> KMeansConfig {
+        KMeansConfig {
+            restarts: self.restarts,
+            iterations: self.iterations,
+            seed: self.seed,
+            ..KMeansConfig::new(usize::from(self.classes))
+        }
     }
-    show(format_args!(
-        "threshold {} (labels used: {})",
-        chosen.threshold,
-        json!(chosen.labels_used)
-    ))?;
-    if let Some(masks) = masks {
-        let (report, matching) = score(&store, masks, chosen.threshold)?;
-        print_scores(&report)?;
-        let results = json!({ "threshold": chosen, "inertia": run.inertia, "scores": report });
-        write_json(&cli, "metrics.json", &results)?;
-        std::fs::write(cli.out.join("match.json"), matching.to_json())?;
+
+    /// The threshold, once every picture is known to have a mask where there are any.
+    fn choose(&self, store: &LabelStore, shown: &FeatureSet) -> anyhow::Result<ChosenThreshold> {
+        let masks = self.masks.as_deref();
+        if let Some(masks) = masks {
+            check_masks(store, masks)?;
+        }
+        let choice = self.threshold.unwrap_or(match shown.has_attention() {
+            false => ThresholdChoice::Given(0.0),
+            true if masks.is_some() => ThresholdChoice::Best,
+            true => ThresholdChoice::Otsu,
+        });
+        choice.choose(store, masks)
     }
-    show(format_args!("results: {}", cli.out.display()))?;
-    Ok(())
+}
+
+/// What is clustered and, where that is something else, labelled.
+struct Sets {
+    device: Device,
+    clustered: FeatureSet,
+    evaluated: Option<FeatureSet>,
+}
+
+impl Sets {
+    fn shown(&self) -> &FeatureSet {
+        self.evaluated.as_ref().unwrap_or(&self.clustered)
+    }
+
+    fn name(&self) -> &'static str {
+        if self.evaluated.is_some() {
+            "evaluated"
+        } else {
+            "clustered"
+        }
+    }
 }
 
 /// All that a call may leave, below the folder of the results.
-fn results(cli: &Cli, shown: &FeatureSet, name: &str) -> Vec<String> {
+fn results(cli: &Features, shown: &FeatureSet, name: &str) -> Vec<String> {
     let rows = ["embeddings.npy", "embeddings.npy.partial", "centroids.npy"];
     let numbers = ["assignments.json", "metrics.json", "match.json"];
     let labels = ["", ".partial", ".cursor"].map(|end| format!("labels/{name}.labels{end}"));
@@ -198,7 +238,7 @@ fn results(cli: &Cli, shown: &FeatureSet, name: &str) -> Vec<String> {
 }
 
 /// The files and folders that a call reads.
-fn inputs(cli: &Cli) -> Vec<&Path> {
+fn inputs(cli: &Features) -> Vec<&Path> {
     let arrays = [&cli.attention, &cli.eval_features, &cli.eval_attention];
     let arrays = arrays.into_iter().flatten().chain([&cli.features]);
     let arrays =
@@ -227,14 +267,14 @@ fn tell_sizes(assignments: &[u32], clusters: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn evaluated_set(cli: &Cli) -> anyhow::Result<Option<FeatureSet>> {
+fn evaluated_set(cli: &Features) -> anyhow::Result<Option<FeatureSet>> {
     let (Some(features), Some(keys)) = (&cli.eval_features, &cli.eval_keys) else {
         return Ok(None);
     };
     FeatureSet::open(features, keys, cli.eval_attention.as_deref()).map(Some)
 }
 
-fn write_json(cli: &Cli, name: &str, value: &serde_json::Value) -> anyhow::Result<()> {
+fn write_json(cli: &Features, name: &str, value: &serde_json::Value) -> anyhow::Result<()> {
     let path = cli.out.join(name);
     pass_train::atomic::write_bytes_atomically(&path, format!("{value:#}\n").as_bytes())
         .with_context(|| format!("{}", path.display()))

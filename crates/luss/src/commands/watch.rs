@@ -7,16 +7,20 @@ use std::{
     time::Duration,
 };
 
-use clap::Parser;
+use clap::Args;
+use luss::OrRefuse;
 use pass_train::terminal_view::{is_over, terminal_view};
 
 /// Prints what a run has finished and every number of its log as a small curve.
 ///
-/// Changes nothing, so it may run beside the training. With --every it draws again until the run is
-/// over. The same numbers are in DIR/log.jsonl, and for TensorBoard in DIR/tensorboard:
-/// tensorboard --logdir DIR/tensorboard.
-#[derive(Parser)]
-struct Cli {
+/// Example: luss watch --run runs/mine --every 5
+///
+/// With --every it draws again until the run is over. The same numbers are in DIR/log.jsonl, and for
+/// TensorBoard in DIR/tensorboard: tensorboard --logdir DIR/tensorboard.
+///
+/// Leaves nothing, so it may run beside the training.
+#[derive(Args)]
+pub(crate) struct Watch {
     /// The run directory.
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
@@ -26,20 +30,22 @@ struct Cli {
     every: Option<u64>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    let Some(seconds) = cli.every else {
-        draw(&terminal_view(&cli.run)?)?;
-        return Ok(());
-    };
-    loop {
-        let over = is_over(&cli.run);
-        // Clears the screen and goes to its first line.
-        let seen = draw(&format!("\x1b[2J\x1b[H{}", terminal_view(&cli.run)?))?;
-        if over || !seen {
+impl Watch {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let first = terminal_view(&self.run).or_refuse()?;
+        let Some(seconds) = self.every else {
+            draw(&first)?;
             return Ok(());
+        };
+        loop {
+            let over = is_over(&self.run);
+            // Clears the screen and goes to its first line.
+            let seen = draw(&format!("\x1b[2J\x1b[H{}", terminal_view(&self.run)?))?;
+            if over || !seen {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_secs(seconds));
         }
-        thread::sleep(Duration::from_secs(seconds));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clustering, labels and scores of anybody's features: the example `cluster_features`.
+//! Clustering, labels and scores of anybody's features: `luss features`.
 
 mod distinct;
 mod input;

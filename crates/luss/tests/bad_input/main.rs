@@ -11,10 +11,10 @@ use std::{
 
 use image::{ImageBuffer, ImageFormat, Rgb, RgbImage};
 use imagenet_s::{LabelMask, Split, write_mask};
-use place::{Place, check_failed, check_passed, files};
+use place::{Place, check_passed, check_refused, files};
 
 fn cmyk_jpeg() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/imagenet-s/tests/fixtures/cmyk.jpg")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../imagenet-s/tests/fixtures/cmyk.jpg")
 }
 
 fn as_text(path: &Path) -> &str {
@@ -96,7 +96,7 @@ fn check_is_refused_until_accepted(spoil: impl FnOnce(&Path), cause: &str) {
     arguments.extend(["--run".as_ref(), run.as_os_str()]);
     arguments.extend(["--set", "data.odd_pictures=decode"].map(OsStr::new));
     arguments.extend(["--set", "pretrain.epochs=0"].map(OsStr::new));
-    check_passed(&place.start("pretrain", &arguments));
+    check_passed(&place.start("step pretrain", &arguments));
     assert!(run.join("done/check_data.json").is_file());
     assert!(run.join("pretrain/weights.safetensors").is_file());
 }
@@ -203,7 +203,7 @@ fn the_run_directory_of_another_run_file_is_refused() {
     let mut arguments: Vec<&OsStr> = vec!["--data".as_ref(), tree.as_ref(), "--run".as_ref()];
     arguments.push(run.as_os_str());
     arguments.extend(["--set", "pretrain.epochs=0", "--seed", "7"].map(OsStr::new));
-    check_passed(&place.start("pretrain", &arguments));
+    check_passed(&place.start("step pretrain", &arguments));
     *arguments.last_mut().unwrap() = "8".as_ref();
     let facts = [
         as_text(&run),
@@ -307,23 +307,23 @@ fn a_step_that_needs_an_earlier_one_starts_no_run() {
     let run = place.path("mistyped");
     let before = files(&place.path("."));
     let fact = format!("no run at {}", run.display());
-    for program in [
-        "tune_attention",
-        "cluster",
-        "sweep_threshold",
-        "generate_labels",
-        "finetune",
-        "predict",
-        "distance_matching",
-        "evaluate",
-        "export_labels",
+    for words in [
+        "step tune_attention",
+        "step cluster",
+        "step sweep_threshold",
+        "step generate_labels",
+        "step finetune",
+        "step predict",
+        "step distance_matching",
+        "step evaluate",
+        "labels export",
     ] {
         let arguments: [&OsStr; 2] = ["--run".as_ref(), run.as_ref()];
-        check_failed(&place.start(program, &arguments), &[&fact, "check --run"]);
-        assert!(!run.exists(), "{program}");
+        check_refused(&place.start(words, &arguments), &[&fact, "check --run"]);
+        assert!(!run.exists(), "{words}");
     }
     let arguments = ["--run", "mistyped", "--backbone", "a.safetensors"].map(OsStr::new);
-    check_failed(&place.start("export_weights", &arguments), &["no run at"]);
+    check_refused(&place.start("weights export", &arguments), &["no run at"]);
     assert_eq!(files(&place.path(".")), before);
 }
 
@@ -338,15 +338,15 @@ fn the_command_that_goes_on_is_given_where_a_former_setting_is_left_out() {
         run.as_ref(),
     ];
     let former = ["--set", "pretrain.epochs=0", "--set", "network.hidden=16"].map(OsStr::new);
-    check_passed(&place.start("pretrain", &[data.as_slice(), &former].concat()));
-    let go_on = format!("pretrain --run {}", run.display());
-    let output = place.start("pretrain", &data);
+    check_passed(&place.start("step pretrain", &[data.as_slice(), &former].concat()));
+    let go_on = format!("step pretrain --run {}", run.display());
+    let output = place.start("step pretrain", &data);
     let facts = [
         "`pretrain.epochs` is 0 there",
         "`network.hidden` is 16 there",
         &go_on,
     ];
-    check_failed(&output, &facts);
+    check_refused(&output, &facts);
     assert!(!String::from_utf8_lossy(&output.stderr).contains("delete"));
 }
 

@@ -1,7 +1,6 @@
-//! A folder with a tiny dataset, in which the built programs are started.
+//! A folder with a tiny dataset, in which the program is started.
 
 use std::{
-    env,
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
@@ -21,25 +20,6 @@ const TINY: [&str; 4] = [
     "finetune.batch=4",
     "network.backbone.width=4",
 ];
-
-/// The program that `cargo test` has built next to this test.
-fn example(name: &str) -> PathBuf {
-    let test = env::current_exe().unwrap();
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests lie in PROFILE/deps");
-    let path = profile
-        .join("examples")
-        .join(format!("{name}{}", env::consts::EXE_SUFFIX));
-    assert!(
-        path.is_file(),
-        "{}: not built; run `cargo test -p luss-examples` without --test, or `cargo build -p \
-         luss-examples --examples` first",
-        path.display()
-    );
-    path
-}
 
 /// A tree of a dozen pictures, and a run directory that nobody has used.
 pub(crate) struct Place {
@@ -89,9 +69,10 @@ impl Place {
             .unwrap()
     }
 
-    /// Starts `program` with the arguments, in a folder where nothing else lies.
-    pub(crate) fn start(&self, program: &str, arguments: &[&OsStr]) -> Output {
-        let mut command = Command::new(example(program));
+    /// Starts a command of `luss` with the arguments, in a folder where nothing else lies.
+    pub(crate) fn start(&self, words: &str, arguments: &[&OsStr]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_luss"));
+        command.args(words.split(' '));
         for setting in TINY {
             command.args(["--set", setting]);
         }
@@ -103,7 +84,7 @@ impl Place {
             .unwrap()
     }
 
-    /// The pipeline on the tree refuses to start, says why, and leaves no file behind.
+    /// A whole run on the tree refuses to start, says why, and leaves no file behind.
     #[track_caller]
     pub(crate) fn check_tree_is_refused(&self, fragments: &[&str]) {
         let (tree, run) = (self.tree(), self.run_dir());
@@ -118,11 +99,11 @@ impl Place {
         );
     }
 
-    /// The pipeline refuses the arguments, says why, and leaves no file behind.
+    /// A whole run refuses the arguments, says why, and leaves no file behind.
     #[track_caller]
     pub(crate) fn check_is_refused(&self, arguments: &[&OsStr], fragments: &[&str]) {
         let before = files(self.folder.path());
-        check_failed(&self.start("pipeline", arguments), fragments);
+        check_refused(&self.start("run", arguments), fragments);
         assert_eq!(files(self.folder.path()), before, "files were written");
     }
 }
@@ -142,13 +123,9 @@ pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
 }
 
 #[track_caller]
-pub(crate) fn check_failed(output: &Output, fragments: &[&str]) {
+pub(crate) fn check_refused(output: &Output, fragments: &[&str]) {
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.code().is_some_and(|code| code != 0),
-        "{}: {said}",
-        output.status
-    );
+    assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(!said.contains("panicked"), "{said}");
     for fragment in fragments {
         assert!(said.contains(fragment), "no {fragment:?} in: {said}");

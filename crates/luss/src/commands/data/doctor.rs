@@ -1,27 +1,33 @@
 //! Examines ImageNet-S trees and says whether training may start.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf};
 
-use anyhow::Context;
-use clap::Parser;
+use anyhow::{Context, ensure};
+use clap::Args;
 use imagenet_s::{
-    Manifest, OddPictures, Subset,
-    doctor::{Options, examine},
-    progress_lines,
-    terminal::{show, tell},
+    OddPictures, Subset,
+    doctor::{Options, Report, examine},
+    terminal::show,
 };
+use luss::OrRefuse;
+
+use super::{manifest, watcher};
 
 /// Examines ImageNet-S trees, or trees of your own in that layout, and lists everything that is
 /// wrong with its remedy.
 ///
-/// Exit code 0: training may start. 1: there are faults. 2: the examination could not be done.
-#[derive(Parser)]
-struct Arguments {
+/// Example: luss data doctor ~/luss/ImageNetS50 ~/luss/ImageNetS919
+///
+/// Exit code 0: training may start. 2: there are faults.
+///
+/// Leaves nothing, but the sums with --record and a file with --json.
+#[derive(Args)]
+pub(crate) struct Doctor {
     /// Roots of the trees. Of several, what they share is told too.
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "DIR")]
     roots: Vec<PathBuf>,
     /// 50, 300 or 919, where the tree does not tell.
-    #[arg(long)]
+    #[arg(long, value_name = "SUBSET")]
     subset: Option<Subset>,
     /// Accepts CMYK and misnamed pictures, as data.odd_pictures = "decode" does.
     #[arg(long)]
@@ -34,44 +40,39 @@ struct Arguments {
     #[arg(long, conflicts_with = "quick")]
     record: bool,
     /// A manifest of your own in place of the embedded datasets.toml.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Also writes all faults to this file as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            tell(format_args!("error: {error:#}"));
-            ExitCode::from(2)
+impl Doctor {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let options = Options {
+            subset: self.subset,
+            manifest: manifest(self.manifest.as_deref()).or_refuse()?,
+            odd: match self.accept_odd_pictures {
+                true => OddPictures::Decode,
+                false => OddPictures::Refuse,
+            },
+            open_files: !self.quick,
+            record: self.record,
+        };
+        let report = examine(&self.roots, &options, &watcher()).or_refuse()?;
+        show(format_args!("{report}"))?;
+        if let Some(path) = &self.json {
+            let json = serde_json::to_string_pretty(&report)?;
+            fs::write(path, json).with_context(|| path.display().to_string())?;
         }
+        check(&report).or_refuse()
     }
 }
 
-fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let manifest = match &arguments.manifest {
-        Some(path) => Manifest::read(path)?,
-        None => Manifest::embedded(),
-    };
-    let options = Options {
-        subset: arguments.subset,
-        manifest,
-        odd: match arguments.accept_odd_pictures {
-            true => OddPictures::Decode,
-            false => OddPictures::Refuse,
-        },
-        open_files: !arguments.quick,
-        record: arguments.record,
-    };
-    let report = examine(&arguments.roots, &options, &progress_lines())?;
-    show(format_args!("{report}"))?;
-    if let Some(path) = &arguments.json {
-        let json = serde_json::to_string_pretty(&report)?;
-        fs::write(path, json).with_context(|| path.display().to_string())?;
-    }
-    Ok(report.may_train())
+fn check(report: &Report) -> anyhow::Result<()> {
+    ensure!(
+        report.may_train(),
+        "mend each fault by the remedy in its line"
+    );
+    Ok(())
 }

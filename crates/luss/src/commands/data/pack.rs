@@ -3,30 +3,36 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use imagenet_s::{
     Dataset, Split,
-    pack::{verify_pack, write_pack},
-    progress_lines,
+    pack::{PackSummary, verify_pack, write_pack},
     terminal::show,
 };
+use luss::OrRefuse;
+
+use super::watcher;
 
 /// Packs the pictures of a dataset into one file, for disks on which many small files are slow.
+///
+/// Example: luss data pack ~/luss/ImageNetS50 --out /fast/ImageNetS50.pack
 ///
 /// The files go in as they are: a run that reads the pack (data.pack = "FILE" in its run file) has the
 /// same results to the bit. An interrupted packing goes on where it stopped. The tree stays where it is;
 /// a run lists its folders, and reads its masks there.
-#[derive(Parser)]
-struct Arguments {
+///
+/// Leaves the pack.
+#[derive(Args)]
+pub(crate) struct Pack {
     /// Root of a tree in the ImageNet-S layout.
-    #[arg(required_unless_present = "pictures")]
+    #[arg(required_unless_present = "pictures", value_name = "DIR")]
     root: Option<PathBuf>,
     /// Any folder of pictures in place of a tree, e.g. train-full for data.pretrain_pack.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "root")]
+    #[arg(long, value_name = "DIR", conflicts_with = "root")]
     pictures: Option<PathBuf>,
     /// The pack.
     #[arg(long, value_name = "FILE")]
-    output: PathBuf,
+    out: PathBuf,
     /// A split to pack; may be repeated [default: all that the tree has].
     #[arg(long = "split", value_enum, value_name = "SPLIT")]
     splits: Vec<Packable>,
@@ -55,34 +61,38 @@ impl From<Packable> for Split {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let data = match (&arguments.root, &arguments.pictures) {
-        (Some(root), _) => Dataset::open(root)?,
-        (None, Some(folder)) => Dataset::open_pictures(folder, 1)?,
-        (None, None) => bail!("give a tree or --pictures FOLDER"),
-    };
-    let mut splits: Vec<Split> = arguments.splits.into_iter().map(Split::from).collect();
-    if splits.is_empty() {
-        splits = Split::ALL.to_vec();
+impl Pack {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let data = self.dataset().or_refuse()?;
+        if self.verify {
+            let summary = verify_pack(&data, &self.out, &watcher()).or_refuse()?;
+            return self.tell(&summary, "are those of the files");
+        }
+        let mut splits: Vec<Split> = self.splits.iter().copied().map(Split::from).collect();
+        if splits.is_empty() {
+            splits = Split::ALL.to_vec();
+        }
+        splits.sort_unstable();
+        splits.dedup();
+        let summary = write_pack(&data, &splits, &self.out, &watcher())?;
+        let before = format!("are packed, {} of them before", summary.kept);
+        self.tell(&summary, &before)
     }
-    splits.sort_unstable();
-    splits.dedup();
-    let output = &arguments.output;
-    let summary = match arguments.verify {
-        true => verify_pack(&data, output, &progress_lines())?,
-        false => write_pack(&data, &splits, output, &progress_lines())?,
-    };
-    let (pictures, megabytes) = (summary.pictures, summary.bytes as f64 / 1e6);
-    let path = output.display();
-    match arguments.verify {
-        true => show(format_args!(
-            "{path}: {pictures} pictures are those of the files, {megabytes:.1} MB"
-        )),
-        false => show(format_args!(
-            "{path}: {pictures} pictures, {megabytes:.1} MB, {} of them packed before",
-            summary.kept
-        )),
-    }?;
-    Ok(())
+
+    fn dataset(&self) -> anyhow::Result<Dataset> {
+        Ok(match (&self.root, &self.pictures) {
+            (Some(root), _) => Dataset::open(root)?,
+            (None, Some(folder)) => Dataset::open_pictures(folder, 1)?,
+            (None, None) => bail!("give a tree or --pictures DIR"),
+        })
+    }
+
+    fn tell(&self, summary: &PackSummary, how: &str) -> anyhow::Result<()> {
+        let (path, megabytes) = (self.out.display(), summary.bytes as f64 / 1e6);
+        let pictures = summary.pictures;
+        show(format_args!(
+            "{path}: {pictures} pictures {how}, {megabytes:.1} MB"
+        ))?;
+        Ok(())
+    }
 }

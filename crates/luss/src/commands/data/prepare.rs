@@ -1,40 +1,49 @@
 //! Prepares ImageNet-S trees from ImageNet-1k and the published archives of masks.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use anyhow::Context;
-use clap::Parser;
+use anyhow::{Context, bail, ensure};
+use clap::Args;
 use imagenet_s::{
-    Manifest, Split, Subset,
+    Split, Subset,
     prepare::{Config, ImageNet, Placing, Plan, free_bytes, prepare},
-    progress_lines,
     terminal::show,
 };
+use luss::OrRefuse;
+
+use super::{manifest, watcher};
 
 /// Prepares ImageNet-S trees from ImageNet-1k and the published archives of masks.
 ///
+/// Example: luss data prepare --imagenet ~/imagenet --annotations ~/Downloads --out ~/luss --subset 50
+///
 /// May be interrupted and started again, and run by several processes at once: what is there
 /// already is left alone.
-#[derive(Parser)]
-struct Arguments {
+///
+/// Leaves ImageNetS50, ImageNetS300 and ImageNetS919 in --out.
+#[derive(Args)]
+pub(crate) struct Prepare {
     /// Root of an unpacked ImageNet-1k: train/CLASS, and val flat or in class folders.
-    #[arg(long, required_unless_present_all = ["imagenet_train", "imagenet_val"])]
+    #[arg(long, value_name = "DIR", required_unless_present_all = ["imagenet_train", "imagenet_val"])]
     imagenet: Option<PathBuf>,
     /// Folder of the training pictures, where it is not IMAGENET/train.
-    #[arg(long, requires = "imagenet_val")]
+    #[arg(long, value_name = "DIR", requires = "imagenet_val")]
     imagenet_train: Option<PathBuf>,
     /// Folder of the validation pictures, where it is not IMAGENET/val.
-    #[arg(long, requires = "imagenet_train")]
+    #[arg(long, value_name = "DIR", requires = "imagenet_train")]
     imagenet_val: Option<PathBuf>,
     /// Folder of the archives of masks, as named in the manifest.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     annotations: PathBuf,
     /// Folder of ImageNetS_im*_mapping_test.txt; without it there is no test split.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     test_mappings: Option<PathBuf>,
     /// Folder in which ImageNetS50, ImageNetS300 and ImageNetS919 are made.
-    #[arg(long)]
-    output: PathBuf,
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
     /// 50, 300, 919 or all.
     #[arg(long, default_value = "all", value_parser = subsets)]
     subset: Subsets,
@@ -45,7 +54,7 @@ struct Arguments {
     #[arg(long)]
     no_train_full: bool,
     /// A manifest of your own in place of the embedded datasets.toml.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Checks and counts everything, tells the space needed, and writes nothing.
     #[arg(long)]
@@ -72,50 +81,52 @@ fn placing(text: &str) -> Result<Placing, String> {
     }
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let manifest = match &arguments.manifest {
-        Some(path) => Manifest::read(path)?,
-        None => Manifest::embedded(),
-    };
-    let config = config(&arguments)?;
-    let plans = arguments.subset.0.iter();
-    let plans = plans.map(|&subset| Plan::new(&config, &manifest, subset));
-    let plans: Vec<Plan> = plans.collect::<Result<_, _>>()?;
-    plans.iter().try_for_each(announce)?;
-    forecast(&plans, &arguments.output)?;
-    if arguments.dry_run {
-        return Ok(());
-    }
-    for plan in &plans {
-        let root = plan.root.display();
-        let summary =
-            prepare(plan, &progress_lines()).with_context(|| format!("preparing {root}"))?;
-        show(format_args!(
-            "{root}: {} placed, {} were there already",
-            summary.placed, summary.kept
-        ))?;
-    }
-    Ok(())
-}
-
-fn config(arguments: &Arguments) -> anyhow::Result<Config> {
-    let imagenet = match (&arguments.imagenet, &arguments.imagenet_train) {
-        (_, Some(train)) => {
-            let val = arguments.imagenet_val.as_deref();
-            ImageNet::of_folders(train, val.context("--imagenet-val is missing")?)?
+impl Prepare {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let plans = self.plans().or_refuse()?;
+        plans.iter().try_for_each(announce)?;
+        forecast(&plans, &self.out).or_refuse()?;
+        if self.dry_run {
+            return Ok(());
         }
-        (Some(root), None) => ImageNet::open(root)?,
-        (None, None) => anyhow::bail!("--imagenet is missing"),
-    };
-    Ok(Config {
-        imagenet,
-        annotations: arguments.annotations.clone(),
-        test_mappings: arguments.test_mappings.clone(),
-        output: arguments.output.clone(),
-        placing: arguments.placing,
-        train_full: !arguments.no_train_full,
-    })
+        for plan in &plans {
+            let root = plan.root.display();
+            let done = prepare(plan, &watcher()).with_context(|| format!("preparing {root}"))?;
+            show(format_args!(
+                "{root}: {} placed, {} were there already",
+                done.placed, done.kept
+            ))?;
+        }
+        Ok(())
+    }
+
+    fn plans(&self) -> anyhow::Result<Vec<Plan>> {
+        let manifest = manifest(self.manifest.as_deref())?;
+        let config = self.config()?;
+        let plan = |&subset: &Subset| Plan::new(&config, &manifest, subset);
+        Ok(self.subset.0.iter().map(plan).collect::<Result<_, _>>()?)
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config {
+            imagenet: self.imagenet()?,
+            annotations: self.annotations.clone(),
+            test_mappings: self.test_mappings.clone(),
+            output: self.out.clone(),
+            placing: self.placing,
+            train_full: !self.no_train_full,
+        })
+    }
+
+    fn imagenet(&self) -> anyhow::Result<ImageNet> {
+        Ok(
+            match (&self.imagenet, &self.imagenet_train, &self.imagenet_val) {
+                (_, Some(train), Some(val)) => ImageNet::of_folders(train, val)?,
+                (Some(root), _, _) => ImageNet::open(root)?,
+                _ => bail!("--imagenet is missing"),
+            },
+        )
+    }
 }
 
 fn announce(plan: &Plan) -> io::Result<()> {
@@ -139,7 +150,7 @@ fn announce(plan: &Plan) -> io::Result<()> {
 }
 
 /// Tells the space needed by all trees, and refuses to begin what cannot be finished.
-fn forecast(plans: &[Plan], output: &std::path::Path) -> anyhow::Result<()> {
+fn forecast(plans: &[Plan], output: &Path) -> anyhow::Result<()> {
     let needed: u64 = plans.iter().map(|plan| plan.missing_bytes).sum();
     let free = free_bytes(output)?;
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
@@ -148,7 +159,7 @@ fn forecast(plans: &[Plan], output: &std::path::Path) -> anyhow::Result<()> {
         mib(needed),
         mib(free)
     ))?;
-    anyhow::ensure!(
+    ensure!(
         needed <= free,
         "{}: {needed} bytes are needed and {free} are free; make room, choose another output, or \
          place links instead of copies",

@@ -2,27 +2,33 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use imagenet_s::{
-    Dataset, Split, progress_lines,
+    Dataset, Split,
     submission::{Method, Submission, write_submission},
     terminal::show,
 };
+use luss::OrRefuse;
+
+use super::watcher;
 
 /// Packs the predicted masks of a split into the archive that the test server of ImageNet-S takes:
 /// a PNG for each picture, match.json, method.txt.
+///
+/// Example: luss data submit ~/luss/ImageNetS50 runs/s50/fine_tuned/test --match-file runs/s50/match.json
 ///
 /// Every prediction is checked first: there is one for each picture and no other, it has the
 /// picture's size, and its ids are clusters or classes. All faults are listed, and nothing is written.
 /// The archive is read again before it gets its name.
 ///
-/// Example: submission ~/luss/ImageNetS50 runs/s50/fine_tuned/test --match-file runs/s50/match.json
-/// --output test.zip --name PASS --training-data ImageNet-S50
-#[derive(Parser)]
-struct Arguments {
+/// Leaves the archive.
+#[derive(Args)]
+pub(crate) struct Submit {
     /// Root of the tree whose pictures were predicted.
+    #[arg(value_name = "DIR")]
     root: PathBuf,
     /// The folder of predictions: CLASS/NAME.png with id = R + 256 G.
+    #[arg(value_name = "PREDICTIONS")]
     predictions: PathBuf,
     /// The split that was predicted.
     #[arg(long, value_enum, default_value = "test")]
@@ -32,7 +38,7 @@ struct Arguments {
     match_file: Option<PathBuf>,
     /// The archive [default: test.zip or validation.zip, here].
     #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    out: Option<PathBuf>,
     /// method.txt: name of the method.
     #[arg(long, default_value = "example submission")]
     name: String,
@@ -60,34 +66,39 @@ enum Predicted {
     Test,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let split = match arguments.split {
-        Predicted::Validation => Split::Validation,
-        Predicted::Test => Split::Test,
-    };
-    let output = arguments.output;
-    let output = output.unwrap_or_else(|| format!("{}.zip", split.name()).into());
-    let submission = Submission {
-        split,
-        predictions: arguments.predictions,
-        matching: arguments.match_file,
-        method: Method {
-            name: arguments.name,
-            training_data: arguments.training_data,
-            training_scheme: arguments.training_scheme,
-            networks: arguments.networks,
-            link: arguments.link,
-            description: arguments.description,
-        },
-    };
-    let data = Dataset::open(&arguments.root)?;
-    let written = write_submission(&data, &submission, &output, &progress_lines())?;
-    let megabytes = written.bytes as f64 / 1e6;
-    show(format_args!(
-        "{}: {} predictions, {megabytes:.1} MB, read again",
-        output.display(),
-        written.predictions
-    ))?;
-    Ok(())
+impl Submit {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let data = Dataset::open(&self.root).or_refuse()?;
+        let split = match self.split {
+            Predicted::Validation => Split::Validation,
+            Predicted::Test => Split::Test,
+        };
+        let out = self.out.clone();
+        let out = out.unwrap_or_else(|| format!("{}.zip", split.name()).into());
+        let submission = self.submission(split);
+        let written = write_submission(&data, &submission, &out, &watcher()).or_refuse()?;
+        let megabytes = written.bytes as f64 / 1e6;
+        show(format_args!(
+            "{}: {} predictions, {megabytes:.1} MB, read again",
+            out.display(),
+            written.predictions
+        ))?;
+        Ok(())
+    }
+
+    fn submission(self, split: Split) -> Submission {
+        Submission {
+            split,
+            predictions: self.predictions,
+            matching: self.match_file,
+            method: Method {
+                name: self.name,
+                training_data: self.training_data,
+                training_scheme: self.training_scheme,
+                networks: self.networks,
+                link: self.link,
+                description: self.description,
+            },
+        }
+    }
 }

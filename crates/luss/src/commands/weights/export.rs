@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
-use clap::Parser;
+use clap::Args;
 use imagenet_s::terminal::show;
-use luss_examples::Arguments;
+use luss::{Arguments, OrRefuse};
 use pass_train::step::weights::{Weights, export_weights};
 
 /// Writes networks of a run as .safetensors with the keys that PyTorch programs expect.
+///
+/// Example: luss weights export --run runs/mine --backbone backbone.safetensors
 ///
 /// --backbone has torchvision's keys, without the classifier. In Python:
 ///
@@ -18,9 +20,11 @@ use pass_train::step::weights::{Weights, export_weights};
 ///
 /// detectron2 and mmsegmentation fine-tune from torchvision's keys with their own converters. The others have
 /// the keys of the published checkpoints of PASS. Takes seconds.
-#[derive(Parser)]
+///
+/// Leaves the files that are named.
+#[derive(Args)]
 #[command(verbatim_doc_comment)]
-struct Cli {
+pub(crate) struct Export {
     #[command(flatten)]
     arguments: Arguments,
 
@@ -41,24 +45,30 @@ struct Cli {
     finetuning: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    let all = [
-        (Weights::Backbone, &cli.backbone),
-        (Weights::Pretrained, &cli.pretrained),
-        (Weights::PixelAttention, &cli.pixelatt),
-        (Weights::FineTuned, &cli.finetuning),
-    ];
+impl Export {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let all = [
+            (Weights::Backbone, &self.backbone),
+            (Weights::Pretrained, &self.pretrained),
+            (Weights::PixelAttention, &self.pixelatt),
+            (Weights::FineTuned, &self.finetuning),
+        ];
+        check_named(all.iter().any(|(_, path)| path.is_some())).or_refuse()?;
+        let context = self.arguments.open_begun()?;
+        for (weights, path) in all {
+            if let Some(path) = path {
+                let tensors = export_weights(&context, weights, path)?;
+                show(format_args!("{}: {tensors} tensors", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_named(named: bool) -> anyhow::Result<()> {
     ensure!(
-        all.iter().any(|(_, path)| path.is_some()),
+        named,
         "nothing to export: name a file with --backbone, --pretrained, --pixelatt or --finetuning"
     );
-    let context = cli.arguments.open_begun()?;
-    for (weights, path) in all {
-        if let Some(path) = path {
-            let tensors = export_weights(&context, weights, path)?;
-            show(format_args!("{}: {tensors} tensors", path.display()))?;
-        }
-    }
     Ok(())
 }

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
-use clap::Parser;
+use clap::Args;
 use imagenet_s::terminal::show;
-use luss_examples::Arguments;
+use luss::{Arguments, OrRefuse};
 use pass_model::import::Imported;
 use pass_train::step::weights::{Weights, import_centroids, import_weights};
 
 /// Takes weights of other programs as the results of steps of a run, which then goes on from there.
+///
+/// Example: luss weights import --run runs/released --data ImageNetS50 --pretrained pass50_pretrained.pth.tar
 ///
 /// Reads .pth, .pth.tar, .pt and .safetensors. Strict: every key that is missing, unexpected or of another
 /// shape is listed, and nothing is changed. The network must be that of the run file
@@ -17,14 +19,16 @@ use pass_train::step::weights::{Weights, import_centroids, import_weights};
 ///
 /// From the released files of PASS to its numbers, without any training:
 ///
-///   import_weights --config examples/configs/s50_resnet18.toml --data ImageNetS50 --run runs/released \
+///   luss weights import --config examples/configs/s50_resnet18.toml --data ImageNetS50 --run runs/released \
 ///     --pretrained pass50_pretrained.pth.tar --pixelatt pass50_pixelatt.pth.tar \
 ///     --centroids pass50_centroids.npy
-///   then sweep_threshold, generate_labels, evaluate, distance_matching with --run runs/released;
+///   then luss step sweep_threshold, generate_labels, evaluate, distance_matching with --run runs/released;
 ///   with --finetuning pass50_finetuning.pth.tar also predict. The licence of these files is their own.
-#[derive(Parser)]
+///
+/// Leaves in the run directory what the steps would: their weights or centroids, and done/NAME.json.
+#[derive(Args)]
 #[command(verbatim_doc_comment)]
-struct Cli {
+pub(crate) struct Import {
     #[command(flatten)]
     arguments: Arguments,
 
@@ -50,41 +54,43 @@ struct Cli {
     finetuning: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    let before = [
-        (Weights::Backbone, &cli.backbone),
-        (Weights::Pretrained, &cli.pretrained),
-        (Weights::PixelAttention, &cli.pixelatt),
-    ];
-    let after = [(Weights::FineTuned, &cli.finetuning)];
-    let named = before.iter().chain(&after).any(|(_, path)| path.is_some());
+impl Import {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        let before = [
+            (Weights::Backbone, &self.backbone),
+            (Weights::Pretrained, &self.pretrained),
+            (Weights::PixelAttention, &self.pixelatt),
+        ];
+        let after = [(Weights::FineTuned, &self.finetuning)];
+        let named = before.iter().chain(&after).any(|(_, path)| path.is_some());
+        check_named(named || self.centroids.is_some()).or_refuse()?;
+        let context = self.arguments.open()?;
+        let import = |(weights, path): (Weights, &Option<PathBuf>)| match path {
+            Some(path) => {
+                let imported = import_weights(&context, weights, path).or_refuse()?;
+                tell(weights.step().name(), path, &imported)
+            }
+            None => Ok(()),
+        };
+        before.into_iter().try_for_each(import)?;
+        if let Some(path) = &self.centroids {
+            import_centroids(&context, path).or_refuse()?;
+            let one = Imported {
+                loaded: 1,
+                ..Imported::default()
+            };
+            tell("cluster", path, &one)?;
+        }
+        after.into_iter().try_for_each(import)
+    }
+}
+
+fn check_named(named: bool) -> anyhow::Result<()> {
     ensure!(
-        named || cli.centroids.is_some(),
+        named,
         "nothing to import: name a file with --backbone, --pretrained, --pixelatt, --centroids or --finetuning"
     );
-    let context = cli.arguments.open()?;
-    let import = |(weights, path): (Weights, &Option<PathBuf>)| match path {
-        Some(path) => {
-            let imported = import_weights(&context, weights, path)?;
-            tell(weights.step().name(), path, &imported)
-        }
-        None => Ok(()),
-    };
-    before.into_iter().try_for_each(import)?;
-    if let Some(path) = &cli.centroids {
-        import_centroids(&context, path)?;
-        let loaded = 1;
-        tell(
-            "cluster",
-            path,
-            &Imported {
-                loaded,
-                ..Imported::default()
-            },
-        )?;
-    }
-    after.into_iter().try_for_each(import)
+    Ok(())
 }
 
 fn tell(step: &str, path: &Path, imported: &Imported) -> anyhow::Result<()> {

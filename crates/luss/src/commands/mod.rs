@@ -1,0 +1,84 @@
+//! The subcommands: arguments, one call, a line of result.
+
+mod data;
+mod features;
+mod labels;
+mod run;
+mod step;
+mod watch;
+mod weights;
+
+use clap::{Parser, Subcommand};
+
+/// Large-scale unsupervised semantic segmentation: pictures without labels become a model that
+/// assigns every pixel a category which it discovered by itself.
+///
+/// Example: luss run --images ~/pictures --classes 12 --run runs/mine
+///
+/// Leaves everything in the run directory; report.html there shows it. Exit codes: 0 done, 1 failed,
+/// 2 refused before any work (arguments, run file or data), 75 stopped as asked, with a checkpoint
+/// from which the same command goes on.
+#[derive(Parser)]
+#[command(name = "luss", version, arg_required_else_help = true)]
+pub(crate) struct Luss {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Run),
+    Step(step::StepOfRun),
+    Watch(watch::Watch),
+    #[command(subcommand)]
+    Data(data::Data),
+    #[command(subcommand)]
+    Weights(weights::Weights),
+    Features(features::Features),
+    #[command(subcommand)]
+    Labels(labels::Labels),
+}
+
+impl Luss {
+    /// Does what the command line asks for.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(run) => run.run(),
+            Command::Step(step) => step.run(),
+            Command::Watch(watch) => watch.run(),
+            Command::Data(data) => data.run(),
+            Command::Weights(weights) => weights.run(),
+            Command::Features(features) => features.run(),
+            Command::Labels(labels) => labels.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Each command's help has a sentence, an example that parses, and what is left.
+    fn check_teaches(path: &str, command: &clap::Command) {
+        let help = command.get_long_about().unwrap_or_default().to_string();
+        let first = help.lines().next().unwrap_or_default();
+        assert!(!first.is_empty() && !first.ends_with('.'), "{path}: {help}");
+        assert!(help.contains("\nLeaves "), "{path}: {help}");
+        let example = help.lines().find_map(|line| line.strip_prefix("Example: "));
+        let example = example.unwrap_or_else(|| panic!("{path}: no example in {help}"));
+        assert!(example.starts_with(path), "{path}: {example}");
+        Luss::try_parse_from(example.split(' ')).unwrap_or_else(|error| panic!("{error}"));
+        for inner in command.get_subcommands() {
+            if inner.get_name() != "help" {
+                check_teaches(&format!("{path} {}", inner.get_name()), inner);
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_each_command_teaches() {
+        check_teaches("luss", &Luss::command());
+    }
+}

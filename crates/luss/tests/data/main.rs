@@ -1,0 +1,145 @@
+//! `luss data`: what each of its commands says, leaves and refuses.
+
+#[path = "../../../imagenet-s/tests/miniature/mod.rs"]
+mod miniature;
+mod prepare;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use imagenet_s::{
+    Dataset, Split,
+    synthetic::{SyntheticConfig, write_synthetic},
+};
+use tempfile::TempDir;
+
+/// A tree with masks in every split that may have them.
+fn tree() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SyntheticConfig {
+        classes: 3,
+        train: 6,
+        train_semi_per_class: 1,
+        validation: 3,
+        test: 2,
+        side_px: 32,
+        ..SyntheticConfig::default()
+    };
+    write_synthetic(&folder.path().join("tree"), &config).unwrap();
+    folder
+}
+
+fn data(words: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_luss"));
+    command.arg("data").args(words).current_dir(folder);
+    command
+}
+
+/// The exit code, and what was said.
+fn ended(mut command: Command) -> (Option<i32>, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let said = String::from_utf8([stdout, stderr].concat()).unwrap();
+    (status.code(), said)
+}
+
+#[track_caller]
+fn check(words: &[&str], folder: &TempDir, code: i32, fragment: &str) {
+    let (ended, said) = ended(data(words, folder.path()));
+    assert_eq!(ended, Some(code), "{said}");
+    assert!(said.contains(fragment), "no {fragment:?} in {said}");
+}
+
+fn first_picture(folder: &TempDir, split: Split) -> PathBuf {
+    let data = Dataset::open(&folder.path().join("tree")).unwrap();
+    data.samples(split)[0].picture.clone()
+}
+
+#[test]
+fn doctor_says_by_its_exit_code_whether_training_may_start() {
+    let folder = tree();
+    check(&["doctor", "tree"], &folder, 0, "0 faults");
+    fs::write(first_picture(&folder, Split::Train), "").unwrap();
+    let words = ["doctor", "tree", "--json", "faults.json"];
+    check(
+        &words,
+        &folder,
+        2,
+        "1 faults, 0 warnings: training must not start",
+    );
+    let json = fs::read(folder.path().join("faults.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["faults"].as_array().unwrap().len(), 1);
+    check(&["doctor", "nowhere"], &folder, 2, "nowhere");
+}
+
+#[test]
+fn pack_packs_compares_and_takes_plain_folders() {
+    let folder = tree();
+    check(
+        &["pack", "tree", "--out", "all.pack"],
+        &folder,
+        0,
+        "14 pictures are packed",
+    );
+    let compare = ["pack", "tree", "--out", "all.pack", "--verify"];
+    check(&compare, &folder, 0, "14 pictures are those of the files");
+    let plain = ["pack", "--pictures", "tree/train", "--out", "full.pack"];
+    check(&plain, &folder, 0, "6 pictures are packed");
+    let train = Dataset::open_pictures(&folder.path().join("tree/train"), 3).unwrap();
+    assert!(train.with_pack(&folder.path().join("full.pack")).is_ok());
+    check(&["pack", "nowhere", "--out", "a"], &folder, 2, "nowhere");
+    fs::write(first_picture(&folder, Split::Train), "another").unwrap();
+    check(&compare, &folder, 2, "differs from the one in all.pack");
+}
+
+#[test]
+fn statistics_describes_a_tree_and_compares_annotators() {
+    let folder = tree();
+    let words = ["statistics", "tree", "--out", "new/out"];
+    check(&words, &folder, 0, "validation           3         3");
+    for file in ["statistics.html", "statistics.json"] {
+        assert!(folder.path().join("new/out").join(file).is_file());
+    }
+    let masks = "tree/validation-segmentation";
+    let words = [
+        "statistics",
+        "--annotators",
+        masks,
+        masks,
+        masks,
+        "--out",
+        "new",
+    ];
+    check(&words, &folder, 0, "3 pictures, mean over 3 pairs");
+    assert!(folder.path().join("new/agreement.json").is_file());
+    check(&["statistics", "nowhere"], &folder, 2, "nowhere");
+}
+
+#[test]
+fn submit_writes_the_archive_and_refuses_what_the_server_would() {
+    let folder = tree();
+    let masks = "tree/validation-segmentation";
+    let words = [
+        "submit",
+        "tree",
+        masks,
+        "--split",
+        "validation",
+        "--out",
+        "a.zip",
+    ];
+    check(&words, &folder, 0, "3 predictions");
+    let archive = fs::File::open(folder.path().join("a.zip")).unwrap();
+    assert!(archive.metadata().unwrap().len() > 0);
+    let data = Dataset::open(&folder.path().join("tree")).unwrap();
+    let first = data.samples(Split::Validation)[0].mask.clone();
+    fs::rename(first.unwrap(), folder.path().join("elsewhere.png")).unwrap();
+    check(&words, &folder, 2, "there is no prediction");
+}
