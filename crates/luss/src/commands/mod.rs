@@ -63,8 +63,11 @@ mod tests {
     /// Each command's help has a sentence, an example that parses, and what is left.
     fn check_teaches(path: &str, command: &clap::Command) {
         let help = command.get_long_about().unwrap_or_default().to_string();
-        let first = help.lines().next().unwrap_or_default();
-        assert!(!first.is_empty() && !first.ends_with('.'), "{path}: {help}");
+        let about = command.get_about().unwrap_or_default().to_string();
+        assert!(
+            !about.is_empty() && !about.contains(". "),
+            "{path}: {about}"
+        );
         assert!(help.contains("\nLeaves "), "{path}: {help}");
         let example = help.lines().find_map(|line| line.strip_prefix("Example: "));
         let example = example.unwrap_or_else(|| panic!("{path}: no example in {help}"));

@@ -5,14 +5,15 @@ mod miniature;
 mod prepare;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
 
 use imagenet_s::{
-    Dataset, Split,
+    Dataset, LabelMask, Split,
     synthetic::{SyntheticConfig, write_synthetic},
+    write_mask,
 };
 use tempfile::TempDir;
 
@@ -122,24 +123,29 @@ fn statistics_describes_a_tree_and_compares_annotators() {
     check(&["statistics", "nowhere"], &folder, 2, "nowhere");
 }
 
+/// A prediction for each picture of a split, all of it class 1.
+fn predict(folder: &TempDir, split: Split) -> PathBuf {
+    let predictions = folder.path().join("predictions");
+    let data = Dataset::open(&folder.path().join("tree")).unwrap();
+    for sample in data.samples(split) {
+        let (width, height) = sample.picture_size().unwrap();
+        let mask = LabelMask::new(width, height, vec![1; width * height]).unwrap();
+        write_mask(&predictions.join(format!("{}.png", sample.key)), &mask).unwrap();
+    }
+    predictions
+}
+
 #[test]
 fn submit_writes_the_archive_and_refuses_what_the_server_would() {
     let folder = tree();
-    let masks = "tree/validation-segmentation";
-    let words = [
-        "submit",
-        "tree",
-        masks,
-        "--split",
-        "validation",
-        "--out",
-        "a.zip",
-    ];
-    check(&words, &folder, 0, "3 predictions");
-    let archive = fs::File::open(folder.path().join("a.zip")).unwrap();
-    assert!(archive.metadata().unwrap().len() > 0);
-    let data = Dataset::open(&folder.path().join("tree")).unwrap();
-    let first = data.samples(Split::Validation)[0].mask.clone();
-    fs::rename(first.unwrap(), folder.path().join("elsewhere.png")).unwrap();
+    let predictions = predict(&folder, Split::Test);
+    let words = ["submit", "tree", "predictions", "--name", "PASS"];
+    check(&words, &folder, 0, "test.zip: 2 predictions");
+    let archive = fs::File::open(folder.path().join("test.zip")).unwrap();
+    let mut archive = zip::ZipArchive::new(archive).unwrap();
+    let method = io::read_to_string(archive.by_name("method.txt").unwrap()).unwrap();
+    assert!(method.starts_with("Method name: PASS\n"), "{method}");
+    fs::remove_dir_all(predictions).unwrap();
+    fs::create_dir(folder.path().join("predictions")).unwrap();
     check(&words, &folder, 2, "there is no prediction");
 }
