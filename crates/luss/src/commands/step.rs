@@ -2,7 +2,10 @@
 
 use std::io;
 
-use clap::{Args, ValueEnum, builder::PossibleValue};
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use imagenet_s::terminal::show;
 use luss::{RankedArguments, metrics_table, tell_weights};
 use pass_train::{
@@ -25,8 +28,8 @@ use pass_train::{
 #[derive(Args)]
 pub(crate) struct StepOfRun {
     /// The step.
-    #[arg(value_enum)]
-    name: Name,
+    #[arg(value_parser = steps())]
+    name: Step,
 
     #[command(flatten)]
     run: RankedArguments,
@@ -34,7 +37,7 @@ pub(crate) struct StepOfRun {
 
 impl StepOfRun {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        match self.name.0 {
+        match self.name {
             step @ (Step::CheckData | Step::Pretrain) => {
                 self.run.on_all_ranks(|context| carry_out(step, context))
             }
@@ -46,32 +49,25 @@ impl StepOfRun {
     }
 }
 
-/// A step by its name.
-#[derive(Clone, Copy)]
-struct Name(Step);
-
-impl ValueEnum for Name {
-    fn value_variants<'a>() -> &'a [Self] {
-        &NAMES
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.name()).help(description(self.0)))
-    }
-}
-
-const NAMES: [Name; 10] = [
-    Name(Step::CheckData),
-    Name(Step::Pretrain),
-    Name(Step::TuneAttention),
-    Name(Step::Cluster),
-    Name(Step::SweepThreshold),
-    Name(Step::GenerateLabels),
-    Name(Step::Finetune),
-    Name(Step::Predict),
-    Name(Step::DistanceMatching),
-    Name(Step::Evaluate),
+const STEPS: [Step; 10] = [
+    Step::CheckData,
+    Step::Pretrain,
+    Step::TuneAttention,
+    Step::Cluster,
+    Step::SweepThreshold,
+    Step::GenerateLabels,
+    Step::Finetune,
+    Step::Predict,
+    Step::DistanceMatching,
+    Step::Evaluate,
 ];
+
+/// The steps by their names.
+fn steps() -> impl TypedValueParser<Value = Step> {
+    let named = |step: Step| PossibleValue::new(step.name()).help(description(step));
+    let of_name = |name: String| STEPS.into_iter().find(|step| step.name() == name);
+    PossibleValuesParser::new(STEPS.map(named)).map(move |name| of_name(name).expect("one of them"))
+}
 
 /// What a step does, and what it leaves.
 fn description(step: Step) -> &'static str {
