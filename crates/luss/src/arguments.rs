@@ -3,11 +3,8 @@
 use std::{
     env,
     ffi::OsStr,
-    fmt::Display,
     num::NonZero,
-    ops::RangeInclusive,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::Arc,
     thread::available_parallelism,
 };
@@ -18,12 +15,12 @@ use clap::Args;
 use imagenet_s::{Split, terminal::tell};
 use pass_model::ranks::Ranks;
 use pass_train::{
-    Context, Error, RunDir, RunFile, StopRequest, Verbosity, quoted,
-    run_file::{MOST_THREADS, Source},
+    Context, Error, RunDir, RunFile, StopRequest, Verbosity, quoted, run_file::Source,
 };
 
 use crate::{
     OrRefuse,
+    numbers::threads,
     outcome::listen,
     pick_device,
     rank_threads::Devices,
@@ -312,38 +309,6 @@ impl Arguments {
 /// With hundreds of threads a core, those that look for work keep the others from it.
 fn most_useful_threads() -> usize {
     4 * available_parallelism().map_or(4, NonZero::get)
-}
-
-/// The number of --threads.
-fn threads(text: &str) -> Result<usize, String> {
-    within(text, 1..=MOST_THREADS, "a whole number")
-}
-
-/// How often something is done on the command line: 1 to 100000, as in a run file.
-///
-/// # Errors
-///
-/// What is allowed.
-pub fn times(text: &str) -> Result<usize, String> {
-    within(text, 1..=100_000, "a whole number")
-}
-
-/// A threshold on the command line, 0 to 1.
-///
-/// # Errors
-///
-/// What is allowed.
-pub fn share(text: &str) -> Result<f32, String> {
-    within(text, 0.0..=1.0, "a number")
-}
-
-fn within<T: FromStr + PartialOrd + Display>(
-    text: &str,
-    range: RangeInclusive<T>,
-    kind: &str,
-) -> Result<T, String> {
-    let number = text.parse().ok().filter(|number| range.contains(number));
-    number.ok_or_else(|| format!("must be {kind}, {} to {}", range.start(), range.end()))
 }
 
 /// Says what to type where a library can only say what to call.

@@ -14,6 +14,7 @@ pub mod features;
 mod kept_kernels;
 #[cfg(feature = "flex")]
 mod kept_memory;
+mod numbers;
 mod outcome;
 mod pipeline;
 mod rank_threads;
@@ -21,8 +22,9 @@ mod ranks;
 mod refusal;
 mod table;
 
-pub use arguments::{Arguments, RankedArguments, share, times};
+pub use arguments::{Arguments, RankedArguments};
 pub use device::pick_device;
+pub use numbers::{share, times};
 pub use outcome::{STOPPED, outcome, tell_weights};
 pub use pipeline::PipelineArguments;
 pub use refusal::OrRefuse;

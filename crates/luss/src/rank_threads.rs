@@ -1,6 +1,6 @@
 //! Several devices of one process: a rank for each, in a thread of its own.
 
-use std::{fmt, panic::resume_unwind, sync::Arc};
+use std::{panic::resume_unwind, sync::Arc};
 
 use anyhow::bail;
 use burn::tensor::{Device, Tensor};
@@ -125,21 +125,14 @@ fn joined(endings: Vec<Ending<anyhow::Result<()>>>) -> anyhow::Result<()> {
 }
 
 /// What went wrong on one of several ranks.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("rank {rank}: {error}")]
 pub(crate) struct OfRank {
     /// Its number.
     pub(crate) rank: usize,
     /// Its error.
     pub(crate) error: anyhow::Error,
 }
-
-impl fmt::Display for OfRank {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "rank {}: {}", self.rank, self.error)
-    }
-}
-
-impl std::error::Error for OfRank {}
 
 #[cfg(test)]
 mod tests {

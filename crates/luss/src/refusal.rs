@@ -1,24 +1,13 @@
 //! What is refused before any work has begun.
 
-use std::{error, fmt, io};
+use std::{error::Error as StdError, io};
 
 use pass_train::Error;
 
 /// An error of the arguments, the run file or the data: nothing has begun.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub(crate) struct Refusal(pub(crate) anyhow::Error);
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl error::Error for Refusal {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        self.0.source()
-    }
-}
 
 /// Tells errors of what precedes the work from errors of the work.
 pub trait OrRefuse<T> {
@@ -48,7 +37,7 @@ fn is_of_others(error: &anyhow::Error) -> bool {
 }
 
 /// Whether a disk or a connection is at fault. A path that leads nowhere is a wrong argument.
-fn is_of_system(error: &(dyn error::Error + 'static)) -> bool {
+fn is_of_system(error: &(dyn StdError + 'static)) -> bool {
     use io::ErrorKind::{InvalidData, IsADirectory, NotADirectory, NotFound, UnexpectedEof};
     let of_data = [
         InvalidData,

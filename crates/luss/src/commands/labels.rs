@@ -8,6 +8,8 @@ use imagenet_s::{Split, terminal::show};
 use luss::{Arguments, OrRefuse, share};
 use pass_train::{Context, step::export::export_labels};
 
+use super::split_of;
+
 /// Works with the pseudo labels of a run.
 ///
 /// Example: luss labels export --run runs/mine --split train
@@ -40,8 +42,8 @@ pub(crate) struct Export {
     #[command(flatten)]
     arguments: Arguments,
 
-    /// Which pictures: train, train-semi, validation or test.
-    #[arg(long, value_parser = split_named, default_value = "train")]
+    /// Which pictures.
+    #[arg(long, value_parser = split_of(&Split::ALL), default_value = "train")]
     split: Split,
 
     /// Where the masks go, as FOLDER/CLASS/PICTURE.png [default: exported/SPLIT in the run].
@@ -51,11 +53,6 @@ pub(crate) struct Export {
     /// Attention below this is OTHER, 0 to 1 [default: the threshold of step 2.3].
     #[arg(long, value_name = "T", value_parser = share)]
     threshold: Option<f32>,
-}
-
-fn split_named(name: &str) -> Result<Split, String> {
-    let named = Split::ALL.into_iter().find(|split| split.name() == name);
-    named.ok_or_else(|| "one of train, train-semi, validation, test".into())
 }
 
 impl Export {

@@ -63,24 +63,6 @@ fn first_picture(folder: &TempDir, split: Split) -> PathBuf {
 }
 
 #[test]
-fn doctor_says_by_its_exit_code_whether_training_may_start() {
-    let folder = tree();
-    check(&["doctor", "tree"], &folder, 0, "0 faults");
-    fs::write(first_picture(&folder, Split::Train), "").unwrap();
-    let words = ["doctor", "tree", "--json", "faults.json"];
-    check(
-        &words,
-        &folder,
-        2,
-        "1 faults, 0 warnings: training must not start",
-    );
-    let json = fs::read(folder.path().join("faults.json")).unwrap();
-    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    assert_eq!(json["faults"].as_array().unwrap().len(), 1);
-    check(&["doctor", "nowhere"], &folder, 2, "nowhere");
-}
-
-#[test]
 fn pack_packs_compares_and_takes_plain_folders() {
     let folder = tree();
     check(

@@ -79,7 +79,8 @@ fn relative_paths_with_spaces_and_other_letters_work_for_every_placing() {
         std::os::unix::fs::symlink(miniature().path(), here.join("mini äh")).unwrap();
         let mut command = data(&["prepare", "--subset", "50", "--placing", placing], &here);
         command
-            .args(["--imagenet", "mini äh/imagenet"])
+            .args(["--imagenet-train", "mini äh/imagenet/train"])
+            .args(["--imagenet-val", "mini äh/sorted/validation"])
             .args(["--annotations", "./mini äh/annotations"])
             .args(["--test-mappings", "mini äh/mapping"])
             .args(["--manifest", "mini äh/manifest.toml"])
@@ -146,24 +147,14 @@ fn a_dry_run_tells_the_space_and_writes_nothing() {
 }
 
 #[test]
-fn validation_in_class_folders_is_named_by_itself() {
-    let (mini, output) = (miniature(), output());
-    let mut command = prepare(output.path(), "50", "copy");
-    let (train, val) = (mini.imagenet().join("train"), mini.sorted_validation());
-    command.arg("--imagenet-train").arg(train);
-    command.arg("--imagenet-val").arg(val);
-    succeeds(command);
-    assert!(&trees(output.path()) == complete_50());
-}
-
-#[test]
-fn doctor_compares_a_prepared_tree_with_the_manifest() {
+fn doctor_says_by_its_exit_code_whether_training_may_start() {
     let output = output();
     let told = succeeds(prepare(output.path(), "50", "copy"));
     assert!(told.contains(" 0 were there already"), "{told}");
     let doctor = || {
         let mut command = data(&["doctor", "ImageNetS50"], output.path());
         command.arg("--manifest").arg(&miniature().manifest);
+        command.args(["--json", "faults.json"]);
         ended(command)
     };
     let (code, said) = doctor();
@@ -178,4 +169,9 @@ fn doctor_compares_a_prepared_tree_with_the_manifest() {
     assert!(said.contains("fault wrong-count (1):"), "{said}");
     let remedy = "99 pictures, the manifest has 100; prepare again";
     assert!(said.contains(remedy), "{said}");
+    let json = fs::read(output.path().join("faults.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["faults"][0]["kind"], "wrong-count");
+    let (code, said) = ended(data(&["doctor", "nowhere"], output.path()));
+    assert_eq!(code, Some(2), "{said}");
 }

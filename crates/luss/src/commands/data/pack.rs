@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use imagenet_s::{
     Dataset, Split,
     pack::{PackSummary, verify_pack, write_pack},
@@ -12,6 +12,7 @@ use imagenet_s::{
 use luss::OrRefuse;
 
 use super::watcher;
+use crate::commands::split_of;
 
 /// Packs the pictures of a dataset into one file, for disks on which many small files are slow.
 ///
@@ -34,31 +35,11 @@ pub(crate) struct Pack {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// A split to pack; may be repeated [default: all that the tree has].
-    #[arg(long = "split", value_enum, value_name = "SPLIT")]
-    splits: Vec<Packable>,
+    #[arg(long = "split", value_parser = split_of(&Split::ALL), value_name = "SPLIT")]
+    splits: Vec<Split>,
     /// Packs nothing: compares the pack with the files, byte for byte.
     #[arg(long)]
     verify: bool,
-}
-
-/// The splits by the names of their folders.
-#[derive(Clone, Copy, ValueEnum)]
-enum Packable {
-    Train,
-    TrainSemi,
-    Validation,
-    Test,
-}
-
-impl From<Packable> for Split {
-    fn from(split: Packable) -> Self {
-        match split {
-            Packable::Train => Split::Train,
-            Packable::TrainSemi => Split::TrainSemi,
-            Packable::Validation => Split::Validation,
-            Packable::Test => Split::Test,
-        }
-    }
 }
 
 impl Pack {
@@ -68,7 +49,7 @@ impl Pack {
             let summary = verify_pack(&data, &self.out, &watcher()).or_refuse()?;
             return self.tell(&summary, "are those of the files");
         }
-        let mut splits: Vec<Split> = self.splits.iter().copied().map(Split::from).collect();
+        let mut splits = self.splits.clone();
         if splits.is_empty() {
             splits = Split::ALL.to_vec();
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use imagenet_s::{
     Dataset, Split,
     submission::{Method, Submission, write_submission},
@@ -11,6 +11,7 @@ use imagenet_s::{
 use luss::OrRefuse;
 
 use super::watcher;
+use crate::commands::split_of;
 
 /// Packs the predicted masks of a split into the archive that the test server of ImageNet-S takes:
 /// a PNG for each picture, match.json, method.txt.
@@ -31,8 +32,8 @@ pub(crate) struct Submit {
     #[arg(value_name = "PREDICTIONS")]
     predictions: PathBuf,
     /// The split that was predicted.
-    #[arg(long, value_enum, default_value = "test")]
-    split: Predicted,
+    #[arg(long, value_parser = split_of(&SCORED), default_value = "test")]
+    split: Split,
     /// The matching of generated ids to classes; left out, the ids are classes already.
     #[arg(long, value_name = "FILE")]
     match_file: Option<PathBuf>,
@@ -60,22 +61,14 @@ pub(crate) struct Submit {
 }
 
 /// The splits that are scored.
-#[derive(Clone, Copy, ValueEnum)]
-enum Predicted {
-    Validation,
-    Test,
-}
+const SCORED: [Split; 2] = [Split::Validation, Split::Test];
 
 impl Submit {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let data = Dataset::open(&self.root).or_refuse()?;
-        let split = match self.split {
-            Predicted::Validation => Split::Validation,
-            Predicted::Test => Split::Test,
-        };
-        let out = self.out.clone();
-        let out = out.unwrap_or_else(|| format!("{}.zip", split.name()).into());
-        let submission = self.submission(split);
+        let in_place = || format!("{}.zip", self.split.name()).into();
+        let out = self.out.clone().unwrap_or_else(in_place);
+        let submission = self.submission();
         let written = write_submission(&data, &submission, &out, &watcher()).or_refuse()?;
         let megabytes = written.bytes as f64 / 1e6;
         show(format_args!(
@@ -86,9 +79,9 @@ impl Submit {
         Ok(())
     }
 
-    fn submission(self, split: Split) -> Submission {
+    fn submission(self) -> Submission {
         Submission {
-            split,
+            split: self.split,
             predictions: self.predictions,
             matching: self.match_file,
             method: Method {
