@@ -71,7 +71,7 @@ const CONVOLUTIONS: [(&str, Convolution); 2] = [
         module::conv2d(input, weight, None, options)
     }),
     ("ours", |input, weight, options| {
-        cpu_convolution::conv2d(input, weight, None, options)
+        fast_ops::conv2d(input, weight, None, options)
     }),
 ];
 

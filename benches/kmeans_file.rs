@@ -3,6 +3,7 @@
 //! Beside `kmeans.rs`, which asks criterion how long small sizes take: this binary serves
 //! `peers/kmeans.py` as our side, and shows what 1.2 million rows on disk cost.
 
+use pass_model::group::Group;
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result};
@@ -155,7 +156,7 @@ fn cluster(rows: &dyn Rows, config: &KMeansConfig) -> Result<()> {
             update.moved
         );
     };
-    let kmeans = KMeans::new(rows, config)?.watched_by(&watch);
+    let kmeans = KMeans::new(rows, config, &Group::default())?.watched_by(&watch);
     let run = kmeans.run_from(initial.view())?;
     println!(
         "{{\"seconds\": {}, \"inertia\": {}, \"iterations\": {}, \"peak_mib\": {}}}",

@@ -30,10 +30,10 @@ const NORMS: [(&str, Norm); 3] = [
         module::batch_norm_train(maps, gamma, beta, EPSILON).output
     }),
     ("ours", |maps, gamma, beta| {
-        batch_norm::batch_norm_train(maps, gamma, beta, EPSILON).output
+        fast_ops::batch_norm_train(maps, gamma, beta, EPSILON).output
     }),
     ("ours of ranks", |maps, gamma, beta| {
-        batch_norm::batch_norm_of_ranks(maps, gamma, beta, EPSILON, |own| own).output
+        fast_ops::batch_norm_of_ranks(maps, gamma, beta, EPSILON, |own| own).output
     }),
 ];
 
@@ -44,7 +44,7 @@ const FIXED_NORMS: [(&str, Norm); 2] = [
     }),
     ("ours", |maps, gamma, beta| {
         let moments = [beta.clone(), gamma.clone()];
-        batch_norm::batch_norm(maps, [gamma, beta], moments, EPSILON)
+        fast_ops::batch_norm(maps, [gamma, beta], moments, EPSILON)
     }),
 ];
 

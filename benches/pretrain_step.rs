@@ -11,6 +11,7 @@
 //!     --device cuda --warm-up 4
 //! ```
 
+use pass_model::group::Group;
 use std::{collections::BTreeMap, env, fs, time::Instant};
 
 use burn::{
@@ -126,7 +127,7 @@ impl Training {
     fn new(case: &Case, device: Device) -> Self {
         let mut noise = Noise::new(6);
         let config = PretrainNetConfig {
-            backbone: case.backbone.clone(),
+            backbone: case.backbone.clone().into(),
             ..PretrainNetConfig::default()
         };
         let mut crops = |&[count, side]: &[usize; 2]| {
@@ -164,10 +165,18 @@ impl Training {
     }
 
     fn losses(&self, output: PretrainOutput) -> LossTerms {
-        let config = SwappedPredictionConfig::new();
+        let config = SwappedPredictionConfig::default();
         let (scores, embeddings) = (output.scores, output.embeddings);
         let prototypes = self.net.prototypes.weights();
-        let swapped = swapped_prediction(scores, embeddings, prototypes, None, &config, self.crops);
+        let swapped = swapped_prediction(
+            scores,
+            embeddings,
+            prototypes,
+            None,
+            &config,
+            self.crops,
+            &Group::default(),
+        );
         let shallow = output.shallow_scores.into_iter();
         let d2s = shallow.map(|(stage, scores)| {
             let loss = d2s_loss(&swapped.assignments, scores, config.temperature);

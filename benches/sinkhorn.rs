@@ -1,5 +1,6 @@
 //! How long does the balancing of a batch take, alone and together with a queue?
 
+use pass_model::group::Group;
 use std::{hint::black_box, time::Duration};
 
 use burn::tensor::Device;
@@ -24,7 +25,7 @@ fn sinkhorn(criterion: &mut Criterion) {
         let name = format!("{rows}x{prototypes}, {} iterations", config.iterations);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let weights = sinkhorn_knopp(black_box(scores.clone()), &config);
+                let weights = sinkhorn_knopp(black_box(scores.clone()), &config, &Group::default());
                 device.sync().expect("the device finishes");
                 weights
             });

@@ -2,6 +2,7 @@
 //!
 //! A network for small pictures on the CPU; the pictures are ready, loading them is not measured.
 
+use pass_model::group::Group;
 use std::time::Duration;
 
 use burn::{
@@ -30,7 +31,8 @@ fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 16,
             ..ResNetConfig::small()
-        },
+        }
+        .into(),
         hidden: 128,
         feature_dim: 16,
         prototypes: 64,
@@ -71,7 +73,7 @@ impl Training {
         let output = self.net.forward(groups, grids, NormMode::Batch);
         let prototypes = self.net.prototypes.weights();
         let config = PretrainLossConfig::default();
-        pretrain_loss(output, prototypes, None, &config, CROPS).terms
+        pretrain_loss(output, prototypes, None, &config, CROPS, &Group::default()).terms
     }
 }
 

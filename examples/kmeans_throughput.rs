@@ -1,5 +1,6 @@
 //! How long an iteration of k-means takes on a device, beside the matrix product in it.
 
+use pass_model::group::Group;
 use std::{cell::RefCell, time::Instant};
 
 use anyhow::Context as _;
@@ -101,7 +102,7 @@ fn measure(
         ..DeviceOptions::default()
     };
     let started = Instant::now();
-    let kmeans = KMeans::on_device(points, &config, device, &options)?;
+    let kmeans = KMeans::on_device(points, &config, device, &options, &Group::default())?;
     show(format_args!(
         "\n{}",
         kmeans.device_plan().context("it is on a device")?

@@ -18,7 +18,7 @@ struct Cli {
 
 fn main() -> anyhow::Result<()> {
     let context = Cli::parse().arguments.open_begun()?;
-    let chosen = sweep_threshold(&context)?;
+    let chosen = sweep_threshold(&context)?.chosen;
     show(format_args!(
         "threshold {}, labels used: {}",
         chosen.threshold, chosen.labels_used

@@ -7,7 +7,6 @@ use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
     thread::available_parallelism,
 };
 
@@ -15,7 +14,7 @@ use anyhow::{Context as _, bail};
 use burn::tensor::Device;
 use clap::Args;
 use imagenet_s::{Split, terminal::tell};
-use pass_model::ranks::Ranks;
+use pass_model::group::Group;
 use pass_train::{
     Context, Error, RunDir, RunFile, Step, StopRequest, Verbosity, quoted,
     run_file::{MOST_THREADS, Source},
@@ -207,7 +206,7 @@ impl Arguments {
     }
 
     /// Opens the run of this process, which from then on heeds signals.
-    fn open_heeding(&self, ranks: Arc<dyn Ranks>, device: &str) -> anyhow::Result<Context> {
+    fn open_heeding(&self, ranks: Group, device: &str) -> anyhow::Result<Context> {
         self.limit_threads()?;
         let device = pick_device(&device_of_rank(device))?;
         let context = self.open_on(ranks, device)?;
@@ -231,7 +230,7 @@ impl Arguments {
             .with_context(|| format!("--threads {threads}: they cannot start; ask for fewer"))
     }
 
-    fn open_on(&self, ranks: Arc<dyn Ranks>, device: Device) -> anyhow::Result<Context> {
+    fn open_on(&self, ranks: Group, device: Device) -> anyhow::Result<Context> {
         let root = self.run_dir();
         let file = self.run_file(&root)?;
         let verbosity = if self.quiet {

@@ -4,7 +4,7 @@ use std::{fmt, panic::resume_unwind, sync::Arc};
 
 use anyhow::bail;
 use burn::tensor::{Device, Tensor};
-use pass_model::ranks::Ranks;
+use pass_model::group::Group;
 use pass_ranks::{Ending, ThreadRanks, Transport};
 use pass_train::Error;
 
@@ -51,15 +51,12 @@ impl Devices {
     /// As `work` does on any of them.
     pub(crate) fn each(
         &self,
-        work: impl Fn(Arc<dyn Ranks>, &Device) -> anyhow::Result<()> + Sync,
+        work: impl Fn(Group, &Device) -> anyhow::Result<()> + Sync,
     ) -> anyhow::Result<()> {
         joined(self.endings(work))
     }
 
-    fn endings<T: Send>(
-        &self,
-        work: impl Fn(Arc<dyn Ranks>, &Device) -> T + Sync,
-    ) -> Vec<Ending<T>> {
+    fn endings<T: Send>(&self, work: impl Fn(Group, &Device) -> T + Sync) -> Vec<Ending<T>> {
         let group = ThreadRanks::group(self.devices.len(), self.transport.clone());
         ThreadRanks::endings(group, |ranks| {
             let device = &self.devices[ranks.rank()];
@@ -166,9 +163,9 @@ mod tests {
     }
 
     #[cfg(feature = "flex")]
-    fn ended(work: impl Fn(&dyn Ranks) -> anyhow::Result<()> + Sync) -> OfRank {
+    fn ended(work: impl Fn(&Group) -> anyhow::Result<()> + Sync) -> OfRank {
         let devices = Devices::open(&names("cpu,cpu,cpu")).unwrap();
-        let outcome = devices.each(|ranks, _| work(&*ranks));
+        let outcome = devices.each(|ranks, _| work(&ranks));
         outcome.unwrap_err().downcast().unwrap()
     }
 
@@ -177,7 +174,7 @@ mod tests {
     fn the_error_of_a_rank_ends_the_others_and_is_the_one_that_is_told() {
         let ended = ended(|ranks| {
             anyhow::ensure!(ranks.rank() != 2, "the disk is full");
-            ranks.wait();
+            ranks.barrier();
             Ok(())
         });
         assert_eq!(
@@ -205,7 +202,7 @@ mod tests {
     fn a_panic_of_a_rank_is_one_of_all() {
         ended(|ranks| {
             assert!(ranks.rank() != 1, "a fault of rank 1");
-            ranks.wait();
+            ranks.barrier();
             Ok(())
         });
     }

@@ -1,10 +1,10 @@
 //! Whether this process trains alone or together with others that `mpirun` has started.
 
-use std::{env, sync::Arc};
+use std::env;
 
 use anyhow::bail;
 use clap::Args;
-use pass_model::ranks::{Ranks, Solo};
+use pass_model::group::Group;
 
 /// Training by several processes or devices.
 #[derive(Args, Clone, Copy, Debug, Default)]
@@ -26,7 +26,7 @@ impl RankArguments {
     ///
     /// If MPI is asked for and not built in or cannot start, or if several processes were started
     /// without asking for it: each would do the whole work, on the same files.
-    pub(crate) fn ranks(self) -> anyhow::Result<Arc<dyn Ranks>> {
+    pub(crate) fn ranks(self) -> anyhow::Result<Group> {
         if self.mpi {
             return mpi::start();
         }
@@ -34,7 +34,7 @@ impl RankArguments {
             .iter()
             .filter_map(|name| env::var(name).ok()?.parse().ok());
         match started.max().unwrap_or(1) {
-            0 | 1 => Ok(Arc::new(Solo)),
+            0 | 1 => Ok(Group::default()),
             count => bail!(
                 "{count} processes of this were started at once, and each would do the whole work: \
                  let pretrain, tune_attention, finetune or pipeline train together by --mpi, and \
@@ -63,14 +63,15 @@ pub(crate) use mpi::{abort, finish};
 mod mpi {
     use super::*;
     use anyhow::Context as _;
+    use pass_model::group::Communicator;
     use pass_ranks::MpiRanks;
     use std::sync::OnceLock;
 
     static STARTED: OnceLock<MpiRanks> = OnceLock::new();
 
-    pub(super) fn start() -> anyhow::Result<Arc<dyn Ranks>> {
+    pub(super) fn start() -> anyhow::Result<Group> {
         let ranks = MpiRanks::start().context("--mpi: MPI cannot start")?;
-        Ok(Arc::new(STARTED.get_or_init(|| ranks).clone()))
+        Ok(Group::new(STARTED.get_or_init(|| ranks).clone()))
     }
 
     pub(super) fn local_rank() -> Option<usize> {
@@ -81,7 +82,7 @@ mod mpi {
         STARTED
             .get()
             .filter(|ranks| ranks.size() > 1)
-            .map(Ranks::rank)
+            .map(Communicator::rank)
     }
 
     /// Leaves the other processes in peace; waits until they have come to their end too.
@@ -103,7 +104,7 @@ mod mpi {
 mod mpi {
     use super::*;
 
-    pub(super) fn start() -> anyhow::Result<Arc<dyn Ranks>> {
+    pub(super) fn start() -> anyhow::Result<Group> {
         bail!("--mpi: this binary was built without it; build with --features mpi")
     }
 

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::oddity::Oddity;
+use crate::pictures::oddity::Oddity;
 
 /// Everything this crate refuses. The message names the cause and, where there is one, the remedy;
 /// an underlying error is the [`source`](std::error::Error::source).
@@ -269,15 +269,7 @@ pub enum Error {
         /// The mask.
         path: PathBuf,
         /// The decoder's reason.
-        source: png::DecodingError,
-    },
-    /// A mask that cannot be written.
-    #[error("{}: mask cannot be written", .path.display())]
-    MaskEncode {
-        /// The mask.
-        path: PathBuf,
-        /// The encoder's reason.
-        source: png::EncodingError,
+        source: luss_metrics::folder::FileError,
     },
     /// A PNG that is not a label mask.
     #[error(

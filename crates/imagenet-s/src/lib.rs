@@ -38,7 +38,7 @@
 //! | what | where |
 //! |---|---|
 //! | a dataset on disk, its splits and samples | [`Dataset`], [`Split`], [`Sample`] |
-//! | pictures, class folders and masks of your own | [`Dataset::open_pictures`], [`Dataset::open_folders`], [`Dataset::with_pairs`] |
+//! | pictures and masks of your own | [`Dataset::open_pictures`], [`Dataset::with_pairs`] |
 //! | the names of its folders | [`layout`] |
 //! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
 //! | CMYK and misnamed pictures | [`OddPictures`] |
@@ -61,25 +61,18 @@
 pub mod categories;
 #[cfg(feature = "tools")]
 pub mod checksums;
-mod custom;
+mod dataset;
 #[cfg(feature = "tools")]
 pub mod doctor;
 mod error;
-mod jpeg;
-mod jpeg_structure;
 pub mod layout;
 mod loader;
 pub mod manifest;
-mod mask_png;
-mod oddity;
 pub mod pack;
-mod picture;
+mod pictures;
 #[cfg(feature = "tools")]
 pub mod prepare;
 mod progress;
-mod sample;
-mod samples;
-mod scan;
 #[cfg(feature = "tools")]
 pub mod statistics;
 #[cfg(feature = "tools")]
@@ -90,22 +83,19 @@ pub mod synthetic;
 #[cfg(feature = "burn")]
 mod tensor;
 pub mod terminal;
-mod tour;
 pub mod views;
-mod whole_file;
 
+pub use dataset::{Dataset, LeftOut, Sample};
 pub use error::Error;
 pub use layout::Split;
-pub use loader::{Loader, LoaderStats, Skipped};
+pub use loader::{Loader, LoaderStats};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
-pub use mask_png::{decode_mask, read_mask, remove_torn_masks, write_mask};
-pub use oddity::Oddity;
-pub use picture::{OddPictures, decode_picture, picture_size, read_picture};
+pub use pictures::{
+    OddPictures, Oddity, decode_mask, decode_picture, picture_size, read_mask, read_picture,
+    remove_torn_masks, write_mask,
+};
 pub use progress::{Progress, Watcher, progress_lines};
-pub use sample::Sample;
-pub use samples::Dataset;
 pub use subset::{Subset, UnknownSubset};
 #[cfg(feature = "burn")]
 pub use tensor::pictures_to_tensor;
-pub use tour::LeftOut;

@@ -15,9 +15,8 @@ use crate::error::Error;
 ///
 /// Results do not depend on the number of workers. At most `capacity` items are being prepared
 /// or wait to be taken at any time, which bounds the memory. The first error, in the order of the
-/// list, is handed out in its turn and ends the iteration, unless the loader is
-/// [`skipping`](Self::skipping); a panic in the preparation becomes such an error. Dropping the
-/// loader stops the workers after the item each is at, and waits for them.
+/// list, is handed out in its turn and ends the iteration; a panic in the preparation becomes such an
+/// error. Dropping the loader stops the workers after the item each is at, and waits for them.
 ///
 /// ```
 /// use imagenet_s::Loader;
@@ -33,16 +32,6 @@ pub struct Loader<T> {
     workers: Vec<JoinHandle<()>>,
     started: Instant,
     waited: Duration,
-    skipped: Vec<Skipped>,
-}
-
-/// An item that could not be prepared and was left out.
-#[derive(Debug)]
-pub struct Skipped {
-    /// Its place in the list.
-    pub item: usize,
-    /// What was wrong with it.
-    pub error: Error,
 }
 
 /// How a [`Loader`] keeps up with its consumer.
@@ -56,13 +45,6 @@ pub struct LoaderStats {
     pub waited_seconds: f64,
 }
 
-impl LoaderStats {
-    /// Items handed out in a second.
-    pub fn items_per_second(&self) -> f64 {
-        self.items as f64 / self.seconds
-    }
-}
-
 #[derive(Debug)]
 struct Shared<T> {
     line: Mutex<Line<T>>,
@@ -71,7 +53,6 @@ struct Shared<T> {
     /// There is room in the line, or nothing left to do.
     room: Condvar,
     capacity: usize,
-    skips: bool,
 }
 
 /// The items in work, as a window that moves over the list.
@@ -103,28 +84,6 @@ impl<T: Send + 'static> Loader<T> {
         I: Send + Sync + 'static,
         F: Fn(&I) -> Result<T, Error> + Send + Sync + 'static,
     {
-        Self::start(items, workers, capacity, false, prepare)
-    }
-
-    /// The same, but an item that cannot be prepared is left out and listed in
-    /// [`skipped`](Self::skipped). A panic is a bug and still ends the iteration.
-    ///
-    /// # Panics
-    ///
-    /// As [`new`](Self::new).
-    pub fn skipping<I, F>(items: Vec<I>, workers: usize, capacity: usize, prepare: F) -> Self
-    where
-        I: Send + Sync + 'static,
-        F: Fn(&I) -> Result<T, Error> + Send + Sync + 'static,
-    {
-        Self::start(items, workers, capacity, true, prepare)
-    }
-
-    fn start<I, F>(items: Vec<I>, workers: usize, capacity: usize, skips: bool, prepare: F) -> Self
-    where
-        I: Send + Sync + 'static,
-        F: Fn(&I) -> Result<T, Error> + Send + Sync + 'static,
-    {
         assert!(
             workers > 0 && capacity > 0,
             "{workers} workers, capacity {capacity}"
@@ -139,7 +98,6 @@ impl<T: Send + 'static> Loader<T> {
             front_is_done: Condvar::new(),
             room: Condvar::new(),
             capacity,
-            skips,
         });
         let work = Arc::new((items, prepare));
         let start = |_| {
@@ -152,22 +110,15 @@ impl<T: Send + 'static> Loader<T> {
             workers,
             started: Instant::now(),
             waited: Duration::ZERO,
-            skipped: Vec::new(),
         }
     }
 }
 
 impl<T> Loader<T> {
-    /// The items that were left out so far, in order; none unless the loader is
-    /// [`skipping`](Self::skipping).
-    pub fn skipped(&self) -> &[Skipped] {
-        &self.skipped
-    }
-
     /// How the loader has kept up so far.
     pub fn stats(&self) -> LoaderStats {
         LoaderStats {
-            items: (self.shared.lock().front - self.skipped.len()) as u64,
+            items: self.shared.lock().front as u64,
             seconds: self.started.elapsed().as_secs_f64(),
             waited_seconds: self.waited.as_secs_f64(),
         }
@@ -179,16 +130,9 @@ impl<T> Iterator for Loader<T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let asked = Instant::now();
-        let taken = loop {
-            match self.shared.take_front() {
-                Some((item, Err(error))) if self.shared.may_skip(&error) => {
-                    self.skipped.push(Skipped { item, error });
-                }
-                taken => break taken,
-            }
-        };
+        let taken = self.shared.take_front();
         self.waited += asked.elapsed();
-        taken.map(|(_, result)| result)
+        taken
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -214,13 +158,8 @@ impl<T> Shared<T> {
             .expect("no foreign code runs under the lock")
     }
 
-    /// Whether an item with this error is left out, and the next one wanted.
-    fn may_skip(&self, error: &Error) -> bool {
-        self.skips && !matches!(error, Error::WorkerPanicked { .. })
-    }
-
-    /// The consumer's side: waits for the item at the front, and tells its place in the list.
-    fn take_front(&self) -> Option<(usize, Result<T, Error>)> {
+    /// The consumer's side: waits for the item at the front.
+    fn take_front(&self) -> Option<Result<T, Error>> {
         let waiting = |line: &mut Line<T>| line.front < line.end && !line.front_is_done();
         let mut line = self
             .front_is_done
@@ -230,16 +169,13 @@ impl<T> Shared<T> {
             return None;
         }
         let result = line.window.pop_front().flatten();
-        let at = line.front;
         line.front += 1;
-        if let Some(Err(error)) = &result
-            && !self.may_skip(error)
-        {
+        if let Some(Err(_)) = &result {
             line.end = line.front;
         }
         drop(line);
         self.room.notify_all();
-        result.map(|result| (at, result))
+        result
     }
 
     /// A worker's side: prepares items until there are none left.
@@ -273,9 +209,7 @@ impl<T> Shared<T> {
             drop(line); // before `result`, whose destructor is foreign code
             return;
         }
-        if let Err(error) = &result
-            && !self.may_skip(error)
-        {
+        if result.is_err() {
             line.end = at + 1;
         }
         let front = line.front;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Deserialize;
 
-use crate::{error::Error, layout::Split, samples::Dataset, subset::Subset};
+use crate::{dataset::samples::Dataset, error::Error, layout::Split, subset::Subset};
 
 const EMBEDDED: &str = include_str!("../../../datasets.toml");
 

@@ -1,11 +1,8 @@
-//! Datasets of one's own: class folders from anywhere, and pictures with masks.
+//! Datasets of one's own: pictures with masks.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
 
-use imagenet_s::{Dataset, Error, Split};
+use imagenet_s::{Dataset, Split};
 use tempfile::TempDir;
 
 /// A folder with these files. Opening a dataset opens no file, so they may be empty.
@@ -24,48 +21,6 @@ fn keys(dataset: &Dataset, split: Split) -> Vec<(&str, Option<u32>)> {
     samples
         .map(|sample| (sample.key.as_str(), sample.folder))
         .collect()
-}
-
-fn folders(root: &Path, names: &[&str]) -> Vec<PathBuf> {
-    names.iter().map(|name| root.join(name)).collect()
-}
-
-#[test]
-fn class_folders_from_anywhere_have_the_ids_of_their_order() {
-    let folder = tree(&[
-        "here/pears/2.jpg",
-        "there/apples/1.png",
-        "there/apples/deep/3.JPEG",
-        "there/apples/note.txt",
-    ]);
-    let data =
-        Dataset::open_folders(&folders(folder.path(), &["here/pears", "there/apples"])).unwrap();
-    assert_eq!(data.classes(), 2);
-    assert_eq!(data.class_names(), ["pears", "apples"]);
-    let expected = [
-        ("pears/2", Some(0)),
-        ("apples/1", Some(1)),
-        ("apples/deep/3", Some(1)),
-    ];
-    assert_eq!(keys(&data, Split::Train), expected);
-    assert_eq!(data.ignored_files(), 1);
-}
-
-#[test]
-fn class_folders_that_share_a_name_or_hold_nothing_are_refused() {
-    let folder = tree(&["a/x/1.jpg", "b/x/1.jpg", "c/notes.txt"]);
-    let open = |names: &[&str]| Dataset::open_folders(&folders(folder.path(), names)).unwrap_err();
-    assert!(matches!(open(&["a/x", "b/x"]), Error::DuplicateStem { .. }));
-    assert!(matches!(
-        open(&["a/x", "a/../a/x"]),
-        Error::DuplicateStem { .. }
-    ));
-    assert!(matches!(
-        open(&["a/x", "c"]),
-        Error::NoPictures { ignored: 1, .. }
-    ));
-    assert!(matches!(open(&["a/x", "gone"]), Error::Io { .. }));
-    assert!(matches!(open(&[]), Error::ClassCount { classes: 0, .. }));
 }
 
 #[test]

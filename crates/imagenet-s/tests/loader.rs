@@ -132,53 +132,6 @@ fn nothing_behind_an_error_is_begun() {
 }
 
 #[test]
-fn a_skipping_loader_leaves_failures_out_and_lists_them() {
-    for workers in [1, 3] {
-        let mut loader = Loader::skipping((0..30).collect(), workers, 4, |&at: &usize| {
-            dawdle(at);
-            if at % 7 == 2 {
-                Err(failure(at))
-            } else {
-                Ok(at)
-            }
-        });
-        let items: Vec<usize> = loader.by_ref().map(Result::unwrap).collect();
-        assert!(items.iter().copied().eq((0..30).filter(|at| at % 7 != 2)));
-        let skipped: Vec<usize> = loader
-            .skipped()
-            .iter()
-            .map(|skipped| skipped.item)
-            .collect();
-        assert_eq!(skipped, [2, 9, 16, 23]);
-        assert!(matches!(
-            loader.skipped()[1].error,
-            Error::NoPictures { .. }
-        ));
-        assert_eq!(loader.stats().items, 26);
-    }
-}
-
-#[test]
-fn a_skipping_loader_ends_when_everything_fails() {
-    let mut loader = Loader::skipping((0..9).collect(), 2, 3, |&at: &usize| {
-        Err::<usize, _>(failure(at))
-    });
-    assert!(loader.next().is_none());
-    assert_eq!(loader.skipped().len(), 9);
-}
-
-#[test]
-fn a_skipping_loader_does_not_skip_a_panic() {
-    let mut loader = Loader::skipping((0..9).collect(), 2, 3, |&at: &usize| {
-        assert!(at != 4, "item {at} is cursed");
-        if at == 1 { Err(failure(at)) } else { Ok(at) }
-    });
-    let items: Vec<usize> = loader.by_ref().map_while(Result::ok).collect();
-    assert_eq!(items, [0, 2, 3]);
-    assert!(loader.next().is_none());
-}
-
-#[test]
 fn a_panic_becomes_an_error_with_its_message() {
     let loader = Loader::new((0..9).collect(), 3, 4, |&at: &usize| {
         assert!(at != 5, "item {at} is cursed");
@@ -243,7 +196,7 @@ fn the_statistics_tell_a_slow_loader_from_a_slow_consumer() {
     assert_eq!(stats.items, 3);
     assert!(stats.waited_seconds >= 0.002, "{stats:?}");
     assert!(stats.waited_seconds <= stats.seconds, "{stats:?}");
-    assert!(stats.items_per_second() <= 3.0 / 0.006, "{stats:?}");
+    assert!(stats.seconds >= 0.006, "{stats:?}");
 }
 
 #[test]

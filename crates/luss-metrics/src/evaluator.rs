@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Areas, ClassScore, Error, ImageCounts, MaskView, OutOfRange, Protocol, Report, SizeGroup,
     SizeScore,
-    checked::{check_at_most, check_limit, sum},
-    f_measure::{FBeta, FBetaSum},
-    image_accuracy::is_label_correct,
-    iou::{all_labels, class_iou, mean_iou, mean_iou_of_true_labels},
-    object_size::add_by_size,
+    counts::checked::{check_at_most, check_limit, sum},
+    scores::{
+        f_measure::{FBeta, FBetaSum},
+        image_accuracy::is_label_correct,
+        iou::{all_labels, class_iou, mean_iou, mean_iou_of_true_labels},
+        object_size::add_by_size,
+    },
 };
 
 /// Sums up pictures; [`Evaluator::report`] divides once, at the end.

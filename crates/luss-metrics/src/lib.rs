@@ -97,6 +97,7 @@
 //! | F-measure (F_β) | [`Report::f_beta`] | foreground against "other", β² = 0.3, mean over pictures |
 //! | object sizes S, MS, ML, L | [`Report::sizes`], [`SizeGroup`] | both IoUs for objects of up to 5, 25, 50 and 100 % of a picture |
 //! | image-level matching, matching matrix | [`Matching`], [`CoOccurrence`] | which cluster is which class |
+//! | match and score in one pass | [`MatchedEvaluator`] | what the two above give, each picture read once |
 //! | other matchings | [`MatchingRule`], [`Overlap`] | by pixels, by IoU, many to one |
 //! | ties | [`Ties`] | how many matchings are optimal, and the range of mIoU over them |
 //! | threshold t of the pixel attention | [`ThresholdCurve`], [`ThresholdRule`] | matched mIoU at 81 thresholds from one pass; rules without masks |
@@ -118,68 +119,39 @@
 //! * Each picture is read a constant number of times, whatever the number of classes and the
 //!   thickness of the boundary.
 
-mod areas;
-mod assignment;
-mod attention_bins;
-mod attention_histogram;
-mod bits;
-mod bootstrap;
-mod boundary;
-mod checked;
-mod co_occurrence;
+mod counts;
 mod error;
 mod evaluator;
-mod exchanges;
-mod f_measure;
 #[cfg(feature = "folder")]
 pub mod folder;
-mod image_accuracy;
-mod image_counts;
-mod image_score;
-mod iou;
-mod label_set;
 mod mask;
 mod mask_view;
+mod matched;
 mod matching;
-mod matching_rule;
-mod nmi;
-mod object_size;
-mod overlap;
-mod pair_hash;
-mod pair_table;
 mod protocol;
 mod report;
-mod resampling;
-mod runs;
-mod score;
+mod scores;
 #[cfg(test)]
 mod testing;
-mod threshold;
-mod threshold_rule;
-mod ties;
+mod thresholds;
+mod uncertainty;
 
-pub use areas::{Areas, ClassAreas};
-pub use attention_histogram::AttentionHistogram;
-pub use bootstrap::{
-    Bootstrap, Comparison, Fit, Interval, Intervals, Predictions, ScoreComparison, ScoreInterval,
-};
-pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};
-pub use co_occurrence::CoOccurrence;
+pub use counts::{Areas, ClassAreas, ImageCounts};
 pub use error::Error;
 pub use evaluator::Evaluator;
-pub use image_counts::ImageCounts;
-pub use image_score::{ImageScore, image_miou};
-pub use iou::class_iou;
 pub use mask::{IGNORE, LabelMask, OTHER};
 pub use mask_view::MaskView;
-pub use matching::Matching;
-pub use matching_rule::MatchingRule;
-pub use nmi::{cluster_accuracy, normalized_mutual_information};
-pub use object_size::SizeGroup;
-pub use overlap::Overlap;
+pub use matched::MatchedEvaluator;
+pub use matching::{CoOccurrence, Matching, MatchingRule, MiouRange, Overlap, Ties};
 pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
-pub use score::Score;
-pub use threshold::{ThresholdCurve, ThresholdPoint};
-pub use threshold_rule::{ChosenThreshold, LabelsUsed, ThresholdRule};
-pub use ties::{MiouRange, Ties};
+pub use scores::{
+    ImageScore, Score, SizeGroup, boundary_map, boundary_map_transparent, boundary_thickness,
+    class_iou, cluster_accuracy, image_miou, normalized_mutual_information,
+};
+pub use thresholds::{
+    AttentionHistogram, ChosenThreshold, LabelsUsed, ThresholdCurve, ThresholdPoint, ThresholdRule,
+};
+pub use uncertainty::{
+    Bootstrap, Comparison, Fit, Interval, Intervals, Predictions, ScoreComparison, ScoreInterval,
+};

@@ -19,8 +19,8 @@ use safetensors::{Dtype, serialize, tensor::TensorView};
 
 use crate::{
     error::{Error, KeyMismatch, MisshapedKey},
+    init::is_variant,
     values::{bad_tensor, check_read, refuse_to_write},
-    whole_file::write_whole,
 };
 
 /// Writes all parameters and buffers of a module, replacing the file in one step.
@@ -36,7 +36,7 @@ pub fn save_module<M: Module>(module: &M, path: &Path) -> Result<(), Error> {
     };
     let mut bad = Vec::new();
     let mut stored = Vec::new();
-    for tensor in module.collect(None, None, false) {
+    for tensor in module.collect(None, None, true) {
         let bytes = tensor
             .to_bytes()
             .map_err(|error| failed(error.to_string()))?;
@@ -52,7 +52,7 @@ pub fn save_module<M: Module>(module: &M, path: &Path) -> Result<(), Error> {
         )
     });
     let file = serialize(views, None).map_err(|error| failed(error.to_string()))?;
-    write_whole(path, &file).map_err(|error| failed(error.to_string()))
+    whole_file::write_bytes(path, &file).map_err(|error| failed(error.to_string()))
 }
 
 /// The name of a float type in a file.
@@ -72,7 +72,32 @@ fn number_of(dtype: DType) -> Dtype {
 /// otherwise the error lists every difference and the module stays as it was. Identities of the
 /// parameters and whether they train are kept.
 pub fn load_module<M: Module>(module: &mut M, path: &Path) -> Result<(), Error> {
-    let stored = read_safetensors(path)?;
+    load_tensors(module, read_safetensors(path)?, path)
+}
+
+/// [`load_module`] of one field of the module that the file holds; its other tensors are not read.
+///
+/// Returns whether the file has that field at all.
+pub fn load_field<M: Module>(module: &mut M, field: &str, path: &Path) -> Result<bool, Error> {
+    let prefix = format!("{field}.");
+    let stored = read_safetensors(path)?.into_iter();
+    let stored: BTreeMap<_, _> = stored
+        .filter_map(|(key, mut tensor)| {
+            tensor.name = key.strip_prefix(&prefix)?.to_owned();
+            Some((tensor.name.clone(), tensor))
+        })
+        .collect();
+    if stored.is_empty() {
+        return Ok(false);
+    }
+    load_tensors(module, stored, path).map(|()| true)
+}
+
+fn load_tensors<M: Module>(
+    module: &mut M,
+    stored: BTreeMap<String, StoredTensor>,
+    path: &Path,
+) -> Result<(), Error> {
     let expected = parameters_of(module);
     let mut mismatch = KeyMismatch::default();
     for parameter in &expected {
@@ -131,11 +156,15 @@ struct ParameterList {
 
 impl ModuleVisitor for ParameterList {
     fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.way.push((name.to_owned(), container_type.to_owned()));
+        if !is_variant(container_type) {
+            self.way.push((name.to_owned(), container_type.to_owned()));
+        }
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.way.pop();
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        if !is_variant(container_type) {
+            self.way.pop();
+        }
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -198,7 +227,7 @@ pub(crate) fn apply<M: Module>(
     path: &Path,
 ) -> Result<(), Error> {
     let mut loaded = module.clone();
-    let result = loaded.apply(tensors, None, Some(adapter), false);
+    let result = loaded.apply(tensors, None, Some(adapter), true);
     if let Some(error) = result.errors.first() {
         return Err(Error::Read {
             path: path.to_owned(),
@@ -212,7 +241,11 @@ pub(crate) fn apply<M: Module>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{backbone::ResNetConfig, norm::NormMode, pretrain_net::PretrainNetConfig};
+    use crate::{
+        backbone::{ResNet, ResNetConfig},
+        norm::NormMode,
+        pretrain_net::{PretrainNet, PretrainNetConfig},
+    };
     use burn::tensor::{Device, Distribution, Tensor};
 
     fn config() -> PretrainNetConfig {
@@ -220,7 +253,8 @@ mod tests {
             backbone: ResNetConfig {
                 width: 2,
                 ..ResNetConfig::small()
-            },
+            }
+            .into(),
             hidden: 5,
             feature_dim: 3,
             prototypes: 7,
@@ -228,9 +262,13 @@ mod tests {
         }
     }
 
+    fn resnet(net: &PretrainNet) -> &ResNet {
+        net.backbone.as_resnet().unwrap()
+    }
+
     fn ids(module: &impl Module) -> Vec<u64> {
         module
-            .collect(None, None, false)
+            .collect(None, None, true)
             .iter()
             .map(|t| t.param_id.unwrap())
             .collect()
@@ -253,12 +291,35 @@ mod tests {
         load_module(&mut other, &first).unwrap();
         save_module(&other, &second).unwrap();
         assert!(std::fs::read(first).unwrap() == std::fs::read(second).unwrap());
-        let buffer = |net: &crate::pretrain_net::PretrainNet| net.backbone.bn1.running_var.val();
+        let buffer = |net: &PretrainNet| resnet(net).bn1.running_var.val();
         assert_eq!(buffer(&net).into_data(), buffer(&other).into_data());
         assert_ne!(
             buffer(&net).into_data(),
             buffer(&config().init(2, &device)).into_data()
         );
+    }
+
+    #[test]
+    fn a_field_is_loaded_from_the_file_of_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let device = Device::default();
+        let (net, mut other) = (config().init(1, &device), config().init(2, &device));
+        save_module(&net, &path).unwrap();
+        assert!(load_field(&mut other.backbone, "backbone", &path).unwrap());
+        assert!(!load_field(&mut other.prototypes, "prototype", &path).unwrap());
+        let weights = |net: &PretrainNet| {
+            let [conv, prototypes] = [
+                &resnet(net).conv1.weight.val().into_data(),
+                &net.prototypes.weights().into_data(),
+            ]
+            .map(Clone::clone);
+            (conv, prototypes)
+        };
+        assert_eq!(weights(&net).0, weights(&other).0);
+        assert_ne!(weights(&net).1, weights(&other).1);
+        let refused = load_field(&mut other.projection, "backbone", &path);
+        assert!(matches!(refused, Err(Error::Mismatch { .. })));
     }
 
     #[test]
@@ -271,9 +332,9 @@ mod tests {
         net.prototypes = net.prototypes.no_grad();
         load_module(&mut net, &path).unwrap();
         assert_eq!(ids(&net), ids(&plain));
-        assert!(net.backbone.conv1.weight.is_require_grad());
+        assert!(resnet(&net).conv1.weight.is_require_grad());
         assert!(!net.prototypes.weight.is_require_grad());
-        assert!(!net.backbone.bn1.running_mean.is_require_grad());
+        assert!(!resnet(&net).bn1.running_mean.is_require_grad());
     }
 
     #[test]
@@ -297,16 +358,16 @@ mod tests {
         let last = file.len() - 4;
         file[last..].copy_from_slice(&f32::NAN.to_le_bytes());
         std::fs::write(&path, &file).unwrap();
-        let before = other.backbone.conv1.weight.val().into_data();
+        let before = resnet(&other).conv1.weight.val().into_data();
         let said = load_module(&mut other, &path).unwrap_err().to_string();
         assert!(
             said.contains("1 tensor holds NaN") && said.contains("the first NaN at"),
             "{said}"
         );
-        assert_eq!(before, other.backbone.conv1.weight.val().into_data());
+        assert_eq!(before, resnet(&other).conv1.weight.val().into_data());
 
         std::fs::write(&path, &sound).unwrap();
-        let variance = &mut net.backbone.bn1.running_var;
+        let variance = &mut net.backbone.as_resnet_mut().unwrap().bn1.running_var;
         *variance = variance.clone().map(|values| values * -1.0);
         let said = save_module(&net, &path).unwrap_err().to_string();
         assert!(said.contains("backbone.bn1.running_var"), "{said}");
@@ -341,7 +402,7 @@ mod tests {
             ..config()
         };
         let mut net = other.init(3, &device);
-        let before = net.backbone.conv1.weight.val().into_data();
+        let before = resnet(&net).conv1.weight.val().into_data();
         let Err(Error::Mismatch { mismatch, .. }) = load_module(&mut net, &path) else {
             panic!("a file of another network was accepted");
         };
@@ -357,13 +418,13 @@ mod tests {
                 .any(|m| m.key == "prototypes.weight"
                     && (m.found.as_slice(), m.expected.as_slice()) == (&[7, 3], &[8, 3]))
         );
-        assert_eq!(before, net.backbone.conv1.weight.val().into_data());
+        assert_eq!(before, resnet(&net).conv1.weight.val().into_data());
     }
 
     #[test]
     fn a_missing_file_and_a_missing_folder_are_errors() {
         let mut net = config().init(1, &Device::default());
-        let path = Path::new("/no/such/folder/net.safetensors");
+        let path = Path::new("Cargo.toml/net.safetensors");
         assert!(matches!(
             load_module(&mut net, path),
             Err(Error::Read { .. })

@@ -16,13 +16,12 @@ use burn::{
 use safetensors::{Dtype, serialize, tensor::TensorView};
 
 use crate::{
-    backbone::ResNet,
+    backbone::Backbone,
     error::Error,
-    import::{backbone_key, pass_key},
+    import::pass_key,
     pretrain_net::PretrainNet,
     segmentation_net::SegmentationNet,
     values::{bad_tensor, refuse_to_write},
-    whole_file::write_whole,
 };
 
 /// Writes a backbone with torchvision's keys (`layer1.0.conv1.weight`).
@@ -30,8 +29,8 @@ use crate::{
 /// # Errors
 ///
 /// As [`export_module`].
-pub fn export_backbone(backbone: &ResNet, path: &Path) -> Result<usize, Error> {
-    export_module(backbone, path, &backbone_key)
+pub fn export_backbone(backbone: &Backbone, path: &Path) -> Result<usize, Error> {
+    export_module(backbone, path, &|parameter| backbone.torch_key(parameter))
 }
 
 /// Writes the network of step 1 with the keys of a pre-training checkpoint of PASS.
@@ -80,7 +79,7 @@ pub fn export_module<M: Module>(
         path: path.to_owned(),
         reason,
     };
-    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
+    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
     let mut views = Vec::with_capacity(tensors.len());
     let mut bad = Vec::new();
     for tensor in &tensors {
@@ -97,7 +96,7 @@ pub fn export_module<M: Module>(
         (key, view.expect("a tensor has as many bytes as its shape"))
     });
     let file = serialize(views, None).map_err(|error| failed(error.to_string()))?;
-    write_whole(path, &file).map_err(|error| failed(error.to_string()))?;
+    whole_file::write_bytes(path, &file).map_err(|error| failed(error.to_string()))?;
     Ok(tensors.len())
 }
 
@@ -107,24 +106,25 @@ mod tests {
 
     use super::*;
     use crate::{
-        backbone::ResNetConfig,
+        backbone::{BackboneConfig, ResNetConfig},
         import::{import_backbone, import_pretrain_net, import_segmentation_net},
         pretrain_net::PretrainNetConfig,
         segmentation_net::SegmentationNetConfig,
     };
     use burn::tensor::Device;
 
-    fn backbone() -> ResNetConfig {
-        ResNetConfig {
+    fn backbone() -> BackboneConfig {
+        let config = ResNetConfig {
             width: 2,
             ..ResNetConfig::small()
-        }
+        };
+        config.into()
     }
 
     /// All values of a module in the order of their names.
     fn values(module: &impl Module) -> Vec<(String, Vec<u8>)> {
         let mut all: Vec<_> = module
-            .collect(None, None, false)
+            .collect(None, None, true)
             .iter()
             .map(|tensor| (tensor.name.clone(), tensor.to_bytes().unwrap().to_vec()))
             .collect();
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_place_that_cannot_be_written_and_another_format_are_errors() {
         let net = backbone().init(1, &Device::default());
-        let none = Path::new("/no/such/folder/net.safetensors");
+        let none = Path::new("Cargo.toml/net.safetensors");
         assert!(matches!(
             export_backbone(&net, none),
             Err(Error::Write { .. })

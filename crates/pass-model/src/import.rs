@@ -20,7 +20,7 @@ use burn::{
 };
 
 use crate::{
-    backbone::ResNet,
+    backbone::{Backbone, resnet_key},
     checkpoint::{apply, check_shape, parameters_of, read_safetensors, refuse},
     error::{Error, KeyMismatch},
     pretrain_net::PretrainNet,
@@ -54,10 +54,12 @@ pub struct Imported {
 /// Loads a backbone from a file of torchvision or from any checkpoint of PASS.
 ///
 /// Ignored are torchvision's classifier (`fc`), the heads of PASS and counters of batches.
-pub fn import_backbone(backbone: &mut ResNet, path: &Path) -> Result<Imported, Error> {
+pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported, Error> {
     let is_head = |key: &str| PASS_HEADS.iter().any(|head| key.starts_with(head));
     let is_extra = |key: &str| key.starts_with("fc.") || is_head(key) || is_counter(key);
-    import_module(backbone, path, &backbone_key, &is_extra)
+    let of = backbone.clone();
+    let key_of = move |parameter: &str| of.torch_key(parameter);
+    import_module(backbone, path, &key_of, &is_extra)
 }
 
 /// Loads the network of step 1 from a pre-training checkpoint of PASS.
@@ -139,7 +141,7 @@ pub fn import_module<M: Module>(
 pub fn pass_key(parameter: &str, shallow: &[usize]) -> String {
     let words: Vec<_> = parameter.split('.').collect();
     match words.as_slice() {
-        ["backbone", ..] => backbone_key(&parameter["backbone.".len()..]),
+        ["backbone", ..] => resnet_key(&parameter["backbone.".len()..]),
         ["projection", layer, last] => format!("projection_head.{}.{last}", index_of(layer)),
         ["pixel", "projection", layer, last] => {
             format!("projection_head_pixel.{}.{last}", index_of(layer))
@@ -158,14 +160,6 @@ pub fn pass_key(parameter: &str, shallow: &[usize]) -> String {
         ["head", last] => format!("last_layer.{last}"),
         _ => parameter.to_owned(),
     }
-}
-
-/// The key of a backbone's parameter in torchvision and PASS, given its path in [`ResNet`] with
-/// PyTorch's last word.
-pub fn backbone_key(parameter: &str) -> String {
-    parameter
-        .replace("downsample.conv.", "downsample.0.")
-        .replace("downsample.bn.", "downsample.1.")
 }
 
 /// Place of a layer of a head in PyTorch's `Sequential`, where each ReLU takes a number too.

@@ -113,6 +113,12 @@ pub fn name_parameters<M: Module>(module: M) -> M {
     module.map(&mut ParameterNamer { path: Vec::new() })
 }
 
+/// Whether burn enters a variant of an enum, which leaves no trace in the path of a parameter: the
+/// weights of a backbone have the names that its family gives them.
+pub(crate) fn is_variant(container_type: &str) -> bool {
+    container_type.starts_with("Enum:")
+}
+
 struct ParameterNamer {
     path: Vec<String>,
 }
@@ -132,12 +138,16 @@ impl ParameterNamer {
 }
 
 impl ModuleMapper for ParameterNamer {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        if !is_variant(container_type) {
+            self.path.push(name.to_owned());
+        }
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+    fn exit_module(&mut self, _name: &str, container_type: &str) {
+        if !is_variant(container_type) {
+            self.path.pop();
+        }
     }
 
     fn map_float<const D: usize>(&mut self, mut param: Param<Tensor<D>>) -> Param<Tensor<D>> {

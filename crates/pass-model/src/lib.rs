@@ -9,7 +9,7 @@
 //! use pass_model::{backbone::ResNetConfig, norm::NormMode, pretrain_net::PretrainNetConfig};
 //!
 //! let device = Device::default();
-//! let backbone = ResNetConfig { width: 4, ..ResNetConfig::small() };
+//! let backbone = ResNetConfig { width: 4, ..ResNetConfig::small() }.into();
 //! let config = PretrainNetConfig { backbone, hidden: 8, ..Default::default() };
 //! let mut net = config.init(31, &device);
 //!
@@ -20,9 +20,10 @@
 //!
 //! | in the paper | here |
 //! |---|---|
-//! | ResNet-18, ResNet-50 | [`backbone`] |
+//! | the backbone: ResNet-18, ResNet-50 | [`backbone`] |
 //! | projections `P`, pixel MLP `H_s`, predictor `q` | [`heads`] |
 //! | prototypes | [`prototypes`] |
+//! | what step 1 can train: PASS_s, PASS_p, or a method of your own | [`method`] |
 //! | step 1, pre-training | [`pretrain_net`]; for PASS_p [`pass_p_net`] |
 //! | momentum encoder, pixel propagation of PASS_p | [`momentum_encoder`], [`propagation`] |
 //! | swapped prediction, P2P, D2S and their sum | [`loss`] |
@@ -30,7 +31,7 @@
 //! | pixels that two views share | [`overlap`] |
 //! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
 //! | LARS, cosine schedule | [`optim`] |
-//! | several GPUs or machines | [`ranks`] |
+//! | several GPUs or machines | [`group`] |
 //! | mixed precision | [`precision`] |
 //! | published weights; weights for PyTorch | [`import`]; [`export`] |
 //!
@@ -41,10 +42,12 @@ pub mod backbone;
 pub mod checkpoint;
 pub mod error;
 pub mod export;
+pub mod group;
 pub mod heads;
 pub mod import;
 pub mod init;
 pub mod loss;
+pub mod method;
 pub mod momentum_encoder;
 pub mod norm;
 pub mod normalize;
@@ -56,11 +59,9 @@ pub mod pretrain_net;
 pub mod propagation;
 pub mod prototypes;
 pub mod queue;
-pub mod ranks;
 pub mod resize;
 pub mod segmentation_net;
 pub mod sinkhorn;
 pub mod values;
-mod whole_file;
 
 pub use error::Error;

@@ -1,15 +1,11 @@
-//! The momentum encoder of PASS_p: a second encoder that follows the trained one slowly and gives it
-//! its targets (He et al. 2020, MoCo; with PixPro's schedule).
+//! A momentum encoder: a second encoder that follows the trained one slowly and gives it its targets
+//! (He et al. 2020, MoCo; with PixPro's schedule). It is any module.
 
 use std::{collections::BTreeMap, f64::consts::PI};
 
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::Tensor,
-};
-
-use crate::{
-    backbone::ResNet, heads::ConsistencyProjection, norm::NormMode, normalize::l2_normalize,
 };
 
 /// How much of itself the momentum encoder keeps in an iteration: from `base` to 1 by half a cosine,
@@ -33,42 +29,17 @@ impl MomentumSchedule {
     }
 }
 
-/// Backbone and projector without gradients.
-///
-/// Its norms use batch statistics and keep moving ones of their own; only parameters follow.
-#[derive(Module, Debug)]
-pub struct MomentumEncoder {
-    /// Follows the backbone.
-    pub backbone: ResNet,
-    /// Follows the projector of the consistency loss.
-    pub projection: ConsistencyProjection,
+/// A copy of a module with the same values and no gradients.
+pub fn frozen_copy<M: Module>(module: &M) -> M {
+    module.clone().map(&mut Constant)
 }
 
-impl MomentumEncoder {
-    /// An encoder that starts as a copy.
-    pub fn copy_of(backbone: &ResNet, projection: &ConsistencyProjection) -> Self {
-        Self {
-            backbone: backbone.clone().map(&mut Constant),
-            projection: projection.clone().map(&mut Constant),
-        }
-    }
-
-    /// Moves every parameter towards its example: `θ ← momentum·θ + (1 - momentum)·example`.
-    pub fn follow(&mut self, backbone: &ResNet, projection: &ConsistencyProjection, momentum: f64) {
-        self.backbone = towards(self.backbone.clone(), backbone, momentum);
-        self.projection = towards(self.projection.clone(), projection, momentum);
-    }
-
-    /// Targets of the consistency loss: unit vectors at each pixel, without a gradient.
-    ///
-    /// # Shapes
-    ///
-    /// - `pictures`: `[batch, 3, height, width]`, normalised
-    /// - output: `[batch, channels, height / stride, width / stride]`
-    pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Tensor<4> {
-        let features = self.backbone.forward(pictures, mode).into_last();
-        l2_normalize(self.projection.forward(features, mode), 1).detach()
-    }
+/// Moves every parameter of a frozen copy towards its example:
+/// `θ ← momentum·θ + (1 - momentum)·example`. Moving statistics of norms stay.
+///
+/// Once in each iteration, before the forward pass.
+pub fn follow<M: Module>(copy: &mut M, example: &M, momentum: f64) {
+    *copy = towards(copy.clone(), example, momentum);
 }
 
 /// Turns parameters into constants of their own.
@@ -153,22 +124,20 @@ impl ModuleMapper for Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{backbone::ResNetConfig, heads::ConsistencyProjectionConfig, init::WeightStream};
+    use crate::{
+        backbone::{ResNet, ResNetConfig},
+        init::WeightStream,
+        norm::NormMode,
+    };
     use burn::tensor::Device;
     use golden::assert_near;
 
-    fn parts(seed: u64, device: &Device) -> (ResNet, ConsistencyProjection) {
-        let backbone = ResNetConfig {
+    fn net(seed: u64, device: &Device) -> ResNet {
+        let config = ResNetConfig {
             width: 2,
             ..ResNetConfig::small()
         };
-        let projection = ConsistencyProjectionConfig {
-            channels_in: 16,
-            hidden: 5,
-            channels_out: 3,
-        };
-        let projection = projection.init(&mut WeightStream::new(seed), device);
-        (backbone.init(seed, device), projection)
+        config.init_from(&mut WeightStream::new(seed), device)
     }
 
     #[test]
@@ -186,31 +155,31 @@ mod tests {
     #[test]
     fn parameters_follow_by_a_share_and_moving_statistics_stay() {
         let device = Device::default().autodiff();
-        let (first, second) = (parts(1, &device), parts(2, &device));
-        let mut encoder = MomentumEncoder::copy_of(&first.0, &first.1);
-        encoder.backbone.bn1.running_mean = encoder.backbone.bn1.running_mean.map(|m| m + 3.0);
-        encoder.follow(&second.0, &second.1, 0.75);
+        let (first, second) = (net(1, &device), net(2, &device));
+        let mut copy = frozen_copy(&first);
+        copy.bn1.running_mean = copy.bn1.running_mean.map(|mean| mean + 3.0);
+        follow(&mut copy, &second, 0.75);
         let [own, before, example] =
-            [&encoder.backbone, &first.0, &second.0].map(|net| net.layer3[0].conv1.weight.val());
+            [&copy, &first, &second].map(|net| net.layer3[0].conv1.weight.val());
         let expected = before.inner() * 0.75 + example.inner() * 0.25;
         assert_near(own.inner(), expected.into_data(), [0.0, 1e-6]);
-        let mean = encoder.backbone.bn1.running_mean.val().inner();
+        let mean = copy.bn1.running_mean.val().inner();
         assert_near(mean, [3.0f32, 3.0], [0.0, 1e-6]);
     }
 
     #[test]
-    fn no_gradient_reaches_the_momentum_encoder() {
+    fn no_gradient_reaches_the_copy() {
         let device = Device::default().autodiff();
-        let (backbone, projection) = parts(1, &device);
-        let mut encoder = MomentumEncoder::copy_of(&backbone, &projection);
-        encoder.follow(&backbone, &projection, 0.5);
-        let target = encoder.forward(Tensor::ones([2, 3, 32, 32], &device), NormMode::Batch);
+        let trained = net(1, &device);
+        let mut copy = frozen_copy(&trained);
+        follow(&mut copy, &trained, 0.5);
+        let pictures = Tensor::ones([2, 3, 32, 32], &device);
+        let target = copy.forward(pictures, NormMode::Batch).into_last();
         assert!(
-            backbone.conv1.weight.val().is_require_grad(),
+            trained.conv1.weight.val().is_require_grad(),
             "the trained one learns"
         );
         assert!(!target.is_require_grad());
-        assert!(!encoder.backbone.conv1.weight.is_require_grad());
-        assert!(!encoder.projection.conv1.weight.is_require_grad());
+        assert!(!copy.conv1.weight.is_require_grad());
     }
 }

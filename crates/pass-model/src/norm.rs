@@ -6,13 +6,13 @@
 //! share their statistics. Above all, the caller says which statistics to use ([`NormMode`]); no
 //! device property and no hidden flag decides it.
 
-use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 use burn::{
     module::{Module, Param, ParamId},
     tensor::{DType, Device, Tensor},
 };
+use fast_ops::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 
-use crate::{precision::widened, ranks::Ranks};
+use crate::{group::Group, precision::widened};
 
 /// Which statistics a forward pass normalises with.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ pub enum NormMode<'a> {
     Batch,
     /// Mean and variance of the batches of all ranks together, which are of one size; the moving
     /// ones are updated. With one rank the same as [`NormMode::Batch`], to the bit.
-    Ranks(&'a dyn Ranks),
+    Group(&'a Group),
     /// The moving mean and variance; nothing is updated.
     Moving,
 }
@@ -133,14 +133,14 @@ impl BatchNorm {
                 let moving = [self.running_mean.val(), self.running_var.val()];
                 batch_norm(input, [gamma, beta], moving, self.epsilon)
             }
-            NormMode::Ranks(ranks) if ranks.size() > 1 => {
+            NormMode::Group(ranks) if ranks.size() > 1 => {
                 let samples = ranks.size() * samples_of(&input);
                 check_samples(samples);
                 let mean = |own| ranks.sum_tensor(own) / ranks.size() as f64;
                 let result = batch_norm_of_ranks(input, gamma, beta, self.epsilon, mean);
                 self.updated(result, samples)
             }
-            NormMode::Batch | NormMode::Ranks(_) => {
+            NormMode::Batch | NormMode::Group(_) => {
                 let samples = samples_of(&input);
                 check_samples(samples);
                 let result = batch_norm_train(input, gamma, beta, self.epsilon);

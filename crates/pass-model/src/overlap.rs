@@ -7,13 +7,65 @@
 //! matrix product, which is differentiable and fast on every backend.
 
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
+use serde::{Deserialize, Serialize};
 
-use crate::precision::{product, widened};
+use crate::{
+    loss::p2p_kinds::P2pKind,
+    precision::{product, widened},
+};
 
 /// Points along one side of the overlap grid.
 pub const OVERLAP_GRID: usize = 7;
 
 const POINTS: usize = OVERLAP_GRID * OVERLAP_GRID;
+
+/// Pictures whose two crops do not overlap, in P2P.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyPairs {
+    /// They count as 0 in the mean, and the predictor sees zeros: as the reference.
+    #[default]
+    Count,
+    /// Neither the predictor nor the loss sees them.
+    LeaveOut,
+}
+
+/// Where P2P samples the overlap of the two crops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverlapSampling {
+    /// From edge to edge of the overlap: as the reference, where points on the rim of a crop weigh
+    /// half.
+    #[default]
+    Edges,
+    /// At the centres of 7×7 equal cells.
+    CellCentres,
+}
+
+/// Variants of P2P; the defaults are the published ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlignmentConfig {
+    /// How pixels are compared (Table VIII (a)).
+    pub kind: P2pKind,
+    /// Whether P2P has a projector of its own (Table VIII (b)).
+    pub projection: bool,
+    /// Pictures whose crops do not overlap.
+    pub empty_pairs: EmptyPairs,
+    /// Where the overlap is sampled.
+    pub sampling: OverlapSampling,
+}
+
+impl Default for AlignmentConfig {
+    fn default() -> Self {
+        Self {
+            kind: P2pKind::NonContrastive,
+            projection: true,
+            empty_pairs: EmptyPairs::Count,
+            sampling: OverlapSampling::Edges,
+        }
+    }
+}
 
 /// Where P2P looks.
 #[derive(Debug, Clone)]

@@ -12,10 +12,12 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    backbone::Backbone,
     heads::{ConsistencyProjection, ConsistencyProjectionConfig},
     init::{WeightStream, name_parameters},
-    momentum_encoder::MomentumEncoder,
+    momentum_encoder::{follow, frozen_copy},
     norm::NormMode,
+    normalize::l2_normalize,
     overlap::OverlapPoints,
     pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
     propagation::PixelPropagation,
@@ -51,6 +53,17 @@ pub struct ConsistencyHeads {
     pub projection: ConsistencyProjection,
     /// The pixel propagation module.
     pub propagation: PixelPropagation,
+}
+
+/// Backbone and projector without gradients.
+///
+/// Its norms use batch statistics and keep moving ones of their own; only parameters follow.
+#[derive(Module, Debug)]
+pub struct MomentumEncoder {
+    /// Follows the backbone.
+    pub backbone: Backbone,
+    /// Follows the projector of the consistency loss.
+    pub projection: ConsistencyProjection,
 }
 
 /// What one pass of [`PassPNet`] returns.
@@ -92,7 +105,10 @@ impl PassPNetConfig {
         .init(stream, device);
         let propagation = PixelPropagation::new(self.consistency_dim, stream, device);
         name_parameters(PassPNet {
-            momentum: MomentumEncoder::copy_of(&base.backbone, &projection),
+            momentum: frozen_copy(&MomentumEncoder {
+                backbone: base.backbone.clone(),
+                projection: projection.clone(),
+            }),
             base,
             consistency: ConsistencyHeads {
                 projection,
@@ -102,12 +118,27 @@ impl PassPNetConfig {
     }
 }
 
+impl MomentumEncoder {
+    /// Targets of the consistency loss: unit vectors at each pixel, without a gradient.
+    ///
+    /// # Shapes
+    ///
+    /// - `pictures`: `[batch, 3, height, width]`, normalised
+    /// - output: `[batch, channels, height / stride, width / stride]`
+    fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Tensor<4> {
+        let features = self.backbone.forward(pictures, mode).into_last();
+        l2_normalize(self.projection.forward(features, mode), 1).detach()
+    }
+}
+
 impl PassPNet {
     /// Lets the momentum encoder follow; once in each iteration, before [`forward`](Self::forward).
     pub fn follow(&mut self, momentum: f64) {
-        let projection = &self.consistency.projection;
-        self.momentum
-            .follow(&self.base.backbone, projection, momentum);
+        let trained = MomentumEncoder {
+            backbone: self.base.backbone.clone(),
+            projection: self.consistency.projection.clone(),
+        };
+        follow(&mut self.momentum, &trained, momentum);
     }
 
     /// One pass over all crops of a batch; only the two global ones take part in the consistency.
@@ -153,7 +184,7 @@ mod tests {
             ..ResNetConfig::small()
         };
         let base = PretrainNetConfig {
-            backbone,
+            backbone: backbone.into(),
             hidden: 5,
             feature_dim: 3,
             prototypes: 7,
@@ -180,12 +211,10 @@ mod tests {
         let device = Device::default();
         let net = config().init(5, &device);
         let [own, copy] = [&net.base.backbone, &net.momentum.backbone]
-            .map(|backbone| backbone.layer2[0].conv1.weight.val().into_data());
-        assert_eq!(own, copy);
-        assert_ne!(
-            net.base.backbone.conv1.weight.id,
-            net.momentum.backbone.conv1.weight.id
-        );
+            .map(|backbone| &backbone.as_resnet().unwrap().layer2[0].conv1.weight);
+        assert_eq!(own.val().into_data(), copy.val().into_data());
+        assert_ne!(own.id, copy.id);
+        assert!(!net.momentum.projection.conv1.weight.is_require_grad());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    backbone::{ResNet, ResNetConfig, Stages},
+    backbone::{Backbone, BackboneConfig, Features, ResNetConfig},
     heads::{
         PixelProjection, PixelProjectionConfig, Predictor, PredictorConfig, ProjectionHead,
         ProjectionHeadConfig, ShallowHead, ShallowHeadConfig,
@@ -26,7 +26,7 @@ use crate::{
 #[serde(deny_unknown_fields, default)]
 pub struct PretrainNetConfig {
     /// The backbone.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Width of the hidden layers of all heads.
     pub hidden: usize,
     /// Length of an embedding.
@@ -46,7 +46,7 @@ pub struct PretrainNetConfig {
 #[derive(Module, Debug)]
 pub struct PretrainNet {
     /// The backbone.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// Image-level projection `P_4`.
     pub projection: ProjectionHead,
     /// The prototypes.
@@ -91,7 +91,7 @@ pub struct PretrainOutput {
 impl Default for PretrainNetConfig {
     fn default() -> Self {
         Self {
-            backbone: ResNetConfig::resnet18(),
+            backbone: ResNetConfig::resnet18().into(),
             hidden: 512,
             feature_dim: 128,
             prototypes: 500,
@@ -135,7 +135,7 @@ impl PretrainNetConfig {
         let (hidden, embedding) = (self.hidden, self.feature_dim);
         let features = self.backbone.channels(4);
         PretrainNet {
-            backbone: self.backbone.init_from(stream, device),
+            backbone: self.backbone.build(stream, device),
             projection: ProjectionHeadConfig {
                 features,
                 hidden,
@@ -258,7 +258,7 @@ impl PretrainNet {
     /// `z` sampled where the two views overlap, and `q(z)`.
     fn align_pixels(
         &mut self,
-        stages: &Stages,
+        stages: &Features,
         points: Option<OverlapPoints>,
         mode: NormMode,
     ) -> Option<(Tensor<4>, Tensor<4>)> {
@@ -283,7 +283,7 @@ impl PretrainNet {
         Some((projected, predicted))
     }
 
-    fn shallow_scores(&mut self, stages: &Stages, mode: NormMode) -> Vec<(usize, Tensor<2>)> {
+    fn shallow_scores(&mut self, stages: &Features, mode: NormMode) -> Vec<(usize, Tensor<2>)> {
         let prototypes = &self.prototypes;
         let score = |head: &mut ShallowHead| {
             let embeddings = l2_normalize(head.forward(stages.stage(head.stage), mode), 1);

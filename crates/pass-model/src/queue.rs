@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{DType, Device, Tensor, TensorData, assert_shape};
 
-use crate::ranks::{Ranks, sum_constant};
+use crate::{group::Group, method::Memory};
 
 /// Crops whose assignments are computed: the two large ones.
 pub const ASSIGNING_CROPS: usize = 2;
 
 const ROWS_FILLED: &str = "rows_filled";
 
-/// What is wrong with the saved tensors of a [`Queue`].
+/// What is wrong with the saved tensors of a [`Memory`].
 #[derive(Debug, thiserror::Error)]
-pub enum QueueError {
+pub enum MemoryError {
     /// A tensor is not there.
     #[error("the saved queue lacks the tensor `{name}`; it has [{present}]")]
     Missing {
@@ -154,7 +154,7 @@ impl Queue {
     ///
     /// If a tensor is missing or does not have the shape and type of this queue's; the queue is
     /// then as it was.
-    pub fn restore(&mut self, tensors: &BTreeMap<String, TensorData>) -> Result<(), QueueError> {
+    pub fn restore(&mut self, tensors: &BTreeMap<String, TensorData>) -> Result<(), MemoryError> {
         let rows_filled = self.rows_filled_from(tensors)?;
         let device = self.embeddings[0].device();
         let mut embeddings = Vec::with_capacity(ASSIGNING_CROPS);
@@ -174,7 +174,7 @@ impl Queue {
     /// is divided by the number of ranks, as each batch is dealt out.
     ///
     /// Collective; with one rank the queue itself.
-    pub fn of_ranks(&self, ranks: &dyn Ranks) -> Self {
+    pub fn of_ranks(&self, ranks: &Group) -> Self {
         if ranks.size() == 1 {
             return self.clone();
         }
@@ -187,7 +187,7 @@ impl Queue {
             let parts = [(rank, before), (1, own), (size - 1 - rank, after)];
             let parts = parts.into_iter().filter(|(count, _)| *count > 0);
             let padded = Tensor::cat(parts.map(|(_, part)| part).collect(), 1);
-            sum_constant(padded, ranks).reshape([rows * size, dim])
+            ranks.sum_constant(padded).reshape([rows * size, dim])
         };
         Self {
             embeddings: self.embeddings.each_ref().map(dealt),
@@ -200,7 +200,7 @@ impl Queue {
     /// # Panics
     ///
     /// If the rows, or those that are filled, cannot be dealt out evenly.
-    pub fn share_of(&self, ranks: &dyn Ranks) -> Self {
+    pub fn share_of(&self, ranks: &Group) -> Self {
         let [length, dim] = self.embeddings[0].dims();
         let [rank, size] = [ranks.rank(), ranks.size()];
         assert!(
@@ -221,7 +221,7 @@ impl Queue {
     fn rows_filled_from(
         &self,
         tensors: &BTreeMap<String, TensorData>,
-    ) -> Result<[usize; ASSIGNING_CROPS], QueueError> {
+    ) -> Result<[usize; ASSIGNING_CROPS], MemoryError> {
         let data = named(tensors, ROWS_FILLED, &[ASSIGNING_CROPS], DType::I64)?;
         let counts = data
             .as_slice::<i64>()
@@ -232,9 +232,85 @@ impl Queue {
             *rows = usize::try_from(filled)
                 .ok()
                 .filter(|&rows| rows <= length)
-                .ok_or(QueueError::Filled { filled, length })?;
+                .ok_or(MemoryError::Filled { filled, length })?;
         }
         Ok(rows_filled)
+    }
+}
+
+/// The queue of swapped prediction over a whole training: there is one from some epoch on.
+#[derive(Clone, Debug)]
+pub struct SwavQueue {
+    queue: Option<Queue>,
+    /// Rows of all ranks; fewer than a batch make none.
+    length: usize,
+    batch: usize,
+    dim: usize,
+    from_epoch: usize,
+    device: Device,
+}
+
+impl SwavQueue {
+    /// A queue of `length` embeddings of `dim` numbers for all ranks together, from an epoch on, for
+    /// parts of `batch` pictures; none at all where a part is longer.
+    pub fn new(
+        length: usize,
+        [batch, dim]: [usize; 2],
+        from_epoch: usize,
+        device: &Device,
+    ) -> Self {
+        Self {
+            queue: None,
+            length,
+            batch,
+            dim,
+            from_epoch,
+            device: device.clone(),
+        }
+    }
+
+    /// Starts this rank's part of the queue where its time has come.
+    pub fn begin(&mut self, epoch: usize, group: &Group) {
+        if self.queue.is_none() && epoch >= self.from_epoch {
+            self.queue = self.fresh().map(|queue| queue.share_of(group));
+        }
+    }
+
+    /// This rank's part, once there is one.
+    pub fn as_mut(&mut self) -> Option<&mut Queue> {
+        self.queue.as_mut()
+    }
+
+    /// The empty queue of all ranks.
+    fn fresh(&self) -> Option<Queue> {
+        let holds_a_batch = self.length >= self.batch;
+        holds_a_batch.then(|| Queue::new(self.length, self.batch, self.dim, &self.device))
+    }
+}
+
+impl Memory for SwavQueue {
+    fn save(&self, group: &Group) -> BTreeMap<String, TensorData> {
+        let whole = self.queue.as_ref().map(|queue| queue.of_ranks(group));
+        whole.map_or_else(BTreeMap::new, |queue| queue.to_tensors())
+    }
+
+    fn restore(
+        &mut self,
+        saved: &BTreeMap<String, TensorData>,
+        group: &Group,
+    ) -> Result<(), MemoryError> {
+        self.queue = match self.fresh() {
+            Some(mut queue) if !saved.is_empty() => {
+                queue.restore(saved)?;
+                Some(queue.share_of(group))
+            }
+            _ => None,
+        };
+        Ok(())
+    }
+
+    fn rows(&self) -> usize {
+        self.length - self.length % self.batch
     }
 }
 
@@ -248,8 +324,8 @@ fn named<'a>(
     name: &str,
     expected: &[usize],
     expected_dtype: DType,
-) -> Result<&'a TensorData, QueueError> {
-    let data = tensors.get(name).ok_or_else(|| QueueError::Missing {
+) -> Result<&'a TensorData, MemoryError> {
+    let data = tensors.get(name).ok_or_else(|| MemoryError::Missing {
         name: name.into(),
         present: tensors.keys().cloned().collect::<Vec<_>>().join(", "),
     })?;
@@ -259,7 +335,7 @@ fn named<'a>(
     if found == expected {
         return Ok(data);
     }
-    Err(QueueError::Form {
+    Err(MemoryError::Form {
         name: name.into(),
         found,
         expected,

@@ -9,11 +9,10 @@ use burn::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{ResNet, ResNetConfig},
+    backbone::{Backbone, BackboneConfig},
     init::{WeightStream, name_parameters},
     norm::NormMode,
     precision::convolve,
-    pretrain_net::PretrainNet,
 };
 
 /// Settings of a [`SegmentationNet`].
@@ -21,7 +20,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct SegmentationNetConfig {
     /// The backbone.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Classes `C` without "other", which is channel 0 of the output.
     pub classes: usize,
 }
@@ -30,7 +29,7 @@ pub struct SegmentationNetConfig {
 #[derive(Module, Debug)]
 pub struct SegmentationNet {
     /// The backbone.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// 1×1 convolution with bias, from the backbone's channels to `C + 1`.
     pub head: Conv2d,
 }
@@ -39,7 +38,7 @@ impl SegmentationNetConfig {
     /// A network with the initial weights of a seed.
     pub fn init(&self, seed: u64, device: &Device) -> SegmentationNet {
         let stream = &mut WeightStream::new(seed);
-        let backbone = self.backbone.init_from(stream, device);
+        let backbone = self.backbone.build(stream, device);
         let channels = [self.backbone.channels(4), self.classes + 1];
         let head = stream.conv2d(&Conv2dConfig::new(channels, [1, 1]), device);
         name_parameters(SegmentationNet { backbone, head })
@@ -47,24 +46,9 @@ impl SegmentationNetConfig {
 }
 
 impl SegmentationNet {
-    /// The same with the backbone of a pre-trained network.
-    ///
-    /// # Panics
-    ///
-    /// If the two backbones have not the same channels at their ends.
-    pub fn with_pretrained(self, pretrained: PretrainNet) -> Self {
-        let (inputs, outputs) = (
-            self.head.weight.dims()[1],
-            pretrained.projection.linear1.weight.dims()[0],
-        );
-        assert_eq!(
-            inputs, outputs,
-            "channels of the head and of the pre-trained backbone"
-        );
-        name_parameters(Self {
-            backbone: pretrained.backbone,
-            ..self
-        })
+    /// The same on a pre-trained backbone.
+    pub fn with_backbone(self, backbone: Backbone) -> Self {
+        name_parameters(Self { backbone, ..self })
     }
 
     /// # Shapes
@@ -82,7 +66,7 @@ impl SegmentationNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pretrain_net::PretrainNetConfig;
+    use crate::{backbone::ResNetConfig, pretrain_net::PretrainNetConfig};
 
     fn config() -> SegmentationNetConfig {
         let backbone = ResNetConfig {
@@ -90,7 +74,7 @@ mod tests {
             ..ResNetConfig::small()
         };
         SegmentationNetConfig {
-            backbone,
+            backbone: backbone.into(),
             classes: 4,
         }
     }
@@ -119,8 +103,8 @@ mod tests {
             .forward(pictures.clone(), NormMode::Batch);
         let mut net = config()
             .init(1, &device)
-            .with_pretrained(pretrained.clone());
-        let features = |backbone: &mut ResNet| {
+            .with_backbone(pretrained.backbone.clone());
+        let features = |backbone: &mut Backbone| {
             backbone
                 .forward(pictures.clone(), NormMode::Moving)
                 .into_last()

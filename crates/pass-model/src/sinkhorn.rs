@@ -11,7 +11,7 @@ use burn::{
     tensor::{FloatDType, Tensor, assert_shape},
 };
 
-use crate::ranks::{Ranks, Solo, max_constant, sum_constant};
+use crate::group::Group;
 
 /// Settings of [`sinkhorn_knopp`].
 #[derive(Config, Debug, Copy, PartialEq)]
@@ -31,6 +31,9 @@ pub struct SinkhornConfig {
 /// The assignments are constants of the loss: no gradient flows through them. They are computed
 /// in float32 whatever the type of the scores.
 ///
+/// The samples are those of all ranks together; each rank gives and gets its own rows. As in the
+/// reference, the sums over samples run over ranks, those over prototypes do not.
+///
 /// # Shapes
 ///
 /// - `scores`: `[batch, prototypes]`, cosine similarities in `[-1, 1]`
@@ -40,22 +43,7 @@ pub struct SinkhornConfig {
 /// # Panics
 ///
 /// If `config.iterations` is zero: the rows would not be distributions.
-pub fn sinkhorn_knopp(scores: Tensor<2>, config: &SinkhornConfig) -> Tensor<2> {
-    sinkhorn_knopp_of_ranks(scores, config, &Solo)
-}
-
-/// [`sinkhorn_knopp`] of the samples of all ranks together; each rank gives and gets its own rows.
-///
-/// As in the reference, the sums over samples run over ranks, those over prototypes do not.
-///
-/// # Panics
-///
-/// As [`sinkhorn_knopp`].
-pub fn sinkhorn_knopp_of_ranks(
-    scores: Tensor<2>,
-    config: &SinkhornConfig,
-    ranks: &dyn Ranks,
-) -> Tensor<2> {
+pub fn sinkhorn_knopp(scores: Tensor<2>, config: &SinkhornConfig, ranks: &Group) -> Tensor<2> {
     assert!(
         config.iterations > 0,
         "Sinkhorn-Knopp needs at least one iteration"
@@ -63,11 +51,11 @@ pub fn sinkhorn_knopp_of_ranks(
     let [batch, prototypes] = scores.dims();
     let scores = scores.inner().cast(FloatDType::F32);
     // The first normalisation cancels any constant, so the largest exponent may as well be 0.
-    let largest = max_constant(scores.clone().max().reshape([1, 1]), ranks);
+    let largest = ranks.max_constant(scores.clone().max().reshape([1, 1]));
     let mut weights = ((scores - largest) / config.epsilon).exp();
 
     for _ in 0..config.iterations {
-        weights = weights.clone() / sum_constant(weights.sum_dim(0), ranks); // equal weight per prototype
+        weights = weights.clone() / ranks.sum_constant(weights.sum_dim(0)); // equal weight per prototype
         weights = weights.clone() / weights.sum_dim(1); // a distribution per sample
     }
 
@@ -99,34 +87,49 @@ mod tests {
 
     #[test]
     fn rows_are_distributions() {
-        let q = sinkhorn_knopp(scores(), &SinkhornConfig::new());
+        let q = sinkhorn_knopp(scores(), &SinkhornConfig::new(), &Group::default());
         assert_close(q.sum_dim(1), [[1.0], [1.0], [1.0], [1.0]]);
     }
 
     #[test]
     fn prototypes_share_the_batch_equally_once_converged() {
-        let q = sinkhorn_knopp(scores(), &SinkhornConfig::new().with_iterations(200));
+        let q = sinkhorn_knopp(
+            scores(),
+            &SinkhornConfig::new().with_iterations(200),
+            &Group::default(),
+        );
         assert_close(q.sum_dim(0), [[4.0 / 3.0; 3]]);
     }
 
     #[test]
     fn adding_a_constant_to_every_score_changes_nothing() {
         let config = SinkhornConfig::new();
-        let shifted = sinkhorn_knopp(scores() + 0.25, &config);
-        assert_close(shifted, sinkhorn_knopp(scores(), &config).into_data());
+        let shifted = sinkhorn_knopp(scores() + 0.25, &config, &Group::default());
+        assert_close(
+            shifted,
+            sinkhorn_knopp(scores(), &config, &Group::default()).into_data(),
+        );
     }
 
     #[test]
     fn no_gradient_flows_through_the_assignments() {
         let scores = Tensor::<2>::from_data(scores().into_data(), &Device::default().autodiff());
-        let q = sinkhorn_knopp(scores.require_grad(), &SinkhornConfig::new());
+        let q = sinkhorn_knopp(
+            scores.require_grad(),
+            &SinkhornConfig::new(),
+            &Group::default(),
+        );
         assert!(!q.is_autodiff());
     }
 
     #[test]
     #[should_panic(expected = "at least one iteration")]
     fn zero_iterations_are_refused() {
-        sinkhorn_knopp(scores(), &SinkhornConfig::new().with_iterations(0));
+        sinkhorn_knopp(
+            scores(),
+            &SinkhornConfig::new().with_iterations(0),
+            &Group::default(),
+        );
     }
 
     /// Oracle: the K-by-B form printed in the SwAV paper, computed in float64 with numpy:
@@ -134,7 +137,7 @@ mod tests {
     /// `Q /= Q.sum(1, keepdims=True) * K; Q /= Q.sum(0, keepdims=True) * B`, then `(Q * B).T`.
     #[test]
     fn agrees_with_the_paper_formulation() {
-        let q = sinkhorn_knopp(scores(), &SinkhornConfig::new());
+        let q = sinkhorn_knopp(scores(), &SinkhornConfig::new(), &Group::default());
         assert_close(
             q,
             [
@@ -158,6 +161,7 @@ mod tests {
         let q = sinkhorn_knopp(
             Tensor::from_floats(rows, &Device::default()),
             &SinkhornConfig::new(),
+            &Group::default(),
         );
         assert_close(
             q,
@@ -181,7 +185,7 @@ mod tests {
             };
             let scores = golden.tensor(&format!("case{case}_scores"), &Device::default());
             assert_close(
-                sinkhorn_knopp(scores, &config),
+                sinkhorn_knopp(scores, &config, &Group::default()),
                 golden.data(&format!("case{case}_q")),
             );
         }

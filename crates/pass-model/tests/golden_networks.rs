@@ -7,6 +7,7 @@ mod common;
 #[path = "common/steps.rs"]
 mod steps;
 
+use pass_model::group::Group;
 use std::{collections::BTreeMap, path::Path};
 
 use burn::{
@@ -17,7 +18,9 @@ use burn::{
 use common::{assert_close, relative_difference};
 use golden::Arrays;
 use pass_model::{
-    backbone::{Block, ResNetConfig, ResidualBlock, ResidualBlockConfig},
+    backbone::{
+        BackboneConfig, Block, ResNetConfig, ResidualBlock, ResidualBlockConfig, resnet_key,
+    },
     import::{import_pretrain_net, import_segmentation_net, pass_key},
     init::WeightStream,
     loss::{PretrainLossConfig, pixel_cross_entropy, pretrain_loss},
@@ -28,14 +31,15 @@ use pass_model::{
 };
 use steps::{SHALLOW, gradients_of};
 
-fn tiny_backbone() -> ResNetConfig {
-    ResNetConfig {
+fn tiny_backbone() -> BackboneConfig {
+    let config = ResNetConfig {
         block: Block::Bottleneck,
         depths: [1, 1, 1, 1],
         width: 8,
         bottleneck_width: 8,
         max_pool: true,
-    }
+    };
+    config.into()
 }
 
 fn tiny_pretrain_net(device: &Device) -> PretrainNet {
@@ -153,7 +157,7 @@ fn pre_training_losses_and_all_gradients_agree() {
 
     let prototypes = net.prototypes.weights();
     let config = PretrainLossConfig::default();
-    let terms = pretrain_loss(output, prototypes, None, &config, 4).terms;
+    let terms = pretrain_loss(output, prototypes, None, &config, 4, &Group::default()).terms;
 
     let expected_d2s = io.numbers("loss_d2s").mapv(|loss| loss as f32);
     let d2s = terms
@@ -216,7 +220,7 @@ fn fine_tuning_logits_loss_and_gradients_agree() {
     let head = io.tensor("grad_last_layer_w", &plain);
     assert_close(gradients.head.weight.val(), head, 1e-3);
     assert_close(
-        gradients.backbone.conv1.weight.val(),
+        gradients.backbone.as_resnet().unwrap().conv1.weight.val(),
         io.tensor("grad_conv1", &plain),
         2e-3,
     );
@@ -262,14 +266,14 @@ fn block_of(
     device: &Device,
 ) -> ResidualBlock {
     let block = config.init(&mut WeightStream::new(0), device);
-    let names = block.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
-    let own = block.collect(None, None, false);
-    let key = |name: &str| format!("{prefix}.{}", pass_model::import::backbone_key(name));
+    let names = block.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
+    let own = block.collect(None, None, true);
+    let key = |name: &str| format!("{prefix}.{}", resnet_key(name));
     let tensors = names.iter().zip(own).map(|(torch, own)| {
         burn::store::bridge::from_data(io.data(&key(&torch.name)), own.name, None)
     });
     let tensors = tensors.collect();
     let mut loaded = block;
-    assert!(loaded.apply(tensors, None, None, false).is_success());
+    assert!(loaded.apply(tensors, None, None, true).is_success());
     loaded
 }

@@ -35,7 +35,7 @@ fn backbone() -> ResNetConfig {
 
 fn pretrain_net() -> PretrainNet {
     let config = PretrainNetConfig {
-        backbone: backbone(),
+        backbone: backbone().into(),
         hidden: 5,
         feature_dim: 3,
         prototypes: 7,
@@ -68,7 +68,7 @@ fn a_pre_training_checkpoint_gives_the_same_embeddings_and_scores() {
 fn a_fine_tuning_checkpoint_gives_the_same_logits() {
     let (device, mut arrays) = (Device::default(), outputs());
     let config = SegmentationNetConfig {
-        backbone: backbone(),
+        backbone: backbone().into(),
         classes: 4,
     };
     let mut net = config.init(0, &device);

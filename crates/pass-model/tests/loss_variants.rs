@@ -10,12 +10,12 @@ use burn::tensor::{Device, Tensor};
 use common::assert_close;
 use golden::Arrays;
 use pass_model::{
+    group::Group,
     loss::{
         SwappedPredictionConfig, clustering_p2p_loss, contrastive_p2p_loss,
         d2s::{d2s_loss_same_view, same_stage_assignments},
         d2s_loss,
     },
-    ranks::Solo,
     sinkhorn::{SinkhornConfig, sinkhorn_knopp},
 };
 
@@ -48,7 +48,13 @@ fn check<const D: usize>(name: &str, input: &str, loss: impl Fn(Tensor<D>) -> Te
 
 fn deep_assignments() -> [Tensor<2>; 2] {
     let deep = arrays().tensor::<2>("deep", &Device::default());
-    [0, 3].map(|first| sinkhorn_knopp(deep.clone().narrow(0, first, 3), &SinkhornConfig::new()))
+    [0, 3].map(|first| {
+        sinkhorn_knopp(
+            deep.clone().narrow(0, first, 3),
+            &SinkhornConfig::new(),
+            &Group::default(),
+        )
+    })
 }
 
 #[test]
@@ -63,8 +69,8 @@ fn clustering_p2p_agrees() {
         clustering_p2p_loss(
             z,
             prototypes.clone(),
-            &SwappedPredictionConfig::new(),
-            &Solo,
+            &SwappedPredictionConfig::default(),
+            &Group::default(),
         )
     });
 }
@@ -86,7 +92,7 @@ fn d2s_of_the_same_view_agrees() {
 #[test]
 fn d2s_taught_by_the_stage_itself_agrees() {
     check("d2s_same_stage", "scores", |scores| {
-        let own = same_stage_assignments(scores.clone(), &SinkhornConfig::new(), &Solo);
+        let own = same_stage_assignments(scores.clone(), &SinkhornConfig::new(), &Group::default());
         d2s_loss(&own, scores, 0.1)
     });
 }

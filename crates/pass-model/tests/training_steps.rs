@@ -7,6 +7,7 @@
 #[path = "common/steps.rs"]
 mod steps;
 
+use pass_model::group::Group;
 use std::collections::BTreeMap;
 
 use burn::{
@@ -15,17 +16,18 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use pass_model::{
-    import::{backbone_key, import_backbone, import_pretrain_net, pass_key},
+    backbone::resnet_key,
+    import::{import_backbone, import_pretrain_net, pass_key},
     init::name_parameters,
     loss::{
         PretrainLossConfig, pixel_consistency_loss, pixel_cross_entropy, positive_pairs,
         pretrain_loss,
     },
-    momentum_encoder::{MomentumEncoder, MomentumSchedule},
+    momentum_encoder::{MomentumSchedule, frozen_copy},
     norm::NormMode,
     optim::{CosineSchedule, LarsConfig},
     overlap::OverlapPoints,
-    pass_p_net::{PassPNet, PassPNetConfig},
+    pass_p_net::{MomentumEncoder, PassPNet, PassPNetConfig},
     pretrain_net::PretrainNet,
     resize::upsample_bilinear,
     segmentation_net::SegmentationNetConfig,
@@ -58,7 +60,15 @@ fn three_steps_of_pass_s_agree() {
         let output = net.forward(groups.into(), Some(inputs.grids(&device)), NormMode::Batch);
         let prototypes = net.prototypes.weights();
         let config = PretrainLossConfig::default();
-        let terms = pretrain_loss(output, prototypes, Some(&mut queue), &config, 4).terms;
+        let terms = pretrain_loss(
+            output,
+            prototypes,
+            Some(&mut queue),
+            &config,
+            4,
+            &Group::default(),
+        )
+        .terms;
         fixture.check_losses(update, &named(&terms.values()));
         let gradients = terms.total.backward();
         if update == 0 {
@@ -80,7 +90,7 @@ fn pass_p_key(path: &str) -> String {
         return pass_key(path, &SHALLOW);
     }
     match path.strip_prefix("momentum.backbone.") {
-        Some(path) => format!("momentum.{}", backbone_key(path)),
+        Some(path) => format!("momentum.{}", resnet_key(path)),
         None => path.to_owned(),
     }
 }
@@ -95,7 +105,10 @@ fn pass_p_net(inputs: &Fixture, device: &Device) -> PassPNet {
     let mut net = config.init(0, device);
     import_pretrain_net(&mut net.base, &steps::place("step_weights.safetensors")).unwrap();
     net = steps::filled(net, pass_p_key, &inputs.group("pass_p"));
-    let copy = MomentumEncoder::copy_of(&net.base.backbone, &net.consistency.projection);
+    let copy = frozen_copy(&MomentumEncoder {
+        backbone: net.base.backbone.clone(),
+        projection: net.consistency.projection.clone(),
+    });
     net.momentum = copy.map(&mut ThreeQuarters::default());
     name_parameters(net)
 }
@@ -151,7 +164,14 @@ fn three_steps_of_pass_p_agree() {
         let consistency = pixel_consistency_loss(output.propagated, output.target, pairs);
         let prototypes = net.base.prototypes.weights();
         let config = PretrainLossConfig::default();
-        let loss = pretrain_loss(output.base, prototypes, Some(&mut queue), &config, 2);
+        let loss = pretrain_loss(
+            output.base,
+            prototypes,
+            Some(&mut queue),
+            &config,
+            2,
+            &Group::default(),
+        );
         let terms = loss.terms.with_consistency(consistency, 1.0);
         fixture.check_losses(update, &named(&terms.values()));
         let gradients = terms.total.backward();

@@ -24,7 +24,7 @@ use burn::{
     },
     tensor::{Device, FloatDType, Tensor, read_sync},
 };
-use pass_model::ranks::Ranks;
+use pass_model::group::Group;
 
 /// How the values of a tensor travel between ranks.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub enum Transport {
 
 /// The sum over ranks of `tensor`; its gradient is the sum over ranks of the gradients.
 ///
-/// What an engine's [`Ranks::sum_tensor`] calls. Collective, forward and backward. The sum is in
+/// What [`Group::sum_tensor`] comes to. Collective, forward and backward. The sum is in
 /// float32, whatever the tensor holds.
 ///
 /// # Shapes
@@ -49,7 +49,7 @@ pub enum Transport {
 ///
 /// If this crate was built without the backend of the tensor (features `flex`, `cuda`, `wgpu`), or if
 /// the GPUs of [`Transport::Gpus`] cannot reach each other, as without NCCL.
-pub fn all_reduce(tensor: Tensor<1>, ranks: Arc<dyn Ranks>, transport: Transport) -> Tensor<1> {
+pub fn all_reduce(tensor: Tensor<1>, ranks: Group, transport: Transport) -> Tensor<1> {
     let way = Way { ranks, transport };
     Tensor::from_dispatch(Dispatch::sum_over_ranks(tensor.into_dispatch(), way))
 }
@@ -57,7 +57,7 @@ pub fn all_reduce(tensor: Tensor<1>, ranks: Arc<dyn Ranks>, transport: Transport
 /// Who adds up, and how.
 #[derive(Clone, Debug)]
 struct Way {
-    ranks: Arc<dyn Ranks>,
+    ranks: Group,
     transport: Transport,
 }
 
@@ -73,13 +73,13 @@ trait AllReduce: Backend {
     #[fusion(default)]
     fn sum_over_ranks(tensor: FloatTensor<Self>, way: Way) -> FloatTensor<Self> {
         match &way.transport {
-            Transport::Host => through_host::<Self>(tensor, &*way.ranks),
-            Transport::Gpus(devices) => between_gpus::<Self>(tensor, &*way.ranks, devices),
+            Transport::Host => through_host::<Self>(tensor, &way.ranks),
+            Transport::Gpus(devices) => between_gpus::<Self>(tensor, &way.ranks, devices),
         }
     }
 }
 
-fn through_host<B: Backend>(tensor: FloatTensor<B>, ranks: &dyn Ranks) -> FloatTensor<B> {
+fn through_host<B: Backend>(tensor: FloatTensor<B>, ranks: &Group) -> FloatTensor<B> {
     let device = tensor.device();
     let data = read_sync(B::float_into_data(tensor)).expect("the tensor can be read");
     let dtype = data.dtype();
@@ -92,13 +92,13 @@ fn through_host<B: Backend>(tensor: FloatTensor<B>, ranks: &dyn Ranks) -> FloatT
 /// known to have come to this sum.
 fn between_gpus<B: Backend>(
     tensor: FloatTensor<B>,
-    ranks: &dyn Ranks,
+    ranks: &Group,
     devices: &[Device],
 ) -> FloatTensor<B> {
     let dtype = tensor.dtype();
     let tensor = B::float_cast(tensor, FloatDType::F32);
     let devices = devices.iter().map(|device| device.as_dispatch().id());
-    ranks.wait();
+    ranks.barrier();
     let sum = B::all_reduce(tensor, ReduceOperation::Sum, devices.collect()).resolve();
     B::float_cast(sum, dtype.into())
 }

@@ -1,14 +1,14 @@
 //! Turns processes into one trainer: sums over ranks that can be differentiated, carried by threads
 //! of one process or by MPI.
 //!
-//! [`pass_model::ranks::Ranks`] says what ranks exchange; this crate has what brings it about. It is
+//! [`pass_model::group::Communicator`] says what ranks exchange; this crate has what brings it about. It is
 //! the one library that names backends, because a new differentiable operation has to be written for
 //! each of them; no other library depends on it.
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {
 //! use burn::tensor::{Device, Tensor};
-//! use pass_model::ranks::Ranks;
+//! use pass_model::group::Group;
 //! use pass_ranks::ThreadRanks;
 //!
 //! let sums = ThreadRanks::run(3, |ranks| {
@@ -23,7 +23,7 @@
 //! |---|---|
 //! | threads of one process, one for each of its devices | [`ThreadRanks`] |
 //! | processes on one machine or several | `MpiRanks`, feature `mpi` |
-//! | one process alone | [`pass_model::ranks::Solo`] |
+//! | one process alone | [`pass_model::group::Group`] |
 
 mod all_reduce;
 #[cfg(feature = "mpi")]

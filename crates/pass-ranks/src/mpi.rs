@@ -17,11 +17,11 @@ use mpi::{
     topology::{Communicator, SimpleCommunicator},
     traits::{Buffer, BufferMut},
 };
-use pass_model::ranks::Ranks;
+use pass_model::group::Group;
 
 use crate::{Transport, all_reduce};
 
-/// How often a rank in [`Ranks::wait`] looks whether the others have come.
+/// How often a rank in [`Group::barrier`] looks whether the others have come.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Values of one message; the MPI interface counts in 31 bits.
@@ -130,7 +130,7 @@ impl std::fmt::Debug for MpiRanks {
     }
 }
 
-impl Ranks for MpiRanks {
+impl pass_model::group::Communicator for MpiRanks {
     fn rank(&self) -> usize {
         self.rank
     }
@@ -140,7 +140,7 @@ impl Ranks for MpiRanks {
     }
 
     fn sum_tensor(&self, tensor: Tensor<1>) -> Tensor<1> {
-        all_reduce(tensor, Arc::new(self.clone()), Transport::Host)
+        all_reduce(tensor, Group::new(self.clone()), Transport::Host)
     }
 
     fn sum(&self, values: &mut [f32]) {
@@ -163,7 +163,7 @@ impl Ranks for MpiRanks {
         });
     }
 
-    fn wait(&self) {
+    fn barrier(&self) {
         self.with_world(|world| {
             let mut arrived = world.immediate_barrier();
             while let Err(pending) = arrived.test() {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use burn::tensor::Tensor;
-use pass_model::ranks::Ranks;
+use pass_model::group::{Communicator, Group};
 
 use crate::{Transport, all_reduce};
 
@@ -99,17 +99,14 @@ impl ThreadRanks {
     /// Runs `work` once for each rank of the group, in a thread of its own, and says how each ended, in
     /// their order. When one ends before the others have met it for the last time, these are unwound
     /// at their next meeting with it.
-    pub fn endings<T: Send>(
-        group: Vec<Self>,
-        work: impl Fn(Arc<dyn Ranks>) -> T + Sync,
-    ) -> Vec<Ending<T>> {
+    pub fn endings<T: Send>(group: Vec<Self>, work: impl Fn(Group) -> T + Sync) -> Vec<Ending<T>> {
         let work = &work;
         thread::scope(|scope| {
             let start = |ranks: Self| {
                 let named = thread::Builder::new().name(format!("rank {}", ranks.rank));
                 let started = named.stack_size(STACK_BYTES).spawn_scoped(scope, move || {
                     let _watch = Watch(ranks.meeting.clone());
-                    work(Arc::new(ranks))
+                    work(Group::new(ranks))
                 });
                 started.expect("the system can start a thread")
             };
@@ -129,7 +126,7 @@ impl ThreadRanks {
     /// # Panics
     ///
     /// If one of them panics, or comes to its end while others wait for it.
-    pub fn run<T: Send>(size: usize, work: impl Fn(Arc<dyn Ranks>) -> T + Sync) -> Vec<T> {
+    pub fn run<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -> Vec<T> {
         let mut results = Vec::new();
         let mut forsaken = false;
         for ending in Self::endings(Self::group(size, Transport::Host), work) {
@@ -240,7 +237,7 @@ fn zipped<T: Copy>(left: Vec<T>, right: Vec<T>, join: impl Fn(T, T) -> T) -> Vec
         .collect()
 }
 
-impl Ranks for ThreadRanks {
+impl Communicator for ThreadRanks {
     fn rank(&self) -> usize {
         self.rank
     }
@@ -250,7 +247,7 @@ impl Ranks for ThreadRanks {
     }
 
     fn sum_tensor(&self, tensor: Tensor<1>) -> Tensor<1> {
-        all_reduce(tensor, Arc::new(self.clone()), self.transport.clone())
+        all_reduce(tensor, Group::new(self.clone()), self.transport.clone())
     }
 
     fn sum(&self, values: &mut [f32]) {
@@ -277,7 +274,7 @@ impl Ranks for ThreadRanks {
         }
     }
 
-    fn wait(&self) {
+    fn barrier(&self) {
         self.meet(Values::Broadcast(0, Vec::new()));
     }
 }

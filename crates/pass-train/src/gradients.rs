@@ -1,7 +1,7 @@
 //! Gradients of a batch that goes through the network in parts, and norms over a whole network.
 
 use burn::{
-    module::{Module, ModuleVisitor, Param},
+    module::{Module, ModuleVisitor, Param, ParamId},
     optim::{GradientsAccumulator, GradientsParams},
     tensor::Tensor,
 };
@@ -46,6 +46,33 @@ impl<M: Module> Accumulation<M> {
         let mut multiplied = Multiplied { gradients, factor };
         net.visit(&mut multiplied);
         multiplied.gradients
+    }
+}
+
+/// The gradients but those of parameters that keep still.
+pub(crate) fn without_frozen<M: Module>(
+    net: &M,
+    gradients: GradientsParams,
+    frozen: &[ParamId],
+) -> GradientsParams {
+    if frozen.is_empty() {
+        return gradients;
+    }
+    let mut thawed = Thawed { gradients, frozen };
+    net.visit(&mut thawed);
+    thawed.gradients
+}
+
+struct Thawed<'a> {
+    gradients: GradientsParams,
+    frozen: &'a [ParamId],
+}
+
+impl ModuleVisitor for Thawed<'_> {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        if self.frozen.contains(&parameter.id) {
+            self.gradients.remove::<D>(parameter.id);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use imagenet_s::{
     Loader, Sample, Split, pictures_to_tensor,
     views::{PLAIN, center_crop, resize_shorter},
 };
-use pass_model::ranks::Ranks;
+use pass_model::group::Group;
 use pixel_attention::Error as AttentionError;
 
 use crate::{Context, Error, Progress};
@@ -76,7 +76,7 @@ pub(crate) fn for_each_round(
         matches!(pass.shape, Shape::Center(..)),
         "pictures of one size"
     );
-    let (ranks, left) = (&*context.ranks, pass.left(context));
+    let (ranks, left) = (&context.ranks, pass.left(context));
     let mut rounds = left.len().div_ceil(pass.batch * ranks.size());
     let of_others = pass.batch * (ranks.size() - 1);
     let own = own_batches(ranks, left, pass.batch);
@@ -88,7 +88,7 @@ pub(crate) fn for_each_round(
 }
 
 /// The pictures of every batch that is this rank's turn.
-fn own_batches(ranks: &dyn Ranks, pictures: Range<usize>, batch: usize) -> Vec<usize> {
+fn own_batches(ranks: &Group, pictures: Range<usize>, batch: usize) -> Vec<usize> {
     let end = pictures.end;
     let firsts = pictures.step_by(batch);
     let own = firsts.skip(ranks.rank()).step_by(ranks.size());
@@ -197,15 +197,15 @@ pub(crate) fn to_tensor(pictures: &[Prepared], device: &Device) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
-    use pass_model::ranks::Solo;
+    use pass_model::group::Group;
     use pass_ranks::ThreadRanks;
 
     use super::*;
 
     #[test]
     fn ranks_take_batches_in_turn() {
-        assert_eq!(own_batches(&Solo, 3..8, 2), [3, 4, 5, 6, 7]);
-        let own = |size| ThreadRanks::run(size, |ranks| own_batches(&*ranks, 3..10, 2));
+        assert_eq!(own_batches(&Group::default(), 3..8, 2), [3, 4, 5, 6, 7]);
+        let own = |size| ThreadRanks::run(size, |ranks| own_batches(&ranks, 3..10, 2));
         assert_eq!(own(2), [vec![3, 4, 7, 8], vec![5, 6, 9]]);
         assert_eq!(own(3), [vec![3, 4, 9], vec![5, 6], vec![7, 8]]);
         assert!(own(5)[4].is_empty());

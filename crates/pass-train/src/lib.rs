@@ -6,7 +6,6 @@
 //! A [`RunFile`] decides the result, a [`RunDir`] holds it, a [`Context`] joins both with the
 //! pictures and a device. This is the only crate that times, saves or resumes a step.
 
-pub mod atomic;
 mod checkpoints;
 pub mod controls;
 mod error;

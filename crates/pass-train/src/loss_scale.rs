@@ -71,8 +71,8 @@ impl LossScale {
     /// For the log.
     pub(crate) fn named(&self) -> Terms {
         vec![
-            ("precision/loss_scale", self.scale),
-            ("precision/skipped_updates", self.skipped as f64),
+            ("precision/loss_scale".into(), self.scale),
+            ("precision/skipped_updates".into(), self.skipped as f64),
         ]
     }
 }

@@ -7,7 +7,7 @@ use imagenet_s::Split;
 use crate::{
     Context, Error, RunFile, Step,
     controls::{self, EllipseControl},
-    ranks::{done_by_first, first_with, is_first, share_of_batch},
+    ranks::{done_by_first, first_with, share_of_batch},
     report::data::write_run_report,
     run_file::{Method, Source},
     step::{
@@ -86,8 +86,8 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
     for &control in controls {
         add_control(context, control, &mut metrics)?;
     }
-    done_by_first(&*context.ranks, || write_run_report(context, &metrics))?;
-    if is_first(&*context.ranks) {
+    done_by_first(&context.ranks, || write_run_report(context, &metrics))?;
+    if context.ranks.is_first() {
         for finding in findings::of_run(context)? {
             context.warn(&format!("warning: {finding}"));
         }
@@ -101,7 +101,7 @@ fn check_batches(context: &Context) -> Result<(), Error> {
         let Batches {
             batch, accumulate, ..
         } = step.batches(&context.file).expect("a training");
-        share_of_batch(&*context.ranks, step, [batch, accumulate])?;
+        share_of_batch(&context.ranks, step, [batch, accumulate])?;
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ fn check_batches(context: &Context) -> Result<(), Error> {
 fn warn_of_few_pictures(context: &Context) {
     let pictures = context.data.samples(Split::Train).len();
     let clusters = usize::from(context.data.classes());
-    let ahead = is_first(&*context.ranks) && !context.run.is_done(Step::Cluster);
+    let ahead = context.ranks.is_first() && !context.run.is_done(Step::Cluster);
     if ahead && let Some(finding) = findings::of_few_pictures(pictures, clusters) {
         context.warn(&format!("warning: {finding}"));
     }
@@ -132,9 +132,9 @@ fn run_steps(context: &Context) -> Result<Metrics, Error> {
 }
 
 fn run_unless_done(context: &Context, step: Step) -> Result<(), Error> {
-    let ranks = &*context.ranks;
+    let ranks = &context.ranks;
     let asked = first_with(ranks, context.stop.is_asked()).is_some();
-    if first_with(ranks, is_first(ranks) && context.run.is_done(step)).is_some() {
+    if first_with(ranks, ranks.is_first() && context.run.is_done(step)).is_some() {
         done_by_first(ranks, || context.run.unchanged_since(step))?;
         context.say(&format!("{}: finished before, skipped", step.name()));
         return Ok(());
@@ -163,14 +163,14 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
     }
     match control {
         Control::Ellipse(ellipse) => {
-            done_by_first(&*context.ranks, || {
+            done_by_first(&context.ranks, || {
                 let report = controls::score(context, ellipse)?;
                 store(context, control.name(), &report, metrics)
             })?;
         }
         Control::Untrained | Control::SwavOnly => match run_control(context, control) {
             Err(found @ Error::NoForeground { .. }) => {
-                if is_first(&*context.ranks) {
+                if context.ranks.is_first() {
                     context.warn(&format!("control {control}: left out, {found}"));
                 }
                 return Ok(());
@@ -182,7 +182,7 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
             }
         },
     }
-    done_by_first(&*context.ranks, || {
+    done_by_first(&context.ranks, || {
         let place = context.run.file("metrics.json");
         context.run.write_json(&place, metrics)
     })

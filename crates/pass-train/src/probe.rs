@@ -6,13 +6,16 @@
 
 use std::sync::Arc;
 
-use burn::{module::Module, tensor::Tensor};
+use burn::{
+    module::Module,
+    tensor::{Device, Tensor},
+};
 use imagenet_s::{Loader, OddPictures, Sample, Split, read_picture};
 use pass_model::{
+    backbone::Backbone,
     norm::NormMode,
     normalize::{global_average_pool, l2_normalize},
     precision::product,
-    pretrain_net::PretrainNet,
 };
 
 use crate::{
@@ -35,6 +38,7 @@ pub(crate) struct Probe {
     odd: OddPictures,
     workers: usize,
     batch: usize,
+    device: Device,
 }
 
 impl Probe {
@@ -69,30 +73,30 @@ impl Probe {
             odd: file.data.odd_pictures,
             workers: file.data.workers,
             batch: file.cluster.batch,
+            device: context.device.clone(),
         })
     }
 
     /// The share of pictures that the others vote into their class, where a probe is due after so
-    /// many epochs; `net` stays as it is.
-    pub(crate) fn after_epoch(&self, net: &PretrainNet, epochs: usize) -> Result<Terms, Error> {
+    /// many epochs; the backbone stays as it is.
+    pub(crate) fn after_epoch(&self, backbone: &Backbone, epochs: usize) -> Result<Terms, Error> {
         if !epochs.is_multiple_of(self.section.every_epochs) {
             return Ok(Vec::new());
         }
-        let embeddings = self.embeddings(net)?;
+        let embeddings = self.embeddings(backbone)?;
         let cosines = product(embeddings.clone(), embeddings.transpose());
         let cosines: Vec<f32> = cosines.into_data().iter::<f32>().collect();
         let accuracy = accuracy(&cosines, &self.classes, self.section.neighbours);
         Ok(vec![
-            ("probe/knn", accuracy),
-            ("probe/chance", share_of_commonest(&self.classes)),
+            ("probe/knn".into(), accuracy),
+            ("probe/chance".into(), share_of_commonest(&self.classes)),
         ])
     }
 
     /// Pooled features of stage 4, of unit length, `[pictures, channels]`.
-    fn embeddings(&self, net: &PretrainNet) -> Result<Tensor<2>, Error> {
+    fn embeddings(&self, backbone: &Backbone) -> Result<Tensor<2>, Error> {
         // Without gradients, and a copy: moving statistics do not move.
-        let mut net = net.valid();
-        let device = net.prototypes.weights().device();
+        let mut backbone = backbone.valid();
         let (samples, odd, shape) = (self.samples.clone(), self.odd, self.shape);
         let mut loader = Loader::new(
             (0..samples.len()).collect(),
@@ -110,10 +114,9 @@ impl Probe {
             if batch.is_empty() {
                 return Ok(l2_normalize(Tensor::cat(rows, 0), 1));
             }
-            let stages = net
-                .backbone
-                .forward(to_tensor(&batch, &device), NormMode::Moving);
-            rows.push(global_average_pool(stages.into_last()));
+            let pictures = to_tensor(&batch, &self.device);
+            let features = backbone.forward(pictures, NormMode::Moving);
+            rows.push(global_average_pool(features.into_last()));
         }
     }
 }

@@ -14,46 +14,32 @@ use burn::{
     optim::GradientsParams,
     tensor::{FloatDType, Tensor},
 };
-use pass_model::ranks::{Ranks, one_of_each};
+use pass_model::group::Group;
+use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, Step, training_log::Values};
 
-/// Whether this process writes and speaks for all.
-pub(crate) fn is_first(ranks: &dyn Ranks) -> bool {
-    ranks.rank() == 0
-}
-
-/// A text that rank 0 finds out for all.
+/// What rank 0 finds out for all.
 ///
 /// # Errors
 ///
 /// On rank 0 that of `find`; then on the others [`Error::AnotherRank`].
-pub(crate) fn found_by_first(
-    ranks: &dyn Ranks,
-    find: impl FnOnce() -> Result<String, Error>,
-) -> Result<String, Error> {
+pub(crate) fn found_by_first<T: Serialize + DeserializeOwned>(
+    ranks: &Group,
+    find: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
     if ranks.size() == 1 {
         return find();
     }
-    let found = is_first(ranks).then(find);
-    ranks.wait();
-    let known = match &found {
-        Some(Ok(text)) => [1, text.len() as u64],
-        Some(Err(_)) | None => [0, 0],
+    let found = ranks.is_first().then(find);
+    ranks.barrier();
+    let (value, error) = match found {
+        Some(Ok(value)) => (Some(Ok(value)), None),
+        Some(Err(error)) => (Some(Err(())), Some(error)),
+        None => (None, None),
     };
-    let mut head = known.map(u64::to_le_bytes).concat();
-    ranks.broadcast(0, &mut head);
-    let [succeeded, length] =
-        [0, 8].map(|at| u64::from_le_bytes(head[at..at + 8].try_into().expect("eight bytes")));
-    if succeeded == 0 {
-        return found.unwrap_or(Err(Error::AnotherRank));
-    }
-    let mut bytes = match found {
-        Some(found) => found?.into_bytes(),
-        None => vec![0; length as usize],
-    };
-    ranks.broadcast(0, &mut bytes);
-    Ok(String::from_utf8(bytes).expect("rank 0 sent a text"))
+    let known: Result<T, ()> = ranks.broadcast(0, value);
+    known.map_err(|()| error.unwrap_or(Error::AnotherRank))
 }
 
 /// What rank 0 does for all; the others wait for the end of it.
@@ -62,10 +48,10 @@ pub(crate) fn found_by_first(
 ///
 /// As [`found_by_first`].
 pub(crate) fn done_by_first(
-    ranks: &dyn Ranks,
+    ranks: &Group,
     work: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    found_by_first(ranks, || work().map(|()| String::new())).map(drop)
+    found_by_first(ranks, work)
 }
 
 /// What every rank does, rank 0 before the others, who find the files that it writes.
@@ -74,7 +60,7 @@ pub(crate) fn done_by_first(
 ///
 /// That of `work`; if it is one of rank 0, on the others [`Error::AnotherRank`].
 pub(crate) fn first_then_others<T>(
-    ranks: &dyn Ranks,
+    ranks: &Group,
     work: impl FnOnce() -> Result<T, Error>,
 ) -> Result<T, Error> {
     let mut outcome = None;
@@ -90,14 +76,14 @@ pub(crate) fn first_then_others<T>(
 }
 
 /// The lowest rank for which something holds, the same on every rank.
-pub(crate) fn first_with(ranks: &dyn Ranks, holds: bool) -> Option<usize> {
-    let flags = one_of_each(ranks, f64::from(u8::from(holds)));
+pub(crate) fn first_with(ranks: &Group, holds: bool) -> Option<usize> {
+    let flags = ranks.one_of_each(f64::from(u8::from(holds)));
     flags.iter().position(|&flag| flag > 0.0)
 }
 
 /// The pictures per iteration of one rank, if `batch` can be dealt out in `parts` parts.
 pub(crate) fn share_of_batch(
-    ranks: &dyn Ranks,
+    ranks: &Group,
     step: Step,
     [batch, parts]: [usize; 2],
 ) -> Result<usize, Error> {
@@ -114,12 +100,12 @@ pub(crate) fn share_of_batch(
 }
 
 /// Of the pictures of whole batches, those of this rank.
-pub(crate) fn own_pictures<T>(ranks: &dyn Ranks, pictures: impl Iterator<Item = T>) -> Vec<T> {
+pub(crate) fn own_pictures<T>(ranks: &Group, pictures: impl Iterator<Item = T>) -> Vec<T> {
     pictures.skip(ranks.rank()).step_by(ranks.size()).collect()
 }
 
 /// The means over ranks: those of the whole batch, as the shares are of one size.
-pub(crate) fn mean_terms(ranks: &dyn Ranks, mut terms: Values) -> Values {
+pub(crate) fn mean_terms(ranks: &Group, mut terms: Values) -> Values {
     if ranks.size() > 1 {
         let mut values: Vec<f64> = terms.iter().map(|(_, value)| *value).collect();
         ranks.sum_f64(&mut values);
@@ -131,14 +117,14 @@ pub(crate) fn mean_terms(ranks: &dyn Ranks, mut terms: Values) -> Values {
 }
 
 /// The mean over ranks of a number.
-pub(crate) fn mean_over(ranks: &dyn Ranks, own: f64) -> f64 {
-    one_of_each(ranks, own).iter().sum::<f64>() / ranks.size() as f64
+pub(crate) fn mean_over(ranks: &Group, own: f64) -> f64 {
+    ranks.one_of_each(own).iter().sum::<f64>() / ranks.size() as f64
 }
 
 /// The gradient of the mean loss over ranks, from the gradient of each rank's loss; one exchange for
 /// the whole network.
 pub(crate) fn mean_gradients<M: Module>(
-    ranks: &dyn Ranks,
+    ranks: &Group,
     net: &M,
     gradients: GradientsParams,
 ) -> GradientsParams {
@@ -205,7 +191,7 @@ impl ModuleVisitor for Unflatten {
 /// They compute the same updates from the same gradients, so only a fault of machine or network can
 /// part them.
 pub(crate) fn check_same_weights<M: Module>(
-    ranks: &dyn Ranks,
+    ranks: &Group,
     net: &M,
     step: Step,
 ) -> Result<(), Error> {
@@ -216,7 +202,7 @@ pub(crate) fn check_same_weights<M: Module>(
     net.visit(&mut sum);
     let own = sum.0.finish().to_le_bytes();
     let mut first = own;
-    ranks.broadcast(0, &mut first);
+    ranks.broadcast_bytes(0, &mut first);
     match first_with(ranks, own != first) {
         None => Ok(()),
         Some(rank) => Err(Error::RanksDiffer {
@@ -242,7 +228,7 @@ mod tests {
         nn::{Linear, LinearConfig},
         tensor::Device,
     };
-    use pass_model::ranks::Solo;
+    use pass_model::group::Group;
     use pass_ranks::ThreadRanks;
 
     fn net(weight: f32) -> Linear {
@@ -260,7 +246,7 @@ mod tests {
             let factor = 1.0 + 2.0 * ranks.rank() as f32;
             let x = Tensor::<2>::from_floats([[factor, 5.0]], &net.weight.val().device());
             let gradients = GradientsParams::from_grads(net.forward(x).sum().backward(), &net);
-            let mean = mean_gradients(&*ranks, &net, gradients);
+            let mean = mean_gradients(&ranks, &net, gradients);
             let mean = mean.get::<2>(net.weight.id).unwrap();
             mean.into_data().try_to_vec::<f32>().unwrap()
         });
@@ -276,7 +262,7 @@ mod tests {
             let row = [factor(ranks.rank()), -factor(ranks.rank()) * 1e-3];
             let x = Tensor::<2>::from_floats([row], &net.weight.val().device());
             let gradients = GradientsParams::from_grads(net.forward(x).sum().backward(), &net);
-            let mean = mean_gradients(&*ranks, &net, gradients);
+            let mean = mean_gradients(&ranks, &net, gradients);
             let mean = mean.get::<2>(net.weight.id).unwrap();
             mean.into_data().try_to_vec::<f32>().unwrap()
         });
@@ -293,7 +279,7 @@ mod tests {
             } else {
                 1.0
             };
-            check_same_weights(&*ranks, &net(weight), Step::Pretrain)
+            check_same_weights(&ranks, &net(weight), Step::Pretrain)
         });
         for outcome in outcomes {
             assert!(
@@ -302,7 +288,7 @@ mod tests {
             );
         }
         let same = ThreadRanks::run(2, |ranks| {
-            check_same_weights(&*ranks, &net(2.0), Step::Pretrain).is_ok()
+            check_same_weights(&ranks, &net(2.0), Step::Pretrain).is_ok()
         });
         assert_eq!(same, [true, true]);
     }
@@ -311,12 +297,12 @@ mod tests {
     fn what_rank_0_finds_is_known_to_all_and_its_error_stops_all() {
         let found = |fails: bool| {
             ThreadRanks::run(3, |ranks| {
-                found_by_first(&*ranks, || {
+                found_by_first(&ranks, || {
                     assert_eq!(ranks.rank(), 0);
                     if fails {
                         Err(batch(1))
                     } else {
-                        Ok("checkpoint-7".into())
+                        Ok("checkpoint-7".to_owned())
                     }
                 })
             })
@@ -345,8 +331,8 @@ mod tests {
 
     #[test]
     fn the_pictures_of_a_batch_are_dealt_out_in_turn() {
-        assert_eq!(own_pictures(&Solo, 0..4), [0, 1, 2, 3]);
-        let own = ThreadRanks::run(2, |ranks| own_pictures(&*ranks, 10..16));
+        assert_eq!(own_pictures(&Group::default(), 0..4), [0, 1, 2, 3]);
+        let own = ThreadRanks::run(2, |ranks| own_pictures(&ranks, 10..16));
         assert_eq!(own, [[10, 12, 14], [11, 13, 15]]);
     }
 }

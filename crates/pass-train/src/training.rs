@@ -1,14 +1,13 @@
 //! The loop that the three training steps share: epochs, batches, schedule, log, health, checkpoints.
 //!
-//! A step is a [`Trainee`]: it turns pictures into a loss. Everything random in it is keyed by (seed,
+//! A step is a [`Task`]: it turns pictures into a loss. Everything random in it is keyed by (seed,
 //! epoch, picture), and a checkpoint holds all the rest, so that a step which goes on after a kill at
 //! any moment ends where the uninterrupted one does, to the bit.
 
 mod judging;
-mod trainee;
+mod task;
 
 use std::{
-    borrow::Cow,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -21,12 +20,12 @@ use serde::Serialize;
 use crate::{
     Context, Error, Step,
     checkpoints::{Checkpoints, Standing},
-    gradients::{Accumulation, gradient_norm, update_and_weight_norm},
+    gradients::{Accumulation, gradient_norm, update_and_weight_norm, without_frozen},
     health::{Fault, Health, Look, Verdict, Vitals},
     loss_scale::LossScale,
     ranks::{
-        check_same_weights, done_by_first, first_with, found_by_first, is_first, mean_gradients,
-        mean_terms, own_pictures, share_of_batch,
+        check_same_weights, done_by_first, first_with, found_by_first, mean_gradients, mean_terms,
+        own_pictures, share_of_batch,
     },
     training_log::{TrainingLog, Values},
     training_plan::Plan,
@@ -34,26 +33,27 @@ use crate::{
     without_effect::tell_without_effect,
 };
 
-pub(crate) use trainee::{Loss, Place, Position, Terms, Trainee};
+pub(crate) use crate::training_state::Learner;
+pub(crate) use task::{Loss, Place, Position, Task, Terms, number, numbers};
 
 /// Pictures that wait for the network, in batches.
 const BATCHES_AHEAD: usize = 3;
 
-/// Trains `trainee` on the training pictures, from its newest sound checkpoint on. Where it minimises
-/// a swapped prediction, returns its mean in the last epoch, over ln K.
-pub(crate) fn train<T: Trainee>(
+/// Trains a task on the training pictures, from its newest sound checkpoint on. Where it says what its
+/// loss is by chance, returns the mean of that term in the last epoch, over chance.
+pub(crate) fn train<T: Task>(
     context: &Context,
     plan: &Plan,
-    trainee: &mut T,
+    learner: &mut Learner<T>,
     make: impl Fn(Place) -> Result<T::Item, Error> + Clone + Send + Sync + 'static,
 ) -> Result<Option<f64>, Error> {
     let _heeding = context.stop.heed();
-    let mut training = Training::open(context, plan, trainee)?;
+    let mut training = Training::open(context, plan, learner)?;
     while training.epoch() < plan.epochs {
         training.rest_of_epoch(make.clone())?;
     }
     training.log.close();
-    Ok(training.swapped_over_ln_k)
+    Ok(training.loss_over_chance)
 }
 
 /// Leaves the weights of a trained network behind, and the summary of the step.
@@ -65,8 +65,8 @@ pub(crate) fn leave<M: Module>(
     step: Step,
     summary: &impl Serialize,
 ) -> Result<(), Error> {
-    check_same_weights(&*context.ranks, net, step)?;
-    done_by_first(&*context.ranks, || {
+    check_same_weights(&context.ranks, net, step)?;
+    done_by_first(&context.ranks, || {
         save_weights(context, net, step)?;
         finish_training(context, step, summary)
     })
@@ -89,10 +89,10 @@ fn finish_training(context: &Context, step: Step, summary: &impl Serialize) -> R
 }
 
 /// One training step under way.
-struct Training<'a, T: Trainee> {
+struct Training<'a, T: Task> {
     context: &'a Context,
     plan: &'a Plan<'a>,
-    trainee: &'a mut T,
+    learner: &'a mut Learner<T>,
     /// Iterations of an epoch.
     per_epoch: usize,
     /// Pictures per iteration of this rank.
@@ -105,19 +105,23 @@ struct Training<'a, T: Trainee> {
     last_checkpoint: Instant,
     /// Seconds for which the loaders of former epochs kept the training waiting.
     waited: f64,
-    /// Swapped prediction over ln K, the mean of the last whole epoch.
-    swapped_over_ln_k: Option<f64>,
+    /// The loss over its value by chance, the mean of the last whole epoch.
+    loss_over_chance: Option<f64>,
 }
 
-impl<'a, T: Trainee> Training<'a, T> {
-    fn open(context: &'a Context, plan: &'a Plan<'a>, trainee: &'a mut T) -> Result<Self, Error> {
+impl<'a, T: Task> Training<'a, T> {
+    fn open(
+        context: &'a Context,
+        plan: &'a Plan<'a>,
+        learner: &'a mut Learner<T>,
+    ) -> Result<Self, Error> {
         let per_epoch = plan.iterations_per_epoch()?;
         let folder = context.run.step_dir(plan.step);
         let checkpoints = Checkpoints::new(folder, &context.file.checkpoints);
-        let share = share_of_batch(&*context.ranks, plan.step, [plan.batch, plan.accumulate])?;
+        let share = share_of_batch(&context.ranks, plan.step, [plan.batch, plan.accumulate])?;
         let mut state = match newest_of_ranks(context, &checkpoints)? {
             Some(folder) => {
-                trainee.restore(&folder)?;
+                learner.restore(&folder, &context.ranks)?;
                 LoopState::restore(&folder)?
             }
             None => LoopState::default(),
@@ -140,7 +144,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         Ok(Self {
             context,
             plan,
-            trainee,
+            learner,
             per_epoch,
             share,
             schedule: plan.schedule(per_epoch),
@@ -150,7 +154,7 @@ impl<'a, T: Trainee> Training<'a, T> {
             state,
             last_checkpoint: Instant::now(),
             waited: 0.0,
-            swapped_over_ln_k: None,
+            loss_over_chance: None,
         })
     }
 
@@ -184,7 +188,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         let order = permutation(self.plan.pictures, self.context.file.seed, epoch);
         let left = self.within_epoch() * batch..self.per_epoch * batch;
         let places = order[left].iter().map(|&index| Place { epoch, index });
-        own_pictures(&*self.context.ranks, places)
+        own_pictures(&self.context.ranks, places)
     }
 
     fn rest_of_epoch(
@@ -218,23 +222,24 @@ impl<'a, T: Trainee> Training<'a, T> {
     fn iteration(&mut self, items: &[T::Item], at: Position) -> Result<(Values, Values), Error> {
         let look = self.health.look_at(at.iteration, at.iterations);
         let mut seen = look.map(|_| Vitals::default());
-        self.trainee.begin(at);
-        let (terms, mut gradients) = self.differentiate(items, seen.as_mut());
-        let ranks = &*self.context.ranks;
+        self.learner.task.begin(at);
+        let (terms, gradients) = self.differentiate(items, seen.as_mut());
+        let ranks = &self.context.ranks;
         let terms = mean_terms(ranks, terms);
         let verdict = self.health.judge_terms(&terms);
         self.act(verdict, at)?;
-        self.trainee.restrain(&mut gradients, at);
-        let gradients = mean_gradients(ranks, self.trainee.net(), gradients);
+        let frozen = self.learner.task.frozen(at);
+        let gradients = without_frozen(self.learner.task.net(), gradients, &frozen);
+        let gradients = mean_gradients(ranks, self.learner.task.net(), gradients);
         if self.overflows(&gradients, at)? {
             return Ok((terms, Values::new()));
         }
         match seen.as_mut().zip(look) {
             Some(seen) => self.watched_update(gradients, seen, at)?,
-            None => self.trainee.update(at.lr, gradients),
+            None => self.learner.update(at.lr, gradients),
         }
         let device = &self.context.device;
-        let seen = seen.map(|seen| owned(seen.named(device)));
+        let seen = seen.map(|seen| seen.named(device));
         let seen = seen.unwrap_or_default();
         Ok((terms, seen))
     }
@@ -251,11 +256,11 @@ impl<'a, T: Trainee> Training<'a, T> {
         for (part, items) in items.chunks(items.len() / self.plan.accumulate).enumerate() {
             // The first part stands for the batch.
             let look = seen.as_deref_mut().filter(|_| part == 0);
-            let loss = self.trainee.loss(items, look);
-            terms.add(&owned(loss.terms));
-            gradients.add(loss.minimised, self.trainee.net());
+            let loss = self.learner.task.loss(items, look);
+            terms.add(&loss.terms);
+            gradients.add(loss.minimised, self.learner.task.net());
         }
-        (terms.take(), gradients.gradients(self.trainee.net()))
+        (terms.take(), gradients.gradients(self.learner.task.net()))
     }
 
     /// Whether gradients left the range of float16, in which case there is no update. The same on all
@@ -264,7 +269,7 @@ impl<'a, T: Trainee> Training<'a, T> {
         let Some(scale) = &mut self.state.loss_scale else {
             return Ok(false);
         };
-        let finite = gradient_norm(self.trainee.net(), gradients).is_finite();
+        let finite = gradient_norm(self.learner.task.net(), gradients).is_finite();
         scale.follow(finite);
         let fault = scale.is_lost().then_some(Fault::LossScale {
             skipped: scale.skipped,
@@ -279,10 +284,11 @@ impl<'a, T: Trainee> Training<'a, T> {
         (seen, look): (&mut Vitals, Look),
         at: Position,
     ) -> Result<(), Error> {
-        let before = self.trainee.net().clone();
+        let before = self.learner.task.net().clone();
         seen.gradient_norm = gradient_norm(&before, &gradients);
-        self.trainee.update(at.lr, gradients);
-        [seen.update_norm, seen.weight_norm] = update_and_weight_norm(&before, self.trainee.net());
+        self.learner.update(at.lr, gradients);
+        [seen.update_norm, seen.weight_norm] =
+            update_and_weight_norm(&before, self.learner.task.net());
         let verdict = self.health.judge(seen, at.lr, look);
         self.act(verdict, at)
     }
@@ -297,18 +303,19 @@ impl<'a, T: Trainee> Training<'a, T> {
     ) -> Result<(), Error> {
         self.state.iterations += 1;
         self.state.since_line.add(terms);
-        self.state
-            .since_epoch
-            .add(&judging::first_and_swapped(terms));
+        self.state.since_epoch.add(&judging::first_and_judged(
+            terms,
+            self.learner.task.chance(),
+        ));
         self.log.advance(self.plan.batch);
         let epoch_ends = self.within_epoch() == 0;
-        if epoch_ends && is_first(&*self.context.ranks) {
-            seen.extend(owned(self.trainee.after_epoch(self.epoch())?));
+        if epoch_ends && self.context.ranks.is_first() {
+            seen.extend(self.learner.task.after_epoch(self.epoch())?);
         }
         if self.log.is_due(self.state.iterations) || !seen.is_empty() {
             let means = self.state.since_line.take();
             let scale = self.state.loss_scale.as_ref();
-            seen.extend(owned(scale.map_or(Terms::new(), LossScale::named)));
+            seen.extend(scale.map_or(Terms::new(), LossScale::named));
             self.log.line(at, means, seen, waited)?;
         }
         let means = epoch_ends.then(|| self.state.since_epoch.take());
@@ -320,7 +327,7 @@ impl<'a, T: Trainee> Training<'a, T> {
 
     /// Leaves a checkpoint if one is due, or if someone asked for a stop.
     fn keep(&mut self, epoch_loss: Option<f64>) -> Result<(), Error> {
-        let ranks = &*self.context.ranks;
+        let ranks = &self.context.ranks;
         let asked = first_with(ranks, self.context.stop.is_asked()).is_some();
         let due = first_with(ranks, self.is_checkpoint_due()).is_some();
         let finished = self.state.iterations == self.per_epoch * self.plan.epochs;
@@ -334,16 +341,13 @@ impl<'a, T: Trainee> Training<'a, T> {
             epochs: self.epoch(),
             epoch_loss,
         };
-        check_same_weights(ranks, self.trainee.net(), self.plan.step)?;
-        if !is_first(ranks) {
-            self.trainee.contribute();
-        }
+        check_same_weights(ranks, self.learner.task.net(), self.plan.step)?;
+        let memory = self.learner.memory(ranks);
         let place = found_by_first(ranks, || {
-            let place = self.checkpoints.save(&standing, |folder| {
-                self.trainee.save(folder)?;
+            self.checkpoints.save(&standing, |folder| {
+                self.learner.save(folder, &memory)?;
                 self.state.save(folder)
-            })?;
-            Ok(place.display().to_string())
+            })
         })?;
         self.last_checkpoint = Instant::now();
         if !asked {
@@ -352,7 +356,10 @@ impl<'a, T: Trainee> Training<'a, T> {
         let iterations = self.state.iterations;
         Err(Error::Stopped {
             step: self.plan.step.name(),
-            done: format!("after {iterations} iterations, with the checkpoint {place}"),
+            done: format!(
+                "after {iterations} iterations, with the checkpoint {}",
+                place.display()
+            ),
         })
     }
 
@@ -369,18 +376,9 @@ impl<'a, T: Trainee> Training<'a, T> {
 
 /// The newest sound checkpoint, which rank 0 looks for.
 fn newest_of_ranks(context: &Context, checkpoints: &Checkpoints) -> Result<Option<PathBuf>, Error> {
-    let found = found_by_first(&*context.ranks, || {
-        let newest = checkpoints.newest_sound(|line| context.warn(line))?;
-        Ok(newest.map_or(String::new(), |folder| folder.display().to_string()))
-    })?;
-    Ok((!found.is_empty()).then(|| PathBuf::from(found)))
-}
-
-fn owned(terms: Terms) -> Values {
-    terms
-        .into_iter()
-        .map(|(name, value)| (Cow::from(name), value))
-        .collect()
+    found_by_first(&context.ranks, || {
+        checkpoints.newest_sound(|line| context.warn(line))
+    })
 }
 
 #[cfg(test)]

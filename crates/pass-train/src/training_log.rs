@@ -7,7 +7,6 @@ use crate::{
     event_file::EventFile,
     health::PEAK,
     log::{LogRecord, LogWriter, read_log},
-    ranks::is_first,
     training::Position,
     training_plan::Plan,
 };
@@ -46,7 +45,7 @@ impl TrainingLog {
         let step = plan.step;
         let path = context.run.file("log.jsonl");
         let mut peak = 0.0;
-        let log = match is_first(&*context.ranks) {
+        let log = match context.ranks.is_first() {
             true => {
                 let log = LogWriter::open_at(&path, step.name(), done as u64)?;
                 peak = peak_of(&read_log(&path)?, step);

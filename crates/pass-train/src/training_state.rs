@@ -1,24 +1,26 @@
-//! What a checkpoint holds: network with its buffers, optimiser state, queue, and where the loop
+//! What a checkpoint holds: network with its buffers, optimiser state, memory, and where the loop
 //! stands. Everything random is keyed by (seed, epoch, picture), so the number of finished iterations
 //! is the position in the data, in the schedule and in every random stream.
 
 use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
 
 use burn::{
-    module::Module,
-    optim::ModuleOptimizer,
+    optim::{GradientsParams, ModuleOptimizer},
     tensor::{Bytes, DType, TensorData},
 };
 use pass_model::{
     checkpoint::{load_module, save_module},
+    group::Group,
     optim::load_optimizer,
-    queue::Queue,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, health::Counters, loss_scale::LossScale};
+use crate::{
+    Error, health::Counters, loss_scale::LossScale, run_file::OptimSection, training::Task,
+    training_plan::optimizer,
+};
 
 /// Where the loop stands after some iterations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -87,50 +89,78 @@ impl Means {
     }
 }
 
-/// Writes network, optimiser and queue into a checkpoint's folder.
-pub(crate) fn save_training<M: Module>(
-    dir: &Path,
-    net: &M,
-    optimizer: &ModuleOptimizer,
-    queue: Option<&Queue>,
-) -> Result<(), Error> {
-    save_module(net, &dir.join("net.safetensors"))?;
-    let place = dir.join("optimizer.bpk");
-    optimizer
-        .save(&place)
-        .map_err(|cause| damaged(&place, cause))?;
-    match queue {
-        Some(queue) => write_tensors(&dir.join("queue.safetensors"), &queue.to_tensors()),
-        None => Ok(()),
-    }
+/// A task and the optimiser of its network: all that the next iterations depend on, beside where the
+/// loop stands.
+pub(crate) struct Learner<T> {
+    pub(crate) task: T,
+    optimizer: ModuleOptimizer,
 }
 
-/// Takes up network and optimiser as [`save_training`] wrote them.
-pub(crate) fn restore_training<M: Module>(
-    dir: &Path,
-    net: &mut M,
-    optimizer: &mut ModuleOptimizer,
-) -> Result<(), Error> {
-    load_module(net, &dir.join("net.safetensors"))?;
-    let place = dir.join("optimizer.bpk");
-    *optimizer = load_optimizer(optimizer.clone(), net, &place)?;
-    Ok(())
-}
-
-/// Takes up the queue as [`save_training`] wrote it; `fresh` is one of its size. Nothing where no
-/// queue had begun.
-pub(crate) fn restore_queue(dir: &Path, fresh: Option<Queue>) -> Result<Option<Queue>, Error> {
-    let place = dir.join("queue.safetensors");
-    match fresh {
-        Some(mut queue) if place.exists() => {
-            queue
-                .restore(&read_tensors(&place)?)
-                .map_err(|cause| damaged(&place, cause))?;
-            Ok(Some(queue))
+impl<T: Task> Learner<T> {
+    /// A task from its start.
+    pub(crate) fn new(task: T, section: &OptimSection) -> Self {
+        Self {
+            task,
+            optimizer: optimizer(section),
         }
-        _ => Ok(None),
+    }
+
+    /// One step of the optimiser.
+    pub(crate) fn update(&mut self, lr: f64, gradients: GradientsParams) {
+        let net = self.task.net().clone();
+        *self.task.net_mut() = self.optimizer.step(lr, net, gradients);
+    }
+
+    /// What the memories of all ranks hold: any number of ranks can go on from it. Collective.
+    pub(crate) fn memory(&mut self, ranks: &Group) -> MemoryTensors {
+        let memory = self.task.memory();
+        memory.map_or_else(MemoryTensors::new, |memory| memory.save(ranks))
+    }
+
+    /// Rows of its memory, where it has any.
+    pub(crate) fn memory_rows(&mut self) -> Option<usize> {
+        let rows = self.task.memory().map(|memory| memory.rows());
+        rows.filter(|&rows| rows > 0)
+    }
+
+    /// Writes network, optimiser and memory into a checkpoint's folder.
+    pub(crate) fn save(&self, dir: &Path, memory: &MemoryTensors) -> Result<(), Error> {
+        save_module(self.task.net(), &dir.join("net.safetensors"))?;
+        let place = dir.join("optimizer.bpk");
+        let saved = self.optimizer.save(&place);
+        saved.map_err(|cause| damaged(&place, cause))?;
+        if memory.is_empty() {
+            return Ok(());
+        }
+        write_tensors(&dir.join(MEMORY), memory)
+    }
+
+    /// Takes up what [`Self::save`] wrote. Collective.
+    pub(crate) fn restore(&mut self, dir: &Path, ranks: &Group) -> Result<(), Error> {
+        load_module(self.task.net_mut(), &dir.join("net.safetensors"))?;
+        let place = dir.join("optimizer.bpk");
+        self.optimizer = load_optimizer(self.optimizer.clone(), self.task.net(), &place)?;
+        let Some(memory) = self.task.memory() else {
+            return Ok(());
+        };
+        let places = [MEMORY, FORMER_MEMORY].map(|name| dir.join(name));
+        let place = places.iter().find(|place| place.exists());
+        let saved = match place {
+            Some(place) => read_tensors(place)?,
+            None => MemoryTensors::new(),
+        };
+        memory
+            .restore(&saved, ranks)
+            .map_err(|cause| damaged(place.unwrap_or(&places[0]), cause))
     }
 }
+
+/// What memories hold, by name.
+pub(crate) type MemoryTensors = BTreeMap<String, TensorData>;
+
+const MEMORY: &str = "memory.safetensors";
+/// Its name in checkpoints of earlier versions.
+const FORMER_MEMORY: &str = "queue.safetensors";
 
 fn write_tensors(path: &Path, tensors: &BTreeMap<String, TensorData>) -> Result<(), Error> {
     let views = tensors.iter().map(|(name, data)| {
@@ -160,12 +190,12 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorData>, Error> {
         .collect()
 }
 
-/// The kinds of number that a queue consists of.
+/// The kinds of number that a memory consists of.
 fn dtype(kind: DType) -> Dtype {
     match kind {
         DType::F32 => Dtype::F32,
         DType::I64 => Dtype::I64,
-        other => panic!("a queue holds f32 and i64, not {other:?}"),
+        other => panic!("a memory holds f32 and i64, not {other:?}"),
     }
 }
 

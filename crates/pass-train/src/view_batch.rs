@@ -11,16 +11,18 @@ use imagenet_s::{
         multi_crop, overlap_grids,
     },
 };
-use pass_model::{overlap::OverlapPoints, precision::Precision};
-
-use crate::{
-    Error,
-    run_file::{AlignmentSection, EmptyPairs, OverlapSampling, RedDeviation},
-    training::Place,
+use pass_model::{
+    method::ViewBatch,
+    overlap::{AlignmentConfig, EmptyPairs, OverlapPoints, OverlapSampling},
+    precision::Precision,
 };
+
+use crate::{Error, RunFile, run_file::RedDeviation, training::Place};
 
 /// The crops of one picture, and where the first two overlap.
 pub(crate) struct Views {
+    /// The number of the picture among the training pictures.
+    index: usize,
     crops: Vec<Crop>,
     /// Overlap grids of crop 0 and crop 1.
     grids: [Vec<[f32; 2]>; 2],
@@ -65,6 +67,7 @@ pub(crate) fn views_of(
 ) -> Views {
     let crops = multi_crop(picture, config, seed, epoch, index);
     Views {
+        index: index as usize,
         grids: overlap_grids(&crops[0].frame, &crops[1].frame),
         frames: [0, 1].map(|crop| edges(&crops[crop].frame, picture)),
         crops,
@@ -117,12 +120,31 @@ pub(crate) fn crop_groups(
     groups
 }
 
+/// What a method sees of some pictures. The overlap is sampled as `alignment` says, if it does.
+pub(crate) fn view_batch(
+    views: &[Views],
+    file: &RunFile,
+    alignment: Option<&AlignmentConfig>,
+    device: &Device,
+) -> ViewBatch {
+    let config = &file.pretrain.views;
+    let normalization = multi_crop_normalization(file.data.red_deviation);
+    ViewBatch {
+        groups: crop_groups(views, config, &normalization, file.precision, device),
+        crops: config.groups.iter().map(|group| group.count).collect(),
+        frames: frame_batch(views, device),
+        overlap: alignment.map(|alignment| overlap_points(views, alignment, device)),
+        pictures: views.iter().map(|view| view.index).collect(),
+        watched: false,
+    }
+}
+
 /// Where the two global crops lie: all of crop 0, then all of crop 1.
 ///
 /// # Shapes
 ///
 /// - output: `[2 * batch, 4]`
-pub(crate) fn frame_batch(views: &[Views], device: &Device) -> Tensor<2> {
+fn frame_batch(views: &[Views], device: &Device) -> Tensor<2> {
     let values: Vec<f32> = (0..2)
         .flat_map(|crop| views.iter().flat_map(move |view| view.frames[crop]))
         .collect();
@@ -130,11 +152,7 @@ pub(crate) fn frame_batch(views: &[Views], device: &Device) -> Tensor<2> {
 }
 
 /// Where P2P looks in a batch: the grids of crop 0, then those of crop 1.
-pub(crate) fn overlap_points(
-    views: &[Views],
-    section: &AlignmentSection,
-    device: &Device,
-) -> OverlapPoints {
+fn overlap_points(views: &[Views], section: &AlignmentConfig, device: &Device) -> OverlapPoints {
     let points = OVERLAP_GRID * OVERLAP_GRID;
     let values: Vec<f32> = (0..2)
         .flat_map(|crop| views.iter().map(move |view| &view.grids[crop]))
@@ -209,6 +227,7 @@ mod tests {
     fn views(frames: [CropFrame; 2]) -> Views {
         let picture = RgbImage::new(11, 9);
         Views {
+            index: 0,
             crops: Vec::new(),
             grids: overlap_grids(&frames[0], &frames[1]),
             frames: frames.map(|frame| edges(&frame, &picture)),
@@ -247,7 +266,7 @@ mod tests {
             views([frame(0, false), frame(6, false)]),
             views([frame(0, false), frame(2, false)]),
         ];
-        let mut section = AlignmentSection::default();
+        let mut section = AlignmentConfig::default();
         let device = Device::default();
         assert_eq!(overlap_points(&batch, &section, &device).pictures, None);
         section.empty_pairs = EmptyPairs::LeaveOut;
@@ -259,7 +278,7 @@ mod tests {
     #[test]
     fn cells_of_a_whole_crop_have_the_centres_of_its_pixels() {
         let whole = [views([frame(1, false), frame(1, false)])];
-        let section = AlignmentSection {
+        let section = AlignmentConfig {
             sampling: OverlapSampling::CellCentres,
             ..Default::default()
         };

@@ -3,11 +3,11 @@
 //! The published settings are for tens of thousands of iterations. On small data a queue never
 //! fills and an interval is never over: the run is sound, but not what its run file seems to say.
 
-use pass_model::backbone::Block;
+use pass_model::loss::SwappedPredictionConfig;
 
 use crate::{
     Context, Step,
-    run_file::{Method, PretrainSection, RunFile, SwappedSection},
+    run_file::{Method, PretrainSection, RunFile},
     training_plan::Plan,
 };
 
@@ -80,10 +80,9 @@ impl Training<'_> {
 
     /// Settings that were changed of parts that do not take part.
     fn switched_off(&self) -> Vec<String> {
-        let (step, backbone) = (&self.file.pretrain, &self.file.network.backbone);
+        let step = &self.file.pretrain;
         let default = PretrainSection::default();
         let (alignment, weight) = (&default.alignment, default.p2p_weight);
-        let changed_width = backbone.bottleneck_width != 64;
         let cases = [
             (
                 step.method == Method::PassS && step.consistency != default.consistency,
@@ -97,17 +96,16 @@ impl Training<'_> {
                 step.shallow.is_empty() && step.supervision != default.supervision,
                 "`pretrain.supervision`: `pretrain.shallow` names no stage",
             ),
-            (
-                backbone.block == Block::Basic && changed_width,
-                "`network.backbone.bottleneck_width`: basic blocks have no bottleneck",
-            ),
         ];
         let idle = cases.into_iter().filter(|(is_idle, _)| *is_idle);
-        idle.map(|(_, words)| words.to_owned()).collect()
+        let idle = idle.map(|(_, words)| words.to_owned());
+        let backbone = self.file.network.backbone.without_effect();
+        let backbone = backbone.map(|(key, why)| format!("`network.backbone.{key}`: {why}"));
+        idle.chain(backbone).collect()
     }
 
     /// A queue takes part once as many parts of batches as it holds have passed.
-    fn queue(&self, section: &str, swapped: &SwappedSection) -> Vec<String> {
+    fn queue(&self, section: &str, swapped: &SwappedPredictionConfig) -> Vec<String> {
         let (given, first_epoch) = (swapped.queue_length, swapped.queue_from_epoch);
         if given == 0 {
             return Vec::new();

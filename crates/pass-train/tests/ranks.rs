@@ -4,13 +4,12 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     path::Path,
-    sync::Arc,
 };
 
 use burn::tensor::Device;
 use ndarray::Array2;
 use ndarray_npy::ReadNpyExt;
-use pass_model::ranks::{Ranks, Solo};
+use pass_model::group::Group;
 use pass_ranks::ThreadRanks;
 use pass_train::{
     Context, Error, RunFile, Verbosity,
@@ -32,7 +31,7 @@ const GENTLE: [&str; 3] = [
     "finetune.optim.base_lr=0.01",
 ];
 
-fn open(root: &Path, settings: &[&str], ranks: Arc<dyn Ranks>) -> Result<Context, Error> {
+fn open(root: &Path, settings: &[&str], ranks: Group) -> Result<Context, Error> {
     let settings: Vec<String> = settings.iter().map(|text| text.to_string()).collect();
     let file = RunFile::parse(TINY, "tiny.toml", &settings)?;
     Context::open_of_ranks(root, file, Device::flex(), Verbosity::Quiet, ranks, None)
@@ -74,7 +73,7 @@ fn assert_same_curve(actual: &Path, expected: &Path, step: &str, tolerance: f64)
 #[test]
 fn two_ranks_learn_what_one_process_learns_from_the_whole_batch() {
     let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    pipeline::run(&open(one.path(), &GENTLE, Arc::new(Solo)).unwrap(), &[]).unwrap();
+    pipeline::run(&open(one.path(), &GENTLE, Group::default()).unwrap(), &[]).unwrap();
     let metrics = ThreadRanks::run(2, |ranks| {
         pipeline::run(&open(two.path(), &GENTLE, ranks).unwrap(), &[]).unwrap()
     });
@@ -90,7 +89,7 @@ fn two_ranks_learn_what_one_process_learns_from_the_whole_batch() {
 #[test]
 fn the_only_rank_of_a_list_of_devices_computes_the_bits_of_one_process() {
     let [alone, listed] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    pretrain(&open(alone.path(), &[], Arc::new(Solo)).unwrap()).unwrap();
+    pretrain(&open(alone.path(), &[], Group::default()).unwrap()).unwrap();
     ThreadRanks::run(1, |ranks| {
         pretrain(&open(listed.path(), &[], ranks).unwrap()).unwrap()
     });
@@ -103,7 +102,7 @@ fn the_only_rank_of_a_list_of_devices_computes_the_bits_of_one_process() {
 #[test]
 fn a_training_goes_on_with_another_number_of_ranks() {
     let [whole, parted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    pretrain(&open(whole.path(), &GENTLE, Arc::new(Solo)).unwrap()).unwrap();
+    pretrain(&open(whole.path(), &GENTLE, Group::default()).unwrap()).unwrap();
     for size in [2, 1, 4] {
         let outcomes = ThreadRanks::run(size, |ranks| {
             let context = open(parted.path(), &GENTLE, ranks.clone()).unwrap();
@@ -127,7 +126,7 @@ fn a_training_goes_on_with_another_number_of_ranks() {
 fn pretrained_by_one_and_two(setting: &str) -> [tempfile::TempDir; 2] {
     let settings = [&GENTLE[..], &["pretrain.epochs=1", setting]].concat();
     let [one, two] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    pretrain(&open(one.path(), &settings, Arc::new(Solo)).unwrap()).unwrap();
+    pretrain(&open(one.path(), &settings, Group::default()).unwrap()).unwrap();
     ThreadRanks::run(2, |ranks| {
         pretrain(&open(two.path(), &settings, ranks).unwrap()).unwrap()
     });
@@ -208,7 +207,7 @@ fn centroids(root: &Path) -> Array2<f32> {
 fn with_finished_restarts(root: &Path, settings: &[&str]) {
     let obstacle = root.join("cluster/report.json");
     fs::create_dir_all(&obstacle).unwrap();
-    cluster(&open(root, settings, Arc::new(Solo)).unwrap()).unwrap_err();
+    cluster(&open(root, settings, Group::default()).unwrap()).unwrap_err();
     fs::remove_dir(obstacle).unwrap();
 }
 
@@ -219,7 +218,7 @@ fn ranks_embed_the_pictures_to_the_bits_of_one_process() {
     let folder = tempfile::tempdir().unwrap();
     let [one, tuned] = ["one", "tuned"].map(|name| folder.path().join(name));
     let settings = ["data.source.synthetic.train=60"]; // 8 batches, the last of 4 pictures
-    let context = open(&one, &settings, Arc::new(Solo)).unwrap();
+    let context = open(&one, &settings, Group::default()).unwrap();
     pretrain(&context).unwrap();
     tune_attention(&context).unwrap();
     copy(&one, &tuned);
@@ -254,7 +253,7 @@ fn ranks_cluster_as_one_process_does() {
     let folder = tempfile::tempdir().unwrap();
     let [one, begun] = ["one", "begun"].map(|name| folder.path().join(name));
     let settings = ["cluster.restarts=4", "data.source.synthetic.train=60"];
-    let context = open(&one, &settings, Arc::new(Solo)).unwrap();
+    let context = open(&one, &settings, Group::default()).unwrap();
     pretrain(&context).unwrap();
     tune_attention(&context).unwrap();
     copy(&one, &begun);

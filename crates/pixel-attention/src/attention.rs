@@ -7,14 +7,9 @@
 use burn::{
     module::{Module, Param},
     nn::conv::{Conv2d, Conv2dConfig},
-    tensor::{
-        DType, Device, Tensor,
-        activation::{relu, sigmoid},
-        assert_shape,
-        module::conv2d,
-        ops::ConvOptions,
-    },
+    tensor::{DType, Device, Tensor, activation::sigmoid, assert_shape, ops::ConvOptions},
 };
+use fast_ops::{conv2d, relu};
 use pass_model::{
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},

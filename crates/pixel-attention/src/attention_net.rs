@@ -12,8 +12,9 @@ use burn::{
 };
 use pass_model::{
     Error,
-    backbone::ResNet,
+    backbone::Backbone,
     export::export_module,
+    group::Group,
     heads::ProjectionHead,
     import::{Imported, import_module, pass_key},
     init::{WeightStream, name_parameters},
@@ -21,7 +22,6 @@ use pass_model::{
     normalize::l2_normalize,
     pretrain_net::{PretrainNet, PretrainNetConfig},
     prototypes::Prototypes,
-    ranks::{Ranks, Solo},
 };
 
 use crate::{
@@ -38,7 +38,7 @@ const ATTENTION_STREAM: u64 = 0x6174_7465_6e74_696f;
 #[derive(Module, Debug)]
 pub struct AttentionNet {
     /// The frozen backbone.
-    pub backbone: ResNet,
+    pub backbone: Backbone,
     /// The attention, trained.
     pub attention: PixelAttention,
     /// The frozen projection head, through which the gradient reaches the attention.
@@ -68,7 +68,7 @@ impl AttentionNet {
         seed: u64,
         config: impl FnOnce(usize) -> PixelAttentionConfig,
     ) -> Self {
-        let device = pretrained.backbone.conv1.weight.val().device();
+        let device = pretrained.prototypes.weight.val().device();
         let [channels, _] = pretrained.projection.linear1.weight.dims();
         let stream = &mut WeightStream::new(seed ^ ATTENTION_STREAM);
         let net = name_parameters(Self {
@@ -102,11 +102,11 @@ impl AttentionNet {
         }
     }
 
-    /// One training pass over all crops of a batch.
+    /// One training pass over all crops of a batch, or of a rank's share of it.
     ///
     /// No gradient enters the backbone, so none of its intermediate results is kept. The attention
-    /// always uses batch statistics; `frozen_mode` says what the norms of the frozen parts use:
-    /// [`NormMode::Batch`] as the published code, whose moving statistics drift although the
+    /// always uses the statistics of the batches of all ranks; `frozen_mode` says what the norms of the frozen parts use:
+    /// [`NormMode::Group`] as the published code, whose moving statistics drift although the
     /// weights are frozen, or [`NormMode::Moving`] to leave the pre-trained network as it is.
     ///
     /// # Shapes
@@ -116,26 +116,12 @@ impl AttentionNet {
     ///
     /// # Panics
     ///
-    /// If there is no group.
+    /// If there is no group of crops.
     pub fn forward_train(
         &mut self,
         groups: Vec<Tensor<4>>,
         frozen_mode: NormMode,
-    ) -> (Tensor<2>, Tensor<2>) {
-        self.forward_train_of_ranks(groups, frozen_mode, &Solo)
-    }
-
-    /// [`AttentionNet::forward_train`] of one rank's share of a batch: the attention's statistics are
-    /// those of all ranks. `frozen_mode` is [`NormMode::Ranks`] or [`NormMode::Moving`].
-    ///
-    /// # Panics
-    ///
-    /// If there is no group.
-    pub fn forward_train_of_ranks(
-        &mut self,
-        groups: Vec<Tensor<4>>,
-        frozen_mode: NormMode,
-        ranks: &dyn Ranks,
+        ranks: &Group,
     ) -> (Tensor<2>, Tensor<2>) {
         assert!(!groups.is_empty(), "at least one group of crops is needed");
         let pool = |crops: Tensor<4>| {
@@ -148,7 +134,7 @@ impl AttentionNet {
                 normalized,
                 attention,
                 ..
-            } = self.attention.attend(features, NormMode::Ranks(ranks));
+            } = self.attention.attend(features, NormMode::Group(ranks));
             attended_training(normalized, attention)
         };
         let pooled = Tensor::cat(groups.into_iter().map(pool).collect(), 0);

@@ -2,7 +2,11 @@
 //!
 //! The format is the one of the published PASS weights, so their centroids can be read.
 
-use std::{fs::File, io::BufReader, io::Write, path::Path};
+use std::{
+    fs::File,
+    io::{self, BufReader},
+    path::Path,
+};
 
 use luss_metrics::IGNORE;
 use ndarray::{Array2, ArrayView2};
@@ -10,7 +14,6 @@ use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
 
 use crate::{
     error::{Error, Result},
-    partial_file::PartialFile,
     products::squared_norm,
 };
 
@@ -46,13 +49,11 @@ pub fn read_centroids(path: &Path) -> Result<Array2<f32>> {
 /// As [`read_centroids`], so that nothing is written that could not be read.
 pub fn write_centroids(path: &Path, centroids: ArrayView2<f32>) -> Result<()> {
     check_centroids(centroids)?;
-    let mut file = PartialFile::create(path)?;
-    centroids
-        .as_standard_layout()
-        .write_npy(&mut file)
-        .map_err(|e| npy_error(path, e))?;
-    file.flush().map_err(|e| Error::io("write", path, e))?;
-    file.commit()
+    let written = whole_file::write(path, |file| {
+        let rows = centroids.as_standard_layout();
+        rows.write_npy(file).map_err(io::Error::other)
+    });
+    written.map_err(|e| Error::io("write", path, e))
 }
 
 /// Whether the rows can name label ids: 1 to 999 finite rows.

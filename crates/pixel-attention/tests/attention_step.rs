@@ -6,6 +6,7 @@
 mod steps;
 
 use burn::{optim::GradientsParams, tensor::Device};
+use pass_model::group::Group;
 use pass_model::{
     import::import_pretrain_net,
     loss::{SwappedPredictionConfig, swapped_prediction},
@@ -34,11 +35,19 @@ fn three_steps_of_the_attention_agree() {
     for update in 0..UPDATES {
         net.prototypes.normalize();
         let groups = vec![inputs.pictures("global", &device)];
-        let (embeddings, scores) = net.forward_train(groups, NormMode::Batch);
+        let (embeddings, scores) = net.forward_train(groups, NormMode::Batch, &Group::default());
         let prototypes = net.prototypes.weights();
-        let config = SwappedPredictionConfig::new();
-        let loss =
-            swapped_prediction(scores, embeddings, prototypes, Some(&mut queue), &config, 2).loss;
+        let config = SwappedPredictionConfig::default();
+        let loss = swapped_prediction(
+            scores,
+            embeddings,
+            prototypes,
+            Some(&mut queue),
+            &config,
+            2,
+            &Group::default(),
+        )
+        .loss;
         let value = f64::from(loss.clone().into_scalar::<f32>());
         fixture.check_losses(update, &[("swapped", value)]);
         let gradients = loss.backward();

@@ -33,7 +33,8 @@ fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 2,
             ..ResNetConfig::resnet18()
-        },
+        }
+        .into(),
         hidden: 5,
         feature_dim: 3,
         prototypes: 7,

@@ -5,6 +5,7 @@ mod input;
 mod out_folder;
 mod score;
 
+use pass_model::group::Group;
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
@@ -113,8 +114,8 @@ pub fn cluster_rows(
     out: &Path,
 ) -> anyhow::Result<Run> {
     let run = match read_within(rows, memory_mib)? {
-        Some(all) => KMeans::new(&all.view(), config)?.best(|_| ())?,
-        None => KMeans::new(rows, config)?.best(|_| ())?,
+        Some(all) => KMeans::new(&all.view(), config, &Group::default())?.best(|_| ())?,
+        None => KMeans::new(rows, config, &Group::default())?.best(|_| ())?,
     };
     write_centroids(&out.join("centroids.npy"), run.centroids.view())?;
     Ok(run)

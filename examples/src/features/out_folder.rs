@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use pass_train::atomic::write_bytes_atomically;
 
 /// Names all that a call leaves, before any of it is there.
 const LIST: &str = "contents.json";
@@ -76,7 +75,7 @@ fn refuse_inputs(out: &Path, files: &BTreeSet<String>, inputs: &[&Path]) -> anyh
 
 fn write_list(out: &Path, files: &BTreeSet<String>) -> anyhow::Result<()> {
     let (path, text) = (out.join(LIST), serde_json::to_string_pretty(files)?);
-    write_bytes_atomically(&path, text.as_bytes()).with_context(|| format!("{}", path.display()))
+    whole_file::write_bytes(&path, text.as_bytes()).with_context(|| format!("{}", path.display()))
 }
 
 /// Removes a file, and the folders that are then empty.

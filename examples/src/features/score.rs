@@ -8,8 +8,8 @@ use std::{
 use anyhow::{Context as _, ensure};
 use imagenet_s::{read_mask, write_mask};
 use luss_metrics::{
-    AttentionHistogram, ChosenThreshold, CoOccurrence, Evaluator, LabelMask, Matching, Protocol,
-    Report, ThresholdCurve, ThresholdRule,
+    AttentionHistogram, ChosenThreshold, LabelMask, MatchedEvaluator, Matching, MatchingRule,
+    Protocol, Report, ThresholdCurve, ThresholdRule,
 };
 use pixel_attention::label_store::LabelStore;
 
@@ -110,21 +110,20 @@ pub fn score(
     threshold: f32,
 ) -> anyhow::Result<(Report, Matching)> {
     let classes = store.classes();
-    let mut counts = CoOccurrence::new(classes, classes);
-    for key in store.keys() {
+    let rule = MatchingRule::ImageLevel;
+    let mut evaluator = MatchedEvaluator::new(rule, classes, Protocol::new(classes));
+    let read = |index: usize| -> anyhow::Result<(LabelMask, LabelMask)> {
+        let key = &store.keys()[index];
         let truth = truth(masks, key)?;
-        counts.add(&predicted(store, key, threshold, truth.size())?, &truth)?;
-    }
-    let matching = Matching::image_level(&counts)?;
-    let mut evaluator = Evaluator::new(Protocol::new(classes));
-    for key in store.keys() {
-        let truth = truth(masks, key)?;
-        let labels = predicted(store, key, threshold, truth.size())?;
+        Ok((predicted(store, key, threshold, truth.size())?, truth))
+    };
+    for (index, key) in store.keys().iter().enumerate() {
+        let (labels, truth) = read(index)?;
         evaluator
-            .add(&matching.apply(&labels)?, &truth)
+            .add(&labels, &truth)
             .with_context(|| format!("the mask {}", mask_path(masks, key).display()))?;
     }
-    Ok((evaluator.report(), matching))
+    evaluator.finish(read)
 }
 
 /// Writes `FOLDER/KEY.png`: at the size of the mask where there are masks, else of the features.

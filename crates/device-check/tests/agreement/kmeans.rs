@@ -3,6 +3,7 @@
 use burn::tensor::{Device, TensorData};
 use device_check::{Numbers, Products, tested};
 use ndarray::{Array2, ArrayView2, s};
+use pass_model::group::Group;
 use pixel_attention::kmeans::{
     EmptyPolicy, KMeans, KMeansConfig, Metric, Run,
     device::{Compute, DeviceOptions},
@@ -54,14 +55,20 @@ fn config(clusters: usize, iterations: usize) -> KMeansConfig {
 
 fn on_host(points: ArrayView2<f32>, config: &KMeansConfig) -> Run {
     let initial = points.slice(s![..config.clusters, ..]);
-    let kmeans = KMeans::new(&points, config).expect("finite");
+    let kmeans = KMeans::new(&points, config, &Group::default()).expect("finite");
     kmeans.run_from(initial).expect("no policy forbids")
 }
 
 fn on_device(points: ArrayView2<f32>, config: &KMeansConfig, options: &DeviceOptions) -> Run {
     let initial = points.slice(s![..config.clusters, ..]);
-    let kmeans =
-        KMeans::on_device(&points, config, &tested().device, options).expect("it is there");
+    let kmeans = KMeans::on_device(
+        &points,
+        config,
+        &tested().device,
+        options,
+        &Group::default(),
+    )
+    .expect("it is there");
     println!("{}", kmeans.device_plan().expect("it is on a device"));
     kmeans.run_from(initial).expect("the device works")
 }
@@ -105,8 +112,14 @@ fn assert_same(compute: Compute, run: &Run, host: &Run) {
 fn a_gpu_takes_the_kernels_by_itself() {
     let (points, config) = (noise(3, 9, 4), config(2, 1));
     let (view, options) = (points.view(), DeviceOptions::default());
-    let kmeans =
-        KMeans::on_device(&view, &config, &tested().device, &options).expect("it is there");
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &tested().device,
+        &options,
+        &Group::default(),
+    )
+    .expect("it is there");
     let expected = kernels().last().copied().unwrap_or(Compute::Operations);
     assert_eq!(kmeans.device_plan().expect("on a device").compute, expected);
 }
@@ -170,11 +183,12 @@ fn kernels_treat_empty_clusters_as_the_host_does() {
         let view = points.view();
         let mut initial = points.slice(s![..7, ..]).to_owned();
         initial.slice_mut(s![5.., ..]).fill(900.0); // no point is near them
-        let host = KMeans::new(&view, &config).expect("finite");
+        let host = KMeans::new(&view, &config, &Group::default()).expect("finite");
         let host = host.run_from(initial.view()).expect("points are given");
         for &compute in kernels() {
             let device = &tested().device;
-            let run = KMeans::on_device(&view, &config, device, &by(compute)).expect("there");
+            let run = KMeans::on_device(&view, &config, device, &by(compute), &Group::default())
+                .expect("there");
             let run = run.run_from(initial.view()).expect("points are given");
             assert_eq!(run.history.len(), host.history.len());
             match empty {

@@ -1,6 +1,7 @@
 //! The losses, and their gradients with respect to scores, embeddings and logits.
 
 use device_check::{Lab, OPERATION, assert_agreement};
+use pass_model::group::Group;
 use pass_model::{
     loss::{
         LossWeights, SwappedPrediction, SwappedPredictionConfig, d2s_loss, p2p_loss,
@@ -28,8 +29,16 @@ fn swapped(lab: &mut Lab, queue: Option<&mut Queue>) -> SwappedPrediction {
     let prototypes = unit_rows(lab, PROTOTYPES);
     let scores = lab.input("scores", [CROPS * BATCH, PROTOTYPES]);
     let cosines = scores * 0.3;
-    let config = SwappedPredictionConfig::new();
-    swapped_prediction(cosines, embeddings, prototypes, queue, &config, CROPS)
+    let config = SwappedPredictionConfig::default();
+    swapped_prediction(
+        cosines,
+        embeddings,
+        prototypes,
+        queue,
+        &config,
+        CROPS,
+        &Group::default(),
+    )
 }
 
 #[test]

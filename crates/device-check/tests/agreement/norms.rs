@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 use device_check::{NETWORK, assert_agreement};
 use pass_model::{
+    group::{Communicator, Group},
     norm::{BatchNormConfig, NormMode},
-    ranks::Ranks,
 };
 
 use crate::{MAPS, MODES};
@@ -13,7 +13,7 @@ use crate::{MAPS, MODES};
 #[derive(Debug)]
 struct Twin;
 
-impl Ranks for Twin {
+impl Communicator for Twin {
     fn rank(&self) -> usize {
         0
     }
@@ -38,7 +38,7 @@ impl Ranks for Twin {
 
     fn broadcast(&self, _: usize, _: &mut [u8]) {}
 
-    fn wait(&self) {}
+    fn barrier(&self) {}
 }
 
 /// Two batches, so that the second one meets moving statistics that the first one moved.
@@ -85,7 +85,7 @@ fn a_norm_of_embeddings_without_affine_parameters_agrees() {
 
 #[test]
 fn a_norm_over_ranks_agrees() {
-    let ranks = NormMode::Ranks(&Twin);
+    let ranks = NormMode::Group(&Group::new(Twin));
     check(MAPS, BatchNormConfig::new(6), ranks);
     check(MAPS, BatchNormConfig::new(6).without_affine(), ranks);
     check([8, 6], BatchNormConfig::new(6), ranks);

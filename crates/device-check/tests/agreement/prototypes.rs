@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use device_check::{Lab, OPERATION, assert_agreement};
+use pass_model::group::Group;
 use pass_model::{
     init::WeightStream,
     normalize::l2_normalize,
@@ -48,7 +49,7 @@ fn balanced_assignments_agree() {
         let scores = lab.upload(scores);
         lab.value(
             "assignments",
-            sinkhorn_knopp(scores, &SinkhornConfig::new()),
+            sinkhorn_knopp(scores, &SinkhornConfig::new(), &Group::default()),
         );
     });
 }

@@ -6,6 +6,7 @@ use burn::{
     tensor::{DType, Device, Tensor},
 };
 use device_check::{NETWORK, Numbers, assert_agreement};
+use pass_model::group::Group;
 use pass_model::{
     heads::{
         PixelProjection, PixelProjectionConfig, Predictor, PredictorConfig, ProjectionHead,
@@ -96,8 +97,9 @@ impl Heads {
             embeddings,
             self.prototypes.weights(),
             Some(queue),
-            &SwappedPredictionConfig::new(),
+            &SwappedPredictionConfig::default(),
             CROPS,
+            &Group::default(),
         );
         let shallow_scores = self.prototypes.forward_detached(shallow);
         let d2s = d2s_loss(&swapped.assignments, shallow_scores, 0.1);

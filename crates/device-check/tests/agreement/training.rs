@@ -7,6 +7,7 @@
 //! cargo test --release -p device-check --features wgpu -- --ignored --nocapture
 //! ```
 
+use pass_model::group::Group;
 use std::time::Instant;
 
 use burn::{
@@ -83,8 +84,9 @@ impl Pretraining {
             output.embeddings,
             self.net.prototypes.weights(),
             Some(&mut self.queue),
-            &SwappedPredictionConfig::new(),
+            &SwappedPredictionConfig::default(),
             2 * SIZES.len(),
+            &Group::default(),
         );
         let d2s = |(stage, scores)| (stage, d2s_loss(&swapped.assignments, scores, 0.1));
         let d2s = output.shallow_scores.into_iter().map(d2s).collect();
@@ -140,7 +142,7 @@ fn whole_training_steps_of_the_pre_training_agree() {
 fn finetuning_losses(device: &Device) -> Vec<f64> {
     let device = &device.clone().autodiff();
     let config = SegmentationNetConfig {
-        backbone: ResNetConfig::resnet18(),
+        backbone: ResNetConfig::resnet18().into(),
         classes: 50,
     };
     let mut net = config.init(1, device);

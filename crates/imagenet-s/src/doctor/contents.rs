@@ -16,9 +16,11 @@ use super::{
 use crate::{
     checksums::{Checksums, md5_of},
     error::Error,
-    jpeg_structure::JpegStructure,
-    mask_png::decode_mask,
-    picture::{OddPictures, decode_picture},
+    pictures::{
+        jpeg_structure::JpegStructure,
+        mask_png::decode_mask,
+        picture::{OddPictures, decode_picture},
+    },
 };
 
 /// What a pair is held against.

@@ -21,12 +21,11 @@ use crate::{
     Manifest, OddPictures, Split, Subset,
     categories::{class_of, classes},
     checksums::Checksums,
+    dataset::samples::read_class_list,
     error::Error,
     layout,
     prepare::Prepared,
     progress::{Counter, Watcher},
-    samples::read_class_list,
-    whole_file::write_whole,
 };
 use contents::{Expectations, Findings};
 use walk::{Pair, SplitFiles};
@@ -374,7 +373,8 @@ fn open_files(
     }
     check_all_present(tree, &sums, faults);
     if options.record {
-        write_whole(&list, tree.sums.to_text().as_bytes())?;
+        let text = tree.sums.to_text();
+        whole_file::write_bytes(&list, text.as_bytes()).map_err(Error::io(&list))?;
     }
     Ok(())
 }

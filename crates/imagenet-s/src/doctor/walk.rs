@@ -8,11 +8,13 @@ use std::{
 
 use super::{Fault, FaultKind};
 use crate::{
+    dataset::{
+        samples::is_mask,
+        tour::{LeftOut, Tour},
+    },
     error::Error,
     layout::Split,
-    picture::named_format,
-    samples::is_mask,
-    tour::{LeftOut, Tour},
+    pictures::picture::named_format,
 };
 
 /// A picture or a mask.

@@ -8,10 +8,10 @@ use std::{
 
 use super::PrepareError;
 use crate::{
+    dataset::scan::scan,
     error::Error,
     layout::{IMAGENET_TRAIN, IMAGENET_VALIDATION},
-    picture::named_format,
-    scan::scan,
+    pictures::picture::named_format,
 };
 
 /// ImageNet-1k on disk.

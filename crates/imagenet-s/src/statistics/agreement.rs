@@ -13,11 +13,13 @@ use serde::Serialize;
 
 use crate::{
     Error,
+    dataset::{
+        samples::is_mask,
+        scan::{Found, scan},
+    },
     layout::MASK_EXTENSION,
-    mask_png::read_mask,
+    pictures::mask_png::read_mask,
     progress::{Counter, Watcher},
-    samples::is_mask,
-    scan::{Found, scan},
 };
 
 /// Thicknesses of the boundary in Table III, as shares of the diagonal.

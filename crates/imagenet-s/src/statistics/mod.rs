@@ -20,8 +20,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::{
-    Dataset, Error, Split, categories, mask_png::read_mask, progress::Counter, progress::Watcher,
-    sample::Sample,
+    Dataset, Error, Split, categories, dataset::sample::Sample, pictures::mask_png::read_mask,
+    progress::Counter, progress::Watcher,
 };
 
 pub use agreement::{Agreement, AgreementRow, agreement};

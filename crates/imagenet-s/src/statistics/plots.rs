@@ -6,7 +6,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use plotters::prelude::*;
 
 use super::{PlaceMap, SplitStatistics, Statistics};
-use crate::{error::Error, whole_file::write_whole};
+use crate::error::Error;
 
 /// Width and height of a chart in pixels.
 const CHART_PX: (u32, u32) = (720, 360);
@@ -38,13 +38,13 @@ struct Line {
 pub fn write_page(statistics: &Statistics, folder: &Path) -> Result<(), Error> {
     let mut pictures = Vec::new();
     for (name, chart) in charts(statistics) {
-        write_whole(&folder.join(name), chart.as_bytes())?;
+        write(&folder.join(name), chart.as_bytes())?;
         pictures.push(format!("<img src=\"{name}\" alt=\"{name}\">\n"));
     }
     for split in statistics.splits.iter().filter(|split| split.masks > 0) {
         for (what, map) in [("objects", &split.objects), ("contours", &split.contours)] {
             let name = format!("{what}-{}.png", split.split.name());
-            write_whole(&folder.join(&name), &map_png(map, split.masks))?;
+            write(&folder.join(&name), &map_png(map, split.masks))?;
             pictures.push(map_figure(&name, what, map, split));
         }
     }
@@ -54,9 +54,13 @@ pub fn write_page(statistics: &Statistics, folder: &Path) -> Result<(), Error> {
          <pre>{statistics}</pre>\n{}</body></html>\n",
         pictures.concat()
     );
-    write_whole(&folder.join("statistics.html"), page.as_bytes())?;
+    write(&folder.join("statistics.html"), page.as_bytes())?;
     let numbers = serde_json::to_string_pretty(statistics).expect("numbers and texts");
-    write_whole(&folder.join("statistics.json"), numbers.as_bytes())
+    write(&folder.join("statistics.json"), numbers.as_bytes())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    whole_file::write_bytes(path, bytes).map_err(Error::io(path))
 }
 
 fn map_figure(name: &str, what: &str, map: &PlaceMap, split: &SplitStatistics) -> String {

@@ -13,24 +13,23 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     fs::{self, File},
-    io::{BufReader, BufWriter, Read, Write},
+    io::{BufReader, Read, Write},
     path::{Path, PathBuf},
 };
 
 use luss_metrics::Matching;
 use rayon::prelude::*;
+use whole_file::WholeFile;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
 use crate::{
     Dataset, Sample, Split,
     checksums::md5_of,
+    dataset::{samples::is_mask, scan::scan},
     error::Error,
     layout::MASK_EXTENSION,
-    mask_png::decode_mask,
+    pictures::mask_png::decode_mask,
     progress::{Counter, Watcher},
-    samples::is_mask,
-    scan::scan,
-    whole_file::temporary_name,
 };
 
 pub use error::{Faults, SubmissionError};
@@ -98,15 +97,10 @@ pub fn write_submission(
     let mut texts = vec![(METHOD_FILE, method)];
     texts.extend(matching.map(|(text, _)| (MATCH_FILE, text)));
 
-    let temporary = temporary_name(output);
-    let written = write_archive(&temporary, &submission.predictions, &sums, &texts)
-        .and_then(|()| check_archive(&temporary, &sums, &texts, watcher))
-        .and_then(|()| Ok(fs::rename(&temporary, output).map_err(Error::io(output))?));
-    if written.is_err() {
-        // Best effort: the error worth telling is the one above.
-        let _ = fs::remove_file(&temporary);
-    }
-    written?;
+    let mut file = WholeFile::create(output).map_err(Error::io(output))?;
+    write_archive(&mut file, &submission.predictions, &sums, &texts)?;
+    check_archive(file.temporary(), &sums, &texts, watcher)?;
+    file.commit().map_err(Error::io(output))?;
     Ok(Summary {
         predictions: sums.len() as u64,
         bytes: fs::metadata(output).map_err(Error::io(output))?.len(),
@@ -205,23 +199,20 @@ fn check_prediction(sample: &Sample, folder: &Path, largest_id: u16) -> Result<S
 
 /// Masks are compressed already, so they are stored.
 fn write_archive(
-    path: &Path,
+    file: &mut WholeFile,
     predictions: &Path,
     sums: &BTreeMap<String, String>,
     texts: &[(&str, String)],
 ) -> Result<(), SubmissionError> {
-    let failed = |reason: ZipError| archive_error(path, reason);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(Error::io(folder))?;
-    }
-    let file = BufWriter::new(File::create(path).map_err(Error::io(path))?);
-    let mut archive = ZipWriter::new(file);
+    let path = file.temporary().to_owned();
+    let failed = |reason: ZipError| archive_error(&path, reason);
+    let mut archive = ZipWriter::new(&mut **file);
     let options = SimpleFileOptions::DEFAULT
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(zip::DateTime::DEFAULT);
     let mut put = |name: &str, bytes: &[u8]| -> Result<(), SubmissionError> {
         archive.start_file(name, options).map_err(failed)?;
-        Ok(archive.write_all(bytes).map_err(Error::io(path))?)
+        Ok(archive.write_all(bytes).map_err(Error::io(&path))?)
     };
     for name in sums.keys() {
         let prediction = predictions.join(name);
@@ -234,9 +225,7 @@ fn write_archive(
         put(name, text.as_bytes())?;
     }
     let file = archive.finish().map_err(failed)?;
-    let file = file.into_inner().map_err(|error| error.into_error());
-    let synced = file.and_then(|file| file.sync_all());
-    Ok(synced.map_err(Error::io(path))?)
+    Ok(file.flush().map_err(Error::io(&path))?)
 }
 
 fn archive_error(path: &Path, reason: impl fmt::Display) -> SubmissionError {

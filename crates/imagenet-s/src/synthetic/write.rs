@@ -12,7 +12,7 @@ use super::{config::SyntheticConfig, scene::Scene};
 use crate::{
     error::Error,
     layout::{MASK_EXTENSION, Split},
-    mask_png::write_mask,
+    pictures::mask_png::write_mask,
     views::{Purpose, Stream},
 };
 

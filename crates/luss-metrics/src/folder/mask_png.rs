@@ -6,7 +6,10 @@ use std::{
     path::Path,
 };
 
-use png::{DecodeOptions, Decoder, Limits, Reader, Transformations};
+use png::{
+    BitDepth, ColorType, Compression, DecodeOptions, Decoder, Encoder, Limits, Reader,
+    Transformations,
+};
 
 use super::{FileError, MaskFormat, fast_png, header::Header};
 use crate::LabelMask;
@@ -31,6 +34,32 @@ pub fn read_mask(path: &Path) -> Result<(LabelMask, MaskFormat), FileError> {
 /// [`FileError`] with the cause and the remedy.
 pub fn decode_mask(file: &[u8]) -> Result<(LabelMask, MaskFormat), FileError> {
     MaskReader::default().decode(file)
+}
+
+/// A mask as the bytes of a PNG file in the format [`MaskFormat::Rg`].
+///
+/// # Panics
+///
+/// If a side has 2³¹ pixels or more.
+pub fn encode_mask(mask: &LabelMask) -> Vec<u8> {
+    let pixel = |label: &u16| {
+        let [low, high] = label.to_le_bytes();
+        [low, high, 0]
+    };
+    let rgb: Vec<u8> = mask.labels().iter().flat_map(pixel).collect();
+    let side = |pixels: usize| u32::try_from(pixels).expect("a mask side fits into a PNG");
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, side(mask.width()), side(mask.height()));
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_depth(BitDepth::Eight);
+    encoder.set_compression(Compression::Fast);
+    let writer = encoder.write_header();
+    let written = writer.and_then(|mut writer| {
+        writer.write_image_data(&rgb)?;
+        writer.finish()
+    });
+    written.expect("memory takes what a mask has");
+    file
 }
 
 /// Reads masks one after the other, with buffers that stay: for loops over many files.

@@ -5,7 +5,7 @@ use burn::{
     nn::conv::Conv2d,
     tensor::{Device, Tensor},
 };
-use cpu_rectifier::relu;
+use fast_ops::relu;
 
 use super::pixel_projection::pointwise;
 use crate::{

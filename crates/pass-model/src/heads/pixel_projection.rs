@@ -9,7 +9,7 @@ use burn::{
     nn::conv::{Conv2d, Conv2dConfig},
     tensor::{Device, Tensor},
 };
-use cpu_rectifier::relu;
+use fast_ops::relu;
 
 use crate::{
     init::WeightStream,

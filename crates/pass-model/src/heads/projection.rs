@@ -5,7 +5,7 @@ use burn::{
     nn::{Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
-use cpu_rectifier::relu;
+use fast_ops::relu;
 
 use crate::{
     init::WeightStream,

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::soft_cross_entropy;
 use crate::{
+    group::Group,
     queue::ASSIGNING_CROPS,
-    ranks::Ranks,
-    sinkhorn::{SinkhornConfig, sinkhorn_knopp_of_ranks},
+    sinkhorn::{SinkhornConfig, sinkhorn_knopp},
 };
 
 /// Whose assignments a shallow stage learns.
@@ -49,12 +49,12 @@ pub enum TaughtView {
 pub fn same_stage_assignments(
     shallow_scores: Tensor<2>,
     config: &SinkhornConfig,
-    ranks: &dyn Ranks,
+    ranks: &Group,
 ) -> [Tensor<2>; ASSIGNING_CROPS] {
     let batch = shallow_scores.dims()[0] / ASSIGNING_CROPS;
     [0, 1].map(|crop| {
         let own = shallow_scores.clone().narrow(0, crop * batch, batch);
-        sinkhorn_knopp_of_ranks(own, config, ranks)
+        sinkhorn_knopp(own, config, ranks)
     })
 }
 

@@ -25,10 +25,8 @@ pub use p2p::p2p_loss;
 pub use p2p_kinds::{clustering_p2p_loss, contrastive_p2p_loss};
 pub use pixel_consistency::{pixel_consistency_loss, positive_pairs};
 pub use pixel_cross_entropy::{pixel_cross_entropy, pixel_cross_entropy_ignoring};
-pub use pretrain::{PretrainLossConfig, pretrain_loss, pretrain_loss_of_ranks};
-pub use swapped_prediction::{
-    SwappedPrediction, SwappedPredictionConfig, swapped_prediction, swapped_prediction_of_ranks,
-};
+pub use pretrain::{PretrainLoss, PretrainLossConfig, pretrain_loss};
+pub use swapped_prediction::{SwappedPrediction, SwappedPredictionConfig, swapped_prediction};
 pub use total::{LossTerms, LossValues, LossWeights, total_loss};
 
 use burn::tensor::{Tensor, activation::log_softmax, assert_shape};

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{SwappedPredictionConfig, d2s_loss};
 use crate::{
-    normalize::l2_normalize, overlap::OVERLAP_GRID, precision::product, queue::ASSIGNING_CROPS,
-    ranks::Ranks, sinkhorn::sinkhorn_knopp_of_ranks,
+    group::Group, normalize::l2_normalize, overlap::OVERLAP_GRID, precision::product,
+    queue::ASSIGNING_CROPS, sinkhorn::sinkhorn_knopp,
 };
 
 /// How P2P compares the pixels of two views.
@@ -73,7 +73,7 @@ pub fn clustering_p2p_loss(
     projected: Tensor<4>,
     prototypes: Tensor<2>,
     config: &SwappedPredictionConfig,
-    ranks: &dyn Ranks,
+    ranks: &Group,
 ) -> Tensor<1> {
     let views = unit_pixels(projected).map(|view| view.flatten::<2>(0, 1));
     let [pixels, feature_dim] = views[0].dims();
@@ -84,7 +84,7 @@ pub fn clustering_p2p_loss(
     );
     let assignments = [0, 1].map(|view| {
         let own = scores.clone().narrow(0, view * pixels, pixels);
-        sinkhorn_knopp_of_ranks(own, &config.sinkhorn, ranks)
+        sinkhorn_knopp(own, &config.sinkhorn(), ranks)
     });
     d2s_loss(&assignments, scores, config.temperature)
 }

@@ -6,12 +6,12 @@ use super::{
     LossTerms, LossWeights, SwappedPredictionConfig,
     d2s::{TaughtView, Teacher, d2s_loss, d2s_loss_same_view, same_stage_assignments},
     p2p_kinds::{P2pKind, clustering_p2p_loss, contrastive_p2p_loss},
-    p2p_loss, swapped_prediction_of_ranks, total_loss,
+    p2p_loss, swapped_prediction, total_loss,
 };
 use crate::{
+    group::Group,
     pretrain_net::PretrainOutput,
     queue::{ASSIGNING_CROPS, Queue},
-    ranks::{Ranks, Solo},
 };
 
 /// Settings of [`pretrain_loss`]; the default is the published one.
@@ -32,7 +32,7 @@ pub struct PretrainLossConfig {
 impl Default for PretrainLossConfig {
     fn default() -> Self {
         Self {
-            swapped: SwappedPredictionConfig::new(),
+            swapped: SwappedPredictionConfig::default(),
             teacher: Teacher::Deep,
             taught_view: TaughtView::Cross,
             p2p: Some(P2pKind::NonContrastive),
@@ -59,33 +59,20 @@ pub struct PretrainLoss {
 /// - `output`: that of `crops` crops, the two large ones first
 /// - `prototypes`: `[prototypes, feature_dim]`, of unit length
 ///
+/// Of one rank's share of the batch: assignments are balanced over all ranks; all terms are means
+/// over this rank's pictures, of which each rank has as many. Pictures that P2P leaves out are not:
+/// their number differs from rank to rank.
+///
 /// # Panics
 ///
-/// As [`swapped_prediction_of_ranks`] and [`total_loss`].
+/// As [`swapped_prediction()`] and [`total_loss`].
 pub fn pretrain_loss(
     output: PretrainOutput,
     prototypes: Tensor<2>,
     queue: Option<&mut Queue>,
     config: &PretrainLossConfig,
     crops: usize,
-) -> PretrainLoss {
-    pretrain_loss_of_ranks(output, prototypes, queue, config, crops, &Solo)
-}
-
-/// [`pretrain_loss`] of one rank's share of the batch: assignments are balanced over all ranks; all
-/// terms are means over this rank's pictures, of which each rank has as many. Pictures that P2P
-/// leaves out are not: their number differs from rank to rank.
-///
-/// # Panics
-///
-/// As [`pretrain_loss`].
-pub fn pretrain_loss_of_ranks(
-    output: PretrainOutput,
-    prototypes: Tensor<2>,
-    queue: Option<&mut Queue>,
-    config: &PretrainLossConfig,
-    crops: usize,
-    ranks: &dyn Ranks,
+    ranks: &Group,
 ) -> PretrainLoss {
     let PretrainOutput {
         embeddings,
@@ -96,7 +83,7 @@ pub fn pretrain_loss_of_ranks(
         ..
     } = output;
     let constants = prototypes.clone().detach();
-    let swapped = swapped_prediction_of_ranks(
+    let swapped = swapped_prediction(
         scores,
         embeddings,
         prototypes,
@@ -130,12 +117,12 @@ fn taught(
     deep: &[Tensor<2>; ASSIGNING_CROPS],
     scores: Tensor<2>,
     config: &PretrainLossConfig,
-    ranks: &dyn Ranks,
+    ranks: &Group,
 ) -> Tensor<1> {
     let assignments = match config.teacher {
         Teacher::Deep => deep.clone(),
         Teacher::SameStage => {
-            same_stage_assignments(scores.clone(), &config.swapped.sinkhorn, ranks)
+            same_stage_assignments(scores.clone(), &config.swapped.sinkhorn(), ranks)
         }
     };
     let loss = match config.taught_view {
@@ -151,7 +138,7 @@ fn aligned(
     [projected, predicted]: [Tensor<4>; 2],
     prototypes: Tensor<2>,
     config: &PretrainLossConfig,
-    ranks: &dyn Ranks,
+    ranks: &Group,
 ) -> Tensor<1> {
     match kind {
         P2pKind::NonContrastive => p2p_loss(projected, predicted),

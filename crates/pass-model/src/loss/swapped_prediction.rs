@@ -4,25 +4,53 @@
 //! eq. 2 and §3.2). The two large crops are assigned to prototypes in a balanced way
 //! ([`crate::sinkhorn::sinkhorn_knopp`]); from every other crop of the same picture the assignment is predicted.
 
-use burn::{config::Config, tensor::Tensor, tensor::assert_shape};
+use burn::tensor::{Tensor, assert_shape};
+use serde::{Deserialize, Serialize};
 
 use super::soft_cross_entropy;
 use crate::{
+    group::Group,
     precision::product,
     queue::{ASSIGNING_CROPS, Queue},
-    ranks::{Ranks, Solo},
-    sinkhorn::{SinkhornConfig, sinkhorn_knopp_of_ranks},
+    sinkhorn::{SinkhornConfig, sinkhorn_knopp},
 };
 
-/// Settings of [`swapped_prediction`].
-#[derive(Config, Debug, Copy, PartialEq)]
+/// Settings of [`swapped_prediction`] over a training; the default is the published one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct SwappedPredictionConfig {
-    /// Temperature τ that divides the scores of the prediction, in units of cosine similarity.
-    #[config(default = 0.1)]
+    /// Softmax temperature τ of the prediction, in units of cosine similarity.
     pub temperature: f64,
+    /// Sinkhorn's ε.
+    pub epsilon: f64,
+    /// Sinkhorn iterations.
+    pub sinkhorn_iterations: usize,
+    /// Embeddings that each assigning crop remembers; rounded down to whole batches; 0 for none.
+    pub queue_length: usize,
+    /// First epoch with a queue.
+    pub queue_from_epoch: usize,
+}
+
+impl Default for SwappedPredictionConfig {
+    fn default() -> Self {
+        Self {
+            temperature: 0.1,
+            epsilon: 0.05,
+            sinkhorn_iterations: 3,
+            queue_length: 2048,
+            queue_from_epoch: 15,
+        }
+    }
+}
+
+impl SwappedPredictionConfig {
     /// How the assignments are balanced.
-    #[config(default = "SinkhornConfig::new()")]
-    pub sinkhorn: SinkhornConfig,
+    pub fn sinkhorn(&self) -> SinkhornConfig {
+        SinkhornConfig {
+            epsilon: self.epsilon,
+            iterations: self.sinkhorn_iterations,
+        }
+    }
 }
 
 /// What [`swapped_prediction`] returns.
@@ -47,6 +75,9 @@ pub struct SwappedPrediction {
 /// - `embeddings`: `[crops · batch, feature_dim]`, in the same order, of unit length
 /// - `prototypes`: `[prototypes, feature_dim]`, of unit length
 ///
+/// Of one rank's share of the batch: assignments are balanced over the batches and queues of all
+/// ranks, the loss is the mean over this rank's pictures.
+///
 /// # Panics
 ///
 /// If `crops` is below 2 or does not divide the rows, or the shapes disagree.
@@ -54,27 +85,10 @@ pub fn swapped_prediction(
     scores: Tensor<2>,
     embeddings: Tensor<2>,
     prototypes: Tensor<2>,
-    queue: Option<&mut Queue>,
-    config: &SwappedPredictionConfig,
-    crops: usize,
-) -> SwappedPrediction {
-    swapped_prediction_of_ranks(scores, embeddings, prototypes, queue, config, crops, &Solo)
-}
-
-/// [`swapped_prediction`] of one rank's share of the batch: assignments are balanced over the batches
-/// and queues of all ranks, the loss is the mean over this rank's pictures.
-///
-/// # Panics
-///
-/// As [`swapped_prediction`].
-pub fn swapped_prediction_of_ranks(
-    scores: Tensor<2>,
-    embeddings: Tensor<2>,
-    prototypes: Tensor<2>,
     mut queue: Option<&mut Queue>,
     config: &SwappedPredictionConfig,
     crops: usize,
-    ranks: &dyn Ranks,
+    ranks: &Group,
 ) -> SwappedPrediction {
     let [rows, count] = scores.dims();
     let [_, feature_dim] = embeddings.dims();
@@ -93,7 +107,7 @@ pub fn swapped_prediction_of_ranks(
             queue.push(crop, rows_of(embeddings.clone(), crop, rows / crops));
         }
         let kept_scores = kept.map(|kept| product(kept, prototypes.clone().transpose()));
-        balanced_assignment(own, kept_scores, &config.sinkhorn, ranks)
+        balanced_assignment(own, kept_scores, &config.sinkhorn(), ranks)
     });
     let loss = soft_cross_entropy(
         scores,
@@ -115,15 +129,15 @@ fn balanced_assignment(
     own: Tensor<2>,
     kept: Option<Tensor<2>>,
     config: &SinkhornConfig,
-    ranks: &dyn Ranks,
+    ranks: &Group,
 ) -> Tensor<2> {
     let Some(kept) = kept else {
-        return sinkhorn_knopp_of_ranks(own, config, ranks);
+        return sinkhorn_knopp(own, config, ranks);
     };
     let [length, _] = kept.dims();
     let [batch, _] = own.dims();
     let together = Tensor::cat(vec![kept, own], 0);
-    sinkhorn_knopp_of_ranks(together, config, ranks).narrow(0, length, batch)
+    sinkhorn_knopp(together, config, ranks).narrow(0, length, batch)
 }
 
 /// `[crops · batch, prototypes]`: for each crop the sum of the assignments it has to predict, so
@@ -157,7 +171,7 @@ mod tests {
     fn predict(scores: &Tensor<2>, queue: Option<&mut Queue>, crops: usize) -> SwappedPrediction {
         let [rows, count] = scores.dims();
         let (embeddings, prototypes) = (random([rows, 5], 8), random([count, 5], 9));
-        let config = SwappedPredictionConfig::new();
+        let config = SwappedPredictionConfig::default();
         swapped_prediction(
             scores.clone(),
             embeddings,
@@ -165,6 +179,7 @@ mod tests {
             queue,
             &config,
             crops,
+            &Group::default(),
         )
     }
 
@@ -190,7 +205,11 @@ mod tests {
         let scores = random([6, 4], 2);
         let swapped = predict(&scores, None, 2);
         for (crop, assignment) in swapped.assignments.into_iter().enumerate() {
-            let own = sinkhorn_knopp(rows_of(scores.clone(), crop, 3), &SinkhornConfig::new());
+            let own = sinkhorn_knopp(
+                rows_of(scores.clone(), crop, 3),
+                &SinkhornConfig::new(),
+                &Group::default(),
+            );
             assert_near(assignment, own.into_data(), [0.0, 1e-7]);
         }
     }
@@ -243,7 +262,7 @@ mod tests {
         let (embeddings, prototypes) = (tensor(golden, "embedding"), tensor(golden, "prototypes"));
         let crops = golden.numbers(&format!("{case}_nmb_crops")).sum() as usize;
         let mut queue = golden_queue(golden, case);
-        let config = SwappedPredictionConfig::new();
+        let config = SwappedPredictionConfig::default();
         let swapped = swapped_prediction(
             scores.clone(),
             embeddings,
@@ -251,6 +270,7 @@ mod tests {
             queue.as_mut(),
             &config,
             crops,
+            &Group::default(),
         );
 
         let gradients = swapped.loss.backward();

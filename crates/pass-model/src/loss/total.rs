@@ -5,7 +5,7 @@
 //! `(w·L_image + Σ_s w_s·L_D2S,s) / (w + Σ_s w_s) + w_P2P·L_P2P`. So does this file. Weights are
 //! keyed by stage, and only those of the stages in use enter the divisor.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
@@ -121,6 +121,21 @@ impl LossTerms {
             consistency: Some(loss),
             ..self
         }
+    }
+
+    /// All terms but the total, by the names that the log knows.
+    pub fn named(&self) -> Vec<(Cow<'static, str>, Tensor<1>)> {
+        let d2s = self.d2s.iter();
+        let d2s = d2s.map(|(stage, loss)| (Cow::from(format!("d2s_{stage}")), loss));
+        let p2p = self.p2p.iter().map(|loss| (Cow::from("p2p"), loss));
+        let consistency = self.consistency.iter();
+        let consistency = consistency.map(|loss| (Cow::from("consistency"), loss));
+        std::iter::once((Cow::from("swapped"), &self.image))
+            .chain(d2s)
+            .chain(p2p)
+            .chain(consistency)
+            .map(|(name, loss)| (name, loss.clone()))
+            .collect()
     }
 
     /// Reads all terms in one go; waits for the device.

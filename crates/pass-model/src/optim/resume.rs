@@ -15,6 +15,8 @@ use burn::{
     tensor::Tensor,
 };
 
+use crate::init::is_variant;
+
 /// Why the state of an optimiser could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum OptimizerError {
@@ -154,16 +156,18 @@ fn unknown(path: &Path, parameter: &str) -> OptimizerError {
     }
 }
 
-/// Collects the ids of a module's parameters by their paths, as burn's optimiser spells them.
+/// Collects the ids of a module's parameters by their paths, as burn's optimiser spells them, and
+/// without the variants of enums: older states have none.
 #[derive(Default)]
 struct ParameterIds {
-    path: Vec<String>,
+    /// Each name on the way, and whether it is that of a variant.
+    path: Vec<(String, bool)>,
     ids: BTreeMap<String, u64>,
 }
 
 impl ModuleVisitor for ParameterIds {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.into());
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push((name.into(), is_variant(container)));
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
@@ -171,7 +175,12 @@ impl ModuleVisitor for ParameterIds {
     }
 
     fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-        self.ids.insert(self.path.join("."), parameter.id.val());
+        let all: Vec<_> = self.path.iter().map(|(name, _)| name.as_str()).collect();
+        let fields = self.path.iter().filter(|(_, is_variant)| !is_variant);
+        let fields: Vec<_> = fields.map(|(name, _)| name.as_str()).collect();
+        for path in [all, fields] {
+            self.ids.insert(path.join("."), parameter.id.val());
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! Drivers claim types that they do not compute in, so one product and one convolution are compared
 //! with those of float32 before a training starts. What burn calls float32 may be TF32: `product.rs`.
 
-use burn::tensor::{DType, Device, Tensor, TensorData, module::conv2d, ops::ConvOptions};
+use burn::tensor::{DType, Device, Tensor, TensorData, ops::ConvOptions};
+use fast_ops::conv2d;
 
 use super::{Precision, widened};
 use crate::Error;

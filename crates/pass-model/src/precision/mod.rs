@@ -22,7 +22,7 @@ use burn::{
     nn::{PaddingConfig2d, conv::Conv2d},
     tensor::{DType, Tensor, ops::ConvOptions},
 };
-use cpu_convolution::conv2d;
+use fast_ops::conv2d;
 use serde::{Deserialize, Serialize};
 
 pub use check::check_device;

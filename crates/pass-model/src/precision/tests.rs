@@ -7,10 +7,10 @@ use burn::{
 
 use super::*;
 use crate::{
+    group::Group,
     init::WeightStream,
     norm::{BatchNormConfig, NormMode},
     normalize::{global_average_pool, l2_normalize},
-    ranks::Solo,
     resize::upsample_bilinear,
 };
 
@@ -97,7 +97,11 @@ fn a_convolution_in_16_bits_rounds_its_results_and_hands_float32_gradients_to_it
 fn a_norm_in_16_bits_is_that_of_the_same_numbers_in_float32_rounded() {
     let device = Device::default().autodiff();
     for precision in HALVES {
-        for mode in [NormMode::Batch, NormMode::Ranks(&Solo), NormMode::Moving] {
+        for mode in [
+            NormMode::Batch,
+            NormMode::Group(&Group::default()),
+            NormMode::Moving,
+        ] {
             // Far from zero, where variances of 16 bits would have no digit left.
             let x = precision.cast(random([3, 5, 4, 7], &device) + 30.0);
             let [mut half, mut full] = [(); 2].map(|()| BatchNormConfig::new(5).init(&device));

@@ -6,7 +6,8 @@ fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 3,
             ..ResNetConfig::small()
-        },
+        }
+        .into(),
         hidden: 7,
         feature_dim: 5,
         prototypes: 4,
@@ -81,8 +82,8 @@ fn each_group_moves_the_statistics_by_itself() {
     twin.backbone.forward(global, NormMode::Batch);
     twin.backbone.forward(local, NormMode::Batch);
     assert_equal(
-        net.backbone.bn1.running_var.val(),
-        twin.backbone.bn1.running_var.val(),
+        net.backbone.as_resnet().unwrap().bn1.running_var.val(),
+        twin.backbone.as_resnet().unwrap().bn1.running_var.val(),
     );
 }
 
@@ -103,7 +104,16 @@ fn deep_to_shallow_supervision_does_not_move_the_prototypes() {
             .grad(&gradients)
             .is_some()
     );
-    assert!(net.backbone.conv1.weight.val().grad(&gradients).is_some());
+    assert!(
+        net.backbone
+            .as_resnet()
+            .unwrap()
+            .conv1
+            .weight
+            .val()
+            .grad(&gradients)
+            .is_some()
+    );
 }
 
 #[test]

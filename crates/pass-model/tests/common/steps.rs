@@ -49,7 +49,8 @@ pub(crate) fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 3,
             ..ResNetConfig::resnet18()
-        },
+        }
+        .into(),
         hidden: 10,
         feature_dim: 6,
         prototypes: 7,
@@ -182,7 +183,7 @@ pub(crate) fn by_key<M: Module>(
     module: &M,
     key_of: impl Fn(&str) -> String,
 ) -> BTreeMap<String, TensorData> {
-    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
+    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
     let entry = |tensor: &_| bridge::to_data(tensor).unwrap();
     tensors
         .iter()
@@ -196,15 +197,15 @@ pub(crate) fn filled<M: Module>(
     key_of: impl Fn(&str) -> String,
     values: &BTreeMap<String, TensorData>,
 ) -> M {
-    let torch = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), false);
-    let own = module.collect(None, None, false);
+    let torch = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true);
+    let own = module.collect(None, None, true);
     let tensors = torch.iter().zip(own).filter_map(|(torch, own)| {
         let value = values.get(&key_of(&torch.name))?;
         Some(bridge::from_data(value.clone(), own.name, None))
     });
     let tensors: Vec<_> = tensors.collect();
     assert_eq!(tensors.len(), values.len(), "every value has a place");
-    assert!(module.apply(tensors, None, None, false).errors.is_empty());
+    assert!(module.apply(tensors, None, None, true).errors.is_empty());
     module
 }
 

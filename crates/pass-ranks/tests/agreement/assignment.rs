@@ -2,10 +2,10 @@
 
 use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
 use pass_model::{
-    loss::{SwappedPredictionConfig, swapped_prediction, swapped_prediction_of_ranks},
+    group::{Communicator, Group},
+    loss::{SwappedPredictionConfig, swapped_prediction},
     queue::Queue,
-    ranks::{Ranks, Solo},
-    sinkhorn::{SinkhornConfig, sinkhorn_knopp, sinkhorn_knopp_of_ranks},
+    sinkhorn::{SinkhornConfig, sinkhorn_knopp},
 };
 use pass_ranks::ThreadRanks;
 
@@ -32,7 +32,7 @@ fn each_rank_gets_its_rows_of_the_common_assignment() {
     let assignments = ThreadRanks::run(2, |ranks| {
         let scores = fixture[&format!("scores.{}", ranks.rank())].clone();
         let scores = Tensor::from_data(scores, &Device::flex());
-        sinkhorn_knopp_of_ranks(scores, &SinkhornConfig::new(), &*ranks)
+        sinkhorn_knopp(scores, &SinkhornConfig::new(), &ranks)
     });
     for (rank, assignment) in assignments.into_iter().enumerate() {
         assert_close(assignment, fixture[&format!("assignments.{rank}")].clone());
@@ -47,7 +47,7 @@ fn two_ranks_agree_with_the_golden_case() {
     let assignments = ThreadRanks::run(2, |ranks| {
         let scores = Tensor::<2>::from_data(scores.clone(), &Device::flex());
         let own = scores.narrow(0, 10 * ranks.rank(), 10);
-        sinkhorn_knopp_of_ranks(own, &SinkhornConfig::new(), &*ranks)
+        sinkhorn_knopp(own, &SinkhornConfig::new(), &ranks)
     });
     assert_close(Tensor::cat(assignments, 0), expected);
 }
@@ -56,10 +56,10 @@ fn two_ranks_agree_with_the_golden_case() {
 fn the_only_rank_computes_the_same_bits_as_one_process() {
     let config = SinkhornConfig::new();
     let scores = random([7, 5], 1);
-    let alone = sinkhorn_knopp_of_ranks(scores.clone(), &config, &Solo);
+    let alone = sinkhorn_knopp(scores.clone(), &config, &Group::default());
     assert_eq!(
         alone.into_data(),
-        sinkhorn_knopp(scores, &config).into_data()
+        sinkhorn_knopp(scores, &config, &Group::default()).into_data()
     );
 }
 
@@ -68,7 +68,7 @@ fn the_only_rank_computes_the_same_bits_as_one_process() {
 fn losses_assignments_and_queues_of_ranks_are_those_of_one_process() {
     const CROPS: usize = 3;
     const BATCH: usize = 6;
-    let config = SwappedPredictionConfig::new();
+    let config = SwappedPredictionConfig::default();
     let prototypes = random([5, 4], 9);
     let batches: Vec<_> = (0..3)
         .map(|batch| {
@@ -92,6 +92,7 @@ fn losses_assignments_and_queues_of_ranks_are_those_of_one_process() {
                 queue,
                 &config,
                 CROPS,
+                &Group::default(),
             )
         })
         .collect();
@@ -108,12 +109,10 @@ fn losses_assignments_and_queues_of_ranks_are_those_of_one_process() {
                 let (scores, embeddings) = (own(scores), own(embeddings));
                 let (prototypes, queue) = (prototypes.clone(), Some(&mut queue));
                 let config = &config;
-                swapped_prediction_of_ranks(
-                    scores, embeddings, prototypes, queue, config, CROPS, &*ranks,
-                )
+                swapped_prediction(scores, embeddings, prototypes, queue, config, CROPS, &ranks)
             })
             .collect();
-        (steps, queue.of_ranks(&*ranks), queue)
+        (steps, queue.of_ranks(&ranks), queue)
     });
 
     for (batch, expected) in expected.iter().enumerate() {
@@ -131,7 +130,7 @@ fn losses_assignments_and_queues_of_ranks_are_those_of_one_process() {
     }
     for (rank, (_, of_ranks, own)) in outcomes.iter().enumerate() {
         assert_eq!(of_ranks.to_tensors(), queue.to_tensors());
-        let view = View { rank, size: 2 };
+        let view = Group::new(View { rank, size: 2 });
         assert_eq!(queue.share_of(&view).to_tensors(), own.to_tensors());
     }
 }
@@ -143,7 +142,7 @@ struct View {
     size: usize,
 }
 
-impl Ranks for View {
+impl Communicator for View {
     fn rank(&self) -> usize {
         self.rank
     }
@@ -172,7 +171,7 @@ impl Ranks for View {
         unreachable!("nothing is exchanged")
     }
 
-    fn wait(&self) {
+    fn barrier(&self) {
         unreachable!("nothing is exchanged")
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor};
-use pass_model::ranks::{Solo, gathered};
+use pass_model::group::Group;
 use pass_ranks::{Ending, ThreadRanks, Transport};
 
 use crate::training_device;
@@ -54,9 +54,9 @@ fn every_exchange_gives_all_ranks_the_same() {
         ranks.sum(&mut single);
         ranks.sum_f64(&mut double);
         ranks.max(&mut largest);
-        ranks.broadcast(0, &mut first);
-        ranks.broadcast(2, &mut last);
-        ranks.wait();
+        ranks.broadcast_bytes(0, &mut first);
+        ranks.broadcast_bytes(2, &mut last);
+        ranks.barrier();
         (single, double, largest, [first, last])
     });
     let expected = ([3.0, -3.0], [0.1 + 0.2], [2.0, 0.0], [[7; 2], [5; 2]]);
@@ -67,10 +67,10 @@ fn every_exchange_gives_all_ranks_the_same() {
 fn numbers_are_gathered_in_the_order_of_the_ranks() {
     let gathered = ThreadRanks::run(3, |ranks| {
         let own = vec![10 + ranks.rank() as u32; [2, 0, 1][ranks.rank()]];
-        gathered(&*ranks, own)
+        ranks.gather(own)
     });
     assert_eq!(gathered, vec![vec![10, 10, 12]; 3]);
-    assert_eq!(self::gathered(&Solo, vec![4, 5]), [4, 5]);
+    assert_eq!(Group::default().gather(vec![4, 5]), [4, 5]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn it_is_known_how_each_rank_ended() {
         0 => Err("rank 0 fails"),
         1 => panic!("rank 1 panics"),
         _ => {
-            ranks.wait();
+            ranks.barrier();
             Ok(())
         }
     });
@@ -113,9 +113,9 @@ fn it_is_known_how_each_rank_ended() {
 fn when_a_rank_ends_early_the_others_do_not_wait_for_it() {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         ThreadRanks::run(2, |ranks| {
-            ranks.wait();
+            ranks.barrier();
             if ranks.rank() == 1 {
-                ranks.wait();
+                ranks.barrier();
             }
         })
     }));

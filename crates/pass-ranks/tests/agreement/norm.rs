@@ -5,8 +5,8 @@ use burn::{
     tensor::{Tensor, Tolerance},
 };
 use pass_model::{
+    group::Group,
     norm::{BatchNorm, BatchNormConfig, NormMode},
-    ranks::{Ranks, Solo},
 };
 use pass_ranks::ThreadRanks;
 
@@ -73,7 +73,7 @@ fn expected<const D: usize>(key: &str) -> Tensor<D> {
 fn ranks_normalise_and_differentiate_as_one_process_with_the_whole_batch() {
     for size in [2, 3] {
         let steps = ThreadRanks::run(size, |ranks| {
-            step(NormMode::Ranks(&*ranks), [ranks.rank(), size])
+            step(NormMode::Group(&ranks), [ranks.rank(), size])
         });
         for (index, key) in ["output", "input_gradient"].into_iter().enumerate() {
             let maps = steps.iter().map(|step| step.maps[index].clone()).collect();
@@ -100,7 +100,8 @@ fn without_common_statistics_the_shares_differ_from_the_whole() {
 
 #[test]
 fn the_only_rank_computes_the_same_bits_as_batch_statistics() {
-    let [alone, batch] = [NormMode::Ranks(&Solo), NormMode::Batch].map(|mode| step(mode, [0, 1]));
+    let [alone, batch] =
+        [NormMode::Group(&Group::default()), NormMode::Batch].map(|mode| step(mode, [0, 1]));
     for (a, b) in alone.maps.into_iter().zip(batch.maps) {
         assert_eq!(a.into_data(), b.into_data());
     }
@@ -112,7 +113,7 @@ fn one_value_a_rank_is_enough() {
         let device = training_device();
         let mut norm = BatchNormConfig::new(1).without_affine().init(&device);
         let own = Tensor::<2>::from_floats([[ranks.rank() as f32 * 4.0]], &device);
-        let output = norm.forward(own, NormMode::Ranks(&*ranks));
+        let output = norm.forward(own, NormMode::Group(&ranks));
         [
             output.into_scalar::<f32>(),
             norm.running_var.val().into_scalar::<f32>(),
@@ -127,11 +128,11 @@ fn one_value_a_rank_is_enough() {
 
 #[test]
 fn norms_that_no_gradient_reaches_are_joined_too() {
-    let means = ThreadRanks::run(2, |ranks: std::sync::Arc<dyn Ranks>| {
+    let means = ThreadRanks::run(2, |ranks| {
         let device = training_device();
         let mut norm = BatchNormConfig::new(1).init(&device).no_grad();
         let own = Tensor::<2>::from_floats([[ranks.rank() as f32], [6.0]], &device);
-        norm.forward(own, NormMode::Ranks(&*ranks));
+        norm.forward(own, NormMode::Group(&ranks));
         norm.running_mean.val().into_scalar::<f32>()
     });
     assert_eq!(means[0], means[1]);

@@ -8,16 +8,16 @@
 mod ellipse;
 
 use imagenet_s::{OddPictures, Sample, Split, views::permutation};
-use luss_metrics::{CoOccurrence, Evaluator, LabelMask, Matching, Protocol, Report};
+use luss_metrics::{LabelMask, Report};
 use ndarray::Array2;
 use pixel_attention::kmeans::{self, KMeansConfig};
 use rayon::prelude::*;
 
-use crate::{Context, Error, Progress};
+use crate::{Context, Error, Progress, step::evaluate::matched_score};
 
 pub use ellipse::{ELLIPSE_SHARE, FEATURES, centre_ellipse, ellipse_colours};
 
-/// Pictures or masks read at a time.
+/// Pictures read at a time.
 const CHUNK: usize = 64;
 
 /// How the ellipse of each picture gets its cluster.
@@ -56,11 +56,11 @@ impl EllipseControl {
 /// If the validation pictures have no masks.
 pub fn score(context: &Context, control: EllipseControl) -> Result<Report, Error> {
     let samples = context.data.samples(Split::Validation);
-    // Masks are read once to match and once to evaluate, pictures only for their colours.
+    // Each mask is read, pictures only for their colours.
     let passes = if control == EllipseControl::ColourClusters {
-        3
-    } else {
         2
+    } else {
+        1
     };
     let total = passes * samples.len() as u64;
     let mut progress = Progress::new(context.verbosity, control.name(), total, "files");
@@ -125,50 +125,20 @@ pub fn colour_clusters(
 }
 
 /// Matches the ellipses of the pictures to the classes and evaluates them; `truth` reads the mask
-/// of the picture with an index into `clusters`, twice.
+/// of the picture with an index into `clusters`.
 fn evaluate(
     clusters: &[u16],
     classes: u16,
     truth: impl Fn(usize) -> Result<LabelMask, Error> + Sync,
     progress: &mut Progress,
 ) -> Result<Report, Error> {
-    let mut counts = CoOccurrence::new(classes, classes);
-    for_each_pair(clusters, &truth, progress, |ellipse, truth| {
-        Ok(counts.add(ellipse, truth)?)
-    })?;
-    let matching = Matching::image_level(&counts)?;
-    let mut evaluator = Evaluator::new(Protocol::new(classes));
-    for_each_pair(clusters, &truth, progress, |ellipse, truth| {
-        Ok(evaluator.add(&matching.apply(ellipse)?, truth)?)
-    })?;
-    Ok(evaluator.report())
-}
-
-/// Hands the ellipse and the true mask of each picture to `visit`, in order; masks are read in
-/// parallel.
-fn for_each_pair(
-    clusters: &[u16],
-    truth: &(impl Fn(usize) -> Result<LabelMask, Error> + Sync),
-    progress: &mut Progress,
-    mut visit: impl FnMut(&LabelMask, &LabelMask) -> Result<(), Error>,
-) -> Result<(), Error> {
-    for start in (0..clusters.len()).step_by(CHUNK) {
-        let chunk = start..clusters.len().min(start + CHUNK);
-        let truths = chunk
-            .clone()
-            .into_par_iter()
-            .map(truth)
-            .collect::<Result<Vec<_>, _>>()?;
-        for (index, truth) in chunk.zip(truths) {
-            let (width, height) = truth.size();
-            visit(
-                &centre_ellipse(width, height, ELLIPSE_SHARE, clusters[index]),
-                &truth,
-            )?;
-            progress.advance(1);
-        }
-    }
-    Ok(())
+    let masks = |index: usize| {
+        let truth = truth(index)?;
+        let (width, height) = truth.size();
+        let ellipse = centre_ellipse(width, height, ELLIPSE_SHARE, clusters[index]);
+        Ok((ellipse, truth))
+    };
+    Ok(matched_score(classes, clusters.len(), masks, progress)?.0)
 }
 
 fn colours_of(

@@ -68,16 +68,17 @@ pub enum Fault {
 
 impl Fault {
     /// A short name, under which a fault is told once.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
+    pub(super) fn name(&self) -> String {
+        let name = match self {
             Self::NotFinite { .. } => "not_finite",
             Self::NothingMoves { .. } => "nothing_moves",
             Self::EqualPrototypes { .. } => "equal_prototypes",
             Self::Collapsed { .. } => "collapsed",
-            Self::CollapsedHead { head, .. } => head.fault(),
+            Self::CollapsedHead { head, .. } => return head.fault(),
             Self::LossScale { .. } => "loss_scale",
             Self::Plateau { .. } | Self::Unlearned { .. } => "plateau",
-        }
+        };
+        name.to_owned()
     }
 }
 

@@ -18,9 +18,9 @@ use crate::run_file::{HealthSection, OnFault};
 pub use fault::Fault;
 pub(crate) use fault::unlearned_words;
 pub use heads::Head;
-pub(crate) use heads::{HeadSpread, spread_of_maps, spread_of_scores};
+pub(crate) use heads::HeadSpread;
 pub(crate) use memory::{MEMORY, PEAK};
-pub(crate) use vitals::{Assigning, Swapped, Vitals};
+pub(crate) use vitals::{Assigning, Vitals};
 
 /// Below this spread prototypes count as equal: random ones have about 1.
 const EQUAL_PROTOTYPES: f64 = 1e-4;
@@ -162,12 +162,16 @@ impl Health {
     /// A head that has collapsed and was not told of.
     fn collapsed_head(&mut self, seen: &Vitals, look: Look) -> Option<Fault> {
         let mut found = None;
-        for &HeadSpread { head, spread } in &seen.heads {
-            let looks = self.counters.heads.entry(head.fault().into()).or_default();
-            count(looks, spread < COLLAPSED);
-            let new = !self.counters.told.contains(head.fault());
+        for HeadSpread { head, spread } in &seen.heads {
+            let looks = self.counters.heads.entry(head.fault()).or_default();
+            count(looks, *spread < COLLAPSED);
+            let new = !self.counters.told.contains(&head.fault());
             if *looks >= look.patience_with_collapse() && new {
-                found = found.or(Some(Fault::CollapsedHead { head, spread }));
+                let fault = Fault::CollapsedHead {
+                    head: head.clone(),
+                    spread: *spread,
+                };
+                found = found.or(Some(fault));
             }
         }
         self.counters.heads.retain(|_, looks| *looks > 0);
@@ -224,7 +228,7 @@ impl Health {
         if self.section.on_fault == OnFault::Stop && stops {
             return Some(Verdict::Stop(fault));
         }
-        let first = self.counters.told.insert(fault.name().into());
+        let first = self.counters.told.insert(fault.name());
         first.then_some(Verdict::Warn(fault))
     }
 }
@@ -364,7 +368,7 @@ mod tests {
         let mut health = health(OnFault::Stop);
         let seen = |spread| Vitals {
             heads: vec![HeadSpread {
-                head: Head::P2p,
+                head: Head::new("p2p", "the projector of P2P (`pretrain.p2p_weight`)"),
                 spread,
             }],
             ..vitals(sound(), 0.1)

@@ -96,7 +96,6 @@ pub(super) fn means_and_variances(rows: &Tensor<2>) -> [Vec<f64>; 2] {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use pass_model::ranks::{Ranks, Solo};
 
     use super::*;
 
@@ -106,7 +105,7 @@ mod tests {
             burn::tensor::TensorData::new(rows.concat(), [rows.len(), 2]),
             &Device::default(),
         );
-        let blocks = blocks(&[2, 1], rows.len(), Solo.size());
+        let blocks = blocks(&[2, 1], rows.len(), 1);
         let statistics = statistics(&tensor, &blocks);
         least_variances(&blocks, 2, &statistics).iter().sum()
     }

@@ -1,7 +1,9 @@
 //! What one look at a training sees.
 
 use burn::tensor::{Device, Tensor, activation::log_softmax};
-use pass_model::{queue::ASSIGNING_CROPS, ranks::Ranks};
+use pass_model::{group::Group, method::SwappedSignal, queue::ASSIGNING_CROPS};
+
+use crate::training::{Terms, number};
 
 use super::{
     heads::HeadSpread,
@@ -38,17 +40,19 @@ impl Vitals {
     }
 
     /// Names and values for the log; the memory of this process and of its device among them.
-    pub(crate) fn named(&self, device: &Device) -> Vec<(&'static str, f64)> {
-        let mut named = vec![
+    pub(crate) fn named(&self, device: &Device) -> Terms {
+        let mut named: Vec<(&'static str, f64)> = vec![
             ("health/gradient_norm", self.gradient_norm),
             ("health/update_norm", self.update_norm),
             ("health/weight_norm", self.weight_norm),
         ];
         named.extend(self.assigning.iter().flat_map(Assigning::named));
-        named.extend(self.heads.iter().map(|of| (of.head.measured(), of.spread)));
         named.extend(self.no_overlap.map(|share| ("health/no_overlap", share)));
         named.extend(memory_of(device));
-        named
+        let named = named.into_iter().map(|(name, value)| (name.into(), value));
+        let heads = self.heads.iter();
+        let heads = heads.map(|of| (of.head.measured().into(), of.spread));
+        named.chain(heads).collect()
     }
 }
 
@@ -83,30 +87,14 @@ pub(crate) struct Assigning {
     pub(crate) feature_dimensions: f64,
 }
 
-/// The tensors that [`Assigning`] is read from.
-pub(crate) struct Swapped<'a> {
-    /// `[rows, K]`
-    pub(crate) scores: &'a Tensor<2>,
-    /// `[rows, D]`, of unit length, crop-major
-    pub(crate) embeddings: &'a Tensor<2>,
-    /// Crops of each size, in the order of the rows.
-    pub(crate) crops: Vec<usize>,
-    /// `[K, D]`, of unit length
-    pub(crate) prototypes: &'a Tensor<2>,
-    /// each `[batch, K]`
-    pub(crate) assignments: &'a [Tensor<2>; ASSIGNING_CROPS],
-    /// τ
-    pub(crate) temperature: f64,
-}
-
 impl Assigning {
-    /// What the tensors of the batch of all ranks show, with the value of its swapped prediction; each
-    /// rank gives its share, of which all have as many rows. Collective.
-    pub(crate) fn of(swapped: &Swapped, loss: f64, ranks: &dyn Ranks) -> Self {
+    /// What the tensors of the batch of all ranks show; each rank gives its share, of which all have as
+    /// many rows. Collective.
+    pub(crate) fn of(swapped: &SwappedSignal, ranks: &Group) -> Self {
         let [prototypes, dim] = swapped.prototypes.dims();
         let blocks = blocks(&swapped.crops, swapped.embeddings.dims()[0], ranks.size());
-        let statistics = statistics(swapped.embeddings, &blocks);
-        let mut means = Shown::by(swapped, loss, statistics).means(ranks);
+        let statistics = statistics(&swapped.embeddings, &blocks);
+        let mut means = Shown::by(swapped, statistics).means(ranks);
         let [loss, assignment_entropy, prediction_entropy] = [(); 3].map(|()| means.take(1)[0]);
         let used = means.take(prototypes);
         let mean_prediction = means.take(prototypes);
@@ -153,15 +141,19 @@ impl Assigning {
 struct Shown(Vec<f64>);
 
 impl Shown {
-    fn by(swapped: &Swapped, loss: f64, statistics: Vec<f64>) -> Self {
+    fn by(swapped: &SwappedSignal, statistics: Vec<f64>) -> Self {
         let log_predictions = log_softmax(swapped.scores.clone().inner() / swapped.temperature, 1);
         let predictions = log_predictions.clone().exp();
         let [rows, prototypes] = predictions.dims();
         let entropies = -numbers((predictions.clone() * log_predictions).sum())[0];
-        let assignment_entropy = mean_entropy(swapped.assignments);
+        let assignment_entropy = mean_entropy(&swapped.assignments);
         let all = [
-            vec![loss, assignment_entropy, entropies / rows as f64],
-            most_likely(swapped.scores, prototypes),
+            vec![
+                number(&swapped.loss),
+                assignment_entropy,
+                entropies / rows as f64,
+            ],
+            most_likely(&swapped.scores, prototypes),
             numbers(predictions.mean_dim(0)),
             statistics,
         ];
@@ -169,7 +161,7 @@ impl Shown {
     }
 
     /// The means, in the same order. Collective.
-    fn means(mut self, ranks: &dyn Ranks) -> Self {
+    fn means(mut self, ranks: &Group) -> Self {
         ranks.sum_f64(&mut self.0);
         let size = ranks.size() as f64;
         self.0.iter_mut().for_each(|sum| *sum /= size);
@@ -220,7 +212,7 @@ fn effective_number(shares: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pass_model::ranks::Solo;
+    use pass_model::group::Group;
     use pass_ranks::ThreadRanks;
 
     fn rows<const R: usize, const C: usize>(values: [[f32; C]; R]) -> Tensor<2> {
@@ -230,25 +222,26 @@ mod tests {
     fn of(embeddings: Tensor<2>, prototypes: Tensor<2>) -> Assigning {
         let assignment = rows([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]);
         let assignments = [assignment.clone(), assignment];
-        seen_by(&Solo, embeddings, prototypes, assignments)
+        seen_by(&Group::default(), embeddings, prototypes, assignments)
     }
 
     fn seen_by(
-        ranks: &dyn Ranks,
+        ranks: &Group,
         embeddings: Tensor<2>,
         prototypes: Tensor<2>,
         assignments: [Tensor<2>; 2],
     ) -> Assigning {
         let scores = embeddings.clone().matmul(prototypes.clone().transpose());
-        let swapped = Swapped {
-            scores: &scores,
-            embeddings: &embeddings,
+        let swapped = SwappedSignal {
+            loss: Tensor::from_floats([2.0 * 3f32.ln()], &scores.device()),
+            scores,
+            embeddings,
             crops: vec![2],
-            prototypes: &prototypes,
-            assignments: &assignments,
+            prototypes,
+            assignments,
             temperature: 0.5,
         };
-        Assigning::of(&swapped, 2.0 * 3f64.ln(), ranks)
+        Assigning::of(&swapped, ranks)
     }
 
     #[track_caller]
@@ -284,17 +277,22 @@ mod tests {
         let [q, r] = [[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]];
         let alone = {
             let assignments = [rows([q, r]), rows([r, r])];
-            seen_by(&Solo, rows([a, c, b, a]), rows([a, b, c]), assignments)
+            seen_by(
+                &Group::default(),
+                rows([a, c, b, a]),
+                rows([a, b, c]),
+                assignments,
+            )
         };
         let seen = ThreadRanks::run(2, |ranks| match ranks.rank() {
             0 => seen_by(
-                &*ranks,
+                &ranks,
                 rows([a, b]),
                 rows([a, b, c]),
                 [rows([q]), rows([r])],
             ),
             _ => seen_by(
-                &*ranks,
+                &ranks,
                 rows([c, a]),
                 rows([a, b, c]),
                 [rows([r]), rows([r])],

@@ -14,7 +14,7 @@ use crate::{
     },
     step::{
         evaluate::{Metrics, Scores, fitted_matching},
-        threshold::ChosenThreshold,
+        threshold::SweptThreshold,
     },
     watch::{
         findings,
@@ -71,7 +71,6 @@ fn class_names(context: &Context) -> Vec<String> {
 
 fn summary(context: &Context) -> Vec<(String, String)> {
     let file = &context.file;
-    let backbone = &file.network.backbone;
     let count = |split| context.data.samples(split).len();
     let rows = [
         ("data", context.data.root().display().to_string()),
@@ -87,13 +86,7 @@ fn summary(context: &Context) -> Vec<(String, String)> {
             ),
         ),
         ("seed", file.seed.to_string()),
-        (
-            "backbone",
-            format!(
-                "{:?} {:?}, width {}",
-                backbone.block, backbone.depths, backbone.width
-            ),
-        ),
+        ("backbone", file.network.backbone.describe()),
         ("prototypes", file.network.prototypes.to_string()),
         (
             "epochs",
@@ -168,11 +161,11 @@ pub(crate) fn series_by_name<'a>(
 }
 
 fn threshold_chart(context: &Context) -> Result<Option<ThresholdChart>, Error> {
-    let chosen: ChosenThreshold = context.run.read_json(&context.run.file("threshold.json"))?;
-    let note = format!("Labels used for the choice: {}.", chosen.labels_used);
+    let swept: SweptThreshold = context.run.read_json(&context.run.file("threshold.json"))?;
+    let note = format!("Labels used for the choice: {}.", swept.chosen.labels_used);
     Ok(Some(ThresholdChart {
-        points: chosen.curve,
-        chosen: chosen.threshold,
+        points: swept.curve,
+        chosen: swept.chosen.threshold,
         note,
     }))
 }

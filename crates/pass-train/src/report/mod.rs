@@ -16,7 +16,7 @@ mod sheet;
 
 use std::path::Path;
 
-use crate::{Error, atomic::write_bytes_atomically};
+use crate::Error;
 use axis::Axis;
 use chart::LineChart;
 
@@ -124,10 +124,10 @@ pub fn write_report(path: &Path, data: &ReportData) -> Result<(), Error> {
     let page = render(data);
     if let Some(page) = render_atlas(data) {
         let path = path.with_file_name(ATLAS_PAGE);
-        write_bytes_atomically(&path, page.as_bytes())
+        whole_file::write_bytes(&path, page.as_bytes())
             .map_err(Error::io(&path, "write the atlas"))?;
     }
-    write_bytes_atomically(path, page.as_bytes()).map_err(Error::io(path, "write the report"))
+    whole_file::write_bytes(path, page.as_bytes()).map_err(Error::io(path, "write the report"))
 }
 
 /// The page of the atlas, if it has one of its own.

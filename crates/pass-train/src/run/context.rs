@@ -4,15 +4,14 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use burn::tensor::Device;
 use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic, terminal::tell};
 use luss_metrics::LabelMask;
 use pass_model::{
+    group::Group,
     precision::{ROUNDED, check_device, float32_product_error, product_error},
-    ranks::{Ranks, Solo},
 };
 use pixel_attention::{
     kmeans::{KMeans, KMeansConfig},
@@ -21,7 +20,7 @@ use pixel_attention::{
 
 use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
-    ranks::{first_then_others, first_with, is_first},
+    ranks::{first_then_others, first_with},
     run::{
         check_data::{CheckSummary, check_counts, check_data, check_synthetic_counts},
         lock::RunLock,
@@ -49,7 +48,7 @@ pub struct Context {
     /// Through this a binary asks trainings to stop.
     pub stop: StopRequest,
     /// The processes that train together; this one alone by default.
-    pub ranks: Arc<dyn Ranks>,
+    pub ranks: Group,
     /// Of rank 0, for all.
     _lock: Option<RunLock>,
 }
@@ -72,7 +71,7 @@ impl Context {
         device: Device,
         verbosity: Verbosity,
     ) -> Result<Self, Error> {
-        Self::open_of_ranks(root, file, device, verbosity, Arc::new(Solo), None)
+        Self::open_of_ranks(root, file, device, verbosity, Group::default(), None)
     }
 
     /// [`Context::open`] for one of several processes that train together. They share the folders of
@@ -89,15 +88,15 @@ impl Context {
         file: RunFile,
         device: Device,
         verbosity: Verbosity,
-        ranks: Arc<dyn Ranks>,
+        ranks: Group,
         rerun: Option<Step>,
     ) -> Result<Self, Error> {
-        let verbosity = if is_first(&*ranks) {
+        let verbosity = if ranks.is_first() {
             verbosity
         } else {
             Verbosity::Silent
         };
-        first_then_others(&*ranks, || {
+        first_then_others(&ranks, || {
             Self::open_here(root, file, device, verbosity, ranks.clone(), rerun)
         })
     }
@@ -107,16 +106,16 @@ impl Context {
         mut file: RunFile,
         device: Device,
         verbosity: Verbosity,
-        ranks: Arc<dyn Ranks>,
+        ranks: Group,
         rerun: Option<Step>,
     ) -> Result<Self, Error> {
         file.check("the command line")?;
-        check_places(&file, &device, &*ranks)?;
+        check_places(&file, &device, &ranks)?;
         if let Source::Synthetic(config) = &file.data.source {
             check_synthetic_counts(&file, config)?; // before they are drawn
         }
         let data = open_data(root, &file.data)?;
-        let amount = amount_of(&data, &*ranks);
+        let amount = amount_of(&data, &ranks);
         file.check_memory(amount, &memory_of(&device))?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
         let run = RunDir::find(root, &file)?;
@@ -132,20 +131,20 @@ impl Context {
         };
         let left_out = checked.left_out();
         let data = data.without(Split::Train, &left_out);
-        let extra = match is_first(&*ranks) {
+        let extra = match ranks.is_first() {
             true => file.data.open_pretrain_pictures(root, data.classes())?,
             false => None,
         };
         let extra = extra.map(|extra| extra.without(Split::Train, &left_out));
-        if is_first(&*ranks) {
+        if ranks.is_first() {
             check_counts(&file, &data, extra.as_ref())?; // batches may have changed
         }
-        let lock = lock_of(root, &*ranks)?; // a run that cannot start leaves no file
+        let lock = lock_of(root, &ranks)?; // a run that cannot start leaves no file
         start(&run, &file, verbosity)?;
         if is_new {
             run.finish(Step::CheckData, &checked)?;
         }
-        if is_first(&*ranks) {
+        if ranks.is_first() {
             keep_or_compare(&run, &data, extra.as_ref(), is_new)?;
         }
         let context = Self {
@@ -180,7 +179,7 @@ impl Context {
     ///
     /// [`Error::InUse`], and as [`RunDir::open`].
     pub(crate) fn sibling(&self, root: &Path, file: RunFile) -> Result<Self, Error> {
-        first_then_others(&*self.ranks, || self.sibling_here(root, file))
+        first_then_others(&self.ranks, || self.sibling_here(root, file))
     }
 
     fn sibling_here(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
@@ -189,7 +188,7 @@ impl Context {
         let run = RunDir::find(root, &file)?;
         // It follows this run, which has been asked.
         run.check_changes(Some(Step::Pretrain))?;
-        let lock = lock_of(root, &*self.ranks)?;
+        let lock = lock_of(root, &self.ranks)?;
         start(&run, &file, self.verbosity)?;
         let checked: CheckSummary = self.run.summary(Step::CheckData)?;
         run.finish(Step::CheckData, &checked)?;
@@ -255,12 +254,10 @@ impl Context {
         own: &'a dyn Rows,
         config: &'a KMeansConfig,
     ) -> Result<KMeans<'a>, Error> {
-        let (device, ranks) = (&self.device, &*self.ranks);
+        let (device, ranks) = (&self.device, &self.ranks);
         let kmeans = match &self.file.cluster.kmeans {
-            KMeansPlace::Host => KMeans::of_ranks(own, config, ranks)?,
-            KMeansPlace::Device(options) => {
-                KMeans::on_devices_of_ranks(own, config, device, options, ranks)?
-            }
+            KMeansPlace::Host => KMeans::new(own, config, ranks)?,
+            KMeansPlace::Device(options) => KMeans::on_device(own, config, device, options, ranks)?,
         };
         if let Some(plan) = kmeans.device_plan() {
             self.say(&format!("k-means on the device: {plan}"));
@@ -276,7 +273,7 @@ impl Context {
     /// [`pass_model::Error::Precision`]; where another rank's device is refused, [`Error::AnotherRank`].
     pub(crate) fn check_precision(&self) -> Result<(), Error> {
         let checked = check_device(&self.device, self.file.precision);
-        match first_with(&*self.ranks, checked.is_err()) {
+        match first_with(&self.ranks, checked.is_err()) {
             Some(rank) if rank != self.ranks.rank() => return Err(Error::AnotherRank),
             _ => checked?,
         }
@@ -298,7 +295,7 @@ impl Context {
 
     /// Whether this process speaks for all that train together.
     pub fn speaks(&self) -> bool {
-        is_first(&*self.ranks)
+        self.ranks.is_first()
     }
 
     /// A line on the terminal, unless quiet.
@@ -350,8 +347,8 @@ fn tell_left_out(checked: &CheckSummary, verbosity: Verbosity) {
 }
 
 /// Rank 0 takes the run for all.
-fn lock_of(root: &Path, ranks: &dyn Ranks) -> Result<Option<RunLock>, Error> {
-    match is_first(ranks) {
+fn lock_of(root: &Path, ranks: &Group) -> Result<Option<RunLock>, Error> {
+    match ranks.is_first() {
         true => RunLock::take(root, warn),
         false => Ok(None),
     }
@@ -362,7 +359,7 @@ fn warn(line: &str) {
 }
 
 /// Refuses what the device does not allow, be it of a late step.
-fn check_places(file: &RunFile, device: &Device, ranks: &dyn Ranks) -> Result<(), Error> {
+fn check_places(file: &RunFile, device: &Device, ranks: &Group) -> Result<(), Error> {
     if let KMeansPlace::Device(options) = &file.cluster.kmeans {
         options.check(device)?;
     }
@@ -377,7 +374,7 @@ fn check_places(file: &RunFile, device: &Device, ranks: &dyn Ranks) -> Result<()
     Ok(())
 }
 
-fn amount_of(data: &Dataset, ranks: &dyn Ranks) -> Amount {
+fn amount_of(data: &Dataset, ranks: &Group) -> Amount {
     Amount {
         pictures: data.samples(Split::Train).len(),
         classes: data.classes().into(),

@@ -30,8 +30,8 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Error, RunFile, Step, atomic::write_atomically, checkpoints::Checkpoints,
-    run::settings::settings_of, run_file::CheckpointsSection,
+    Error, RunFile, Step, checkpoints::Checkpoints, run::settings::settings_of,
+    run_file::CheckpointsSection,
 };
 
 /// A folder that holds one run.
@@ -306,9 +306,7 @@ impl RunDir {
     ///
     /// [`Error::Io`].
     pub fn write_text(&self, path: &Path, text: &str) -> Result<(), Error> {
-        use std::io::Write;
-        write_atomically(path, |file| file.write_all(text.as_bytes()))
-            .map_err(Error::io(path, "write"))
+        whole_file::write_bytes(path, text.as_bytes()).map_err(Error::io(path, "write"))
     }
 
     /// Writes a value as indented JSON under a temporary name, then renames it.

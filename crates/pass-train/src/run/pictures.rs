@@ -14,7 +14,7 @@ use std::{
 use imagenet_s::{Dataset, Sample, Split};
 use rayon::prelude::*;
 
-use crate::{Error, RunDir, atomic::write_atomically};
+use crate::{Error, RunDir};
 
 /// The list in the run directory.
 const LIST: &str = "pictures.jsonl";
@@ -159,7 +159,7 @@ fn changes(
 
 /// A line a picture: `["train", "dog/n1", 1234, 567]`.
 fn write(list: &Path, pictures: &BTreeMap<Name, Facts>) -> Result<(), Error> {
-    let written = write_atomically(list, |file| {
+    let written = whole_file::write(list, |file| {
         for ((split, key), facts) in pictures {
             serde_json::to_writer(&mut *file, &(split, key, facts.bytes, facts.sum))?;
             file.write_all(b"\n")?;

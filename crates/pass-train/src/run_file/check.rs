@@ -2,7 +2,7 @@
 //! of each key ([`limits`](super::limits)), and here what several keys ask of each other.
 
 use imagenet_s::views::MultiCropConfig;
-use pass_model::backbone::Block;
+use pass_model::backbone::BadSetting;
 use pixel_attention::row_file::Element;
 
 use super::{Method, PretrainSection, RunFile, Source, limits::check_values};
@@ -45,14 +45,12 @@ fn that(
 }
 
 fn check_network(file: &RunFile) -> Result<(), Fault> {
-    let backbone = &file.network.backbone;
-    let inner = backbone.width * backbone.bottleneck_width / 64;
-    that(
-        backbone.block == Block::Basic || inner > 0,
-        "network.backbone.bottleneck_width",
-        backbone.bottleneck_width,
-        "times `network.backbone.width` must be at least 64: a bottleneck needs a channel",
-    )
+    let checked = file.network.backbone.check();
+    checked.map_err(|BadSetting { key, value, rule }| Fault {
+        key: format!("network.backbone.{key}"),
+        value,
+        rule: rule.into(),
+    })
 }
 
 fn check_pretrain(step: &PretrainSection) -> Result<(), Fault> {

@@ -1,6 +1,7 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
 //! `distance_matching`.
 
+use luss_metrics::ThresholdRule;
 use pixel_attention::{
     cam::CamNormalization, distance_matching::Voting, kmeans::device::DeviceOptions,
     row_file::Element,
@@ -82,22 +83,9 @@ pub enum KMeansPlace {
 #[serde(deny_unknown_fields, default)]
 pub struct ThresholdSection {
     /// The rule; left out, it is `validation` for data with validation masks and `otsu` without,
-    /// and the resolved run file says which.
+    /// and the resolved run file says which. All but `validation` look at the cells of the training
+    /// feature maps and use no mask.
     pub rule: Option<ThresholdRule>,
-}
-
-/// How the attention threshold is found.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum ThresholdRule {
-    /// The best mIoU on the validation masks, as the reference: one scalar of supervision.
-    Validation,
-    /// Otsu's threshold of the attention of the training pictures; uses no mask.
-    Otsu,
-    /// The threshold which leaves this share of the cells of the training feature maps foreground; uses no mask.
-    ForegroundShare(f64),
-    /// This threshold.
-    Fixed(f32),
 }
 
 /// Pictures as they are at inference.

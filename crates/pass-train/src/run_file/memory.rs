@@ -2,7 +2,6 @@
 //! that fails ends the process without a word about the setting.
 
 use imagenet_s::views::MultiCropConfig;
-use pass_model::backbone::{Block, ResNetConfig};
 
 use super::{Method, RunFile, check::Fault};
 
@@ -10,8 +9,6 @@ use super::{Method, RunFile, check::Fault};
 const NUMBER: f64 = 4.0;
 /// Copies of a weight that a training holds: itself, its gradient, its momentum.
 const COPIES: f64 = 3.0;
-/// Maps that a convolution leaves for the way back: its result, and that of norm and ReLU.
-const MAPS: f64 = 2.0;
 
 /// What memory there is for the tensors of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +40,7 @@ pub(crate) struct Amount {
 
 /// A setting with the numbers that it asks for.
 struct Need {
-    key: &'static str,
+    key: String,
     value: usize,
     what: &'static str,
     numbers: f64,
@@ -65,7 +62,7 @@ pub(crate) fn check_memory(file: &RunFile, amount: Amount, there: &Memory) -> Re
     };
     let bytes = need.numbers * NUMBER;
     Err(Fault {
-        key: need.key.into(),
+        key: need.key,
         value: need.value.to_string(),
         rule: format!(
             "{} need at least {:.0} GiB of memory, and {} has {:.0}: must be lower",
@@ -89,21 +86,22 @@ fn network_needs(file: &RunFile) -> Vec<Need> {
     let own_projector = file.pretrain.p2p && file.pretrain.alignment.projection;
     let projectors = usize::from(own_projector) + file.pretrain.shallow.len();
     let projectors = projectors as f64 * hidden * hidden;
+    let (size, value) = network.backbone.size();
     let mut needs = vec![
         Need {
-            key: "network.backbone.width",
-            value: network.backbone.width,
+            key: format!("network.backbone.{size}"),
+            value,
             what: "the backbone's weights, gradients and momentum",
-            numbers: COPIES * backbone_weights(&network.backbone),
+            numbers: COPIES * network.backbone.weights(),
         },
         Need {
-            key: "network.hidden",
+            key: "network.hidden".into(),
             value: network.hidden,
             what: "the weights of the heads (with `network.feature_dim`)",
             numbers: COPIES * (channels * hidden + hidden * dim + projectors),
         },
         Need {
-            key: "network.prototypes",
+            key: "network.prototypes".into(),
             value: network.prototypes,
             what: "the prototypes (times `network.feature_dim`)",
             numbers: COPIES * prototypes * dim,
@@ -113,58 +111,19 @@ fn network_needs(file: &RunFile) -> Vec<Need> {
         let section = &file.pretrain.consistency;
         let [hidden, dim] = [section.hidden, section.dim].map(|count| count as f64);
         needs.push(Need {
-            key: "pretrain.consistency.hidden",
+            key: "pretrain.consistency.hidden".into(),
             value: section.hidden,
             what: "the weights of the projector (with `pretrain.consistency.dim`)",
             numbers: COPIES * (channels * hidden + hidden * dim),
         });
         needs.push(Need {
-            key: "pretrain.consistency.dim",
+            key: "pretrain.consistency.dim".into(),
             value: section.dim,
             what: "the weights of the propagation (its square)",
             numbers: COPIES * dim * dim,
         });
     }
     needs
-}
-
-/// Weights of the convolutions.
-fn backbone_weights(backbone: &ResNetConfig) -> f64 {
-    let stages = (1..=4).zip(backbone.depths).map(|(stage, depth)| {
-        let [out, inner] = stage_channels(backbone, stage);
-        let block = match backbone.block {
-            Block::Basic => 9.0 * (inner * inner + inner * out),
-            Block::Bottleneck => 2.0 * inner * out + 9.0 * inner * inner,
-        };
-        // The first block has fewer channels before it.
-        block * (depth as f64 - 0.5)
-    });
-    stages.sum()
-}
-
-/// Channels behind and inside the blocks of a stage.
-fn stage_channels(backbone: &ResNetConfig, stage: usize) -> [f64; 2] {
-    let out = backbone.channels(stage) as f64;
-    match backbone.block {
-        Block::Basic => [out, out],
-        Block::Bottleneck => [out, out / 4.0 * backbone.bottleneck_width as f64 / 64.0],
-    }
-}
-
-/// Numbers that a picture of `side` pixels leaves in the backbone for the way back.
-fn kept_maps(backbone: &ResNetConfig, side: usize) -> f64 {
-    let pixels = |reduction: usize| side.div_ceil(reduction).pow(2) as f64;
-    let first = if backbone.max_pool { 4 } else { 2 };
-    let stages = (1..=4).zip(backbone.depths).map(|(stage, depth)| {
-        let [out, inner] = stage_channels(backbone, stage);
-        let block = match backbone.block {
-            Block::Basic => inner + out,
-            Block::Bottleneck => 2.0 * inner + out,
-        };
-        depth as f64 * block * pixels(first << (stage - 1))
-    });
-    let stem = backbone.width as f64 * pixels(2);
-    MAPS * (stem + stages.sum::<f64>())
 }
 
 /// Numbers of the pixels of a picture.
@@ -175,7 +134,7 @@ fn pixels(side: usize) -> f64 {
 fn training_needs(file: &RunFile, amount: Amount) -> Vec<Need> {
     let (pretrain, attention, finetune) = (&file.pretrain, &file.attention, &file.finetune);
     let backbone = &file.network.backbone;
-    let whole = |side| pixels(side) + kept_maps(backbone, side);
+    let whole = |side| pixels(side) + backbone.kept_values(side);
     let labels = (amount.classes + 1) * (finetune.crop / finetune.label_stride).pow(2);
     let part = |batch: usize, parts: usize| (batch / parts) as f64 / amount.ranks as f64;
     let needs = [
@@ -196,13 +155,13 @@ fn training_needs(file: &RunFile, amount: Amount) -> Vec<Need> {
         ),
     ];
     let batches = needs.map(|(key, value, numbers)| Need {
-        key,
+        key: key.into(),
         value,
         what: "its pictures (with their sizes) and what the network keeps of them",
         numbers,
     });
-    let queue = |key, section: &super::SwappedSection| Need {
-        key,
+    let queue = |key: &str, section: &pass_model::loss::SwappedPredictionConfig| Need {
+        key: key.into(),
         value: section.queue_length,
         what: "the queues and their scores (times `network.feature_dim`, `network.prototypes`)",
         numbers: section.queue_length as f64
@@ -224,20 +183,19 @@ fn of_views(views: &MultiCropConfig, of_side: impl Fn(usize) -> f64) -> f64 {
 
 fn label_needs(file: &RunFile, amount: Amount) -> Vec<Need> {
     let backbone = &file.network.backbone;
-    let stem = |side: usize| backbone.width as f64 * side.div_ceil(2).pow(2) as f64;
     // Feature map and attention, four times as wide and high as the last stage.
     let upsampled = |side: usize| {
         let wide = 4 * side.div_ceil(backbone.stride());
         2.0 * backbone.channels(4) as f64 * wide.pow(2) as f64
     };
-    let of = |key, batch: usize, each: f64| Need {
-        key,
+    let of = |key: &str, batch: usize, each: f64| Need {
+        key: key.into(),
         value: batch,
         what: "its pictures (with their sizes)",
         numbers: batch.min(amount.pictures) as f64 * each,
     };
     let [crop, whole] = [file.cluster.crop, file.predict.resize].map(|side| side as usize);
-    let in_the_stem = |side| pixels(side) + stem(side);
+    let in_the_stem = |side| pixels(side) + backbone.first_map(side);
     vec![
         of("cluster.batch", file.cluster.batch, in_the_stem(crop)),
         of(
@@ -346,20 +304,5 @@ mod tests {
             ),
             None
         );
-    }
-
-    /// Convolutions of torchvision's ResNets: all parameters but classifier and norms.
-    #[test]
-    fn weights_are_those_of_the_published_backbones_or_fewer() {
-        for (backbone, millions) in [
-            (ResNetConfig::resnet18(), 11.2),
-            (ResNetConfig::resnet50(), 23.5),
-        ] {
-            let estimate = backbone_weights(&backbone) / 1e6;
-            assert!(
-                (0.7..=1.0).contains(&(estimate / millions)),
-                "{estimate} of {millions}"
-            );
-        }
     }
 }

@@ -27,17 +27,17 @@ use overrides::{Override, with_overrides};
 
 pub(crate) use memory::{Amount, Memory, check_memory, machine_memory};
 
+pub use crate::step::pretrain::methods::Method;
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
     ClusterSection, DistanceMatchingSection, Inference, KMeansPlace, LabelWay, PredictSection,
-    ThresholdRule, ThresholdSection,
+    ThresholdSection,
 };
-pub use method::{
-    AlignmentSection, ConsistencySection, EmptyPairs, Method, OverlapSampling, SupervisionSection,
-};
+pub use luss_metrics::ThresholdRule;
+pub use method::SupervisionSection;
 pub use training::{
     Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,
-    OptimSection, PUBLISHED_BATCH, PretrainSection, SwappedSection,
+    OptimSection, PUBLISHED_BATCH, PretrainSection,
 };
 pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 

@@ -2,17 +2,22 @@
 //! `finetune`.
 
 use imagenet_s::views::{CropGroup, MultiCropConfig};
-use pass_model::backbone::ResNetConfig;
+use pass_model::{
+    backbone::{BackboneConfig, ResNetConfig},
+    loss::SwappedPredictionConfig,
+    method::pass::ConsistencyConfig,
+    overlap::AlignmentConfig,
+};
 use serde::{Deserialize, Serialize};
 
-use super::{AlignmentSection, ConsistencySection, Method, SupervisionSection};
+use super::{Method, SupervisionSection};
 
 /// Backbone, heads and prototypes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetworkSection {
-    /// The residual network.
-    pub backbone: ResNetConfig,
+    /// The backbone: its name, or the settings of a ResNet.
+    pub backbone: BackboneConfig,
     /// Hidden channels of the heads.
     pub hidden: usize,
     /// Dimensions of the embeddings that meet the prototypes.
@@ -24,7 +29,7 @@ pub struct NetworkSection {
 impl Default for NetworkSection {
     fn default() -> Self {
         Self {
-            backbone: ResNetConfig::resnet18(),
+            backbone: ResNetConfig::resnet18().into(),
             hidden: 512,
             feature_dim: 128,
             prototypes: 500,
@@ -113,34 +118,6 @@ impl BatchRule {
     }
 }
 
-/// The swapped prediction of SwAV.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SwappedSection {
-    /// Softmax temperature τ.
-    pub temperature: f64,
-    /// Sinkhorn's ε.
-    pub epsilon: f64,
-    /// Sinkhorn iterations.
-    pub sinkhorn_iterations: usize,
-    /// Embeddings that each assigning crop remembers; rounded down to whole batches; 0 for none.
-    pub queue_length: usize,
-    /// First epoch with a queue.
-    pub queue_from_epoch: usize,
-}
-
-impl Default for SwappedSection {
-    fn default() -> Self {
-        Self {
-            temperature: 0.1,
-            epsilon: 0.05,
-            sinkhorn_iterations: 3,
-            queue_length: 2048,
-            queue_from_epoch: 15,
-        }
-    }
-}
-
 /// Step 1: representation learning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -161,7 +138,7 @@ pub struct PretrainSection {
     /// Multi-crop views.
     pub views: MultiCropConfig,
     /// Swapped prediction.
-    pub swapped: SwappedSection,
+    pub swapped: SwappedPredictionConfig,
     /// Iterations during which the prototypes keep still.
     pub freeze_prototypes_iterations: usize,
     /// Weight of the swapped prediction among the averaged terms.
@@ -175,11 +152,11 @@ pub struct PretrainSection {
     /// Weight of P2P, outside the average.
     pub p2p_weight: f64,
     /// Variants of P2P.
-    pub alignment: AlignmentSection,
+    pub alignment: AlignmentConfig,
     /// Variants of D2S.
     pub supervision: SupervisionSection,
     /// The part of PASS_p that PASS_s does not have.
-    pub consistency: ConsistencySection,
+    pub consistency: ConsistencyConfig,
 }
 
 impl Default for PretrainSection {
@@ -198,16 +175,16 @@ impl Default for PretrainSection {
                 ],
                 ..Default::default()
             },
-            swapped: SwappedSection::default(),
+            swapped: SwappedPredictionConfig::default(),
             freeze_prototypes_iterations: 1001,
             swapped_weight: 1.0,
             shallow: vec![3],
             shallow_weights: vec![1.0],
             p2p: true,
             p2p_weight: 1.0,
-            alignment: AlignmentSection::default(),
+            alignment: AlignmentConfig::default(),
             supervision: SupervisionSection::default(),
-            consistency: ConsistencySection::default(),
+            consistency: ConsistencyConfig::default(),
         }
     }
 }
@@ -240,7 +217,7 @@ pub struct AttentionSection {
     /// Views: two global crops.
     pub views: MultiCropConfig,
     /// Swapped prediction.
-    pub swapped: SwappedSection,
+    pub swapped: SwappedPredictionConfig,
     /// Statistics of the frozen backbone.
     pub frozen_norms: FrozenNorms,
     /// Whether the prototypes learn too.
@@ -264,7 +241,7 @@ impl Default for AttentionSection {
                 groups: vec![CropGroup::new(2, 224, [0.08, 1.0])],
                 ..Default::default()
             },
-            swapped: SwappedSection {
+            swapped: SwappedPredictionConfig {
                 queue_length: 3840,
                 queue_from_epoch: 0,
                 ..Default::default()

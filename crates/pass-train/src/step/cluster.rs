@@ -57,7 +57,7 @@ pub struct ClusterSummary {
 /// classes; else from data, k-means or the disk.
 pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
     let started = Instant::now();
-    let ranks = &*context.ranks;
+    let ranks = &context.ranks;
     done_by_first(ranks, || begin(context))?;
     let points = embeddings(context)?;
     let section = &context.file.cluster;

@@ -6,14 +6,14 @@
 use std::time::Instant;
 
 use imagenet_s::{Split, remove_torn_masks, write_mask};
-use pass_model::{norm::NormMode, pretrain_net::PretrainNet, resize::upsample_bilinear};
+use pass_model::{backbone::Backbone, norm::NormMode, resize::upsample_bilinear};
 use pixel_attention::distance_matching::{DistanceMatchingConfig, SupportSet, resize_labels};
 
 use crate::{
     Context, Error, Step,
     inference::{Pass, Shape, for_each_batch},
     run::cursor::Cursor,
-    step::pretrain::pretrained_net,
+    step::pretrain::pretrained_backbone,
 };
 
 /// Factor by which the feature map is upsampled before pixels are compared.
@@ -36,22 +36,22 @@ pub fn distance_matching(context: &Context) -> Result<(), Error> {
             remedy: "add train-semi and train-semi-segmentation, or leave this protocol out",
         });
     }
-    let mut net = pretrained_net(context, &context.device)?;
-    let support = support(context, &mut net)?;
-    classify(context, &mut net, &support)?;
+    let mut backbone = pretrained_backbone(context, &context.device)?;
+    let support = support(context, &mut backbone)?;
+    classify(context, &mut backbone, &support)?;
     context
         .run
         .finish(Step::DistanceMatching, &started.elapsed().as_secs_f64())
 }
 
 /// Features of whole pictures at four times the resolution of stage 4.
-fn features(net: &mut PretrainNet, pictures: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
-    let map = net.backbone.forward(pictures, NormMode::Moving).stage(4);
+fn features(backbone: &mut Backbone, pictures: burn::tensor::Tensor<4>) -> burn::tensor::Tensor<4> {
+    let map = backbone.forward(pictures, NormMode::Moving).stage(4);
     let [_, _, height, width] = map.dims();
     upsample_bilinear(map, [UPSAMPLING * height, UPSAMPLING * width])
 }
 
-fn support(context: &Context, net: &mut PretrainNet) -> Result<SupportSet, Error> {
+fn support(context: &Context, backbone: &mut Backbone) -> Result<SupportSet, Error> {
     let samples = context.data.samples(Split::TrainSemi);
     let section = &context.file.predict;
     let mut support = SupportSet::new(
@@ -70,12 +70,12 @@ fn support(context: &Context, net: &mut PretrainNet) -> Result<SupportSet, Error
             .iter()
             .map(|picture| context.truth(&samples[picture.index]))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(support.add(features(net, tensor), &masks)?)
+        Ok(support.add(features(backbone, tensor), &masks)?)
     })?;
     Ok(support)
 }
 
-fn classify(context: &Context, net: &mut PretrainNet, support: &SupportSet) -> Result<(), Error> {
+fn classify(context: &Context, backbone: &mut Backbone, support: &SupportSet) -> Result<(), Error> {
     let samples = context.data.samples(Split::Validation);
     let section = &context.file.predict;
     let config = DistanceMatchingConfig {
@@ -94,7 +94,7 @@ fn classify(context: &Context, net: &mut PretrainNet, support: &SupportSet) -> R
         batch: section.batch,
     };
     for_each_batch(context, &pass, |pictures, tensor| {
-        let maps = support.classify(features(net, tensor), &config)?;
+        let maps = support.classify(features(backbone, tensor), &config)?;
         for (picture, map) in pictures.iter().zip(&maps) {
             let [width, height] = picture.original;
             let key = &samples[picture.index].key;

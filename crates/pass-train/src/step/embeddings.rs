@@ -6,10 +6,7 @@
 use burn::tensor::Tensor;
 use imagenet_s::Split;
 use ndarray::Array2;
-use pass_model::{
-    normalize::global_average_pool,
-    ranks::{Ranks, gathered, one_of_each},
-};
+use pass_model::{group::Group, normalize::global_average_pool};
 use pixel_attention::{
     attention_net::AttentionNet,
     kmeans::normalize_rows,
@@ -20,16 +17,16 @@ use pixel_attention::{
 use crate::{
     Context, Error, Step,
     inference::{Pass, Shape, check_finite, for_each_round},
-    ranks::{done_by_first, first_with, is_first},
+    ranks::{done_by_first, first_with},
     run_file::LabelWay,
     step::attention::tuned_net,
 };
 
 /// Opens `embeddings.npy`, which all ranks write first, or to its end, if it is not whole. Collective.
 pub(super) fn embeddings(context: &Context) -> Result<RowFile, Error> {
-    let (path, ranks) = (context.run.embeddings(), &*context.ranks);
+    let (path, ranks) = (context.run.embeddings(), &context.ranks);
     done_by_first(ranks, || context.set_aside_if_changed(&path))?;
-    if first_with(ranks, is_first(ranks) && path.exists()).is_none() {
+    if first_with(ranks, ranks.is_first() && path.exists()).is_none() {
         extract(context)?;
     }
     let rows = RowFile::open(&path)?;
@@ -44,7 +41,7 @@ pub(super) fn embeddings(context: &Context) -> Result<RowFile, Error> {
 /// Writes the L2-normalised, attention-pooled embedding of every training picture, in order; or
 /// what else is to be clustered. The ranks compute the batches in turn, rank 0 writes.
 fn extract(context: &Context) -> Result<(), Error> {
-    let ranks = &*context.ranks;
+    let ranks = &context.ranks;
     let section = &context.file.cluster;
     let mut net = tuned_net(context, Step::Cluster)?;
     let mut writer = None;
@@ -56,7 +53,7 @@ fn extract(context: &Context) -> Result<(), Error> {
     let pass = Pass {
         name: "embed",
         split: Split::Train,
-        done: one_of_each(ranks, rows as f64)[0] as usize / rows_each(context),
+        done: ranks.one_of_each(rows as f64)[0] as usize / rows_each(context),
         shape: Shape::Center(section.resize, section.crop),
         batch: section.batch,
     };
@@ -104,9 +101,9 @@ fn embedded(net: &mut AttentionNet, pictures: Tensor<4>, way: LabelWay) -> Vec<f
 }
 
 /// The rows of all ranks, those of rank 0 first. Collective.
-fn rows_of_all(ranks: &dyn Ranks, own: Vec<f32>) -> Vec<f32> {
+fn rows_of_all(ranks: &Group, own: Vec<f32>) -> Vec<f32> {
     let own = own.into_iter().map(f32::to_bits).collect();
-    let all = gathered(ranks, own);
+    let all = ranks.gather(own);
     all.into_iter().map(f32::from_bits).collect()
 }
 
@@ -130,7 +127,7 @@ pub(super) fn rows_each(context: &Context) -> usize {
 }
 
 /// This rank's part of the rows.
-pub(super) fn own_part<'a>(rows: &'a RowFile, ranks: &dyn Ranks) -> Part<'a> {
+pub(super) fn own_part<'a>(rows: &'a RowFile, ranks: &Group) -> Part<'a> {
     let start = |rank| rows.count() * rank / ranks.size();
     Part::new(rows, start(ranks.rank())..start(ranks.rank() + 1))
 }

@@ -3,10 +3,16 @@
 use std::collections::BTreeMap;
 
 use imagenet_s::{Sample, Split, read_mask};
-use luss_metrics::{CoOccurrence, Evaluator, LabelMask, Matching, Protocol, Report};
+use luss_metrics::{
+    CoOccurrence, Evaluator, LabelMask, MatchedEvaluator, Matching, MatchingRule, Protocol, Report,
+};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{Context, Error, Progress, Step};
+
+/// Pictures whose masks are read at a time.
+const CHUNK: usize = 64;
 
 /// The scores of one result, ratios in `0..=1`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,25 +105,60 @@ pub(crate) fn store(
 /// Scores the masks of one result on the validation pictures.
 fn score(context: &Context, name: &str, how: Match) -> Result<(Report, Matching), Error> {
     let classes = context.data.classes();
-    let matching = match how {
-        Match::ImageLevel => fitted_matching(context, name)?,
-        Match::None => Matching::identity(classes),
-    };
-    let mut evaluator = Evaluator::new(Protocol::new(classes));
+    let protocol = Protocol::new(classes);
     let samples = context.data.samples(Split::Validation);
-    let mut progress = Progress::new(
-        context.verbosity,
-        format!("score {name}"),
-        samples.len() as u64,
-        "masks",
-    );
-    for sample in samples {
-        let prediction = matching.apply(&predicted(context, name, sample)?)?;
-        evaluator.add(&prediction, &context.truth(sample)?)?;
-        progress.advance(1);
-    }
+    let masks = |index: usize| {
+        let prediction = predicted(context, name, &samples[index])?;
+        Ok((prediction, context.truth(&samples[index])?))
+    };
+    let total = samples.len() as u64;
+    let mut progress = Progress::new(context.verbosity, format!("score {name}"), total, "masks");
+    let scored = match how {
+        Match::ImageLevel => matched_score(classes, samples.len(), masks, &mut progress)?,
+        Match::None => {
+            let mut evaluator = Evaluator::new(protocol);
+            for_each_pair(samples.len(), &masks, &mut progress, |prediction, truth| {
+                evaluator.add(prediction, truth)
+            })?;
+            (evaluator.report(), Matching::identity(classes))
+        }
+    };
     progress.finish();
-    Ok((evaluator.report(), matching))
+    Ok(scored)
+}
+
+/// Matches as many clusters as classes by pictures, and scores them. `masks` reads prediction and truth of
+/// a picture.
+pub(crate) fn matched_score(
+    classes: u16,
+    pictures: usize,
+    masks: impl Fn(usize) -> Result<(LabelMask, LabelMask), Error> + Sync,
+    progress: &mut Progress,
+) -> Result<(Report, Matching), Error> {
+    let rule = MatchingRule::ImageLevel;
+    let mut evaluator = MatchedEvaluator::new(rule, classes, Protocol::new(classes));
+    for_each_pair(pictures, &masks, progress, |prediction, truth| {
+        evaluator.add(prediction, truth)
+    })?;
+    evaluator.finish(masks)
+}
+
+/// Hands prediction and truth of each picture to `visit`, in order; masks are read in parallel.
+fn for_each_pair(
+    pictures: usize,
+    masks: &(impl Fn(usize) -> Result<(LabelMask, LabelMask), Error> + Sync),
+    progress: &mut Progress,
+    mut visit: impl FnMut(&LabelMask, &LabelMask) -> Result<(), luss_metrics::Error>,
+) -> Result<(), Error> {
+    for start in (0..pictures).step_by(CHUNK) {
+        let chunk = (start..pictures.min(start + CHUNK)).into_par_iter();
+        let pairs: Vec<_> = chunk.map(masks).collect::<Result<_, Error>>()?;
+        for (prediction, truth) in pairs {
+            visit(&prediction, &truth)?;
+            progress.advance(1);
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn fitted_matching(context: &Context, name: &str) -> Result<Matching, Error> {

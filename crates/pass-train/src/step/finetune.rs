@@ -1,11 +1,8 @@
 //! Step 3, fine-tuning: the weights of step 1 and a 1×1 head learn the pseudo labels.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use burn::{
-    optim::{GradientsParams, ModuleOptimizer},
-    tensor::{Device, Int, Tensor, TensorData},
-};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use imagenet_s::{
     OddPictures, Sample, Split, pictures_to_tensor,
     views::{PLAIN, PairedCrop, Purpose, Stream},
@@ -13,10 +10,10 @@ use imagenet_s::{
 use luss_metrics::LabelMask;
 use pass_model::{
     checkpoint::load_module,
+    group::Group,
     loss::pixel_cross_entropy,
     norm::NormMode,
     precision::Precision,
-    ranks::Ranks,
     resize::upsample_bilinear,
     segmentation_net::{SegmentationNet, SegmentationNetConfig},
 };
@@ -30,12 +27,11 @@ use crate::{
     run_file::FinetuneSection,
     step::{
         labels::{LabelsSummary, ensure_store},
-        pretrain::{number, pretrained_net},
+        pretrain::pretrained_backbone,
         threshold::chosen_threshold,
     },
-    training::{Loss, Place, Trainee, leave, train},
-    training_plan::{Plan, optimizer},
-    training_state::{restore_training, save_training},
+    training::{Learner, Loss, Place, Task, leave, number, train},
+    training_plan::Plan,
 };
 
 #[derive(Debug, Serialize)]
@@ -55,10 +51,10 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
     context.run.require(Step::Finetune, Step::GenerateLabels)?;
     refuse_without_foreground(context)?;
     context.check_precision()?;
-    done_by_first(&*context.ranks, || context.run.begin(Step::Finetune))?;
+    done_by_first(&context.ranks, || context.run.begin(Step::Finetune))?;
     let section = &context.file.finetune;
-    let mut trainee = Finetuning::new(context)?;
-    let crops = first_then_others(&*context.ranks, || LabelledCrops::new(context))?;
+    let mut learner = Learner::new(Finetuning::new(context)?, &section.optim);
+    let crops = first_then_others(&context.ranks, || LabelledCrops::new(context))?;
     let plan = Plan {
         step: Step::Finetune,
         pictures: context.data.samples(Split::Train).len(),
@@ -66,14 +62,14 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
         batch: section.batch,
         batch_rule: section.batch_rule,
         accumulate: section.accumulate,
-        queue: trainee.queue_length(),
+        queue: None,
         optim: &section.optim,
     };
-    train(context, &plan, &mut trainee, move |place| crops.make(place))?;
+    train(context, &plan, &mut learner, move |place| crops.make(place))?;
     let seconds = started.elapsed().as_secs_f64();
     leave(
         context,
-        &trainee.net,
+        &learner.task.net,
         Step::Finetune,
         &Summary {
             epochs: section.epochs,
@@ -163,20 +159,18 @@ impl LabelledCrops {
 
 struct Finetuning {
     net: SegmentationNet,
-    optimizer: ModuleOptimizer,
     section: FinetuneSection,
     precision: Precision,
     device: Device,
-    ranks: Arc<dyn Ranks>,
+    ranks: Group,
 }
 
 impl Finetuning {
     fn new(context: &Context) -> Result<Self, Error> {
         let device = context.device.clone().autodiff();
-        let pretrained = pretrained_net(context, &device)?;
+        let backbone = pretrained_backbone(context, &device)?;
         Ok(Self {
-            net: fresh_net(context, &device).with_pretrained(pretrained),
-            optimizer: optimizer(&context.file.finetune.optim),
+            net: fresh_net(context, &device).with_backbone(backbone),
             section: context.file.finetune.clone(),
             precision: context.file.precision,
             device,
@@ -195,7 +189,7 @@ impl Finetuning {
         );
         let [_, height, width] = labels.dims();
         let pictures = self.precision.cast(pictures);
-        let logits = self.net.forward(pictures, NormMode::Ranks(&*self.ranks));
+        let logits = self.net.forward(pictures, NormMode::Group(&self.ranks));
         pixel_cross_entropy(upsample_bilinear(logits, [height, width]), labels)
     }
 }
@@ -231,14 +225,14 @@ fn label_tensor(crops: &[LabelledCrop], stride: usize, device: &Device) -> Tenso
     )
 }
 
-impl Trainee for Finetuning {
+impl Task for Finetuning {
     type Item = LabelledCrop;
     type Net = SegmentationNet;
 
     fn loss(&mut self, crops: &[LabelledCrop], _seen: Option<&mut Vitals>) -> Loss {
         let minimised = self.loss_of(crops);
         Loss {
-            terms: vec![("cross_entropy", number(&minimised))],
+            terms: vec![("cross_entropy".into(), number(&minimised))],
             minimised,
         }
     }
@@ -247,16 +241,8 @@ impl Trainee for Finetuning {
         &self.net
     }
 
-    fn update(&mut self, lr: f64, gradients: GradientsParams) {
-        self.net = self.optimizer.step(lr, self.net.clone(), gradients);
-    }
-
-    fn save(&self, dir: &Path) -> Result<(), Error> {
-        save_training(dir, &self.net, &self.optimizer, None)
-    }
-
-    fn restore(&mut self, dir: &Path) -> Result<(), Error> {
-        restore_training(dir, &mut self.net, &mut self.optimizer)
+    fn net_mut(&mut self) -> &mut SegmentationNet {
+        &mut self.net
     }
 }
 

@@ -322,7 +322,7 @@ impl Step {
         if row.of_all_ranks {
             (row.run)(context)
         } else {
-            done_by_first(&*context.ranks, || (row.run)(context))
+            done_by_first(&context.ranks, || (row.run)(context))
         }
     }
 

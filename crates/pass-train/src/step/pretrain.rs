@@ -1,21 +1,20 @@
-//! Step 1, representation learning: swapped prediction (SwAV) with pixel-to-pixel alignment (P2P)
-//! and deep-to-shallow supervision (D2S), and in PASS_p the consistency of pixels of PixPro.
+//! Step 1, representation learning, by the method of the run file or by one of your own.
 
-mod network;
-mod trainee;
+pub(crate) mod methods;
+mod task;
 
-use std::{sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use burn::tensor::Device;
 use imagenet_s::{Sample, Split};
 use pass_model::{
-    checkpoint::load_module,
+    backbone::Backbone,
+    checkpoint::{load_field, load_module},
     loss::SwappedPredictionConfig,
-    pass_p_net::{PassPNet, PassPNetConfig},
+    method::Method,
+    overlap::EmptyPairs,
     pretrain_net::{PretrainNet, PretrainNetConfig},
-    queue::Queue,
-    ranks::Ranks,
-    sinkhorn::SinkhornConfig,
+    queue::SwavQueue,
 };
 use serde::Serialize;
 
@@ -23,16 +22,13 @@ use crate::{
     Context, Error, Step,
     probe::Probe,
     ranks::done_by_first,
-    run_file::{EmptyPairs, Method, RunFile, SwappedSection},
-    training::{Trainee, leave, train},
+    run_file::RunFile,
+    training::{Learner, Task, leave, train},
     training_plan::Plan,
     view_batch::{Views, make_views},
 };
 
-use network::PretrainNetwork;
-#[cfg(test)]
-pub(crate) use trainee::named_terms;
-pub(crate) use trainee::{Pretraining, number};
+pub(crate) use task::Pretraining;
 
 /// What the step leaves in `done/pretrain.json`.
 #[derive(Debug, Serialize)]
@@ -40,54 +36,56 @@ struct Summary {
     epochs: usize,
     pictures: usize,
     seconds: f64,
-    /// Swapped prediction over ln K, the mean of the last epoch; absent where it is not learned.
+    /// The loss over its value by chance, the mean of the last epoch: swapped prediction over ln K.
     #[serde(skip_serializing_if = "Option::is_none")]
     swapped_over_ln_k: Option<f64>,
 }
 
-/// Runs step 1 and leaves `pretrain/weights.safetensors`: of either method the network of PASS_s,
-/// which is all that the later steps use.
+/// Runs step 1 with the method of the run file and leaves `pretrain/weights.safetensors`.
 ///
 /// # Errors
 ///
 /// From the data, the disk, [`Error::Unhealthy`] if training goes wrong, or [`Error::Stopped`].
 pub fn pretrain(context: &Context) -> Result<(), Error> {
-    let (file, device) = (&context.file, context.device.clone().autodiff());
-    match file.pretrain.method {
-        Method::PassS => pretrain_with(context, Pretraining::new(file, device)),
-        Method::PassP => pretrain_with(context, Pretraining::pass_p(file, device)),
-    }
+    let device = context.device.clone().autodiff();
+    context.file.pretrain.method.train(context, &device)
 }
 
-fn pretrain_with<N: PretrainNetwork>(
-    context: &Context,
-    mut trainee: Pretraining<N>,
-) -> Result<(), Error> {
+/// Runs step 1 with any method, whose parameters lie on a device with gradients. Views, optimiser and
+/// schedule are those of the section `pretrain`; checkpoints, log and health are those of any run.
+/// Leaves [`Method::result`] as `pretrain/weights.safetensors`.
+///
+/// # Errors
+///
+/// As [`pretrain`].
+pub fn pretrain_with<M: Method>(context: &Context, method: M) -> Result<(), Error> {
     let started = Instant::now();
     check_of_ranks(context)?;
     context.check_precision()?;
-    done_by_first(&*context.ranks, || context.run.begin(Step::Pretrain))?;
-    trainee.probe = Probe::new(context);
-    trainee.ranks = context.ranks.clone();
-    let (pictures, swapped_over_ln_k) = train_on_views(context, &mut trainee)?;
+    done_by_first(&context.ranks, || context.run.begin(Step::Pretrain))?;
+    let mut task = Pretraining::new(method, &context.file, context.device.clone().autodiff());
+    task.probe = Probe::new(context);
+    task.ranks = context.ranks.clone();
+    let mut learner = Learner::new(task, &context.file.pretrain.optim);
+    let (pictures, loss_over_chance) = train_on_views(context, &mut learner)?;
     let seconds = started.elapsed().as_secs_f64();
     leave(
         context,
-        trainee.net.base(),
+        &learner.task.method.result(),
         Step::Pretrain,
         &Summary {
             epochs: context.file.pretrain.epochs,
             pictures,
             seconds,
-            swapped_over_ln_k,
+            swapped_over_ln_k: loss_over_chance,
         },
     )
 }
 
 /// Trains on the views of the pictures of step 1, and says how many these are and what [`train`] does.
-pub(crate) fn train_on_views<T: Trainee<Item = Views>>(
+pub(crate) fn train_on_views<T: Task<Item = Views>>(
     context: &Context,
-    trainee: &mut T,
+    learner: &mut Learner<T>,
 ) -> Result<(usize, Option<f64>), Error> {
     let file = &context.file;
     let section = &file.pretrain;
@@ -106,11 +104,11 @@ pub(crate) fn train_on_views<T: Trainee<Item = Views>>(
         batch: section.batch,
         batch_rule: section.batch_rule,
         accumulate: section.accumulate,
-        queue: trainee.queue_length(),
+        queue: learner.memory_rows(),
         optim: &section.optim,
     };
-    let swapped_over_ln_k = train(context, &plan, trainee, make)?;
-    Ok((pictures, swapped_over_ln_k))
+    let loss_over_chance = train(context, &plan, learner, make)?;
+    Ok((pictures, loss_over_chance))
 }
 
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.
@@ -124,20 +122,19 @@ fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
     Ok(pictures.samples(Split::Train).into())
 }
 
+/// The queue of a training with swapped prediction, for parts of so many pictures.
+pub(crate) fn swav_queue(
+    swapped: &SwappedPredictionConfig,
+    length: usize,
+    [batch, dim]: [usize; 2],
+    device: &Device,
+) -> SwavQueue {
+    SwavQueue::new(length, [batch, dim], swapped.queue_from_epoch, device)
+}
+
 /// The network of PASS_s, with the initial weights of the run's seed.
 pub(crate) fn pretrain_net(file: &RunFile, device: &Device) -> PretrainNet {
     net_config(file).init(file.seed, device)
-}
-
-/// The network of PASS_p, which contains that of PASS_s.
-fn pass_p_net(file: &RunFile, device: &Device) -> PassPNet {
-    let section = &file.pretrain.consistency;
-    PassPNetConfig {
-        base: net_config(file),
-        consistency_hidden: section.hidden,
-        consistency_dim: section.dim,
-    }
-    .init(file.seed, device)
 }
 
 fn net_config(file: &RunFile) -> PretrainNetConfig {
@@ -153,43 +150,41 @@ fn net_config(file: &RunFile) -> PretrainNetConfig {
     }
 }
 
-/// The network as step 1 left it.
+/// The network of PASS_s as step 1 left it.
 pub(crate) fn pretrained_net(context: &Context, device: &Device) -> Result<PretrainNet, Error> {
     let mut net = pretrain_net(&context.file, device);
     load_module(&mut net, &context.run.unchanged_weights(Step::Pretrain)?)?;
     Ok(net)
 }
 
-/// The settings of the swapped prediction, as the loss takes them.
-pub(crate) fn swapped_config(section: &SwappedSection) -> SwappedPredictionConfig {
-    SwappedPredictionConfig {
-        temperature: section.temperature,
-        sinkhorn: SinkhornConfig {
-            epsilon: section.epsilon,
-            iterations: section.sinkhorn_iterations,
-        },
+/// The backbone as step 1 left it, by whatever method.
+pub(crate) fn pretrained_backbone(context: &Context, device: &Device) -> Result<Backbone, Error> {
+    let file = &context.file;
+    let mut backbone = file.network.backbone.init(file.seed, device);
+    let weights = context.run.unchanged_weights(Step::Pretrain)?;
+    load_pretrained(&mut backbone, "backbone", &weights)?;
+    Ok(backbone)
+}
+
+/// Backbone, projection and prototypes as step 1 left them; what its method does not have keeps the
+/// initial weights of the run's seed.
+pub(crate) fn pretrained_heads(context: &Context, device: &Device) -> Result<PretrainNet, Error> {
+    let mut net = pretrain_net(&context.file, device);
+    let weights = context.run.unchanged_weights(Step::Pretrain)?;
+    load_pretrained(&mut net.backbone, "backbone", &weights)?;
+    load_field(&mut net.projection, "projection", &weights)?;
+    load_field(&mut net.prototypes, "prototypes", &weights)?;
+    Ok(net)
+}
+
+fn load_pretrained(backbone: &mut Backbone, field: &str, weights: &Path) -> Result<(), Error> {
+    if load_field(backbone, field, weights)? {
+        return Ok(());
     }
-}
-
-/// An empty queue of `length` rows, if so many hold a batch.
-pub(crate) fn fresh_queue(
-    length: usize,
-    [batch, dim]: [usize; 2],
-    device: &Device,
-) -> Option<Queue> {
-    let wanted = length >= batch;
-    wanted.then(|| Queue::new(length, batch, dim, device))
-}
-
-/// This rank's part of a queue of all ranks.
-pub(crate) fn share_of_queue(whole: Option<Queue>, ranks: &dyn Ranks) -> Option<Queue> {
-    whole.map(|queue| queue.share_of(ranks))
-}
-
-/// The queue of all ranks, which is what a checkpoint holds: any number of ranks can go on from it.
-/// Collective.
-pub(crate) fn whole_queue(own: Option<&Queue>, ranks: &dyn Ranks) -> Option<Queue> {
-    own.map(|queue| queue.of_ranks(ranks))
+    Err(Error::Damaged {
+        path: weights.into(),
+        cause: format!("it has no tensor whose name begins with `{field}.`"),
+    })
 }
 
 /// Refuses what differs from one process: with pictures left out, ranks compare different numbers of

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Progress, RunDir,
-    atomic::write_atomically,
     ranks::{done_by_first, found_by_first},
 };
 
@@ -37,14 +36,11 @@ pub(super) fn run_restarts(
 
 /// The restarts that have not finished, as rank 0 sees it.
 fn missing(context: &Context, restarts: usize) -> Result<Vec<usize>, Error> {
-    let list = found_by_first(&*context.ranks, || {
+    found_by_first(&context.ranks, || {
         let finished = Finished::of(&context.run);
         let missing = (0..restarts).filter(|&restart| !finished.has(restart));
-        let numbers: Vec<String> = missing.map(|restart| restart.to_string()).collect();
-        Ok(numbers.join(" "))
-    })?;
-    let number = |text: &str| text.parse().expect("a number of rank 0");
-    Ok(list.split_whitespace().map(number).collect())
+        Ok(missing.collect())
+    })
 }
 
 /// The best of all restarts, which have finished: the one of lowest inertia, of equal ones the
@@ -92,7 +88,7 @@ fn run_missing(
         // It may have come to rest before its last iteration.
         let spared = iterations - run.iterations as u64;
         progress.borrow_mut().advance(spared);
-        done_by_first(&*context.ranks, || Finished::of(&context.run).store(&run))?;
+        done_by_first(&context.ranks, || Finished::of(&context.run).store(&run))?;
     }
     let plan = kmeans.device_plan();
     drop(kmeans);
@@ -169,7 +165,7 @@ impl<'a> Finished<'a> {
 }
 
 fn write_npy(path: &std::path::Path, array: &impl WriteNpyExt) -> Result<(), Error> {
-    let written = write_atomically(path, |file| {
+    let written = whole_file::write(path, |file| {
         array.write_npy(file).map_err(std::io::Error::other)
     });
     written.map_err(Error::io(path, "write"))

@@ -4,23 +4,17 @@
 use std::time::Instant;
 
 use imagenet_s::Split;
-use luss_metrics::{AttentionHistogram, ThresholdCurve};
+use luss_metrics::{AttentionHistogram, ChosenThreshold, ThresholdCurve, ThresholdRule};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Context, Error, Progress, Step, run_file::ThresholdRule, step::labels::ensure_store,
-    watch::findings,
-};
+use crate::{Context, Error, Progress, Step, step::labels::ensure_store, watch::findings};
 
-/// `threshold.json`: the chosen threshold and what it was chosen by.
+/// `threshold.json`: the chosen threshold and what it was chosen from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ChosenThreshold {
-    /// Attention below this is OTHER.
-    pub threshold: f32,
-    /// The rule of the run file.
-    pub rule: ThresholdRule,
-    /// Which labels the choice used, in words.
-    pub labels_used: String,
+pub struct SweptThreshold {
+    /// The threshold, the rule of the run file and the labels it used.
+    #[serde(flatten)]
+    pub chosen: ChosenThreshold,
     /// Threshold and matched validation mIoU, when the rule swept them.
     pub curve: Vec<(f32, f64)>,
     /// The threshold of the best mIoU, where it leaves no foreground on the training pictures and the
@@ -34,7 +28,7 @@ pub struct ChosenThreshold {
 /// # Errors
 ///
 /// [`Error::StepMissing`] before step 2.2; else from data or disk.
-pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
+pub fn sweep_threshold(context: &Context) -> Result<SweptThreshold, Error> {
     let started = Instant::now();
     context.run.begin(Step::SweepThreshold)?;
     let rule = context
@@ -42,49 +36,54 @@ pub fn sweep_threshold(context: &Context) -> Result<ChosenThreshold, Error> {
         .threshold
         .rule
         .expect("settled when the context was opened");
-    let mut best_without_foreground = None;
-    let (threshold, curve) = match rule {
-        ThresholdRule::Validation => {
-            let (best, curve) = sweep(context)?;
-            let chosen = best_with_foreground(context, &curve)?;
-            best_without_foreground = (chosen != best).then_some(best);
-            (chosen, curve)
-        }
-        ThresholdRule::Otsu => (attention_histogram(context)?.otsu()?, Vec::new()),
-        ThresholdRule::ForegroundShare(share) => {
-            let histogram = attention_histogram(context)?;
-            (histogram.threshold_of_share(share)?, Vec::new())
-        }
-        ThresholdRule::Fixed(threshold) => (threshold, Vec::new()),
+    let swept = match rule {
+        ThresholdRule::Validation => by_validation(context)?,
+        ThresholdRule::Fixed(_) => without_masks(rule, &AttentionHistogram::new())?,
+        _ => without_masks(rule, &attention_histogram(context)?)?,
     };
-    let labels_used = match rule {
-        ThresholdRule::Validation => "validation masks: the best mIoU of 81 thresholds",
-        ThresholdRule::Otsu => "none: Otsu's threshold of the training attention",
-        ThresholdRule::ForegroundShare(_) => "none: a fixed share of foreground",
-        ThresholdRule::Fixed(_) => "none: given in the run file",
-    };
-    let chosen = ChosenThreshold {
-        threshold,
-        rule,
-        labels_used: labels_used.into(),
-        curve,
-        best_without_foreground,
-    };
-    let found = findings::of_threshold(&chosen);
+    let found = findings::of_threshold(&swept);
     findings::tell(context, Step::SweepThreshold, &found);
     context
         .run
-        .write_json(&context.run.file("threshold.json"), &chosen)?;
+        .write_json(&context.run.file("threshold.json"), &swept)?;
     context
         .run
         .finish(Step::SweepThreshold, &started.elapsed().as_secs_f64())?;
-    Ok(chosen)
+    Ok(swept)
+}
+
+/// The threshold of the best validation mIoU that leaves foreground on the training pictures.
+fn by_validation(context: &Context) -> Result<SweptThreshold, Error> {
+    let (best, curve) = sweep(context)?;
+    let threshold = best_with_foreground(context, &curve)?;
+    let rule = ThresholdRule::Validation;
+    Ok(SweptThreshold {
+        chosen: ChosenThreshold {
+            threshold,
+            rule,
+            labels_used: rule.labels_used(),
+        },
+        curve,
+        best_without_foreground: (threshold != best).then_some(best),
+    })
+}
+
+fn without_masks(
+    rule: ThresholdRule,
+    attention: &AttentionHistogram,
+) -> Result<SweptThreshold, Error> {
+    Ok(SweptThreshold {
+        chosen: rule.choose_without_masks(attention)?,
+        curve: Vec::new(),
+        best_without_foreground: None,
+    })
 }
 
 /// The threshold that step 2.3 chose.
 pub(crate) fn chosen_threshold(context: &Context) -> Result<f32, Error> {
     let path = context.run.unchanged(&context.run.file("threshold.json"))?;
-    Ok(context.run.read_json::<ChosenThreshold>(&path)?.threshold)
+    let swept: SweptThreshold = context.run.read_json(&path)?;
+    Ok(swept.chosen.threshold)
 }
 
 /// The best validation mIoU over 81 thresholds, each with its own matching.

@@ -19,7 +19,7 @@ use crate::{
     step::{
         attention::tuned_net,
         finetune::{finetuned_net, fresh_net},
-        pretrain::{pretrain_net, pretrained_net},
+        pretrain::{pretrain_net, pretrained_backbone, pretrained_net},
     },
 };
 
@@ -131,7 +131,7 @@ pub fn export_weights(context: &Context, weights: Weights, path: &Path) -> Resul
     context.run.require(step, step)?;
     Ok(match weights {
         Weights::Backbone => {
-            export_backbone(&pretrained_net(context, &context.device)?.backbone, path)?
+            export_backbone(&pretrained_backbone(context, &context.device)?, path)?
         }
         Weights::Pretrained => {
             export_pretrain_net(&pretrained_net(context, &context.device)?, path)?

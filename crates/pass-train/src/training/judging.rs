@@ -1,20 +1,22 @@
-//! What a fault leads to, and what an epoch as a whole tells: whether the swapped loss has left ln K.
+//! What a fault leads to, and what an epoch as a whole tells: whether the loss is still what it is by
+//! chance.
 
-use super::{Position, Trainee, Training};
+use pass_model::method::Chance;
+
+use super::{Position, Task, Training};
 use crate::{Error, health::Verdict, ranks::first_with, training_log::Values};
 
-/// The term of the loss that swapped prediction is.
-const SWAPPED: &str = "swapped";
-
-impl<T: Trainee> Training<'_, T> {
-    /// Looks at the mean swapped loss of an epoch.
+impl<T: Task> Training<'_, T> {
+    /// Looks at the mean loss of an epoch.
     pub(super) fn judge_epoch(&mut self, means: &Values, at: Position) -> Result<(), Error> {
-        let swapped = means.iter().find(|(name, _)| name == SWAPPED);
-        let Some(((_, swapped), prototypes)) = swapped.zip(self.trainee.prototypes()) else {
+        let Some(chance) = self.learner.task.chance() else {
             return Ok(());
         };
-        let share = swapped / (prototypes as f64).ln();
-        self.swapped_over_ln_k = Some(share);
+        let Some((_, loss)) = means.iter().find(|(name, _)| name == chance.term) else {
+            return Ok(());
+        };
+        let share = loss / chance.value;
+        self.loss_over_chance = Some(share);
         let done = [self.state.iterations, at.iterations];
         let verdict = self.health.judge_epoch(share, done);
         self.act(verdict, at)
@@ -24,7 +26,7 @@ impl<T: Trainee> Training<'_, T> {
     pub(super) fn act(&self, verdict: Option<Verdict>, at: Position) -> Result<(), Error> {
         let step = self.plan.step.name();
         let iteration = at.iteration;
-        let ranks = &*self.context.ranks;
+        let ranks = &self.context.ranks;
         let stopping = first_with(ranks, matches!(verdict, Some(Verdict::Stop(_))));
         let warning = first_with(ranks, matches!(verdict, Some(Verdict::Warn(_))));
         match verdict {
@@ -46,9 +48,11 @@ impl<T: Trainee> Training<'_, T> {
     }
 }
 
-/// What is minimised, and the swapped loss.
-pub(super) fn first_and_swapped(terms: &Values) -> Values {
+/// What is minimised, and the term that is compared with chance.
+pub(super) fn first_and_judged(terms: &Values, chance: Option<Chance>) -> Values {
     let (first, others) = terms.split_first().expect("a loss has a term");
-    let swapped = others.iter().filter(|(name, _)| name == SWAPPED);
-    [first].into_iter().chain(swapped).cloned().collect()
+    let judged = others
+        .iter()
+        .filter(|(name, _)| chance.is_some_and(|chance| name == chance.term));
+    [first].into_iter().chain(judged).cloned().collect()
 }

@@ -4,27 +4,27 @@ mod faults;
 mod killed;
 mod precision;
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, path::Path};
 
 use burn::{optim::GradientsParams, store::burn_pack::Reader, tensor::Device};
-use pass_model::ranks::{Ranks, Solo};
+use pass_model::{group::Group, method::pass::Pass};
 
 use super::*;
 use crate::{
     RunFile, Verbosity,
     log::{LogRecord, MEASURED, read_log},
     probe::Probe,
-    step::pretrain::{Pretraining, train_on_views},
+    step::pretrain::{Pretraining, methods::pass_s, train_on_views},
     view_batch::Views,
 };
 
 /// The run of `tests/pipeline`, with these settings on top.
 fn open(root: &Path, settings: &[&str]) -> Context {
-    open_of_ranks(root, settings, Arc::new(Solo))
+    open_of_ranks(root, settings, Group::default())
 }
 
 /// The same for one of several ranks.
-fn open_of_ranks(root: &Path, settings: &[&str], ranks: Arc<dyn Ranks>) -> Context {
+fn open_of_ranks(root: &Path, settings: &[&str], ranks: Group) -> Context {
     let text = include_str!("../../tests/pipeline/tiny.toml");
     let settings: Vec<String> = settings.iter().map(|text| text.to_string()).collect();
     let file = RunFile::parse(text, "tiny.toml", &settings).unwrap();
@@ -32,8 +32,10 @@ fn open_of_ranks(root: &Path, settings: &[&str], ranks: Arc<dyn Ranks>) -> Conte
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn pretraining(context: &Context) -> Pretraining {
-    Pretraining::new(&context.file, context.device.clone().autodiff())
+fn pretraining(context: &Context) -> Learner<Pretraining<Pass>> {
+    let (file, device) = (&context.file, context.device.clone().autodiff());
+    let task = Pretraining::new(pass_s(file, &device), file, device);
+    Learner::new(task, &file.pretrain.optim)
 }
 
 /// The log without what the machine decides.
@@ -48,11 +50,12 @@ fn log_of(root: &Path) -> Vec<LogRecord> {
     records
 }
 
-/// Network, optimiser and queue as a checkpoint holds them, by file.
-fn state_of(trainee: &impl Trainee, root: &Path) -> Vec<(String, Vec<u8>)> {
+/// Network, optimiser and memory as a checkpoint holds them, by file.
+fn state_of(learner: &mut Learner<impl Task>, root: &Path) -> Vec<(String, Vec<u8>)> {
     let folder = root.join("state");
     fs::create_dir_all(&folder).unwrap();
-    trainee.save(&folder).unwrap();
+    let memory = learner.memory(&Group::default());
+    learner.save(&folder, &memory).unwrap();
     files_of(&folder)
 }
 
@@ -88,8 +91,7 @@ fn assert_same_state(a: &[(String, Vec<u8>)], b: &[(String, Vec<u8>)]) {
     let all = names(a);
     assert_eq!(all, names(b));
     assert!(all.len() > 20, "no momentum among {all:?}");
-    assert_eq!(all[0], "net.safetensors");
-    assert_eq!(all[all.len() - 1], "queue.safetensors");
+    assert_eq!(all[..2], ["memory.safetensors", "net.safetensors"]);
     for ((name, a), (_, b)) in a.iter().zip(b) {
         assert!(a == b, "other bytes in {name}");
     }
@@ -97,31 +99,31 @@ fn assert_same_state(a: &[(String, Vec<u8>)], b: &[(String, Vec<u8>)]) {
 
 /// A training at one go and one that is asked to stop after each of its first `stops` iterations end
 /// alike, and each stop names the checkpoint that it leaves.
-fn assert_parts_end_as_the_whole<T: Trainee<Item = Views>>(
+fn assert_parts_end_as_the_whole<T: Task<Item = Views>>(
     settings: &[&str],
     stops: usize,
-    trainee: impl Fn(&Context) -> T,
+    learner: impl Fn(&Context) -> Learner<T>,
 ) {
     let (whole, parted) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let context = open(whole.path(), settings);
-    let mut expected = trainee(&context);
+    let mut expected = learner(&context);
     train_on_views(&context, &mut expected).unwrap();
 
     for iterations in 1..=stops {
         let context = open(parted.path(), settings);
         context.stop.ask();
-        let stopped = train_on_views(&context, &mut trainee(&context)).unwrap_err();
+        let stopped = train_on_views(&context, &mut learner(&context)).unwrap_err();
         let said = stopped.to_string();
         assert!(matches!(stopped, Error::Stopped { .. }), "{said}");
         let place = format!("checkpoint-{iterations:09}");
         assert!(said.contains(&place), "no {place} in {said}");
     }
     let context = open(parted.path(), settings);
-    let mut parts = trainee(&context);
+    let mut parts = learner(&context);
     train_on_views(&context, &mut parts).unwrap();
     assert_same_state(
-        &state_of(&expected, whole.path()),
-        &state_of(&parts, parted.path()),
+        &state_of(&mut expected, whole.path()),
+        &state_of(&mut parts, parted.path()),
     );
     assert_eq!(log_of(whole.path()), log_of(parted.path()));
 }
@@ -169,10 +171,10 @@ fn a_probe_changes_nothing_but_the_log() {
         let root = roots[usize::from(every > 0)].path();
         let every = format!("probe.every_epochs={every}");
         let context = open(root, &["pretrain.epochs=4", &every]);
-        let mut trainee = pretraining(&context);
-        trainee.probe = Probe::new(&context);
-        train_on_views(&context, &mut trainee).unwrap();
-        (state_of(&trainee, root), log_of(root))
+        let mut learner = pretraining(&context);
+        learner.task.probe = Probe::new(&context);
+        train_on_views(&context, &mut learner).unwrap();
+        (state_of(&mut learner, root), log_of(root))
     });
     assert_same_state(&plain.0, &probed.0);
     let probed_at: Vec<u64> = probed
@@ -225,24 +227,26 @@ fn a_batch_of_two_equal_parts_updates_as_one_of_them() {
     let context = open(root.path(), &["pretrain.swapped.queue_length=0"]);
     let views = views(&context, 8);
     let updated = |parts: usize| {
-        let mut trainee = pretraining(&context);
+        let mut learner = pretraining(&context);
         let at = Position {
             epoch: 0,
             iteration: 100,
             iterations: 200,
             lr: 0.5,
         };
-        trainee.begin(at);
+        let task = &mut learner.task;
+        task.begin(at);
         let mut gradients = Accumulation::new(parts);
         for _ in 0..parts {
-            let loss = trainee.loss(&views, None);
-            gradients.add(loss.minimised, trainee.net());
+            let loss = task.loss(&views, None);
+            gradients.add(loss.minimised, task.net());
         }
-        let gradients: GradientsParams = gradients.gradients(trainee.net());
-        let before = trainee.net.clone();
-        trainee.update(at.lr, gradients);
-        let [moved, _] = update_and_weight_norm(&before, &trainee.net);
-        (moved, trainee.net)
+        let gradients: GradientsParams = gradients.gradients(task.net());
+        let before = task.net().clone();
+        learner.update(at.lr, gradients);
+        let after = learner.task.net().clone();
+        let [moved, _] = update_and_weight_norm(&before, &after);
+        (moved, after)
     };
     let ((moved, one), (_, two)) = (updated(1), updated(2));
     assert!(moved > 0.0);

@@ -20,7 +20,6 @@ use std::{
 
 use crate::{
     Error, RunDir, Step,
-    atomic::write_bytes_atomically,
     log::{LogRecord, read_log},
     watch::log_groups::{group_of, name_in_group},
 };
@@ -65,7 +64,7 @@ impl EventFile {
         for (record, total) in records.iter().zip(times) {
             bytes.extend(event(record, clock.began + total));
         }
-        write_bytes_atomically(&path, &bytes).map_err(Error::io(&path, "write the events"))?;
+        whole_file::write_bytes(&path, &bytes).map_err(Error::io(&path, "write the events"))?;
         let file = OpenOptions::new()
             .append(true)
             .open(&path)

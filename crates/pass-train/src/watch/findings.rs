@@ -9,7 +9,7 @@ use crate::{
     Context, Error, Step,
     health::{UNLEARNED, unlearned_words},
     run_file::LabelWay,
-    step::{labels::LabelsSummary, predict::PredictSummary, threshold::ChosenThreshold},
+    step::{labels::LabelsSummary, predict::PredictSummary, threshold::SweptThreshold},
 };
 
 /// Fewer pictures than this in a cluster, in the mean, make no category.
@@ -133,7 +133,7 @@ fn of_largest_cluster(sizes: &[usize], pictures: usize) -> Option<String> {
 }
 
 /// In the choice of the threshold.
-pub(crate) fn of_threshold(chosen: &ChosenThreshold) -> Vec<String> {
+pub(crate) fn of_threshold(swept: &SweptThreshold) -> Vec<String> {
     let telling = |best: f32| {
         format!(
             "with the threshold of the best validation mIoU, {best}, every pixel of the training \
@@ -141,10 +141,10 @@ pub(crate) fn of_threshold(chosen: &ChosenThreshold) -> Vec<String> {
              best that leaves foreground, and what is learned from it will be poor: attention or \
              clusters have learned too little; look whether the swapped losses in log.jsonl fell clearly \
              below ln K, and train longer or with another seed",
-            chosen.threshold
+            swept.chosen.threshold
         )
     };
-    chosen
+    swept
         .best_without_foreground
         .map(telling)
         .into_iter()

@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Error, atomic::write_bytes_atomically, event_file::EventFile, health::MEMORY};
+use crate::{Error, event_file::EventFile, health::MEMORY};
 
 /// Fields and values that depend on the machine and its load. All others follow from run file and
 /// pictures, also in a run that was interrupted.
@@ -91,7 +91,7 @@ impl LogWriter {
         if kept.len() == bytes.len() {
             return Ok(writer);
         }
-        write_bytes_atomically(path, &kept).map_err(Error::io(path, "write the log"))?;
+        whole_file::write_bytes(path, &kept).map_err(Error::io(path, "write the log"))?;
         Self::open(path)
     }
 

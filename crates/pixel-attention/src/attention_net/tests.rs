@@ -13,7 +13,8 @@ fn config() -> PretrainNetConfig {
         backbone: ResNetConfig {
             width: 3,
             ..ResNetConfig::small()
-        },
+        }
+        .into(),
         hidden: 7,
         feature_dim: 5,
         prototypes: 4,
@@ -48,7 +49,8 @@ fn published(device: &Device) -> (AttentionNet, Arrays) {
             width: 8,
             bottleneck_width: 8,
             max_pool: true,
-        },
+        }
+        .into(),
         hidden: 24,
         feature_dim: 16,
         prototypes: 12,
@@ -74,6 +76,7 @@ fn outputs_have_their_documented_shapes_and_ranges() {
     let (embeddings, scores) = net.forward_train(
         vec![crops(6, 32, &device), crops(9, 16, &device)],
         NormMode::Batch,
+        &Group::default(),
     );
     assert_eq!((embeddings.dims(), scores.dims()), ([15, 5], [15, 4]));
     let lengths = embeddings.square().sum_dim(1);
@@ -95,7 +98,7 @@ fn the_gradient_reaches_attention_and_prototypes_only() {
     let device = Device::default().autodiff();
     let mut net = net(&device);
     let crops = crops(6, 32, &device);
-    let (_, scores) = net.forward_train(vec![crops], NormMode::Batch);
+    let (_, scores) = net.forward_train(vec![crops], NormMode::Batch, &Group::default());
     let gradients = scores.square().sum().backward();
     assert!(net.attention.conv1.weight.val().grad(&gradients).is_some());
     assert!(
@@ -120,7 +123,16 @@ fn the_gradient_reaches_attention_and_prototypes_only() {
     );
     assert!(net.attention.tau.val().grad(&gradients).is_some());
     assert!(net.prototypes.weights().grad(&gradients).is_some());
-    assert!(net.backbone.conv1.weight.val().grad(&gradients).is_none());
+    assert!(
+        net.backbone
+            .as_resnet()
+            .unwrap()
+            .conv1
+            .weight
+            .val()
+            .grad(&gradients)
+            .is_none()
+    );
     assert!(
         net.projection
             .linear1
@@ -145,7 +157,11 @@ fn the_gradient_reaches_attention_and_prototypes_only() {
 fn prototypes_can_be_frozen_too() {
     let device = Device::default().autodiff();
     let mut net = net(&device).with_frozen_prototypes();
-    let (_, scores) = net.forward_train(vec![crops(6, 32, &device)], NormMode::Batch);
+    let (_, scores) = net.forward_train(
+        vec![crops(6, 32, &device)],
+        NormMode::Batch,
+        &Group::default(),
+    );
     let gradients = scores.square().sum().backward();
     assert!(net.prototypes.weights().grad(&gradients).is_none());
     assert!(net.attention.tau.val().grad(&gradients).is_some());
@@ -157,7 +173,7 @@ fn frozen_norms_drift_only_with_batch_statistics() {
     for (mode, drifts) in [(NormMode::Batch, true), (NormMode::Moving, false)] {
         let mut net = net(&device);
         let mean = |net: &AttentionNet| {
-            let (first, last) = (&net.backbone.bn1, &net.projection.bn2);
+            let (first, last) = (&net.backbone.as_resnet().unwrap().bn1, &net.projection.bn2);
             (
                 first.running_mean.val().into_data(),
                 last.running_mean.val().into_data(),
@@ -165,7 +181,7 @@ fn frozen_norms_drift_only_with_batch_statistics() {
         };
         let before = mean(&net);
         let attention = net.attention.bn1.running_mean.val().into_data();
-        net.forward_train(vec![crops(6, 32, &device)], mode);
+        net.forward_train(vec![crops(6, 32, &device)], mode, &Group::default());
         let after = mean(&net);
         assert_eq!((before.0 != after.0, before.1 != after.1), (drifts, drifts));
         assert_ne!(attention, net.attention.bn1.running_mean.val().into_data());
@@ -205,14 +221,26 @@ fn a_saved_network_is_loaded_to_the_bit_and_stays_frozen() {
     let path = folder.path().join("attention.safetensors");
     let device = Device::default().autodiff();
     let mut saved = net(&device);
-    saved.forward_train(vec![crops(6, 32, &device)], NormMode::Batch); // moves the statistics
+    saved.forward_train(
+        vec![crops(6, 32, &device)],
+        NormMode::Batch,
+        &Group::default(),
+    ); // moves the statistics
     save_module(&saved, &path).unwrap();
     let mut loaded = AttentionNet::untrained(&config(), 99, &device);
     load_module(&mut loaded, &path).unwrap();
     let pictures = crops(2, 32, &device);
     let expected = saved.cluster_embedding(pictures.clone()).into_data();
     assert_eq!(loaded.cluster_embedding(pictures).into_data(), expected);
-    assert!(!loaded.backbone.conv1.weight.is_require_grad());
+    assert!(
+        !loaded
+            .backbone
+            .as_resnet()
+            .unwrap()
+            .conv1
+            .weight
+            .is_require_grad()
+    );
     assert!(loaded.attention.tau.is_require_grad());
 }
 
@@ -272,7 +300,7 @@ fn the_training_pass_agrees_with_the_published_code() {
     let (mut net, mut golden) = published(&device);
     let crops = ["crop0", "crop1"].map(|key| golden.tensor::<4>(key, &device));
     let group = Tensor::cat(crops.into(), 0);
-    let (embeddings, scores) = net.forward_train(vec![group], NormMode::Batch);
+    let (embeddings, scores) = net.forward_train(vec![group], NormMode::Batch, &Group::default());
     // Batch norms over six rows amplify the rounding of float32.
     assert_close(embeddings, golden.data("model_train_embedding"), 1e-3);
     assert_close(scores, golden.data("model_train_output"), 1e-3);
@@ -282,7 +310,11 @@ fn the_training_pass_agrees_with_the_published_code() {
 fn after_one_update(pretrained: PretrainNet, device: &Device) -> [AttentionNet; 2] {
     let mut net = AttentionNet::from_pretrained(pretrained, 2);
     let before = net.clone();
-    let (_, scores) = net.forward_train(vec![crops(6, 32, device)], NormMode::Batch);
+    let (_, scores) = net.forward_train(
+        vec![crops(6, 32, device)],
+        NormMode::Batch,
+        &Group::default(),
+    );
     let gradients = scores.square().sum().backward();
     let gradients = burn::optim::GradientsParams::from_grads(gradients, &net);
     let mut lars = pass_model::optim::LarsConfig::default().init();
@@ -325,7 +357,7 @@ fn a_shared_attention_is_the_same_for_every_channel_and_learns() {
         .slice([0..2, 0..1])
         .expand(attention.dims());
     assert_eq!(attention.into_data(), first.into_data());
-    let (embeddings, _) = net.forward_train(vec![pictures], NormMode::Batch);
+    let (embeddings, _) = net.forward_train(vec![pictures], NormMode::Batch, &Group::default());
     let gradients = embeddings.sum().backward();
     let moves = net.attention.tau.val().grad(&gradients).unwrap();
     assert_eq!(moves.dims(), [1, 1, 1, 1]);

@@ -4,26 +4,30 @@
 //! numbers, the centroids and the sums of all ranks are the same everywhere, so all decide alike.
 
 use ndarray::Array2;
-use pass_model::ranks::{Ranks, one_of_each};
+use pass_model::group::Group;
 
 use crate::{error::Result, rows::Rows};
 
 /// The rows of this rank among those of all.
 pub(super) struct Deal<'a> {
     pub(super) own: &'a dyn Rows,
-    pub(super) ranks: &'a dyn Ranks,
+    pub(super) ranks: Group,
     /// Where the rows of each rank start among all, and last their number.
     starts: Vec<usize>,
 }
 
 impl<'a> Deal<'a> {
     /// The rows of rank 0 come first. Collective.
-    pub(super) fn new(own: &'a dyn Rows, ranks: &'a dyn Ranks) -> Self {
+    pub(super) fn new(own: &'a dyn Rows, ranks: &Group) -> Self {
         let mut starts = vec![0];
-        for count in one_of_each(ranks, own.count() as f64) {
+        for count in ranks.one_of_each(own.count() as f64) {
             starts.push(starts[starts.len() - 1] + count as usize);
         }
-        Self { own, ranks, starts }
+        Self {
+            own,
+            ranks: ranks.clone(),
+            starts,
+        }
     }
 
     /// Rows of all ranks.
@@ -63,7 +67,7 @@ impl<'a> Deal<'a> {
         own: Option<usize>,
     ) -> impl DoubleEndedIterator<Item = usize> {
         let row = own.map_or(-1.0, |place| (self.first() + place) as f64);
-        let rows = one_of_each(self.ranks, row).into_iter();
+        let rows = self.ranks.one_of_each(row).into_iter();
         rows.filter(|&row| row >= 0.0).map(|row| row as usize)
     }
 }
@@ -72,7 +76,7 @@ impl<'a> Deal<'a> {
 mod tests {
     use super::*;
     use ndarray::{Axis, array, concatenate, s};
-    use pass_model::ranks::Solo;
+    use pass_model::group::Group;
     use pass_ranks::ThreadRanks;
 
     #[test]
@@ -83,14 +87,14 @@ mod tests {
         let fetched = ThreadRanks::run(3, |ranks| {
             let own = starts[ranks.rank()]..starts[ranks.rank() + 1];
             let own = all.slice(s![own, ..]);
-            let deal = Deal::new(&own, &*ranks);
+            let deal = Deal::new(&own, &ranks);
             assert_eq!(deal.count(), 4);
             let last = own.nrows().checked_sub(1);
             assert_eq!(deal.found_by_each(last).collect::<Vec<_>>(), [2, 3]);
             deal.fetch(&chosen).unwrap()
         });
         let view = all.view();
-        let alone = Deal::new(&view, &Solo);
+        let alone = Deal::new(&view, &Group::default());
         let rows = chosen.map(|row| view.slice(s![row..row + 1, ..]));
         let expected = concatenate(Axis(0), &rows).unwrap();
         assert_eq!(alone.fetch(&chosen).unwrap(), expected);

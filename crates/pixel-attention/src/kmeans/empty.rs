@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use ndarray::{Array2, ArrayView2, Axis};
-use pass_model::ranks::gathered;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -100,7 +99,9 @@ pub(super) fn farthest_points(
     // A point that gives way to others of its cluster here does so among all, too.
     let own = that_can_go(own, counts, wanted);
     let numbers = own.iter().copied().flat_map(Far::to_numbers).collect();
-    let mut all: Vec<Far> = gathered(deal.ranks, numbers)
+    let mut all: Vec<Far> = deal
+        .ranks
+        .gather(numbers)
         .as_chunks()
         .0
         .iter()
@@ -172,7 +173,7 @@ fn own_distances(rows: &dyn Rows, centroids: ArrayView2<f32>, labels: &[u32]) ->
 mod tests {
     use super::*;
     use ndarray::{array, s};
-    use pass_model::ranks::Solo;
+    use pass_model::group::Group;
     use pass_ranks::ThreadRanks;
 
     #[test]
@@ -182,7 +183,7 @@ mod tests {
         let labels = [0, 0, 0, 2, 1, 1];
         let farthest = |wanted| {
             let rows = points.view();
-            let deal = Deal::new(&rows, &Solo);
+            let deal = Deal::new(&rows, &Group::default());
             farthest_points(&deal, centroids.view(), &labels, &[3, 2, 1], wanted).unwrap()
         };
         // Squared distances: 0, 81, 1, 100, 1, 1; point 3 is the only one of its cluster.
@@ -192,7 +193,7 @@ mod tests {
         let of_ranks = ThreadRanks::run(3, |ranks| {
             let own = 2 * ranks.rank()..2 * ranks.rank() + 2;
             let rows = points.slice(s![own.clone(), ..]);
-            let deal = Deal::new(&rows, &*ranks);
+            let deal = Deal::new(&rows, &ranks);
             farthest_points(&deal, centroids.view(), &labels[own], &[3, 2, 1], 3).unwrap()
         });
         assert_eq!(of_ranks, vec![[1, 2, 4]; 3]);

@@ -1,7 +1,6 @@
 //! The first centroids of a k-means run.
 
 use ndarray::Array2;
-use pass_model::ranks::one_of_each;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -89,7 +88,7 @@ fn lower_distances(rows: &dyn Rows, newest: &Array2<f32>, distances: &mut [f32])
 /// which happens when there are fewer different points than clusters.
 fn weighted_row(deal: &Deal, weights: &[f32], stream: &mut impl RngCore) -> usize {
     let own: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
-    let totals = one_of_each(deal.ranks, own);
+    let totals = deal.ranks.one_of_each(own);
     let total: f64 = totals.iter().sum();
     if total == 0.0 {
         return below(deal.count(), stream);
@@ -122,7 +121,7 @@ pub(super) fn unit(stream: &mut impl RngCore) -> f64 {
 mod tests {
     use super::*;
     use ndarray::array;
-    use pass_model::ranks::Solo;
+    use pass_model::group::Group;
 
     #[test]
     fn random_rows_are_distinct_and_depend_on_seed_and_restart() {
@@ -148,7 +147,7 @@ mod tests {
         let points = array![[0.0f32], [0.0], [100.0], [100.0], [-100.0], [-100.0]];
         for restart in 0..8 {
             let view = points.view();
-            let deal = Deal::new(&view, &Solo);
+            let deal = Deal::new(&view, &Group::default());
             let mut groups: Vec<usize> = spread_rows(&deal, 3, &mut stream(1, restart))
                 .unwrap()
                 .iter()
@@ -163,7 +162,7 @@ mod tests {
     fn spread_rows_end_although_all_points_are_equal() {
         let points = Array2::from_elem((5, 3), 0.5f32);
         let view = points.view();
-        let deal = Deal::new(&view, &Solo);
+        let deal = Deal::new(&view, &Group::default());
         assert_eq!(spread_rows(&deal, 4, &mut stream(0, 0)).unwrap().len(), 4);
     }
 }

@@ -22,7 +22,7 @@
 //! copy of them, when they are in memory and it takes up to 4 GiB; two parts of 64 MiB, when they
 //! are in a file; three copies of the centroids; 12 bytes for each point.
 //! [`mini_batch`] needs a fraction of the multiplications and finds slightly worse clusters;
-//! [`KMeans::on_device`] runs the same algorithm on a GPU ([`device`]); [`KMeans::of_ranks`] deals the
+//! [`KMeans::on_device`] runs the same algorithm on a GPU ([`device`]); its group of ranks deals the
 //! rows out to several processes, which add up their sums after each assignment.
 
 mod assign;
@@ -38,7 +38,7 @@ mod run;
 mod sums;
 
 use ndarray::{Array2, ArrayView2};
-use pass_model::ranks::{Ranks, Solo};
+use pass_model::group::Group;
 
 pub use config::{KMeansConfig, Metric};
 pub use empty::EmptyPolicy;
@@ -65,29 +65,17 @@ pub struct KMeans<'a> {
 impl<'a> KMeans<'a> {
     /// Looks at every row once.
     ///
+    /// The points are the rows of all ranks together, of which each gives its own; those of rank 0
+    /// come first, and all have as many columns. The ranks share the work, and each gets the whole
+    /// result. Collective, as all that is done with it. With several ranks sums run in another order:
+    /// the clusters are those of one process unless a point lies equally near to two centroids within
+    /// rounding.
+    ///
     /// # Errors
     ///
     /// Settings out of range, fewer points than clusters, a row with NaN or infinity, a file that
-    /// cannot be read.
-    pub fn new(rows: &'a dyn Rows, config: &'a KMeansConfig) -> Result<Self> {
-        Self::of_ranks(rows, config, &Solo)
-    }
-
-    /// As [`KMeans::new`] for the rows of all ranks together, of which each gives its own; those of
-    /// rank 0 come first, and all have as many columns. The ranks share the work, and each gets the
-    /// whole result. Collective, as all that is done with it.
-    ///
-    /// With several ranks sums run in another order: the clusters are those of one process unless a
-    /// point lies equally near to two centroids within rounding.
-    ///
-    /// # Errors
-    ///
-    /// As [`KMeans::new`]; an error of one rank is not known to the others.
-    pub fn of_ranks(
-        own: &'a dyn Rows,
-        config: &'a KMeansConfig,
-        ranks: &'a dyn Ranks,
-    ) -> Result<Self> {
+    /// cannot be read. An error of one rank is not known to the others.
+    pub fn new(own: &'a dyn Rows, config: &'a KMeansConfig, ranks: &Group) -> Result<Self> {
         Self::with(Deal::new(own, ranks), config, None)
     }
 
@@ -119,7 +107,7 @@ impl<'a> KMeans<'a> {
                 allowed,
             });
         }
-        Self::with(Deal::new(rows, &Solo), config, Some(weights))
+        Self::with(Deal::new(rows, &Group::default()), config, Some(weights))
     }
 
     fn with(deal: Deal<'a>, config: &'a KMeansConfig, weights: Option<&'a [f32]>) -> Result<Self> {
@@ -198,7 +186,7 @@ impl<'a> KMeans<'a> {
 /// ```
 pub fn fit(points: ArrayView2<f32>, config: &KMeansConfig) -> Result<Run> {
     let points = points.as_standard_layout();
-    KMeans::new(&points.view(), config)?.best(|_| ())
+    KMeans::new(&points.view(), config, &Group::default())?.best(|_| ())
 }
 
 /// The nearest centroid (Euclidean; the lowest index among equals) of each row.

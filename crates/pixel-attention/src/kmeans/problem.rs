@@ -1,7 +1,6 @@
 //! What is clustered and how: the part of k-means that does not depend on where it is computed.
 
 use ndarray::ArrayView2;
-use pass_model::ranks::one_of_each;
 use rayon::prelude::*;
 
 use super::{
@@ -55,7 +54,7 @@ impl<'a> Problem<'a> {
             }
             other => other,
         })?;
-        let squared_norms = one_of_each(deal.ranks, own).iter().sum();
+        let squared_norms = deal.ranks.one_of_each(own).iter().sum();
         let watch = &|_: &Update| ();
         Ok(Self {
             rows: deal.own,

@@ -1,7 +1,6 @@
 //! One run of Lloyd's algorithm.
 
 use ndarray::{Array2, ArrayView2};
-use pass_model::ranks::{gathered, one_of_each};
 
 use super::{
     EmptyPolicy, Metric,
@@ -113,7 +112,7 @@ impl<'a> Lloyd<'a> {
     pub(super) fn finish(self) -> Run {
         Run {
             centroids: self.centroids,
-            assignments: gathered(self.problem.deal.ranks, self.partition.labels),
+            assignments: self.problem.deal.ranks.gather(self.partition.labels),
             inertia: self.history[self.history.len() - 1],
             iterations: self.history.len() - 1,
             restart: self.restart,
@@ -179,7 +178,7 @@ impl<'a> Lloyd<'a> {
             sums.move_points(point, &row, &old, &new);
             labels[point] = cluster as u32;
         }
-        self.sums_of_ranks = self.partition.sums.of_ranks(deal.ranks);
+        self.sums_of_ranks = self.partition.sums.of_ranks(&deal.ranks);
         Ok(())
     }
 
@@ -194,9 +193,9 @@ impl<'a> Lloyd<'a> {
         let moved = self.engine.assign(self.problem, centroids, partition)?;
         let first = self.history.is_empty();
         partition.moved = if first { partition.labels.len() } else { moved };
-        let ranks = self.problem.deal.ranks;
+        let ranks = &self.problem.deal.ranks;
         self.sums_of_ranks = partition.sums.of_ranks(ranks);
-        let moved = one_of_each(ranks, partition.moved as f64);
+        let moved = ranks.one_of_each(partition.moved as f64);
         self.moved = moved.iter().sum::<f64>() as usize;
         self.report();
         Ok(())

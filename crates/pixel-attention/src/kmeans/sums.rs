@@ -1,7 +1,7 @@
 //! The sums of the points of each cluster, kept up to date as points move.
 
 use ndarray::{Array2, ArrayView2};
-use pass_model::ranks::Ranks;
+use pass_model::group::Group;
 use rayon::prelude::*;
 
 use crate::products::{product_f64, squared_norm_f64};
@@ -88,7 +88,7 @@ impl<'a> ClusterSums<'a> {
     }
 
     /// The sums of the clusters of all ranks, from those of each; nothing where there is one.
-    pub(super) fn of_ranks(&self, ranks: &dyn Ranks) -> Option<Self> {
+    pub(super) fn of_ranks(&self, ranks: &Group) -> Option<Self> {
         if ranks.size() == 1 {
             return None;
         }

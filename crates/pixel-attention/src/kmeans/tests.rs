@@ -35,7 +35,7 @@ fn fit_from(
     initial: ArrayView2<f32>,
     config: &KMeansConfig,
 ) -> Result<Run> {
-    KMeans::new(&points, config)?.run_from(initial)
+    KMeans::new(&points, config, &Group::default())?.run_from(initial)
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn the_best_restart_wins_whole() {
         ..config(8)
     };
     let view = points.view();
-    let kmeans = KMeans::new(&view, &config).unwrap();
+    let kmeans = KMeans::new(&view, &config, &Group::default()).unwrap();
     let best = kmeans.best(|run| runs.push(run.clone())).unwrap();
     assert_eq!(runs.len(), 6);
     assert!(runs.iter().all(|run| best.inertia <= run.inertia));
@@ -295,7 +295,7 @@ fn rows_in_a_file_give_the_same_bits_as_rows_in_memory() {
             ..config(9)
         };
         let resident = fit(points.view(), &config).unwrap();
-        let run = KMeans::new(&streamed, &config)
+        let run = KMeans::new(&streamed, &config, &Group::default())
             .unwrap()
             .best(|_| ())
             .unwrap();
@@ -307,7 +307,7 @@ fn rows_in_a_file_give_the_same_bits_as_rows_in_memory() {
         ..streamed
     };
     assert!(matches!(
-        KMeans::new(&broken, &config(9)),
+        KMeans::new(&broken, &config(9), &Group::default()),
         Err(Error::Io { .. })
     ));
 }
@@ -414,7 +414,9 @@ fn every_update_is_told() {
     let updates = std::cell::RefCell::new(Vec::new());
     let watch = |update: &Update| updates.borrow_mut().push(*update);
     let view = points.view();
-    let kmeans = KMeans::new(&view, &config).unwrap().watched_by(&watch);
+    let kmeans = KMeans::new(&view, &config, &Group::default())
+        .unwrap()
+        .watched_by(&watch);
     let run = kmeans.restart(3).unwrap();
     let told: Vec<f64> = updates
         .borrow()
@@ -437,7 +439,7 @@ fn mini_batches_come_close_to_the_full_algorithm() {
         ..config(8)
     };
     let view = points.view();
-    let kmeans = KMeans::new(&view, &config).unwrap();
+    let kmeans = KMeans::new(&view, &config, &Group::default()).unwrap();
     let full = kmeans.best(|_| ()).unwrap();
     let batch = MiniBatch {
         points: 200,

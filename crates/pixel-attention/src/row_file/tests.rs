@@ -1,3 +1,4 @@
+use pass_model::group::Group;
 use std::{env, fs, path::PathBuf, process::Command, time::Duration};
 
 use tempfile::TempDir;
@@ -292,6 +293,11 @@ fn clusters_of_a_file_are_those_of_its_rows_in_memory() {
         restarts: 3,
         ..KMeansConfig::new(12)
     };
-    let cluster = |rows: &dyn Rows| KMeans::new(rows, &config).unwrap().best(|_| ()).unwrap();
+    let cluster = |rows: &dyn Rows| {
+        KMeans::new(rows, &config, &Group::default())
+            .unwrap()
+            .best(|_| ())
+            .unwrap()
+    };
     assert_eq!(cluster(&file), cluster(&resident.view()));
 }

@@ -311,3 +311,12 @@ fn repair_checksums(file: &mut [u8]) {
         at = end + 4;
     }
 }
+
+#[test]
+fn an_encoded_mask_reads_back() {
+    let mask = LabelMask::new(3, 2, vec![0, 1, 255, 256, 919, 65535]).unwrap();
+    assert_eq!(
+        decode_mask(&encode_mask(&mask)).unwrap(),
+        (mask, MaskFormat::Rg)
+    );
+}

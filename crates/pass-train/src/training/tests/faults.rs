@@ -1,17 +1,17 @@
 //! Planted faults: each is found within a stated number of iterations, with the right diagnosis.
 
-use burn::tensor::Tensor;
-use pass_model::pretrain_net::PretrainNet;
+use burn::{module::ParamId, tensor::Tensor};
+use pass_model::{method::Memory, pretrain_net::PretrainNet};
 
 use super::*;
-use crate::{health::Fault, step::pretrain::named_terms};
+use crate::health::Fault;
 
 /// Iterations from one look to the next.
 const LOOK: usize = 3;
 
 /// The training of step 1 with a fault in it.
 pub(super) struct Planted {
-    pub(super) inner: Pretraining,
+    pub(super) inner: Pretraining<Pass>,
     /// Iteration whose pictures are not numbers.
     poisoned: Option<usize>,
     /// What befalls the network before each batch.
@@ -25,7 +25,7 @@ impl Planted {
     /// Gradients multiplied with a factor that depends on the iteration.
     pub(super) fn with_factor(context: &Context, factor: fn(usize) -> f64) -> Self {
         Self {
-            inner: pretraining(context),
+            inner: pretraining(context).task,
             poisoned: None,
             plant: nothing,
             factor,
@@ -34,14 +34,14 @@ impl Planted {
     }
 }
 
-impl Trainee for Planted {
+impl Task for Planted {
     type Item = Views;
     type Net = PretrainNet;
 
     fn begin(&mut self, at: Position) {
         self.iteration = at.iteration;
         self.inner.begin(at);
-        (self.plant)(&mut self.inner.net);
+        (self.plant)(self.inner.net_mut());
     }
 
     fn loss(&mut self, views: &[Views], seen: Option<&mut Vitals>) -> Loss {
@@ -55,35 +55,23 @@ impl Trainee for Planted {
         let mut batch = self.inner.batch(views);
         let groups = batch.groups.into_iter();
         batch.groups = groups.map(|crops| crops * f64::NAN).collect();
-        let terms = self.inner.loss_of(batch, seen);
-        Loss {
-            terms: named_terms(&terms.values()),
-            minimised: terms.total,
-        }
+        self.inner.loss_of(batch, seen)
     }
 
-    fn restrain(&self, gradients: &mut GradientsParams, at: Position) {
-        self.inner.restrain(gradients, at);
+    fn frozen(&self, at: Position) -> Vec<ParamId> {
+        self.inner.frozen(at)
     }
 
     fn net(&self) -> &PretrainNet {
         self.inner.net()
     }
 
-    fn update(&mut self, lr: f64, gradients: GradientsParams) {
-        self.inner.update(lr, gradients);
+    fn net_mut(&mut self) -> &mut PretrainNet {
+        self.inner.net_mut()
     }
 
-    fn save(&self, dir: &Path) -> Result<(), Error> {
-        self.inner.save(dir)
-    }
-
-    fn contribute(&self) {
-        self.inner.contribute();
-    }
-
-    fn restore(&mut self, dir: &Path) -> Result<(), Error> {
-        self.inner.restore(dir)
+    fn memory(&mut self) -> Option<&mut dyn Memory> {
+        self.inner.memory()
     }
 }
 
@@ -97,12 +85,12 @@ pub(super) fn found(
     let look = format!("health.every_iterations={LOOK}");
     let mut context = open(root.path(), &["pretrain.epochs=10", &look]);
     change(&mut context.file);
-    let mut planted = Planted {
+    let planted = Planted {
         poisoned,
         plant,
         ..Planted::with_factor(&context, |_| 1.0)
     };
-    let error = train_on_views(&context, &mut planted).unwrap_err();
+    let error = train_on_views(&context, &mut learner(planted, &context)).unwrap_err();
     println!("{error}");
     match error {
         Error::Unhealthy {
@@ -110,6 +98,11 @@ pub(super) fn found(
         } => (iteration, fault),
         other => panic!("{other}"),
     }
+}
+
+/// A task with a fault in it, and the optimiser of the run.
+pub(super) fn learner(planted: Planted, context: &Context) -> Learner<Planted> {
+    Learner::new(planted, &context.file.pretrain.optim)
 }
 
 pub(super) fn nothing(_: &mut PretrainNet) {}
@@ -156,8 +149,9 @@ fn equal_prototypes_are_found_at_the_first_look() {
 #[test]
 fn a_collapsed_encoder_is_found_at_the_second_look() {
     let blind = |net: &mut PretrainNet| {
-        let weight = net.backbone.conv1.weight.clone();
-        net.backbone.conv1.weight = weight.map(|weight| {
+        let backbone = net.backbone.as_resnet_mut().unwrap();
+        let weight = backbone.conv1.weight.clone();
+        backbone.conv1.weight = weight.map(|weight| {
             let zeros: Tensor<4> = weight.detach().zeros_like();
             zeros.require_grad()
         });

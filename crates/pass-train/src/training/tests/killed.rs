@@ -36,9 +36,9 @@ fn a_training_in_a_child_process() {
     let more = env::var(MORE).unwrap_or_default();
     let settings: Vec<&str> = SETTINGS.into_iter().chain(more.lines()).collect();
     let context = open(root, &settings);
-    let mut trainee = pretraining(&context);
-    train_on_views(&context, &mut trainee).unwrap_or_else(|error| panic!("{error}"));
-    state_of(&trainee, root);
+    let mut learner = pretraining(&context);
+    train_on_views(&context, &mut learner).unwrap_or_else(|error| panic!("{error}"));
+    state_of(&mut learner, root);
 }
 
 /// This test program, told to run the test above, through a shell that first does `before`.

@@ -3,7 +3,7 @@
 use pass_ranks::ThreadRanks;
 
 use super::{
-    faults::{Planted, found, nothing},
+    faults::{Planted, found, learner, nothing},
     *,
 };
 
@@ -34,8 +34,8 @@ fn late(iteration: usize) -> f64 {
 
 const LATE: usize = 7;
 
-fn overflowing(context: &Context) -> Planted {
-    Planted::with_factor(context, late)
+fn overflowing(context: &Context) -> Learner<Planted> {
+    learner(Planted::with_factor(context, late), context)
 }
 
 /// What `train` leaves of the optimiser's momentum after so many iterations.
@@ -104,7 +104,7 @@ fn a_scale_below_1_stops_the_training() {
         root.path(),
         &[&settings[..], &["health.on_fault=warn"]].concat(),
     );
-    let mut planted = Planted::with_factor(&context, |_| 1e30);
+    let mut planted = learner(Planted::with_factor(&context, |_| 1e30), &context);
     let error = train_on_views(&context, &mut planted).unwrap_err();
     let said = error.to_string();
     let lost = |fault| matches!(fault, Fault::LossScale { skipped: 17 });
@@ -124,7 +124,7 @@ fn ranks_agree_on_an_update_that_is_left_out() {
         let factor = if ranks.rank() == 1 { late } else { |_| 1.0 };
         let mut planted = Planted::with_factor(&context, factor);
         planted.inner.ranks = ranks.clone();
-        train_on_views(&context, &mut planted).unwrap();
+        train_on_views(&context, &mut learner(planted, &context)).unwrap();
     });
     let skipped: Vec<f64> = scales(root.path()).iter().map(|scale| scale[1]).collect();
     assert_eq!(skipped[LATE], skipped[LATE - 1] + 1.0);

@@ -26,7 +26,7 @@ mod options;
 mod points;
 
 use burn::tensor::Device;
-use pass_model::ranks::{Ranks, Solo};
+use pass_model::group::Group;
 
 pub use options::{Compute, DeviceOptions, Plan};
 
@@ -36,32 +36,19 @@ use super::{KMeans, KMeansConfig, deal::Deal, problem::Problem};
 use crate::{error::Result, rows::Rows};
 
 impl<'a> KMeans<'a> {
-    /// As [`KMeans::new`], to be clustered on a device. Uploads all rows if they fit there.
+    /// As [`KMeans::new`], with the rows of each rank on its own device. Uploads all rows if they fit
+    /// there.
     ///
     /// # Errors
     ///
     /// As [`KMeans::new`], and a way to compute that this build or this device does not have. What
     /// then runs may also fail with [`Error::Device`](crate::Error::Device).
     pub fn on_device(
-        rows: &'a dyn Rows,
-        config: &'a KMeansConfig,
-        device: &Device,
-        options: &DeviceOptions,
-    ) -> Result<Self> {
-        Self::on_devices_of_ranks(rows, config, device, options, &Solo)
-    }
-
-    /// As [`KMeans::of_ranks`], with the rows of each rank on its own device.
-    ///
-    /// # Errors
-    ///
-    /// As [`KMeans::of_ranks`] and [`KMeans::on_device`].
-    pub fn on_devices_of_ranks(
         own: &'a dyn Rows,
         config: &'a KMeansConfig,
         device: &Device,
         options: &DeviceOptions,
-        ranks: &'a dyn Ranks,
+        ranks: &Group,
     ) -> Result<Self> {
         let problem = Problem::new(Deal::new(own, ranks), config, None)?;
         let engine = DeviceEngine::new(own, config.clusters, device, options)?;

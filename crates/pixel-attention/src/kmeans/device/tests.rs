@@ -34,7 +34,14 @@ fn streamed() -> DeviceOptions {
 }
 
 fn fit_on_device(points: ArrayView2<f32>, config: &KMeansConfig) -> Result<Run> {
-    KMeans::on_device(&points, config, &device(), &small_chunks())?.best(|_| ())
+    KMeans::on_device(
+        &points,
+        config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )?
+    .best(|_| ())
 }
 
 /// Two runs agree, but for the order in which numbers were summed.
@@ -65,8 +72,14 @@ fn the_device_finds_the_clusters_of_the_host() {
                     metric,
                     ..config(clusters)
                 };
-                let host = KMeans::new(&view, &config).unwrap();
-                let kmeans = KMeans::on_device(&view, &config, &device(), &small_chunks());
+                let host = KMeans::new(&view, &config, &Group::default()).unwrap();
+                let kmeans = KMeans::on_device(
+                    &view,
+                    &config,
+                    &device(),
+                    &small_chunks(),
+                    &Group::default(),
+                );
                 let kmeans = kmeans.unwrap();
                 for restart in 0..3 {
                     let host = host.restart(restart).unwrap();
@@ -88,8 +101,17 @@ fn without_clusters_only_near_ties_go_elsewhere() {
         iterations: 1,
         ..config(91)
     };
-    let host = KMeans::new(&view, &config).unwrap().run_from(initial);
-    let kmeans = KMeans::on_device(&view, &config, &device(), &small_chunks()).unwrap();
+    let host = KMeans::new(&view, &config, &Group::default())
+        .unwrap()
+        .run_from(initial);
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     let (host, run) = (host.unwrap(), kmeans.run_from(initial).unwrap());
     let mut elsewhere = 0;
     for (point, (&a, &b)) in host.assignments.iter().zip(&run.assignments).enumerate() {
@@ -124,9 +146,23 @@ fn streamed_points_give_the_bits_of_resident_ones() {
     };
     let config = config(9);
     let view = points.view();
-    let resident = KMeans::on_device(&view, &config, &device(), &small_chunks()).unwrap();
+    let resident = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     assert!(resident.device_plan().unwrap().resident);
-    let streamed = KMeans::on_device(&elsewhere, &config, &device(), &streamed()).unwrap();
+    let streamed = KMeans::on_device(
+        &elsewhere,
+        &config,
+        &device(),
+        &streamed(),
+        &Group::default(),
+    )
+    .unwrap();
     assert!(!streamed.device_plan().unwrap().resident);
     let (resident, streamed) = (resident.best(|_| ()), streamed.best(|_| ()));
     assert_eq!(streamed.unwrap(), resident.unwrap());
@@ -140,7 +176,13 @@ fn a_file_that_breaks_while_it_is_streamed_is_an_error() {
         broken: Some(650),
     };
     let config = config(3);
-    let refused = KMeans::on_device(&elsewhere, &config, &device(), &streamed());
+    let refused = KMeans::on_device(
+        &elsewhere,
+        &config,
+        &device(),
+        &streamed(),
+        &Group::default(),
+    );
     assert!(matches!(refused.err(), Some(Error::Io { .. })));
 }
 
@@ -152,9 +194,16 @@ fn empty_clusters_are_treated_as_on_the_host() {
     let view = points.view();
     for empty in [EmptyPolicy::Split, EmptyPolicy::Farthest] {
         let config = KMeansConfig { empty, ..config(5) };
-        let host = KMeans::new(&view, &config).unwrap();
+        let host = KMeans::new(&view, &config, &Group::default()).unwrap();
         let host = host.run_from(initial.view()).unwrap();
-        let run = KMeans::on_device(&view, &config, &device(), &small_chunks()).unwrap();
+        let run = KMeans::on_device(
+            &view,
+            &config,
+            &device(),
+            &small_chunks(),
+            &Group::default(),
+        )
+        .unwrap();
         let run = run.run_from(initial.view()).unwrap();
         assert!(run.assignments.contains(&4), "{empty:?}");
         assert_same(&run, &host);
@@ -163,7 +212,14 @@ fn empty_clusters_are_treated_as_on_the_host() {
         empty: EmptyPolicy::Error,
         ..config(5)
     };
-    let kmeans = KMeans::on_device(&view, &config, &device(), &small_chunks()).unwrap();
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     let error = kmeans.run_from(initial.view()).unwrap_err();
     assert!(matches!(error, Error::EmptyCluster { cluster: 3, .. }));
 }
@@ -187,7 +243,14 @@ fn every_update_is_told_and_a_run_at_rest_stops() {
     let updates = RefCell::new(Vec::new());
     let watch = |update: &Update| updates.borrow_mut().push(*update);
     let view = points.view();
-    let kmeans = KMeans::on_device(&view, &config, &device(), &small_chunks()).unwrap();
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     let run = kmeans.watched_by(&watch).restart(3).unwrap();
     let updates = updates.borrow();
     let told: Vec<f64> = updates.iter().map(|update| update.inertia).collect();
@@ -203,7 +266,14 @@ fn the_best_restart_wins_whole() {
     let (points, config) = (blobs(300, 8, 7), config(7));
     let mut runs = Vec::new();
     let view = points.view();
-    let kmeans = KMeans::on_device(&view, &config, &device(), &small_chunks()).unwrap();
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     let best = kmeans.best(|run| runs.push(run.clone())).unwrap();
     assert_eq!(runs.len(), config.restarts);
     assert!(runs.iter().all(|run| best.inertia <= run.inertia));
@@ -216,7 +286,7 @@ fn equal_centroids_leave_the_points_to_the_first() {
     let initial = array![[1.0f32, 2.0], [1.0, 2.0], [3.0, 0.0]];
     let (view, config) = (points.view(), config(3));
     let engine = DeviceEngine::new(&view, 3, &device(), &small_chunks()).unwrap();
-    let problem = Problem::new(Deal::new(&view, &Solo), &config, None).unwrap();
+    let problem = Problem::new(Deal::new(&view, &Group::default()), &config, None).unwrap();
     let sums = crate::kmeans::sums::ClusterSums::new(3, 2, None);
     let (labels, moved) = (vec![9; 3], 3);
     let mut partition = crate::kmeans::run::Partition {
@@ -253,7 +323,7 @@ fn the_plan_says_what_runs_and_kernels_are_refused_where_there_are_none() {
     let (points, config) = (blobs(300, 8, 7), config(7));
     let view = points.view();
     let plan = |options: &DeviceOptions| {
-        KMeans::on_device(&view, &config, &device(), options)
+        KMeans::on_device(&view, &config, &device(), options, &Group::default())
             .map(|kmeans| kmeans.device_plan().unwrap())
     };
     let said = plan(&streamed()).unwrap().to_string();

@@ -2,6 +2,7 @@
 
 use burn::tensor::Device;
 use ndarray::{ArrayView2, Axis, concatenate, s};
+use pass_model::group::Group;
 use pass_ranks::{Ending, ThreadRanks, Transport};
 
 use super::{blobs, config};
@@ -41,7 +42,7 @@ fn of_ranks(
         let broken = None;
         let elsewhere = Elsewhere { rows, broken };
         let own: &dyn Rows = if streamed { &elsewhere } else { &rows };
-        work(&KMeans::of_ranks(own, config, &*ranks).unwrap()).unwrap()
+        work(&KMeans::new(own, config, &ranks).unwrap()).unwrap()
     })
 }
 
@@ -116,7 +117,8 @@ fn empty_clusters_are_filled_alike_on_all_ranks() {
     for empty in [EmptyPolicy::Split, EmptyPolicy::Farthest] {
         let config = KMeansConfig { empty, ..config(9) };
         let run_from = |kmeans: &KMeans| kmeans.run_from(initial.view());
-        let alone = run_from(&KMeans::new(&points.view(), &config).unwrap()).unwrap();
+        let alone =
+            run_from(&KMeans::new(&points.view(), &config, &Group::default()).unwrap()).unwrap();
         let mut sizes = [0; 9];
         alone
             .assignments
@@ -137,7 +139,7 @@ fn empty_clusters_are_filled_alike_on_all_ranks() {
     let errors = ThreadRanks::run(2, |ranks| {
         let view = points.view();
         let own = share(&view, [ranks.rank(), 2]);
-        let kmeans = KMeans::of_ranks(&own, &config, &*ranks).unwrap();
+        let kmeans = KMeans::new(&own, &config, &ranks).unwrap();
         kmeans.run_from(initial.view())
     });
     for error in errors {
@@ -156,7 +158,11 @@ fn batches_are_drawn_from_the_rows_of_all_ranks() {
         batches: 20,
     };
     let config = config(4);
-    let alone = mini_batch::fit(&KMeans::new(&points.view(), &config).unwrap(), batch).unwrap();
+    let alone = mini_batch::fit(
+        &KMeans::new(&points.view(), &config, &Group::default()).unwrap(),
+        batch,
+    )
+    .unwrap();
     let fit = |kmeans: &KMeans| mini_batch::fit(kmeans, batch);
     assert_same(&of_ranks(3, points.view(), &config, fit, false), &alone);
 }
@@ -170,12 +176,13 @@ fn each_rank_may_compute_on_a_device_of_its_own() {
         ..DeviceOptions::default()
     };
     let view = points.view();
-    let alone = KMeans::on_device(&view, &config, &Device::flex(), &options).unwrap();
+    let alone =
+        KMeans::on_device(&view, &config, &Device::flex(), &options, &Group::default()).unwrap();
     let alone = alone.best(|_| ()).unwrap();
     let runs = ThreadRanks::run(3, |ranks| {
         let own = share(&view, [ranks.rank(), 3]);
         let device = Device::flex();
-        let kmeans = KMeans::on_devices_of_ranks(&own, &config, &device, &options, &*ranks);
+        let kmeans = KMeans::on_device(&own, &config, &device, &options, &ranks);
         kmeans.unwrap().best(|_| ()).unwrap()
     });
     // A device adds up pairs of float32.
@@ -190,7 +197,7 @@ fn a_bad_row_is_named_by_its_number_among_all() {
     let group = ThreadRanks::group(2, Transport::Host);
     let endings = ThreadRanks::endings(group, |ranks| {
         let own = share(&view, [ranks.rank(), 2]);
-        KMeans::of_ranks(&own, &config, &*ranks).map(drop)
+        KMeans::new(&own, &config, &ranks).map(drop)
     });
     assert!(
         matches!(
@@ -210,8 +217,8 @@ fn the_points_of_all_ranks_must_be_as_many_as_clusters() {
     let (view, fits, too_many) = (points.view(), config(4), config(5));
     let refused = ThreadRanks::run(2, |ranks| {
         let own = share(&view, [ranks.rank(), 2]);
-        KMeans::of_ranks(&own, &fits, &*ranks).unwrap();
-        KMeans::of_ranks(&own, &too_many, &*ranks).map(drop)
+        KMeans::new(&own, &fits, &ranks).unwrap();
+        KMeans::new(&own, &too_many, &ranks).map(drop)
     });
     for error in refused {
         assert!(

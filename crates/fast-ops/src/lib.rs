@@ -1,0 +1,32 @@
+//! The operations that burn is slow at, under burn's names: [`conv2d()`], [`relu()`] and batch norms.
+//!
+//! | operation | on the CPU (feature `flex`) | on GPUs (feature `cube`) |
+//! |---|---|---|
+//! | [`conv2d()`] and its gradients | wide matrix products on all threads | burn's |
+//! | [`relu()`], [`relu_of_sum`] | one pass on all threads | burn's |
+//! | [`batch_norm_train`], [`batch_norm()`], [`batch_norm_of_ranks`] | one pass over a channel while it is in the cache | sums along the layout of burn's convolutions |
+//!
+//! Each function asks its tensors where they lie: float32 on the CPU, and what lies on a GPU, takes the
+//! fast way, everything else is burn's. The results are burn's up to the order of sums, which depends
+//! on shapes alone and not on the number of threads.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use fast_ops::{relu, relu_of_sum};
+//!
+//! let maps = Tensor::<1>::from_floats([-1.0, 2.0], &Device::default());
+//! let shortcut = Tensor::from_floats([3.0, -4.0], &Device::default());
+//! assert_eq!(relu(maps.clone()).into_data().try_to_vec::<f32>().unwrap(), [0.0, 2.0]);
+//! let sum = relu_of_sum(maps, shortcut);
+//! assert_eq!(sum.into_data().try_to_vec::<f32>().unwrap(), [2.0, 0.0]);
+//! ```
+
+mod batch_norm;
+mod conv2d;
+#[cfg(feature = "flex")]
+mod flex;
+mod relu;
+
+pub use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
+pub use conv2d::conv2d;
+pub use relu::{relu, relu_of_sum};

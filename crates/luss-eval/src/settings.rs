@@ -1,0 +1,229 @@
+//! What the command line asks for, checked before any picture is read.
+
+use std::{fs, path::Path, thread};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use luss_metrics::{
+    AbsentClass, BoundaryIgnore, Matching, MatchingRule, OutOfRange, Protocol, ThresholdRule,
+};
+
+use crate::{
+    arguments::{Absent, Arguments, Boundary, MatchArgument, OutOfRangeArgument},
+    names::Names,
+};
+
+/// What predicted ids mean.
+#[derive(Debug, Clone)]
+pub(crate) enum Meaning {
+    /// They are classes.
+    Classes,
+    /// A matching from a file.
+    Fixed(Matching),
+    /// The best matching under a rule.
+    Fit(MatchingRule),
+}
+
+/// The checked settings.
+#[derive(Debug)]
+pub(crate) struct Settings<'a> {
+    pub(crate) arguments: &'a Arguments,
+    /// The folder of predictions.
+    pub(crate) prediction: &'a Path,
+    /// The folder that it is compared with.
+    pub(crate) compared: Option<&'a Path>,
+    pub(crate) protocol: Protocol,
+    pub(crate) meaning: Meaning,
+    /// Number of predicted ids, without "other".
+    pub(crate) clusters: u16,
+    pub(crate) names: Option<Names>,
+    pub(crate) threads: usize,
+}
+
+impl<'a> Settings<'a> {
+    pub(crate) fn new(arguments: &'a Arguments) -> Result<Self> {
+        let protocol = protocol_of(arguments)?;
+        let meaning = meaning_of(arguments)?;
+        let (prediction, compared) = folders_of(arguments)?;
+        let settings = Self {
+            arguments,
+            prediction,
+            compared,
+            protocol,
+            clusters: clusters_of(arguments, &meaning)?,
+            meaning,
+            names: arguments
+                .names
+                .as_deref()
+                .map(|file| Names::read(file, protocol.classes))
+                .transpose()?,
+            threads: threads_of(arguments.threads),
+        };
+        settings.check_combinations()?;
+        settings.check_outputs()?;
+        Ok(settings)
+    }
+
+    /// How the threshold is chosen, if there are attention maps.
+    pub(crate) fn threshold(&self) -> Option<ThresholdRule> {
+        self.arguments.threshold
+    }
+
+    /// Whether all 81 thresholds are asked for.
+    pub(crate) fn wants_curve(&self) -> bool {
+        self.arguments.threshold_curve.is_some()
+            || self.threshold() == Some(ThresholdRule::Validation)
+    }
+
+    /// Whether the counts of each picture are needed to the end.
+    pub(crate) fn resamples(&self) -> bool {
+        self.arguments.bootstrap.is_some() || self.compared.is_some()
+    }
+
+    fn check_combinations(&self) -> Result<()> {
+        let Arguments {
+            scores,
+            compare_scores,
+            save_match,
+            ..
+        } = self.arguments;
+        if self.wants_curve() {
+            ensure!(
+                matches!(self.meaning, Meaning::Fit(MatchingRule::ImageLevel)),
+                "--threshold best and --threshold-curve match at each threshold by pictures; add --match image"
+            );
+            ensure!(
+                self.clusters == self.protocol.classes,
+                "--threshold best and --threshold-curve need as many clusters as classes"
+            );
+        }
+        ensure!(
+            self.compared.is_none() || scores.is_some() == compare_scores.is_some(),
+            "--compare with --scores needs the maps of the second folder too: --compare-scores DIR"
+        );
+        ensure!(
+            save_match.is_none() || !matches!(self.meaning, Meaning::Classes),
+            "--save-match has nothing to save with --match none"
+        );
+        Ok(())
+    }
+
+    /// A run of hours should not end with a folder that does not exist.
+    fn check_outputs(&self) -> Result<()> {
+        let Arguments {
+            json,
+            csv,
+            markdown,
+            problems,
+            save_match,
+            threshold_curve,
+            ..
+        } = self.arguments;
+        for file in [json, csv, markdown, problems, save_match, threshold_curve]
+            .into_iter()
+            .flatten()
+        {
+            let folder = file
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            ensure!(
+                folder.is_dir(),
+                "{} cannot be written: there is no folder {}; create it",
+                file.display(),
+                folder.display()
+            );
+            ensure!(
+                !file.is_dir(),
+                "{} cannot be written: it is a folder; name a file",
+                file.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The folder to score and the one to compare it with.
+fn folders_of(arguments: &Arguments) -> Result<(&Path, Option<&Path>)> {
+    match (arguments.pred.as_deref(), arguments.compare.as_slice()) {
+        (Some(a), []) => Ok((a, None)),
+        (Some(a), [b]) => Ok((a, Some(b))),
+        (None, [a, b]) => Ok((a, Some(b))),
+        (Some(_), _) => bail!("--compare takes two folders without --pred, and one with it"),
+        (None, _) => bail!("--compare takes two folders without --pred: --compare A B"),
+    }
+}
+
+fn protocol_of(arguments: &Arguments) -> Result<Protocol> {
+    let protocol = Protocol {
+        ignore: arguments.ignore,
+        out_of_range: match arguments.out_of_range {
+            OutOfRangeArgument::Error => OutOfRange::Error,
+            OutOfRangeArgument::Reference => OutOfRange::Drop,
+        },
+        absent_class: match arguments.absent {
+            Absent::Zero => AbsentClass::Zero,
+            Absent::Skip => AbsentClass::Skip,
+        },
+        boundary_ignore: match arguments.boundary_ignore {
+            Boundary::Edge => BoundaryIgnore::Edge,
+            Boundary::Transparent => BoundaryIgnore::Transparent,
+        },
+        boundary_ratio: arguments.boundary_ratio,
+        ..Protocol::new(arguments.classes)
+    };
+    protocol.check()?;
+    Ok(protocol)
+}
+
+fn meaning_of(arguments: &Arguments) -> Result<Meaning> {
+    let file = match &arguments.matching {
+        MatchArgument::None => return Ok(Meaning::Classes),
+        MatchArgument::Fit(rule) => return Ok(Meaning::Fit(*rule)),
+        MatchArgument::File(file) => file,
+    };
+    let text = fs::read_to_string(file).with_context(|| {
+        format!(
+            "--match {}: no rule (none, image, pixel, iou, many-to-one) and no readable file",
+            file.display()
+        )
+    })?;
+    let matching = Matching::from_json(&text).with_context(|| file.display().to_string())?;
+    let classes = (1..=matching.clusters()).map(|cluster| matching.class_of(cluster));
+    let highest = classes.max().unwrap_or_default();
+    if highest > arguments.classes {
+        bail!(
+            "{}: it leads to class {highest}, but there are {} classes; was it made for another subset?",
+            file.display(),
+            arguments.classes
+        );
+    }
+    Ok(Meaning::Fixed(matching))
+}
+
+fn clusters_of(arguments: &Arguments, meaning: &Meaning) -> Result<u16> {
+    let known = match meaning {
+        Meaning::Fixed(matching) => matching.clusters(),
+        _ => arguments.classes,
+    };
+    let clusters = arguments.clusters.unwrap_or(known);
+    match meaning {
+        Meaning::Classes => ensure!(
+            clusters == arguments.classes,
+            "--clusters {clusters} differs from --classes {}: choose a --match, or leave --clusters out",
+            arguments.classes
+        ),
+        Meaning::Fixed(_) => ensure!(
+            clusters <= known,
+            "--clusters {clusters}, but the match file knows {known}; use the one made for these predictions"
+        ),
+        Meaning::Fit(_) => {}
+    }
+    Ok(clusters)
+}
+
+fn threads_of(asked: usize) -> usize {
+    match asked {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        threads => threads.min(1024),
+    }
+}

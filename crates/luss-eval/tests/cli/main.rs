@@ -1,0 +1,8 @@
+//! `luss-eval` as its users meet it: folders in, files and exit codes out.
+
+mod folders;
+mod golden;
+mod options;
+mod refusals;
+mod scores;
+mod workplace;

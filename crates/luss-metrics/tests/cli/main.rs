@@ -1,9 +1,0 @@
-//! `luss-eval` as its users meet it: folders in, files and exit codes out.
-#![cfg(feature = "cli")]
-
-mod folders;
-mod golden;
-mod options;
-mod refusals;
-mod scores;
-mod workplace;

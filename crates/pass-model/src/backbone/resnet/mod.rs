@@ -1,0 +1,227 @@
+//! ResNet (He et al. 2016, <https://arxiv.org/abs/1512.03385>): a stem and four stages.
+
+mod block;
+mod config;
+
+use burn::{
+    module::Module,
+    nn::{
+        PaddingConfig2d,
+        conv::Conv2d,
+        pool::{MaxPool2d, MaxPool2dConfig},
+    },
+    tensor::{Device, Tensor},
+};
+use fast_ops::relu;
+
+use super::{Backbone, BackboneConfig, BackboneSettings, Features};
+use crate::{
+    init::WeightStream,
+    norm::{BatchNorm, BatchNormConfig, NormMode},
+    precision::convolve,
+};
+
+use block::conv_config;
+pub use block::{Downsample, ResidualBlock, ResidualBlockConfig};
+pub use config::{Block, ResNetConfig};
+
+/// A ResNet, built as torchvision's (the stride of a bottleneck on its 3×3 convolution).
+#[derive(Module, Debug)]
+pub struct ResNet {
+    /// 7×7, stride 2, padding 3 (the reference pads by 1 and then by 2, which is the same).
+    pub conv1: Conv2d,
+    /// Norm of `conv1`.
+    pub bn1: BatchNorm,
+    /// 3×3, stride 2; absent for small pictures.
+    pub max_pool: Option<MaxPool2d>,
+    /// Stage 1.
+    pub layer1: Vec<ResidualBlock>,
+    /// Stage 2, stride 2.
+    pub layer2: Vec<ResidualBlock>,
+    /// Stage 3, stride 2.
+    pub layer3: Vec<ResidualBlock>,
+    /// Stage 4, stride 2.
+    pub layer4: Vec<ResidualBlock>,
+}
+
+impl ResNetConfig {
+    /// A backbone with the initial weights of a seed.
+    pub fn init(&self, seed: u64, device: &Device) -> Backbone {
+        BackboneConfig::from(self.clone()).init(seed, device)
+    }
+
+    /// A backbone whose weights are the next ones of a stream.
+    ///
+    /// # Panics
+    ///
+    /// If a stage has no block or a block no inner channel.
+    pub fn init_from(&self, stream: &mut WeightStream, device: &Device) -> ResNet {
+        let conv1 = stream.conv2d(&conv_config([3, self.width], 7, 2), device);
+        ResNet {
+            conv1,
+            bn1: BatchNormConfig::new(self.width).init(device),
+            max_pool: self.max_pool.then(max_pool),
+            layer1: self.init_stage(1, stream, device),
+            layer2: self.init_stage(2, stream, device),
+            layer3: self.init_stage(3, stream, device),
+            layer4: self.init_stage(4, stream, device),
+        }
+    }
+
+    fn init_stage(
+        &self,
+        stage: usize,
+        stream: &mut WeightStream,
+        device: &Device,
+    ) -> Vec<ResidualBlock> {
+        let depth = self.depths[stage - 1];
+        assert!(depth > 0, "stage {stage} has no block");
+        let channels_inner = self.inner_channels(stage);
+        assert!(
+            channels_inner > 0,
+            "width {} is too small for a bottleneck",
+            self.width
+        );
+        let before = if stage == 1 {
+            self.width
+        } else {
+            self.channels(stage - 1)
+        };
+        let block = |first: bool| ResidualBlockConfig {
+            block: self.block,
+            channels_in: if first { before } else { self.channels(stage) },
+            channels_inner,
+            channels_out: self.channels(stage),
+            stride: if first && stage > 1 { 2 } else { 1 },
+        };
+        (0..depth)
+            .map(|index| block(index == 0).init(stream, device))
+            .collect()
+    }
+}
+
+impl ResNet {
+    /// # Shapes
+    ///
+    /// - `pictures`: `[batch, 3, height, width]`, normalised
+    /// - stage `s`: `[batch, channels(s), ⌈height / r⌉, ⌈width / r⌉]` with `r = 2^(s+1)`, or `2^s`
+    ///   without max-pooling
+    pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Features {
+        let x = relu(self.bn1.forward(convolve(&self.conv1, pictures), mode));
+        let x = match &self.max_pool {
+            Some(pool) => pool.forward(x),
+            None => x,
+        };
+        let stage1 = run(&mut self.layer1, x, mode);
+        let stage2 = run(&mut self.layer2, stage1.clone(), mode);
+        let stage3 = run(&mut self.layer3, stage2.clone(), mode);
+        let stage4 = run(&mut self.layer4, stage3.clone(), mode);
+        let first = if self.max_pool.is_some() { 4 } else { 2 };
+        Features {
+            maps: vec![stage1, stage2, stage3, stage4],
+            strides: (0..4).map(|stage| first << stage).collect(),
+        }
+    }
+}
+
+/// The key of a parameter in torchvision, timm and PASS, given its path with PyTorch's last word.
+pub fn torch_key(parameter: &str) -> String {
+    parameter
+        .replace("downsample.conv.", "downsample.0.")
+        .replace("downsample.bn.", "downsample.1.")
+}
+
+fn run(blocks: &mut [ResidualBlock], x: Tensor<4>, mode: NormMode) -> Tensor<4> {
+    blocks.iter_mut().fold(x, |x, block| block.forward(x, mode))
+}
+
+fn max_pool() -> MaxPool2d {
+    MaxPool2dConfig::new([3, 3])
+        .with_strides([2, 2])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .init()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(config: &ResNetConfig, height: usize, width: usize) -> [[usize; 4]; 4] {
+        let device = Device::default();
+        let pictures = Tensor::ones([2, 3, height, width], &device);
+        let stages = config.init(0, &device).forward(pictures, NormMode::Moving);
+        [1, 2, 3, 4].map(|stage| stages.stage(stage).dims())
+    }
+
+    #[test]
+    fn every_halving_rounds_up() {
+        let config = ResNetConfig {
+            width: 2,
+            ..ResNetConfig::resnet18()
+        };
+        let expected = [[2, 2, 9, 17], [2, 4, 5, 9], [2, 8, 3, 5], [2, 16, 2, 3]];
+        assert_eq!(sizes(&config, 33, 65), expected);
+    }
+
+    #[test]
+    fn without_pooling_the_total_stride_is_sixteen() {
+        let config = ResNetConfig {
+            width: 2,
+            ..ResNetConfig::small()
+        };
+        assert_eq!(config.stride(), 16);
+        assert_eq!(sizes(&config, 32, 48)[3], [2, 16, 2, 3]);
+    }
+
+    #[test]
+    fn parameter_counts_are_those_of_the_known_networks() {
+        let device = Device::default();
+        let count = |config: ResNetConfig| {
+            // num_params also counts the two buffers of each norm, as many values as gamma and beta
+            let net = config.init_from(&mut WeightStream::new(0), &device);
+            net.num_params() - buffer_values(&net)
+        };
+        assert_eq!(count(ResNetConfig::resnet18()), 11_176_512); // torchvision without fc
+        assert_eq!(count(ResNetConfig::resnet50()), 23_508_032);
+    }
+
+    fn buffer_values(net: &ResNet) -> usize {
+        let norm = |norm: &BatchNorm| 2 * norm.running_mean.dims()[0];
+        let blocks = [&net.layer1, &net.layer2, &net.layer3, &net.layer4]
+            .into_iter()
+            .flatten();
+        let values = blocks.map(|block| {
+            let optional = block
+                .bn3
+                .iter()
+                .chain(block.downsample.iter().map(|d| &d.bn));
+            [&block.bn1, &block.bn2]
+                .into_iter()
+                .chain(optional)
+                .map(norm)
+                .sum::<usize>()
+        });
+        norm(&net.bn1) + values.sum::<usize>()
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_backbone() {
+        let device = Device::default();
+        let weights = |seed| {
+            let config = ResNetConfig {
+                width: 2,
+                ..ResNetConfig::resnet18()
+            };
+            let net = config.init_from(&mut WeightStream::new(seed), &device);
+            net.layer4[1]
+                .conv2
+                .weight
+                .val()
+                .into_data()
+                .try_to_vec::<f32>()
+                .unwrap()
+        };
+        assert_eq!(weights(4), weights(4));
+        assert_ne!(weights(4), weights(5));
+    }
+}
