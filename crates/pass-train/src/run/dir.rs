@@ -244,7 +244,7 @@ impl RunDir {
                 remove_if_there(&self.step_dir(step).join(name), fs::remove_file)?;
             }
         }
-        if Step::trainings().any(|training| training == step) {
+        if step.trains() {
             let any = CheckpointsSection::default();
             Checkpoints::new(self.step_dir(step), &any).forget_all()?;
         }

@@ -55,15 +55,14 @@ impl RunDir {
         let Some(stored) = self.stored_settings()? else {
             return Ok(());
         };
-        let stale = self.stale()?;
         let affected = self.affected(&stored);
         let half_done = |step: &Step| !self.is_marked(*step) && self.has_checkpoints(*step);
         let mut half_done = Step::trainings().filter(half_done);
-        let why = if stale.contains(&Step::CheckData) {
+        let why = if affected.contains(&Step::CheckData) {
             WhyRefused::Pictures
         } else if let Some(step) = half_done.find(|step| affected.contains(step)) {
             WhyRefused::HalfDone(self.step_dir(step))
-        } else if stale.contains(&ASKED_FOR) && rerun != Some(ASKED_FOR) {
+        } else if rerun != Some(ASKED_FOR) && self.stale()?.contains(&ASKED_FOR) {
             WhyRefused::Hours(ASKED_FOR.name())
         } else {
             return Ok(());
