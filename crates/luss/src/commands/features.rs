@@ -276,7 +276,7 @@ fn evaluated_set(cli: &Features) -> anyhow::Result<Option<FeatureSet>> {
 
 fn write_json(cli: &Features, name: &str, value: &serde_json::Value) -> anyhow::Result<()> {
     let path = cli.out.join(name);
-    pass_train::atomic::write_bytes_atomically(&path, format!("{value:#}\n").as_bytes())
+    whole_file::write_bytes(&path, format!("{value:#}\n").as_bytes())
         .with_context(|| format!("{}", path.display()))
 }
 

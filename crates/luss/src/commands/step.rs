@@ -108,7 +108,7 @@ fn carry_out(step: Step, context: &Context) -> anyhow::Result<()> {
         Step::DistanceMatching => distance_matching(context)?,
         Step::Cluster => return carry_out_clustering(context),
         Step::SweepThreshold => {
-            let chosen = sweep_threshold(context)?;
+            let chosen = sweep_threshold(context)?.chosen;
             let (threshold, used) = (chosen.threshold, chosen.labels_used);
             show(format_args!("threshold {threshold}, labels used: {used}"))?;
         }
