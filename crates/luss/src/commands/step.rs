@@ -10,11 +10,7 @@ use imagenet_s::terminal::show;
 use luss::{RankedArguments, metrics_table, tell_weights};
 use pass_train::{
     Context, Step,
-    step::{
-        attention::tune_attention, cluster, distance::distance_matching, evaluate::evaluate,
-        finetune::finetune, labels::generate_labels, predict::predict, pretrain::pretrain,
-        threshold::sweep_threshold,
-    },
+    step::{cluster, evaluate::evaluate, labels::generate_labels, threshold::sweep_threshold},
 };
 
 /// Does one step of a run, also again where it has finished.
@@ -37,75 +33,32 @@ pub(crate) struct StepOfRun {
 
 impl StepOfRun {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        match self.name {
-            step @ (Step::CheckData | Step::Pretrain) => {
-                self.run.on_all_ranks(|context| carry_out(step, context))
-            }
-            step @ (Step::TuneAttention | Step::Cluster | Step::Finetune) => self
-                .run
-                .on_all_ranks_of_begun(|context| carry_out(step, context)),
-            step => carry_out(step, &self.run.open_alone()?),
+        let step = self.name;
+        let begins = step.reads().iter().all(|read| *read == Step::CheckData);
+        if begins {
+            self.run.on_all_ranks(|context| carry_out(step, context))
+        } else if step.is_of_all_ranks() {
+            let of_begun = |context: &Context| carry_out(step, context);
+            self.run.on_all_ranks_of_begun(of_begun)
+        } else {
+            carry_out(step, &self.run.open_alone()?)
         }
     }
 }
 
-const STEPS: [Step; 10] = [
-    Step::CheckData,
-    Step::Pretrain,
-    Step::TuneAttention,
-    Step::Cluster,
-    Step::SweepThreshold,
-    Step::GenerateLabels,
-    Step::Finetune,
-    Step::Predict,
-    Step::DistanceMatching,
-    Step::Evaluate,
-];
-
-/// The steps by their names.
+/// The steps by their names, with what they do and leave.
 fn steps() -> impl TypedValueParser<Value = Step> {
-    let named = |step: Step| PossibleValue::new(step.name()).help(description(step));
-    let of_name = |name: String| STEPS.into_iter().find(|step| step.name() == name);
-    PossibleValuesParser::new(STEPS.map(named)).map(move |name| of_name(name).expect("one of them"))
-}
-
-/// What a step does, and what it leaves.
-fn description(step: Step) -> &'static str {
-    match step {
-        Step::CheckData => "every picture and mask is read once; nothing but its end",
-        Step::Pretrain => "step 1, representation learning; pretrain/weights.safetensors",
-        Step::TuneAttention => {
-            "step 2.1, pixel attention on the frozen backbone; tune_attention/weights.safetensors"
-        }
-        Step::Cluster => "step 2.2, k-means of the embeddings; cluster/centroids.npy, report.json",
-        Step::SweepThreshold => {
-            "step 2.3, the attention below which a pixel is OTHER: threshold.json; it takes the best on the \
-             validation masks, or with threshold.rule = \"otsu\" uses no mask"
-        }
-        Step::GenerateLabels => {
-            "step 2.4, a pseudo label for every training picture; labels/, pseudo_labels/"
-        }
-        Step::Finetune => "step 3, the pseudo labels are learned; finetune/weights.safetensors",
-        Step::Predict => {
-            "step 4, predictions of the validation and test pictures, or of the training pictures where \
-             there are neither; fine_tuned/SPLIT/"
-        }
-        Step::DistanceMatching => {
-            "pixels take the class of their nearest labelled embeddings: needs step 1 and the masks of \
-             train-semi; distance_matching/"
-        }
-        Step::Evaluate => "scores by the validation masks; metrics.json, match.json, evaluation/",
-    }
+    let help = |step: Step| {
+        let leaves: Vec<&str> = step.leaves().collect();
+        format!("{}; {}", step.describe(), leaves.join(", "))
+    };
+    let named = |step: Step| PossibleValue::new(step.name()).help(help(step));
+    PossibleValuesParser::new(Step::all().map(named))
+        .map(|name| Step::from_name(&name).expect("one of them"))
 }
 
 fn carry_out(step: Step, context: &Context) -> anyhow::Result<()> {
     match step {
-        Step::CheckData => {} // whoever opens a run checks its data
-        Step::Pretrain => pretrain(context)?,
-        Step::TuneAttention => tune_attention(context)?,
-        Step::Finetune => finetune(context)?,
-        Step::Predict => predict(context)?,
-        Step::DistanceMatching => distance_matching(context)?,
         Step::Cluster => return carry_out_clustering(context),
         Step::SweepThreshold => {
             let chosen = sweep_threshold(context)?.chosen;
@@ -120,6 +73,7 @@ fn carry_out(step: Step, context: &Context) -> anyhow::Result<()> {
             ))?;
         }
         Step::Evaluate => show(format_args!("{}", metrics_table(&evaluate(context)?)))?,
+        other => other.run(context)?,
     }
     Ok(tell_place(step, context)?)
 }
