@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    backbone::{Backbone, BackboneConfig, Features, ResNetConfig},
+    backbone::{Backbone, BackboneConfig, Features},
     heads::{
         PixelProjection, PixelProjectionConfig, Predictor, PredictorConfig, ProjectionHead,
         ProjectionHeadConfig, ShallowHead, ShallowHeadConfig,
@@ -91,7 +91,7 @@ pub struct PretrainOutput {
 impl Default for PretrainNetConfig {
     fn default() -> Self {
         Self {
-            backbone: ResNetConfig::resnet18().into(),
+            backbone: BackboneConfig::default(),
             hidden: 512,
             feature_dim: 128,
             prototypes: 500,

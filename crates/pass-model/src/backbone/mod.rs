@@ -179,6 +179,13 @@ impl BackboneConfig {
     }
 }
 
+/// ResNet-18.
+impl Default for BackboneConfig {
+    fn default() -> Self {
+        ResNetConfig::resnet18().into()
+    }
+}
+
 impl Deref for BackboneConfig {
     type Target = dyn BackboneSettings;
 

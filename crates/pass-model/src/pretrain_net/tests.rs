@@ -1,4 +1,5 @@
 use super::*;
+use crate::backbone::ResNetConfig;
 use burn::tensor::{Distribution, Tolerance};
 
 fn config() -> PretrainNetConfig {

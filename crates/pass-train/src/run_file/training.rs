@@ -3,9 +3,7 @@
 
 use imagenet_s::views::{CropGroup, MultiCropConfig};
 use pass_model::{
-    backbone::{BackboneConfig, ResNetConfig},
-    loss::SwappedPredictionConfig,
-    method::pass::ConsistencyConfig,
+    backbone::BackboneConfig, loss::SwappedPredictionConfig, method::pass::ConsistencyConfig,
     overlap::AlignmentConfig,
 };
 use serde::{Deserialize, Serialize};
@@ -29,7 +27,7 @@ pub struct NetworkSection {
 impl Default for NetworkSection {
     fn default() -> Self {
         Self {
-            backbone: ResNetConfig::resnet18().into(),
+            backbone: BackboneConfig::default(),
             hidden: 512,
             feature_dim: 128,
             prototypes: 500,
