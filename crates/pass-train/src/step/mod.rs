@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod cluster;
+pub mod count;
 pub mod distance;
 mod embeddings;
 pub mod evaluate;
@@ -38,6 +39,8 @@ pub enum Step {
     Finetune,
     /// Step 4: [`predict::predict`].
     Predict,
+    /// The shares of ids: [`count::count_pixels`].
+    CountPixels,
     /// The k-NN protocol: [`distance::distance_matching`].
     DistanceMatching,
     /// The numbers: [`evaluate::evaluate`].
@@ -241,6 +244,15 @@ static TABLE: &[Row] = &[
             "predict.inference",
         ],
         run: predict::predict,
+        ..ROW
+    },
+    Row {
+        step: Step::CountPixels,
+        name: "count_pixels",
+        about: "counts the predicted pixels of each id",
+        reads: &[Step::Predict],
+        leaves: &["shares.json"],
+        run: count::count_pixels,
         ..ROW
     },
     Row {
