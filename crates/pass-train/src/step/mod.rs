@@ -2,7 +2,6 @@
 
 pub mod attention;
 pub mod cluster;
-pub mod count;
 pub mod distance;
 mod embeddings;
 pub mod evaluate;
@@ -39,8 +38,6 @@ pub enum Step {
     Finetune,
     /// Step 4: [`predict::predict`].
     Predict,
-    /// The shares of ids: [`count::count_pixels`].
-    CountPixels,
     /// The k-NN protocol: [`distance::distance_matching`].
     DistanceMatching,
     /// The numbers: [`evaluate::evaluate`].
@@ -244,15 +241,6 @@ static TABLE: &[Row] = &[
             "predict.inference",
         ],
         run: predict::predict,
-        ..ROW
-    },
-    Row {
-        step: Step::CountPixels,
-        name: "count_pixels",
-        about: "counts the predicted pixels of each id",
-        reads: &[Step::Predict],
-        leaves: &["shares.json"],
-        run: count::count_pixels,
         ..ROW
     },
     Row {

@@ -40,7 +40,6 @@ fn a_changed_setting_unmakes_what_depends_on_it_and_nothing_else() {
         "generate_labels",
         "finetune",
         "predict",
-        "count_pixels",
         "evaluate",
     ];
     for (setting, expected) in [
@@ -85,7 +84,7 @@ fn what_runs_again_is_told_in_plain_words() {
     let said = run.describe_changes().unwrap().unwrap();
     assert_eq!(
         said,
-        "`finetune.epochs` was 20, is 40: finetune, predict, count_pixels, evaluate run again, the other results \
+        "`finetune.epochs` was 20, is 40: finetune, predict, evaluate run again, the other results \
          are kept"
     );
 }
@@ -101,7 +100,7 @@ fn a_step_that_ran_with_the_new_settings_has_finished() {
     );
     run.begin(Step::Finetune).unwrap();
     run.finish(Step::Finetune, &"again").unwrap();
-    assert_eq!(to_run(&run), ["predict", "count_pixels", "evaluate"]);
+    assert_eq!(to_run(&run), ["predict", "evaluate"]);
     run.begin(Step::Predict).unwrap();
 }
 
@@ -117,10 +116,7 @@ fn a_run_of_an_older_version_has_finished_as_its_run_file_says() {
     // Two starts: the first replaces what `run.toml` says.
     for _start in 0..2 {
         let run = open(dir.path(), "finetune.epochs = 4").unwrap();
-        assert_eq!(
-            to_run(&run),
-            ["finetune", "predict", "count_pixels", "evaluate"]
-        );
+        assert_eq!(to_run(&run), ["finetune", "predict", "evaluate"]);
     }
 }
 
