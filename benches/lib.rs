@@ -34,6 +34,23 @@ pub fn measured_device() -> Device {
     Device::flex()
 }
 
+/// The device called `cpu`, `cuda`, `cuda:N` or `wgpu`.
+///
+/// # Panics
+///
+/// If the benches were built without it.
+pub fn device_named(name: &str) -> Device {
+    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+    match (kind, index.parse::<usize>()) {
+        ("cpu", Ok(0)) => Device::flex(),
+        #[cfg(feature = "cuda")]
+        ("cuda", Ok(index)) => Device::cuda(index),
+        #[cfg(feature = "wgpu")]
+        ("wgpu", Ok(0)) => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        _ => panic!("{name}: cpu, or cuda, cuda:N or wgpu where this was built with that feature"),
+    }
+}
+
 /// Random numbers of a seed.
 pub struct Noise(ChaCha8Rng);
 

@@ -19,7 +19,7 @@ use burn::{
     optim::{GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor},
 };
-use luss_benches::Noise;
+use luss_benches::{Noise, device_named};
 use pass_model::{
     backbone::{Block, ResNetConfig},
     loss::{
@@ -98,17 +98,6 @@ impl Case {
             steps: number("--steps").unwrap_or(3),
             phases: arguments.iter().any(|a| a == "--phases"),
         }
-    }
-}
-
-fn device_named(name: &str) -> Device {
-    match name {
-        "cpu" => Device::flex(),
-        #[cfg(feature = "cuda")]
-        "cuda" => Device::cuda(0),
-        #[cfg(feature = "wgpu")]
-        "wgpu" => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
-        other => panic!("{other}: cpu, or cuda or wgpu where this was built with that feature"),
     }
 }
 

@@ -1,9 +1,9 @@
-//! Step 3: fine-tuning on the pseudo labels.
+//! Step 3, fine-tuning on the pseudo labels of a run, as a program of one's own.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{RankedArguments, outcome, tell_weights};
+use luss::{RankedArguments, outcome, tell_weights};
 use pass_train::{Step, step::finetune::finetune};
 
 /// Step 3, the weights of step 1 and a 1x1 head learn the pseudo labels.

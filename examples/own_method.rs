@@ -9,12 +9,12 @@ use pass_train::{Context, Error, RunFile, Verbosity, step::pretrain::pretrain_wi
 
 /// What is trained; checkpoints hold it.
 #[derive(Module, Debug)]
-pub struct Net {
+pub(crate) struct Net {
     backbone: Backbone,
 }
 
 /// Contrast: each first view is to find, of all second views, that of its own picture.
-pub struct Contrast(Net);
+pub(crate) struct Contrast(Net);
 
 impl Method for Contrast {
     type Net = Net;
@@ -43,7 +43,7 @@ impl Method for Contrast {
 }
 
 /// Trains it on the pictures of a run.
-pub fn train(context: &Context) -> Result<(), Error> {
+pub(crate) fn train(context: &Context) -> Result<(), Error> {
     let (file, device) = (&context.file, context.device.clone().autodiff());
     let backbone = file.network.backbone.init(file.seed, &device);
     pretrain_with(context, Contrast(Net { backbone }))

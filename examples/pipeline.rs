@@ -1,11 +1,9 @@
-//! Everything: pictures in, a category for every pixel and the numbers out.
+//! Everything: pictures in, a category for every pixel and the numbers out. `luss run` does the same.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use imagenet_s::terminal::show;
-use luss_examples::{RankedArguments, metrics_table, outcome};
-use pass_train::pipeline::{self, Control};
+use luss::{PipelineArguments, outcome};
 
 /// Runs all steps of PASS and writes a report.
 ///
@@ -16,43 +14,9 @@ use pass_train::pipeline::{self, Control};
 #[derive(Parser)]
 struct Cli {
     #[command(flatten)]
-    run: RankedArguments,
-
-    /// Results to compare with, comma-separated: single_cluster, random_cluster, colour_clusters,
-    /// untrained, swav_only, or all. The last two train again.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
-    controls: Vec<String>,
+    run: PipelineArguments,
 }
 
 fn main() -> ExitCode {
-    outcome(|| {
-        let cli = Cli::parse();
-        let controls = controls(&cli.controls)?;
-        cli.run.on_all_ranks(|context| {
-            let metrics = pipeline::run(context, &controls)?;
-            if context.speaks() {
-                show(format_args!("{}", metrics_table(&metrics)))?;
-                show(format_args!(
-                    "report: {}",
-                    context.run.file("report.html").display()
-                ))?;
-            }
-            Ok(())
-        })
-    })
-}
-
-fn controls(names: &[String]) -> anyhow::Result<Vec<Control>> {
-    if names.iter().any(|name| name == "all") {
-        return Ok(Control::ALL.to_vec());
-    }
-    names
-        .iter()
-        .map(|name| {
-            Control::named(name).ok_or_else(|| {
-                let known = Control::ALL.map(Control::name).join(", ");
-                anyhow::anyhow!("--controls {name}: unknown; the controls are {known}, or all")
-            })
-        })
-        .collect()
+    outcome(|| Cli::parse().run.run())
 }

@@ -1,9 +1,10 @@
-//! Step 1: representation learning.
+//! Step 1, representation learning, as a program of one's own: the command line of `luss step`, one call of
+//! the trainer, the exit code of a training that stopped with a checkpoint.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use luss_examples::{RankedArguments, outcome, tell_weights};
+use luss::{RankedArguments, outcome, tell_weights};
 use pass_train::{Step, step::pretrain::pretrain};
 
 /// Step 1, representation learning: SwAV with P2P and D2S.

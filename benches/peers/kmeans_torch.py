@@ -2,7 +2,7 @@
 
     python kmeans_torch.py [--points 1200000 --columns 2048 --clusters 919] [--device cuda:0]
 
-The peer of `cargo run --release --features cuda --example kmeans_throughput`: the same shapes, float32,
+The peer of `cargo run --release --features cuda --bin kmeans_throughput`: the same shapes, float32,
 chunks of the same size. Prints, with and without TF32, the seconds of the product of all points
 with all centroids, and of an iteration written with it: product, arg-max, and `index_add_`.
 

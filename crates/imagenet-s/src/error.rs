@@ -384,7 +384,7 @@ pub enum Error {
 
     /// A list of sums that `md5sum` would not read.
     #[error(
-        "{}: line {line} is not of the form SUM  PATH; write the list again (doctor --record)",
+        "{}: line {line} is not of the form SUM  PATH; write the list again (`luss data doctor --record`)",
         .path.display()
     )]
     ChecksumLine {

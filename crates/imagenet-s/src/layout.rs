@@ -47,10 +47,10 @@ pub const IMAGENET_VALIDATION: [&str; 2] = ["val", "validation"];
 /// The file that makes a folder that of a run. Nothing below such a folder is a picture.
 pub const RUN_FILE: &str = "run.toml";
 
-/// The file that marks a folder of masks by `export_labels`; nothing below it is a picture.
+/// The file that marks a folder of masks by `luss labels export`; nothing below it is a picture.
 pub const EXPORTED: &str = ".exported";
 
-/// Files that `cluster_features` leaves; nothing below a folder with all of them is a picture.
+/// Files that `luss features` leaves; nothing below a folder with all of them is a picture.
 pub const CLUSTERED: [&str; 2] = ["centroids.npy", "assignments.json"];
 
 /// The extension of a mask, without the dot.

@@ -95,7 +95,7 @@ pub use pictures::{
     OddPictures, Oddity, decode_mask, decode_picture, picture_size, read_mask, read_picture,
     remove_torn_masks, write_mask,
 };
-pub use progress::{Progress, Watcher, progress_lines};
+pub use progress::{Progress, Watcher};
 pub use subset::{Subset, UnknownSubset};
 #[cfg(feature = "burn")]
 pub use tensor::pictures_to_tensor;

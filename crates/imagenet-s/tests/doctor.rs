@@ -1,11 +1,10 @@
-//! The doctor finds each planted fault, names it, and says by its exit code whether to train.
+//! The doctor finds each planted fault, names it, and says whether to train.
 
 mod miniature;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::OnceLock,
 };
 
@@ -500,41 +499,6 @@ fn recorded_sums_find_a_picture_that_changes_later() {
     assert_eq!(report.faults.len(), 1, "{report}");
     assert_eq!(report.faults[0].kind, FaultKind::WrongChecksum);
     assert_eq!(report.faults[0].path, picture);
-}
-
-fn doctor(root: &Path, more: &[&str]) -> (Option<i32>, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_doctor"));
-    command.arg(root).args(more);
-    command.arg("--manifest").arg(&miniature().manifest);
-    let output = command.output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.code(), text)
-}
-
-#[test]
-fn the_exit_code_says_whether_training_may_start() {
-    let (folder, root) = tree();
-    let (code, text) = doctor(&root, &[]);
-    assert_eq!(code, Some(0), "{text}");
-    assert!(
-        text.contains("250 pictures, 0 faults, 0 warnings: training may start"),
-        "{text}"
-    );
-
-    fs::remove_file(first(&root, "train")).unwrap();
-    let json = folder.path().join("faults.json");
-    let (code, text) = doctor(&root, &["--json", json.to_str().unwrap()]);
-    assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("fault wrong-count (1):"), "{text}");
-    assert!(
-        text.contains("99 pictures, the manifest has 100; prepare again"),
-        "{text}"
-    );
-    let json: serde_json::Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
-    assert_eq!(json["faults"][0]["kind"], "wrong-count");
-
-    let (code, _) = doctor(Path::new("nowhere"), &[]);
-    assert_eq!(code, Some(2));
 }
 
 #[test]

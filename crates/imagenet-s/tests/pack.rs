@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use image::{ImageFormat, Rgb, RgbImage};
@@ -271,34 +270,4 @@ fn a_picture_that_cannot_be_read_stops_the_packing_and_leaves_no_pack() {
     assert!(!path.exists());
     fs::rename(folder.path().join("elsewhere"), gone).unwrap();
     assert!(pack(folder.path(), &path).unwrap().pictures == 6);
-}
-
-#[test]
-fn the_program_packs_compares_and_takes_plain_folders() {
-    let folder = tree();
-    let run = |arguments: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pack"));
-        let output = command
-            .current_dir(folder.path())
-            .args(arguments)
-            .output()
-            .unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(text).unwrap())
-    };
-    let (right, text) = run(&[".", "--output", "all.pack"]);
-    assert!(right && text.contains("6 pictures"), "{text}");
-    let (right, text) = run(&[".", "--output", "all.pack", "--verify"]);
-    assert!(
-        right && text.contains("6 pictures are those of the files"),
-        "{text}"
-    );
-    let (right, text) = run(&["--pictures", "train", "--output", "full.pack"]);
-    assert!(right && text.contains("5 pictures"), "{text}");
-    let train = Dataset::open_pictures(&folder.path().join("train"), 3).unwrap();
-    let from_files = seen(&train);
-    let packed = train.with_pack(&folder.path().join("full.pack")).unwrap();
-    assert_eq!(seen(&packed), from_files);
-    let (right, text) = run(&["nowhere", "--output", "all.pack"]);
-    assert!(!right && text.contains("nowhere"), "{text}");
 }

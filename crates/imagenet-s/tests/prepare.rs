@@ -6,58 +6,32 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use imagenet_s::{
     Dataset, Manifest, Split, Subset,
     layout::{LOCK_FILE, PREPARED, TRAIN_FULL, subset_folder},
-    prepare::{Config, ImageNet, Placing, Plan, PrepareError, prepare},
-    views::{Purpose, Stream},
+    prepare::{Config, ImageNet, Placing, Plan, PrepareError, Summary, prepare},
 };
 use miniature::{content, miniature};
 use tempfile::TempDir;
 
-/// The program with the miniature's inputs.
-fn program(output: &Path, subset: &str, placing: &str) -> Command {
-    let mini = miniature();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_prepare_data"));
-    command
-        .args(["--subset", subset, "--placing", placing])
-        .arg("--imagenet")
-        .arg(mini.imagenet())
-        .arg("--annotations")
-        .arg(mini.annotations())
-        .arg("--test-mappings")
-        .arg(mini.mappings())
-        .arg("--manifest")
-        .arg(&mini.manifest)
-        .arg("--output")
-        .arg(output)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+const PLACINGS: [Placing; 3] = [Placing::Symlink, Placing::Hardlink, Placing::Copy];
+
+/// Prepares a subset from the miniature.
+fn placed(output: &Path, subset: Subset, placing: Placing) -> Result<Summary, PrepareError> {
+    let config = Config {
+        placing,
+        ..config(output)
+    };
+    let manifest = Manifest::read(&miniature().manifest).unwrap();
+    prepare(&Plan::new(&config, &manifest, subset)?, &|_| ())
 }
 
-#[track_caller]
-fn succeeds(mut command: Command) -> String {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().unwrap();
-    let stderr = String::from_utf8_lossy(&stderr).into_owned();
-    assert!(status.success(), "{stderr}");
-    String::from_utf8(stdout).unwrap()
-}
-
-#[track_caller]
-fn fails(mut command: Command) -> String {
-    let output = command.output().unwrap();
-    assert!(!output.status.success());
-    String::from_utf8(output.stderr).unwrap()
+/// Prepares all subsets.
+fn all_placed(output: &Path, placing: Placing) -> Vec<Summary> {
+    let placed = |subset| placed(output, subset, placing).unwrap();
+    Subset::ALL.map(placed).into()
 }
 
 /// The content of an output folder without what names the placing, nor the lock.
@@ -72,7 +46,7 @@ fn expected() -> &'static BTreeMap<String, String> {
     static EXPECTED: std::sync::OnceLock<BTreeMap<String, String>> = std::sync::OnceLock::new();
     EXPECTED.get_or_init(|| {
         let output = tempfile::tempdir().unwrap();
-        succeeds(program(output.path(), "all", "copy"));
+        all_placed(output.path(), Placing::Copy);
         trees(output.path())
     })
 }
@@ -99,12 +73,12 @@ fn output() -> TempDir {
 
 #[test]
 fn every_placing_gives_the_same_tree_and_a_second_run_changes_nothing() {
-    for placing in ["symlink", "hardlink", "copy"] {
+    for placing in PLACINGS {
         let output = output();
-        succeeds(program(output.path(), "all", placing));
+        all_placed(output.path(), placing);
         check_same(&trees(output.path()), expected());
-        let again = succeeds(program(output.path(), "all", placing));
-        assert_eq!(again.matches(" 0 placed, ").count(), 3, "{again}");
+        let again = all_placed(output.path(), placing);
+        assert!(again.iter().all(|summary| summary.placed == 0), "{again:?}");
         check_same(&trees(output.path()), expected());
     }
 }
@@ -112,7 +86,7 @@ fn every_placing_gives_the_same_tree_and_a_second_run_changes_nothing() {
 #[test]
 fn the_prepared_trees_are_what_the_manifest_says() {
     let output = output();
-    succeeds(program(output.path(), "all", "symlink"));
+    all_placed(output.path(), Placing::Symlink);
     let manifest = Manifest::read(&miniature().manifest).unwrap();
     for subset in Subset::ALL {
         let root = output.path().join(subset_folder(subset));
@@ -158,118 +132,40 @@ fn merged_classes_hold_the_pictures_of_both_folders() {
 #[test]
 fn validation_in_class_folders_gives_the_same_trees() {
     let (mini, output) = (miniature(), output());
-    let mut command = program(output.path(), "300", "copy");
-    command
-        .arg("--imagenet-train")
-        .arg(mini.imagenet().join("train"))
-        .arg("--imagenet-val")
-        .arg(mini.sorted_validation());
-    succeeds(command);
-    check_same(&trees(output.path()), &expected_of(Subset::S300));
-}
-
-#[test]
-fn relative_paths_with_spaces_and_other_letters_work_for_every_placing() {
-    for placing in ["symlink", "hardlink", "copy"] {
-        let output = output();
-        let here = output.path().join("mein Ördner 数据");
-        fs::create_dir(&here).unwrap();
-        std::os::unix::fs::symlink(miniature().path(), here.join("mini äh")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_prepare_data"));
-        command
-            .current_dir(&here)
-            .args(["--imagenet", "mini äh/imagenet"])
-            .args(["--annotations", "./mini äh/annotations"])
-            .args(["--test-mappings", "mini äh/mapping"])
-            .args(["--manifest", "mini äh/manifest.toml"])
-            .args(["--output", "../mein Ördner 数据/out put"])
-            .args(["--subset", "50", "--placing", placing]);
-        succeeds(command);
-        let tree = here.join("out put");
-        check_same(&trees(&tree), &expected_of(Subset::S50));
-        assert!(Dataset::open(&tree.join("ImageNetS50")).is_ok());
-    }
-}
-
-/// Kills at ten moments spread over the time of a whole preparation. Whatever is visible after a
-/// kill is right, and the next run completes it.
-#[test]
-fn a_preparation_that_is_killed_at_any_moment_is_completed_by_the_next() {
-    let expected = expected_of(Subset::S300);
-    let started = Instant::now();
-    succeeds(program(output().path(), "300", "copy"));
-    let whole = started.elapsed().as_secs_f64();
-    let mut stream = Stream::new(4, 0, 0, Purpose::Synthetic);
-    let mut interrupted = 0;
-    for moment in 0..10 {
-        let output = output();
-        let mut child = program(output.path(), "300", "copy").spawn().unwrap();
-        // The first half is spent on reading folders and archives.
-        thread::sleep(Duration::from_secs_f64(whole * stream.uniform(0.2, 1.0)));
-        child.kill().unwrap();
-        interrupted += u32::from(!child.wait().unwrap().success());
-        for (key, sum) in trees(output.path()) {
-            let staged = key.contains("/.prepare/");
-            assert!(
-                staged || expected.get(&key) == Some(&sum),
-                "{moment}: {key}"
-            );
-        }
-        succeeds(program(output.path(), "300", "copy"));
-        check_same(&trees(output.path()), &expected);
-    }
-    assert!(interrupted >= 3, "{interrupted} of 10 were interrupted");
-}
-
-#[test]
-fn three_at_once_do_not_disturb_each_other() {
-    for placing in ["symlink", "hardlink", "copy"] {
-        let output = output();
-        let start = |_| program(output.path(), "50", placing).spawn().unwrap();
-        let children: Vec<_> = (0..3).map(start).collect();
-        for child in children {
-            let finished = child.wait_with_output().unwrap();
-            let stderr = String::from_utf8_lossy(&finished.stderr);
-            assert!(finished.status.success(), "{stderr}");
-        }
-        check_same(&trees(output.path()), &expected_of(Subset::S50));
-    }
-}
-
-#[test]
-fn a_dry_run_tells_the_space_and_writes_nothing() {
-    let output = output();
-    let mut command = program(output.path(), "50", "copy");
-    command.arg("--dry-run");
-    let told = succeeds(command);
-    assert!(
-        told.contains("train 100, train-semi 50, validation 50, test 50"),
-        "{told}"
-    );
-    assert!(told.contains("MiB to be written"), "{told}");
-    assert_eq!(fs::read_dir(output.path()).unwrap().count(), 0);
+    let train = mini.imagenet().join("train");
+    let config = Config {
+        imagenet: ImageNet::of_folders(&train, &mini.sorted_validation()).unwrap(),
+        ..config(output.path())
+    };
+    prepare(&plan(&config).unwrap(), &|_| ()).unwrap();
+    check_same(&trees(output.path()), &expected_of(Subset::S50));
 }
 
 #[test]
 fn a_link_to_where_imagenet_was_before_is_renewed() {
     let output = output();
-    succeeds(program(output.path(), "50", "symlink"));
+    let place = || placed(output.path(), Subset::S50, Placing::Symlink).unwrap();
+    place();
     let link = output.path().join("ImageNetS50/train/n01443537");
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("/gone/train/n01443537", &link).unwrap();
-    let again = succeeds(program(output.path(), "50", "symlink"));
-    assert!(again.contains(" 1 placed"), "{again}");
+    assert_eq!(place().placed, 1);
     check_same(&trees(output.path()), &expected_of(Subset::S50));
+}
+
+#[track_caller]
+fn check_in_the_way(output: &Path, placing: Placing) {
+    let message = placed(output, Subset::S50, placing).unwrap_err();
+    assert!(message.to_string().contains("in the way"), "{message}");
 }
 
 #[test]
 fn imagenet_is_never_written_through_a_linked_folder() {
     let output = output();
-    succeeds(program(output.path(), "50", "symlink"));
+    placed(output.path(), Subset::S50, Placing::Symlink).unwrap();
     let before = content(&miniature().imagenet());
-    for placing in ["copy", "hardlink"] {
-        let message = fails(program(output.path(), "50", placing));
-        assert!(message.contains("in the way"), "{message}");
+    for placing in [Placing::Copy, Placing::Hardlink] {
+        check_in_the_way(output.path(), placing);
     }
     assert_eq!(content(&miniature().imagenet()), before);
 }
@@ -281,9 +177,8 @@ fn a_file_of_somebody_else_is_never_replaced() {
     fs::create_dir_all(&class).unwrap();
     let file = class.join("n01443537_38.JPEG");
     fs::write(&file, "mine").unwrap();
-    for placing in ["copy", "hardlink", "symlink"] {
-        let message = fails(program(output.path(), "50", placing));
-        assert!(message.contains("in the way"), "{message}");
+    for placing in PLACINGS {
+        check_in_the_way(output.path(), placing);
         assert_eq!(fs::read(&file).unwrap(), b"mine");
     }
 }

@@ -4,7 +4,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use golden::{Arrays, ReadableElement};
@@ -286,36 +285,4 @@ fn the_page_shows_charts_and_maps_and_the_numbers_lie_beside_it() {
         json["splits"][1]["objects"]["pictures"][31 * 64 + 32],
         found.splits[1].objects.pictures[31 * 64 + 32]
     );
-}
-
-#[test]
-fn the_program_describes_a_tree_and_compares_annotators() {
-    let folder = tree(999, &masks_of(0));
-    let run = |arguments: &[&Path]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_statistics"));
-        let output = command.args(arguments).output().unwrap();
-        let (out, error) = (output.stdout, output.stderr);
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&error)
-        );
-        String::from_utf8(out).unwrap()
-    };
-    let out = folder.path().join("new/out");
-    let text = run(&[folder.path(), Path::new("--output"), &out]);
-    assert!(text.contains("validation           4         4"), "{text}");
-    assert!(out.join("statistics.html").is_file() && out.join("statistics.json").is_file());
-
-    let (_annotators, folders) = annotators();
-    let text = run(&[
-        Path::new("--annotators"),
-        &folders[0],
-        &folders[1],
-        &folders[2],
-        Path::new("--output"),
-        &out,
-    ]);
-    assert!(text.contains("4 pictures, mean over 3 pairs"), "{text}");
-    assert!(out.join("agreement.json").is_file());
 }

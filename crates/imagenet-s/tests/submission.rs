@@ -5,7 +5,6 @@ use std::{
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use image::{Rgb, RgbImage};
@@ -243,30 +242,5 @@ fn a_line_break_in_the_description_and_a_split_without_pictures_are_refused() {
     assert!(
         message.contains("no picture in the split validation"),
         "{message}"
-    );
-}
-
-#[test]
-fn the_program_writes_the_archive_and_fails_with_the_faults() {
-    let place = Place::new();
-    let run = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_submission"));
-        command
-            .arg(place.root())
-            .arg(place.predictions())
-            .arg("--output")
-            .arg(place.output());
-        let output = command.args(["--name", "PASS"]).output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8(text).unwrap())
-    };
-    let (right, text) = run();
-    assert!(right && text.contains("3 predictions"), "{text}");
-    assert!(content(&place.output())["method.txt"].starts_with(b"Method name: PASS\n"));
-    fs::remove_file(place.prediction_path("n01/a")).unwrap();
-    let (right, text) = run();
-    assert!(
-        !right && text.contains("n01/a: there is no prediction"),
-        "{text}"
     );
 }

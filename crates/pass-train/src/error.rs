@@ -85,7 +85,8 @@ pub enum Error {
     },
     /// A step was started before the one it needs.
     #[error(
-        "step `{step}` needs the result of `{needs}`: run `{needs}` on the same --run folder first"
+        "step `{step}` needs the result of `{needs}`: run `luss step {needs}` on the same --run \
+         folder first"
     )]
     StepMissing {
         /// The step that was started.
@@ -202,8 +203,8 @@ pub enum Error {
     },
     /// A file that a step left is another one now.
     #[error(
-        "{path} is not what `{step}` left: {cause}; put that file back, or run `{step}` again on --run \
-         {run}, where it is made anew{}", own_words(*own)
+        "{path} is not what `{step}` left: {cause}; put that file back, or run `luss step {step}` again on \
+         --run {run}, where it is made anew{}", own_words(*own)
     )]
     ChangedFile {
         /// The file.
@@ -214,7 +215,7 @@ pub enum Error {
         run: PathBuf,
         /// What differs.
         cause: String,
-        /// The option of `import_weights` that takes a file of one's own in its place.
+        /// The option of `luss weights import` that takes a file of one's own in its place.
         own: Option<&'static str>,
     },
     /// The pictures are not those that the run began with.
@@ -290,7 +291,7 @@ fn span(first: &str, last: &str) -> String {
 /// How a file of one's own takes the place of a step's.
 fn own_words(option: Option<&str>) -> String {
     option.map_or(String::new(), |option| {
-        format!("; `import_weights {option} FILE` takes one of your own")
+        format!("; `luss weights import {option} FILE` takes one of your own")
     })
 }
 

@@ -14,7 +14,7 @@ use std::sync::{
 /// use pass_train::StopRequest;
 ///
 /// let stop = StopRequest::default();
-/// // No training is running that would heed it: a binary leaves at once.
+/// // No training is running that would heed it: a program leaves at once.
 /// assert!(!stop.clone().ask());
 /// assert!(stop.is_asked());
 /// ```

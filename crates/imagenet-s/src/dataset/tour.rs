@@ -11,7 +11,7 @@ use crate::{error::Error, layout};
 /// A folder among the pictures in which none is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeftOut {
-    /// A run, or what `cluster_features` or `export_labels` left: masks are no pictures.
+    /// A run, or what `luss features` or `luss labels export` left: masks are no pictures.
     Results {
         /// The folder.
         path: PathBuf,

@@ -154,7 +154,8 @@ fn examine_tree(
 fn check_finished(root: &Path, faults: &mut Vec<Fault>) {
     let staging = root.join(layout::STAGING);
     if staging.exists() {
-        let text = "a preparation was interrupted; run prepare_data again with the same settings";
+        let text =
+            "a preparation was interrupted; run `luss data prepare` again with the same settings";
         faults.push(Fault::new(FaultKind::Unfinished, staging, text));
     }
 }

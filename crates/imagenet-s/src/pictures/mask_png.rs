@@ -37,7 +37,7 @@ pub fn decode_mask(bytes: &[u8], path: &Path) -> Result<LabelMask, Error> {
     }
     match MaskReader::new(Some(MaskFormat::Rg)).decode(bytes) {
         Ok((mask, _)) => Ok(mask),
-        Err(error) => Err(refused(error, path)),
+        Err(error) => Err(refused(error, bytes, path)),
     }
 }
 
@@ -78,7 +78,7 @@ pub fn remove_torn_masks(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn refused(error: FileError, path: &Path) -> Error {
+fn refused(error: FileError, png: &[u8], path: &Path) -> Error {
     let path = path.to_owned();
     let found = match error {
         FileError::TooLarge { width, height } => {
@@ -90,7 +90,10 @@ fn refused(error: FileError, path: &Path) -> Error {
             height,
         } => return too_large(path, [width, height], most_png_pixels(bytes, 24)),
         FileError::Unsupported { found } => format!("a {found} PNG"),
-        FileError::Format { found, .. } => format!("{} PNG", words_of(found)),
+        FileError::Format { found, .. } => {
+            let bit_depth = png[24]; // of the header, which is whole
+            format!("a {bit_depth}-bit {} PNG", colour_of(found))
+        }
         FileError::Blue {
             x,
             y,
@@ -103,12 +106,11 @@ fn refused(error: FileError, path: &Path) -> Error {
     Error::MaskFormat { path, found }
 }
 
-fn words_of(format: MaskFormat) -> &'static str {
+fn colour_of(format: MaskFormat) -> &'static str {
     match format {
-        MaskFormat::Rg => "an 8-bit RGB",
-        MaskFormat::Gray8 => "an 8-bit grey",
-        MaskFormat::Gray16 => "a 16-bit grey",
-        MaskFormat::Palette => "a palette",
+        MaskFormat::Rg => "RGB",
+        MaskFormat::Gray8 | MaskFormat::Gray16 => "grey",
+        MaskFormat::Palette => "palette",
     }
 }
 
@@ -239,6 +241,6 @@ mod tests {
             .write_image_data(&[0, 1, 1, 0, 0, 1])
             .unwrap();
         let error = read_mask(&path).unwrap_err().to_string();
-        assert!(error.contains("a palette PNG"), "{error}");
+        assert!(error.contains("8-bit palette PNG"), "{error}");
     }
 }

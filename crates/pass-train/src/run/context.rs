@@ -45,7 +45,7 @@ pub struct Context {
     pub device: Device,
     /// Bars, lines or silence.
     pub verbosity: Verbosity,
-    /// Through this a binary asks trainings to stop.
+    /// Through this a program asks trainings to stop.
     pub stop: StopRequest,
     /// The processes that train together; this one alone by default.
     pub ranks: Group,

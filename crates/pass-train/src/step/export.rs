@@ -65,7 +65,7 @@ pub fn export_labels(
     );
     // Where the folder lies among pictures, its masks are none.
     let mark = folder.join(EXPORTED);
-    let text = "Masks that export_labels wrote: no pictures.\n";
+    let text = "Masks that `luss labels export` wrote: no pictures.\n";
     context.run.write_text(&mark, text)?;
     let mut cursor = Cursor::open(context, folder.join(".export.json"), of)?;
     write_masks(context, &store, split, threshold, folder, &mut cursor)?;

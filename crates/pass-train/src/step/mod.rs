@@ -69,7 +69,7 @@ struct Row {
     of_all_ranks: bool,
     /// Of a training.
     batches: Option<fn(&RunFile) -> Batches>,
-    /// The option of `import_weights` that takes another file for the first result.
+    /// The option of `luss weights import` that takes another file for the first result.
     import: Option<&'static str>,
     run: fn(&Context) -> Result<(), Error>,
 }
@@ -353,7 +353,7 @@ impl Step {
         self.row().masks
     }
 
-    /// The option of `import_weights` that takes another file for its first result.
+    /// The option of `luss weights import` that takes another file for its first result.
     pub(crate) fn import_option(self) -> Option<&'static str> {
         self.row().import
     }

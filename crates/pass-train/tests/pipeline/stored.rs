@@ -31,7 +31,7 @@ fn flip(path: &Path) {
 #[track_caller]
 fn assert_changed(outcome: Result<(), Error>, file: &str, step: &str) {
     let said = outcome.unwrap_err().to_string();
-    let again = format!("run `{step}` again");
+    let again = format!("run `luss step {step}` again");
     for fact in [file, &again, "put that file back"] {
         assert!(said.contains(fact), "no {fact:?} in {said:?}");
     }

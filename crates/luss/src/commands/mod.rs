@@ -1,0 +1,107 @@
+//! The subcommands: arguments, one call, a line of result.
+
+mod data;
+mod features;
+mod labels;
+mod step;
+mod watch;
+mod weights;
+
+use clap::{
+    Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use imagenet_s::Split;
+use luss::PipelineArguments;
+
+/// Large-scale unsupervised semantic segmentation: pictures without labels become a model that
+/// assigns every pixel a category which it discovered by itself.
+///
+/// Example: luss run --images ~/pictures --classes 12 --run runs/mine
+///
+/// Leaves everything in the run directory; report.html there shows it. Exit codes: 0 done, 1 failed,
+/// 2 refused before any work (arguments, run file or data), 75 stopped as asked, with a checkpoint
+/// from which the same command goes on.
+#[derive(Parser)]
+#[command(name = "luss", version, arg_required_else_help = true)]
+pub(crate) struct Luss {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs all steps of the method and writes a report.
+    ///
+    /// Example: luss run --images ~/pictures --classes 12 --run runs/mine
+    ///
+    /// Without --data or --images it makes its own pictures; that takes about 7 minutes on two cores. A
+    /// second start of the same command skips the steps that have finished, and a killed one goes on from
+    /// its last checkpoint. Prints a table of mIoU, boundary mIoU, image accuracy and F-beta.
+    ///
+    /// Leaves in the run directory what each step does (luss step --help), and report.html.
+    Run(PipelineArguments),
+    Step(step::StepOfRun),
+    Watch(watch::Watch),
+    #[command(subcommand)]
+    Data(data::Data),
+    #[command(subcommand)]
+    Weights(weights::Weights),
+    Features(features::Features),
+    #[command(subcommand)]
+    Labels(labels::Labels),
+}
+
+impl Luss {
+    /// Does what the command line asks for.
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(run) => run.run(),
+            Command::Step(step) => step.run(),
+            Command::Watch(watch) => watch.run(),
+            Command::Data(data) => data.run(),
+            Command::Weights(weights) => weights.run(),
+            Command::Features(features) => features.run(),
+            Command::Labels(labels) => labels.run(),
+        }
+    }
+}
+
+/// One of these splits by its name.
+fn split_of(splits: &'static [Split]) -> impl TypedValueParser<Value = Split> {
+    let of_name = |name: String| Split::ALL.into_iter().find(|split| split.name() == name);
+    PossibleValuesParser::new(splits.iter().map(|split| split.name()))
+        .map(move |name| of_name(name).expect("one of them"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Each command's help has a sentence, an example that parses, and what is left.
+    fn check_teaches(path: &str, command: &clap::Command) {
+        let help = command.get_long_about().unwrap_or_default().to_string();
+        let about = command.get_about().unwrap_or_default().to_string();
+        assert!(
+            !about.is_empty() && !about.contains(". "),
+            "{path}: {about}"
+        );
+        assert!(help.contains("\nLeaves "), "{path}: {help}");
+        let example = help.lines().find_map(|line| line.strip_prefix("Example: "));
+        let example = example.unwrap_or_else(|| panic!("{path}: no example in {help}"));
+        assert!(example.starts_with(path), "{path}: {example}");
+        Luss::try_parse_from(example.split(' ')).unwrap_or_else(|error| panic!("{error}"));
+        for inner in command.get_subcommands() {
+            if inner.get_name() != "help" {
+                check_teaches(&format!("{path} {}", inner.get_name()), inner);
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_each_command_teaches() {
+        check_teaches("luss", &Luss::command());
+    }
+}

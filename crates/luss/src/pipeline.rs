@@ -1,0 +1,59 @@
+//! All steps, one after the other.
+
+use anyhow::anyhow;
+use clap::Args;
+use imagenet_s::terminal::show;
+use pass_train::{
+    Context,
+    pipeline::{self, Control},
+};
+
+use crate::{OrRefuse, RankedArguments, metrics_table};
+
+/// The command line of a whole run.
+#[derive(Args, Clone, Debug)]
+pub struct PipelineArguments {
+    #[command(flatten)]
+    run: RankedArguments,
+
+    /// Results to compare with, comma-separated: single_cluster, random_cluster, colour_clusters,
+    /// untrained, swav_only, or all. The last two train again.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    controls: Vec<String>,
+}
+
+impl PipelineArguments {
+    /// Runs all steps and prints the table of results.
+    ///
+    /// # Errors
+    ///
+    /// Whatever stops a step, or refuses the arguments.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let controls = controls(&self.controls).or_refuse()?;
+        self.run.on_all_ranks(|context| {
+            let metrics = pipeline::run(context, &controls)?;
+            if context.speaks() {
+                show(format_args!("{}", metrics_table(&metrics)))?;
+                tell_report(context)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn tell_report(context: &Context) -> std::io::Result<()> {
+    let report = context.run.file("report.html");
+    show(format_args!("report: {}", report.display()))
+}
+
+fn controls(names: &[String]) -> anyhow::Result<Vec<Control>> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(Control::ALL.to_vec());
+    }
+    let control = |name: &String| {
+        let known = Control::ALL.map(Control::name).join(", ");
+        Control::named(name)
+            .ok_or_else(|| anyhow!("--controls {name}: unknown; the controls are {known}, or all"))
+    };
+    names.iter().map(control).collect()
+}
