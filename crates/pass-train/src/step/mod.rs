@@ -121,7 +121,7 @@ const ROW: Row = Row {
 };
 
 /// Every step, behind those that it reads.
-const TABLE: [Row; 10] = [
+static TABLE: &[Row] = &[
     Row {
         step: Step::CheckData,
         name: "check_data",
@@ -329,7 +329,7 @@ impl Step {
     /// This step and those whose results follow from its own, in their order.
     pub(crate) fn and_dependents(self) -> Vec<Self> {
         let mut found = vec![self];
-        for row in &TABLE {
+        for row in TABLE {
             let mut inputs = row.reads.iter().chain(row.may_read);
             if inputs.any(|input| found.contains(input)) {
                 found.push(row.step);
