@@ -9,6 +9,7 @@
 //! | PASS_s, PASS_p | [`pass`] |
 
 pub mod pass;
+pub mod spread;
 
 use std::{borrow::Cow, collections::BTreeMap};
 
