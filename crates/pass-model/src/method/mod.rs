@@ -9,7 +9,6 @@
 //! | PASS_s, PASS_p | [`pass`] |
 
 pub mod pass;
-pub mod spread;
 
 use std::{borrow::Cow, collections::BTreeMap};
 

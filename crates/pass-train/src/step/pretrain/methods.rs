@@ -3,10 +3,7 @@
 use burn::tensor::Device;
 use pass_model::{
     loss::{LossWeights, PretrainLossConfig},
-    method::{
-        pass::{Pass, PassConfig},
-        spread::{Spread, SpreadNet},
-    },
+    method::pass::{Pass, PassConfig},
     pass_p_net::PassPNet,
     queue::SwavQueue,
 };
@@ -24,8 +21,6 @@ pub enum Method {
     PassS,
     /// On PixPro: its consistency of pixels with a momentum encoder, and all of `pass_s`.
     PassP,
-    /// Embeddings at right angles.
-    Spread,
 }
 
 impl Method {
@@ -35,10 +30,6 @@ impl Method {
         match self {
             Self::PassS => pretrain_with(context, pass_s(file, device)),
             Self::PassP => pretrain_with(context, pass_p(file, device)),
-            Self::Spread => {
-                let backbone = file.network.backbone.init(file.seed, device);
-                pretrain_with(context, Spread(SpreadNet { backbone }))
-            }
         }
     }
 }
