@@ -3,7 +3,6 @@
 //! A family of networks is one file, and in this one a line for each of its two variants and in each
 //! `match`. No other type of the workspace names a family.
 
-mod patches;
 mod resnet;
 
 use std::{fmt, ops::Deref};
@@ -22,7 +21,6 @@ use crate::{
     norm::NormMode,
 };
 
-pub use patches::{Patches, PatchesConfig};
 pub use resnet::{
     Block, Downsample, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig,
     torch_key as resnet_key,
@@ -33,8 +31,6 @@ pub use resnet::{
 pub enum Backbone {
     /// He et al. 2016, <https://arxiv.org/abs/1512.03385>.
     ResNet(ResNet),
-    /// Four convolutions.
-    Patches(Patches),
 }
 
 /// Settings of a [`Backbone`]: in a file one of [`NAMES`], or the settings of a ResNet.
@@ -43,15 +39,10 @@ pub enum Backbone {
 pub enum BackboneConfig {
     /// Of a ResNet.
     ResNet(ResNetConfig),
-    /// Of four convolutions.
-    Patches(PatchesConfig),
 }
 
 /// Backbones by name.
-pub const NAMES: [(&str, fn() -> BackboneConfig); 4] = [
-    ("patches", || {
-        BackboneConfig::Patches(PatchesConfig { width: 64 })
-    }),
+pub const NAMES: [(&str, fn() -> BackboneConfig); 3] = [
     ("small", || ResNetConfig::small().into()),
     ("resnet18", || ResNetConfig::resnet18().into()),
     ("resnet50", || ResNetConfig::resnet50().into()),
@@ -152,7 +143,6 @@ impl Backbone {
     pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Features {
         match self {
             Self::ResNet(network) => network.forward(pictures, mode),
-            Self::Patches(network) => network.forward(pictures),
         }
     }
 
@@ -160,7 +150,6 @@ impl Backbone {
     pub fn as_resnet(&self) -> Option<&ResNet> {
         match self {
             Self::ResNet(network) => Some(network),
-            Self::Patches(_) => None,
         }
     }
 
@@ -168,7 +157,6 @@ impl Backbone {
     pub fn as_resnet_mut(&mut self) -> Option<&mut ResNet> {
         match self {
             Self::ResNet(network) => Some(network),
-            Self::Patches(_) => None,
         }
     }
 
@@ -176,7 +164,6 @@ impl Backbone {
     pub fn torch_key(&self, parameter: &str) -> String {
         match self {
             Self::ResNet(_) => resnet_key(parameter),
-            Self::Patches(_) => parameter.to_owned(),
         }
     }
 }
@@ -205,7 +192,6 @@ impl Deref for BackboneConfig {
     fn deref(&self) -> &Self::Target {
         match self {
             Self::ResNet(config) => config,
-            Self::Patches(config) => config,
         }
     }
 }
