@@ -1,0 +1,8 @@
+//! What methods are made of.
+
+pub mod momentum_encoder;
+pub mod overlap;
+pub mod propagation;
+pub mod prototypes;
+pub mod queue;
+pub mod sinkhorn;
