@@ -41,12 +41,8 @@ pub enum BackboneConfig {
     ResNet(ResNetConfig),
 }
 
-/// Backbones by name.
-pub const NAMES: [(&str, fn() -> BackboneConfig); 3] = [
-    ("small", || ResNetConfig::small().into()),
-    ("resnet18", || ResNetConfig::resnet18().into()),
-    ("resnet50", || ResNetConfig::resnet50().into()),
-];
+/// Names of backbones in a file.
+pub const NAMES: [&str; 3] = ["small", "resnet18", "resnet50"];
 
 /// What the settings of a family tell about its network before it is built.
 pub trait BackboneSettings {
@@ -169,6 +165,16 @@ impl Backbone {
 }
 
 impl BackboneConfig {
+    /// The backbone of one of [`NAMES`].
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "small" => ResNetConfig::small().into(),
+            "resnet18" => ResNetConfig::resnet18().into(),
+            "resnet50" => ResNetConfig::resnet50().into(),
+            _ => return None,
+        })
+    }
+
     /// A backbone with the initial weights of a seed.
     ///
     /// # Panics
@@ -218,9 +224,8 @@ impl<'de> Visitor<'de> for NameOrSettings {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<BackboneConfig, E> {
-        let found = NAMES.iter().find(|(known, _)| *known == name);
-        found.map(|(_, config)| config()).ok_or_else(|| {
-            let known = NAMES.map(|(known, _)| format!("\"{known}\"")).join(", ");
+        BackboneConfig::named(name).ok_or_else(|| {
+            let known = NAMES.map(|known| format!("\"{known}\"")).join(", ");
             E::custom(format!(
                 "unknown backbone \"{name}\", expected one of {known}"
             ))
@@ -239,6 +244,11 @@ mod tests {
     #[test]
     fn a_backbone_is_read_by_name_or_by_its_settings() {
         let read = |text: &str| serde_json::from_str::<BackboneConfig>(text);
+        assert!(
+            NAMES
+                .iter()
+                .all(|name| read(&format!("\"{name}\"")).is_ok())
+        );
         let expected = BackboneConfig::from(ResNetConfig::resnet50());
         assert_eq!(read("\"resnet50\"").unwrap(), expected);
         let text = serde_json::to_string(&expected).unwrap();
