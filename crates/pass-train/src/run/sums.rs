@@ -177,7 +177,12 @@ mod tests {
             .unwrap_err()
             .to_string();
         let path = weights.display().to_string();
-        for fragment in [path.as_str(), "`luss step finetune` again", "--finetuning", "SHA-256"] {
+        for fragment in [
+            path.as_str(),
+            "`luss step finetune` again",
+            "--finetuning",
+            "SHA-256",
+        ] {
             assert!(said.contains(fragment), "no {fragment:?} in {said:?}");
         }
         fs::remove_file(&weights).unwrap();
