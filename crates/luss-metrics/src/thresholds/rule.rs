@@ -21,14 +21,22 @@ pub enum ThresholdRule {
     Fixed(f32),
 }
 
-/// Which labels a number depends on.
+/// Which labels a number depends on. Files of earlier versions say it in a sentence, which is read too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LabelsUsed {
     /// None.
-    #[serde(rename = "none")]
+    #[serde(
+        rename = "none",
+        alias = "none: Otsu's threshold of the training attention",
+        alias = "none: a fixed share of foreground",
+        alias = "none: given in the run file"
+    )]
     None,
     /// The masks of the pictures it was chosen on.
-    #[serde(rename = "validation masks")]
+    #[serde(
+        rename = "validation masks",
+        alias = "validation masks: the best mIoU of 81 thresholds"
+    )]
     ValidationMasks,
 }
 
@@ -137,6 +145,20 @@ fn threshold_of(text: &str) -> Result<f32, String> {
 mod tests {
     use super::*;
     use crate::LabelMask;
+
+    #[test]
+    fn the_sentences_of_earlier_versions_are_read() {
+        let read = |text: &str| serde_json::from_value::<LabelsUsed>(text.into()).unwrap();
+        for sentence in [
+            "none: Otsu's threshold of the training attention",
+            "none: a fixed share of foreground",
+            "none: given in the run file",
+        ] {
+            assert_eq!(read(sentence), LabelsUsed::None);
+        }
+        let swept = read("validation masks: the best mIoU of 81 thresholds");
+        assert_eq!(swept, LabelsUsed::ValidationMasks);
+    }
 
     #[test]
     fn rules_are_read_from_words_and_numbers() {
