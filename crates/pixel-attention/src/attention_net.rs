@@ -6,10 +6,7 @@
 
 use std::path::Path;
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
+use burn::{module::Module, tensor::Tensor};
 use pass_model::{
     Error,
     backbone::Backbone,
@@ -20,7 +17,7 @@ use pass_model::{
     init::{WeightStream, name_parameters},
     norm::NormMode,
     normalize::l2_normalize,
-    pretrain_net::{PretrainNet, PretrainNetConfig},
+    pretrain_net::PretrainNet,
     prototypes::Prototypes,
 };
 
@@ -48,50 +45,32 @@ pub struct AttentionNet {
 }
 
 impl AttentionNet {
-    /// Takes backbone, projection and prototypes of a pre-trained network and a new attention
-    /// whose weights follow from the seed. The other heads are dropped.
-    pub fn from_pretrained(pretrained: PretrainNet, seed: u64) -> Self {
-        Self::with_attention(pretrained, seed, PixelAttentionConfig::new)
-    }
-
-    /// The same with one attention for all channels: the alternative of table X (c).
-    pub fn from_pretrained_shared(pretrained: PretrainNet, seed: u64) -> Self {
-        let shared = true;
-        Self::with_attention(pretrained, seed, |channels| PixelAttentionConfig {
-            channels,
-            shared,
-        })
-    }
-
-    fn with_attention(
-        pretrained: PretrainNet,
+    /// A new attention, whose weights follow from the seed, between a pre-trained backbone and the head
+    /// that its embeddings go through; `shared` is one attention for all channels, the alternative of
+    /// table X (c).
+    pub fn new(
+        backbone: Backbone,
+        projection: ProjectionHead,
+        prototypes: Prototypes,
+        shared: bool,
         seed: u64,
-        config: impl FnOnce(usize) -> PixelAttentionConfig,
     ) -> Self {
-        let device = pretrained.prototypes.weight.val().device();
-        let [channels, _] = pretrained.projection.linear1.weight.dims();
+        let device = prototypes.weight.val().device();
+        let [channels, _] = projection.linear1.weight.dims();
         let stream = &mut WeightStream::new(seed ^ ATTENTION_STREAM);
+        let attention = PixelAttentionConfig { channels, shared }.init(stream, &device);
         let net = name_parameters(Self {
-            backbone: pretrained.backbone,
-            attention: config(channels).init(stream, &device),
-            projection: pretrained.projection,
-            prototypes: pretrained.prototypes,
+            backbone,
+            attention,
+            projection,
+            prototypes,
         });
         net.freeze_pretrained()
     }
 
-    /// A network of the right shape to load a checkpoint of step 2.1 into.
-    ///
-    /// # Panics
-    ///
-    /// If the settings are not those of a network.
-    pub fn untrained(config: &PretrainNetConfig, seed: u64, device: &Device) -> Self {
-        let config = PretrainNetConfig {
-            shallow: vec![],
-            p2p: false,
-            ..config.clone()
-        };
-        Self::from_pretrained(config.init(seed, device), seed)
+    /// The same on the network of PASS_s, whose other heads are dropped.
+    pub fn from_pretrained(net: PretrainNet, seed: u64) -> Self {
+        Self::new(net.backbone, net.projection, net.prototypes, false, seed)
     }
 
     /// The same with prototypes that take no gradient.

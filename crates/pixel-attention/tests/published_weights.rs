@@ -43,7 +43,7 @@ fn config() -> PretrainNetConfig {
 }
 
 fn attention_net() -> AttentionNet {
-    let mut net = AttentionNet::untrained(&config(), 0, &Device::default());
+    let mut net = AttentionNet::from_pretrained(config().init(0, &Device::default()), 0);
     import_attention_net(&mut net, &published("pixelatt.pth.tar")).unwrap();
     net
 }
@@ -89,7 +89,7 @@ fn an_exported_attention_is_imported_to_the_bit() {
     let path = folder.path().join("pixelatt.safetensors");
     let mut net = attention_net();
     let written = export_attention_net(&net, &path).unwrap();
-    let mut other = AttentionNet::untrained(&config(), 1, &Device::default());
+    let mut other = AttentionNet::from_pretrained(config().init(1, &Device::default()), 1);
     let read = import_attention_net(&mut other, &path).unwrap();
     assert_eq!((read.loaded, read.ignored.len()), (written, 0));
     let pictures = Tensor::<4>::from_data(array("x"), &Device::default());

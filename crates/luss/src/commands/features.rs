@@ -9,12 +9,12 @@ use imagenet_s::terminal::{show, tell};
 use luss::{
     OrRefuse,
     features::{
-        FeatureSet, Level, ThresholdChoice, check_masks, cluster_rows, label, label_masks,
+        FeatureSet, Level, check_masks, choose_threshold, cluster_rows, label, label_masks,
         prepare_out, score, write_embeddings,
     },
     pick_device, times,
 };
-use luss_metrics::{ChosenThreshold, Report};
+use luss_metrics::{ChosenThreshold, Report, ThresholdRule};
 use pixel_attention::{kmeans::KMeansConfig, label_store::LabelStore};
 use serde_json::json;
 
@@ -88,10 +88,11 @@ pub(crate) struct Features {
     #[arg(long, value_enum, default_value = "images")]
     level: Level,
 
-    /// Where attention is below it a pixel is OTHER: best (of 81, by the masks), otsu, or a number
-    /// [default: 0 without attention, best with masks, otsu without].
-    #[arg(long, value_name = "T")]
-    threshold: Option<ThresholdChoice>,
+    /// Where attention is below it a pixel is OTHER: best (of 81, by the masks), otsu, share:S for a
+    /// share S of foreground, or a number [default: 0 without attention, best with masks, otsu
+    /// without].
+    #[arg(long, value_name = "T", value_parser = threshold_rule)]
+    threshold: Option<ThresholdRule>,
 
     /// Restarts of k-means; the best is kept.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = times)]
@@ -196,12 +197,22 @@ impl Features {
         if let Some(masks) = masks {
             check_masks(store, masks)?;
         }
-        let choice = self.threshold.unwrap_or(match shown.has_attention() {
-            false => ThresholdChoice::Given(0.0),
-            true if masks.is_some() => ThresholdChoice::Best,
-            true => ThresholdChoice::Otsu,
+        let rule = self.threshold.unwrap_or(match shown.has_attention() {
+            false => ThresholdRule::Fixed(0.0),
+            true if masks.is_some() => ThresholdRule::Validation,
+            true => ThresholdRule::Otsu,
         });
-        choice.choose(store, masks)
+        choose_threshold(rule, store, masks)
+    }
+}
+
+/// A rule by its words; attention lies in 0..=1.
+fn threshold_rule(text: &str) -> Result<ThresholdRule, String> {
+    match text.parse()? {
+        ThresholdRule::Fixed(threshold) if !(0.0..=1.0).contains(&threshold) => {
+            Err(format!("{threshold} is not between 0 and 1"))
+        }
+        rule => Ok(rule),
     }
 }
 

@@ -24,7 +24,7 @@ use pixel_attention::{
 use distinct::Distinct;
 pub use input::FeatureSet;
 pub use out_folder::prepare_out;
-pub use score::{ThresholdChoice, check_masks, label_masks, score};
+pub use score::{check_masks, choose_threshold, label_masks, score};
 
 /// What is clustered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

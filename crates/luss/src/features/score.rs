@@ -1,9 +1,6 @@
 //! Scores of stored labels against a folder of masks.
 
-use std::{
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use imagenet_s::{read_mask, write_mask};
@@ -13,68 +10,34 @@ use luss_metrics::{
 };
 use pixel_attention::label_store::LabelStore;
 
-/// How the threshold below which a pixel is OTHER is found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ThresholdChoice {
-    /// The best mIoU on the masks, of 81.
-    Best,
-    /// Otsu's threshold of the attention; uses no mask.
-    Otsu,
-    /// This one.
-    Given(f32),
-}
-
-impl FromStr for ThresholdChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "best" => Ok(Self::Best),
-            "otsu" => Ok(Self::Otsu),
-            number => match number.parse() {
-                Ok(value) if (0.0..=1.0).contains(&value) => Ok(Self::Given(value)),
-                _ => Err("`best`, `otsu` or a number from 0 to 1".into()),
-            },
+/// The threshold for these labels; the rule that takes the best on masks needs `masks`.
+///
+/// # Errors
+///
+/// Masks that are missing or do not fit; an attention without two values.
+pub fn choose_threshold(
+    rule: ThresholdRule,
+    store: &LabelStore,
+    masks: Option<&Path>,
+) -> anyhow::Result<ChosenThreshold> {
+    if rule == ThresholdRule::Validation {
+        let masks = masks.context("--threshold best needs --masks")?;
+        let mut curve = ThresholdCurve::new(store.classes());
+        for key in store.keys() {
+            let (labels, truth) = (store.get(key)?, truth(masks, key)?);
+            let (width, height) = truth.size();
+            let attention = labels.full_attention(width, height);
+            curve.add(&labels.to_mask(width, height, 0.0), &attention, &truth)?;
+        }
+        return Ok(ThresholdRule::choose_by_masks(&curve)?);
+    }
+    let mut histogram = AttentionHistogram::new();
+    if !matches!(rule, ThresholdRule::Fixed(_)) {
+        for key in store.keys() {
+            histogram.add(&store.get(key)?.attention)?;
         }
     }
-}
-
-impl ThresholdChoice {
-    /// The threshold for these labels; `masks` is needed by [`ThresholdChoice::Best`] alone.
-    ///
-    /// # Errors
-    ///
-    /// Masks that are missing or do not fit; an attention without two values.
-    pub fn choose(
-        self,
-        store: &LabelStore,
-        masks: Option<&Path>,
-    ) -> anyhow::Result<ChosenThreshold> {
-        match self {
-            Self::Given(threshold) => {
-                Ok(ThresholdRule::Fixed(threshold)
-                    .choose_without_masks(&AttentionHistogram::new())?)
-            }
-            Self::Otsu => {
-                let mut histogram = AttentionHistogram::new();
-                for key in store.keys() {
-                    histogram.add(&store.get(key)?.attention)?;
-                }
-                Ok(ThresholdRule::Otsu.choose_without_masks(&histogram)?)
-            }
-            Self::Best => {
-                let masks = masks.context("--threshold best needs --masks")?;
-                let mut curve = ThresholdCurve::new(store.classes());
-                for key in store.keys() {
-                    let (labels, truth) = (store.get(key)?, truth(masks, key)?);
-                    let (width, height) = truth.size();
-                    let attention = labels.full_attention(width, height);
-                    curve.add(&labels.to_mask(width, height, 0.0), &attention, &truth)?;
-                }
-                Ok(ThresholdRule::choose_by_masks(&curve)?)
-            }
-        }
-    }
+    Ok(rule.choose_without_masks(&histogram)?)
 }
 
 /// Looks whether every picture has a mask.

@@ -90,12 +90,15 @@ pub(crate) fn tuned_net(context: &Context, step: Step) -> Result<AttentionNet, E
     Ok(net)
 }
 
-fn untuned_net(context: &Context, pretrained: PretrainNet) -> AttentionNet {
-    let seed = context.file.seed;
-    match context.file.attention.shared {
-        false => AttentionNet::from_pretrained(pretrained, seed),
-        true => AttentionNet::from_pretrained_shared(pretrained, seed),
-    }
+fn untuned_net(context: &Context, start: PretrainNet) -> AttentionNet {
+    let (shared, seed) = (context.file.attention.shared, context.file.seed);
+    AttentionNet::new(
+        start.backbone,
+        start.projection,
+        start.prototypes,
+        shared,
+        seed,
+    )
 }
 
 struct Tuning {

@@ -1,8 +1,9 @@
-use burn::tensor::{Distribution, TensorData, Tolerance};
+use burn::tensor::{Device, Distribution, TensorData, Tolerance};
 use golden::Arrays;
 use pass_model::{
     backbone::{Block, ResNetConfig},
     checkpoint::{load_module, save_module},
+    pretrain_net::PretrainNetConfig,
     resize::upsample_bilinear,
 };
 
@@ -58,7 +59,7 @@ fn published(device: &Device) -> (AttentionNet, Arrays) {
         p2p: false,
         ..Default::default()
     };
-    let mut net = AttentionNet::untrained(&config, 0, device);
+    let mut net = AttentionNet::from_pretrained(config.init(0, device), 0);
     let imported = import_attention_net(&mut net, &weights).unwrap();
     assert!(
         imported
@@ -227,7 +228,7 @@ fn a_saved_network_is_loaded_to_the_bit_and_stays_frozen() {
         &Group::default(),
     ); // moves the statistics
     save_module(&saved, &path).unwrap();
-    let mut loaded = AttentionNet::untrained(&config(), 99, &device);
+    let mut loaded = AttentionNet::from_pretrained(config().init(99, &device), 99);
     load_module(&mut loaded, &path).unwrap();
     let pictures = crops(2, 32, &device);
     let expected = saved.cluster_embedding(pictures.clone()).into_data();
@@ -345,7 +346,13 @@ fn an_update_moves_attention_and_prototypes_also_of_a_network_read_from_disk() {
 #[test]
 fn a_shared_attention_is_the_same_for_every_channel_and_learns() {
     let device = Device::default().autodiff();
-    let mut net = AttentionNet::from_pretrained_shared(config().init(1, &device), 2);
+    let PretrainNet {
+        backbone,
+        projection,
+        prototypes,
+        ..
+    } = config().init(1, &device);
+    let mut net = AttentionNet::new(backbone, projection, prototypes, true, 2);
     assert_eq!(net.attention.tau.dims(), [1, 1, 1, 1]);
     let pictures = Tensor::<4>::random([2, 3, 32, 32], Distribution::Default, &device);
     let features = net.features(pictures.clone());
