@@ -17,7 +17,8 @@ use crate::{
     step::LABEL_SETTINGS,
 };
 
-/// Settings that decide no result: threads, memory, and what watches the trainings.
+/// Settings that make no step run again: threads, memory, what watches the trainings, and the
+/// precision, in which any training may go on.
 pub(crate) const FREE: &[&str] = &[
     "precision",
     "checkpoints",

@@ -162,7 +162,7 @@ pub(crate) fn pretrained_backbone(context: &Context, device: &Device) -> Result<
     let file = &context.file;
     let mut backbone = file.network.backbone.init(file.seed, device);
     let weights = context.run.unchanged_weights(Step::Pretrain)?;
-    load_pretrained(&mut backbone, "backbone", &weights)?;
+    load_backbone(&mut backbone, &weights)?;
     Ok(backbone)
 }
 
@@ -171,19 +171,30 @@ pub(crate) fn pretrained_backbone(context: &Context, device: &Device) -> Result<
 pub(crate) fn pretrained_heads(context: &Context, device: &Device) -> Result<PretrainNet, Error> {
     let mut net = pretrain_net(&context.file, device);
     let weights = context.run.unchanged_weights(Step::Pretrain)?;
-    load_pretrained(&mut net.backbone, "backbone", &weights)?;
-    load_field(&mut net.projection, "projection", &weights)?;
-    load_field(&mut net.prototypes, "prototypes", &weights)?;
+    load_backbone(&mut net.backbone, &weights)?;
+    let has_projection = load_field(&mut net.projection, "projection", &weights)?;
+    let has_prototypes = load_field(&mut net.prototypes, "prototypes", &weights)?;
+    for (part, is_there) in [
+        ("projection", has_projection),
+        ("prototypes", has_prototypes),
+    ] {
+        if !is_there {
+            context.say(&format!(
+                "{}: step 1 left no {part}, which begins from the seed",
+                Step::TuneAttention.name()
+            ));
+        }
+    }
     Ok(net)
 }
 
-fn load_pretrained(backbone: &mut Backbone, field: &str, weights: &Path) -> Result<(), Error> {
-    if load_field(backbone, field, weights)? {
+fn load_backbone(backbone: &mut Backbone, weights: &Path) -> Result<(), Error> {
+    if load_field(backbone, "backbone", weights)? {
         return Ok(());
     }
     Err(Error::Damaged {
         path: weights.into(),
-        cause: format!("it has no tensor whose name begins with `{field}.`"),
+        cause: "it has no tensor whose name begins with `backbone.`".into(),
     })
 }
 
