@@ -17,7 +17,7 @@ use burn::{
 use pass_model::group::Group;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Step, training_log::Values};
+use crate::{Error, Step, training::Terms};
 
 /// What rank 0 finds out for all.
 ///
@@ -105,7 +105,7 @@ pub(crate) fn own_pictures<T>(ranks: &Group, pictures: impl Iterator<Item = T>) 
 }
 
 /// The means over ranks: those of the whole batch, as the shares are of one size.
-pub(crate) fn mean_terms(ranks: &Group, mut terms: Values) -> Values {
+pub(crate) fn mean_terms(ranks: &Group, mut terms: Terms) -> Terms {
     if ranks.size() > 1 {
         let mut values: Vec<f64> = terms.iter().map(|(_, value)| *value).collect();
         ranks.sum_f64(&mut values);

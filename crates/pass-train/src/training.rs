@@ -27,7 +27,7 @@ use crate::{
         check_same_weights, done_by_first, first_with, found_by_first, mean_gradients, mean_terms,
         own_pictures, share_of_batch,
     },
-    training_log::{TrainingLog, Values},
+    training_log::TrainingLog,
     training_plan::Plan,
     training_state::{LoopState, Means},
     without_effect::tell_without_effect,
@@ -219,7 +219,7 @@ impl<'a, T: Task> Training<'a, T> {
     }
 
     /// Losses, gradients and update of one batch; its loss terms and what was seen.
-    fn iteration(&mut self, items: &[T::Item], at: Position) -> Result<(Values, Values), Error> {
+    fn iteration(&mut self, items: &[T::Item], at: Position) -> Result<(Terms, Terms), Error> {
         let look = self.health.look_at(at.iteration, at.iterations);
         let mut seen = look.map(|_| Vitals::default());
         self.learner.task.begin(at);
@@ -232,7 +232,7 @@ impl<'a, T: Task> Training<'a, T> {
         let gradients = without_frozen(self.learner.task.net(), gradients, &frozen);
         let gradients = mean_gradients(ranks, self.learner.task.net(), gradients);
         if self.overflows(&gradients, at)? {
-            return Ok((terms, Values::new()));
+            return Ok((terms, Terms::new()));
         }
         match seen.as_mut().zip(look) {
             Some(seen) => self.watched_update(gradients, seen, at)?,
@@ -249,7 +249,7 @@ impl<'a, T: Task> Training<'a, T> {
         &mut self,
         items: &[T::Item],
         mut seen: Option<&mut Vitals>,
-    ) -> (Values, GradientsParams) {
+    ) -> (Terms, GradientsParams) {
         let mut terms = Means::default();
         let mut gradients = Accumulation::new(self.plan.accumulate);
         gradients.scale = self.state.loss_scale.as_ref().map(LossScale::factor);
@@ -297,8 +297,8 @@ impl<'a, T: Task> Training<'a, T> {
     fn record(
         &mut self,
         at: Position,
-        terms: &Values,
-        mut seen: Values,
+        terms: &Terms,
+        mut seen: Terms,
         waited: f64,
     ) -> Result<(), Error> {
         self.state.iterations += 1;

@@ -7,7 +7,7 @@ use crate::{
     event_file::EventFile,
     health::PEAK,
     log::{LogRecord, LogWriter, read_log},
-    training::Position,
+    training::{Position, Terms},
     training_plan::Plan,
 };
 
@@ -16,9 +16,6 @@ const LOG_LINES: usize = 2000;
 
 /// Share of the time that a training may wait for pictures before it says so.
 const MUCH_WAITING: f64 = 0.1;
-
-/// Names and values.
-pub(crate) type Values = Vec<(Cow<'static, str>, f64)>;
 
 /// Log and bar of one training step.
 pub(crate) struct TrainingLog {
@@ -85,8 +82,8 @@ impl TrainingLog {
     pub(crate) fn line(
         &mut self,
         at: Position,
-        means: Values,
-        mut seen: Values,
+        means: Terms,
+        mut seen: Terms,
         waited: f64,
     ) -> Result<(), Error> {
         let waiting = self.share_of_waiting(waited);
@@ -141,7 +138,7 @@ fn peak_of(log: &[LogRecord], step: Step) -> f64 {
 }
 
 /// The terms, and how much of the time the training waited if that is worth telling.
-fn message(terms: &Values, waiting: f64) -> String {
+fn message(terms: &Terms, waiting: f64) -> String {
     let mut parts: Vec<String> = terms
         .iter()
         .map(|(name, value)| format!("{name} {value:.3}"))

@@ -4,11 +4,11 @@
 use pass_model::method::Chance;
 
 use super::{Position, Task, Training};
-use crate::{Error, health::Verdict, ranks::first_with, training_log::Values};
+use crate::{Error, health::Verdict, ranks::first_with, training::Terms};
 
 impl<T: Task> Training<'_, T> {
     /// Looks at the mean loss of an epoch.
-    pub(super) fn judge_epoch(&mut self, means: &Values, at: Position) -> Result<(), Error> {
+    pub(super) fn judge_epoch(&mut self, means: &Terms, at: Position) -> Result<(), Error> {
         let Some(chance) = self.learner.task.chance() else {
             return Ok(());
         };
@@ -49,7 +49,7 @@ impl<T: Task> Training<'_, T> {
 }
 
 /// What is minimised, and the term that is compared with chance.
-pub(super) fn first_and_judged(terms: &Values, chance: Option<Chance>) -> Values {
+pub(super) fn first_and_judged(terms: &Terms, chance: Option<Chance>) -> Terms {
     let (first, others) = terms.split_first().expect("a loss has a term");
     let judged = others
         .iter()
