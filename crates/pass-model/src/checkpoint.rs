@@ -175,8 +175,8 @@ impl ModuleVisitor for ParameterList {
         if let Some((name, container)) = self.way.last() {
             let last = names.len() - 1;
             match (container.as_str(), name.as_str()) {
-                ("Struct:BatchNorm", "gamma") => names[last] = "weight",
-                ("Struct:BatchNorm", "beta") => names[last] = "bias",
+                ("Struct:BatchNorm" | "Struct:LayerNorm", "gamma") => names[last] = "weight",
+                ("Struct:BatchNorm" | "Struct:LayerNorm", "beta") => names[last] = "bias",
                 ("Struct:Linear", "weight") => torch_shape.reverse(),
                 _ => {}
             }

@@ -30,7 +30,7 @@ use crate::{
 ///
 /// As [`export_module`].
 pub fn export_backbone(backbone: &Backbone, path: &Path) -> Result<usize, Error> {
-    export_module(backbone, path, &|parameter| backbone.torch_key(parameter))
+    export_module(backbone, path, &backbone.key())
 }
 
 /// Writes the network of step 1 with the keys of a pre-training checkpoint of PASS.
@@ -40,7 +40,9 @@ pub fn export_backbone(backbone: &Backbone, path: &Path) -> Result<usize, Error>
 /// As [`export_module`].
 pub fn export_pretrain_net(net: &PretrainNet, path: &Path) -> Result<usize, Error> {
     let stages: Vec<_> = net.shallow.iter().map(|head| head.stage).collect();
-    export_module(net, path, &|parameter| pass_key(parameter, &stages))
+    export_module(net, path, &|parameter| {
+        pass_key(net.backbone.key(), parameter, &stages)
+    })
 }
 
 /// Writes the network of step 3 with the keys of a fine-tuning checkpoint of PASS.
@@ -49,7 +51,9 @@ pub fn export_pretrain_net(net: &PretrainNet, path: &Path) -> Result<usize, Erro
 ///
 /// As [`export_module`].
 pub fn export_segmentation_net(net: &SegmentationNet, path: &Path) -> Result<usize, Error> {
-    export_module(net, path, &|parameter| pass_key(parameter, &[]))
+    export_module(net, path, &|parameter| {
+        pass_key(net.backbone.key(), parameter, &[])
+    })
 }
 
 /// Writes the parameters and buffers of any module as 32-bit floats; returns their number.

@@ -20,7 +20,7 @@ use burn::{
 };
 
 use crate::{
-    backbone::{Backbone, resnet_key},
+    backbone::{Backbone, KeyShapes, Spelling},
     checkpoint::{apply, check_shape, parameters_of, read_safetensors, refuse},
     error::{Error, KeyMismatch},
     pretrain_net::PretrainNet,
@@ -28,6 +28,9 @@ use crate::{
     values::check_read,
 };
 use wrapper::{Unwrapped, unwrap};
+
+/// Classes of ImageNet-1k, which the classifiers of published weights have.
+pub const CLASSES: usize = 1000;
 
 /// Keys of the heads that PASS puts on its backbone.
 const PASS_HEADS: [&str; 5] = [
@@ -51,34 +54,104 @@ pub struct Imported {
     pub outside: usize,
 }
 
-/// Loads a backbone from a file of torchvision or from any checkpoint of PASS.
+/// Loads a backbone from a file in one of its spellings, or from any checkpoint of PASS.
 ///
-/// Ignored are torchvision's classifier (`fc`), the heads of PASS and counters of batches.
+/// Ignored are the classifier, which must fit the backbone, the heads of PASS, counters of batches and what the
+/// [`Spelling`] names.
 pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported, Error> {
+    let stored = read_weights(path)?;
+    let spelling = spelling_of(backbone, &stored);
+    let wanted = keys_of(backbone, spelling);
+    let mut found = unwrap(stored, &wanted);
+    (spelling.convert)(&mut found.stored);
+    let misshaped = check_classifier(&found.stored, spelling.classifier, backbone.channels());
     let is_head = |key: &str| PASS_HEADS.iter().any(|head| key.starts_with(head));
-    let is_extra = |key: &str| key.starts_with("fc.") || is_head(key) || is_counter(key);
-    let of = backbone.clone();
-    let key_of = move |parameter: &str| of.torch_key(parameter);
-    import_module(backbone, path, &key_of, &is_extra)
+    let of_classifier = ["weight", "bias"].map(|last| format!("{}.{last}", spelling.classifier));
+    let is_extra = |key: &str| {
+        of_classifier.iter().any(|known| known == key)
+            || is_head(key)
+            || is_counter(key)
+            || (spelling.extra)(key)
+    };
+    load(backbone, path, found, wanted, &is_extra, misshaped)
+}
+
+/// Keys and shapes of a backbone's file in a spelling, with the classifier of [`CLASSES`] and without
+/// counters of batches.
+pub fn keys_of_backbone(backbone: &Backbone, spelling: &Spelling) -> KeyShapes {
+    let shapes = parameters_of(backbone).into_iter();
+    let shapes = shapes.map(|it| ((spelling.key)(&it.torch_path), it.torch_shape));
+    shapes
+        .chain(classifier_shapes(spelling.classifier, backbone.channels()))
+        .collect()
+}
+
+/// The spelling with most of the keys in a file.
+fn spelling_of<T>(backbone: &Backbone, stored: &BTreeMap<String, T>) -> &'static Spelling {
+    let found = |spelling: &Spelling| {
+        let wanted = keys_of(backbone, spelling);
+        let keys = stored.keys().map(|key| (key.clone(), ())).collect();
+        let unwrapped = unwrap::<()>(keys, &wanted).stored;
+        wanted
+            .iter()
+            .filter(|key| unwrapped.contains_key(*key))
+            .count()
+    };
+    // Of several the first: `max_by_key` would take the last.
+    let all = backbone.spellings().iter().rev();
+    all.max_by_key(|spelling| found(spelling))
+        .expect("a network has a spelling")
+}
+
+fn keys_of(backbone: &Backbone, spelling: &Spelling) -> Vec<String> {
+    let parameters = parameters_of(backbone).into_iter();
+    parameters
+        .map(|it| (spelling.key)(&it.torch_path))
+        .collect()
+}
+
+fn classifier_shapes(classifier: &str, channels: usize) -> [(String, Vec<usize>); 2] {
+    [
+        (format!("{classifier}.weight"), vec![CLASSES, channels]),
+        (format!("{classifier}.bias"), vec![CLASSES]),
+    ]
+}
+
+/// A classifier that a file has must fit the backbone; it may know any number of classes.
+fn check_classifier(
+    stored: &BTreeMap<String, StoredTensor>,
+    classifier: &str,
+    channels: usize,
+) -> KeyMismatch {
+    let mut mismatch = KeyMismatch::default();
+    for (key, mut shape) in classifier_shapes(classifier, channels) {
+        if let Some(found) = stored.get(&key) {
+            shape[0] = found.shape.first().copied().unwrap_or(CLASSES);
+            check_shape(&mut mismatch, &key, found, &shape);
+        }
+    }
+    mismatch
 }
 
 /// Loads the network of step 1 from a pre-training checkpoint of PASS.
 pub fn import_pretrain_net(net: &mut PretrainNet, path: &Path) -> Result<Imported, Error> {
     let stages: Vec<_> = net.shallow.iter().map(|head| head.stage).collect();
+    let key = net.backbone.key();
     import_module(
         net,
         path,
-        &|parameter| pass_key(parameter, &stages),
+        &|parameter| pass_key(key, parameter, &stages),
         &is_counter,
     )
 }
 
 /// Loads the network of step 3 from a fine-tuning checkpoint of PASS.
 pub fn import_segmentation_net(net: &mut SegmentationNet, path: &Path) -> Result<Imported, Error> {
+    let key = net.backbone.key();
     import_module(
         net,
         path,
-        &|parameter| pass_key(parameter, &[]),
+        &|parameter| pass_key(key, parameter, &[]),
         &is_counter,
     )
 }
@@ -99,18 +172,38 @@ pub fn import_module<M: Module>(
 ) -> Result<Imported, Error> {
     let parameters = parameters_of(module);
     let wanted: Vec<String> = parameters.iter().map(|it| key_of(&it.torch_path)).collect();
+    let found = unwrap(read_weights(path)?, &wanted);
+    load(
+        module,
+        path,
+        found,
+        wanted,
+        is_extra,
+        KeyMismatch::default(),
+    )
+}
+
+/// Puts the tensors of a file into a module, unless anything is wrong with them or with what
+/// `mismatch` holds already.
+///
+/// - `wanted`: keys of the module's parameters, in their order
+fn load<M: Module>(
+    module: &mut M,
+    path: &Path,
+    found: Unwrapped,
+    wanted: Vec<String>,
+    is_extra: &dyn Fn(&str) -> bool,
+    mut mismatch: KeyMismatch,
+) -> Result<Imported, Error> {
     let Unwrapped {
         mut stored,
         wrapper,
         outside,
         unknown,
-    } = unwrap(read_weights(path)?, &wanted);
-    let mut mismatch = KeyMismatch {
-        wrapper: unknown,
-        ..KeyMismatch::default()
-    };
+    } = found;
+    mismatch.wrapper = unknown;
     let mut tensors = Vec::new();
-    for (parameter, key) in parameters.into_iter().zip(&wanted) {
+    for (parameter, key) in parameters_of(module).into_iter().zip(&wanted) {
         let Some(mut found) = stored.remove(key) else {
             mismatch.missing.push(key.clone());
             continue;
@@ -136,12 +229,14 @@ pub fn import_module<M: Module>(
 
 /// The key of a parameter in the checkpoints of PASS.
 ///
-/// `parameter` is its path in [`PretrainNet`] or [`SegmentationNet`] with PyTorch's last word, and
-/// `shallow` the stages of the shallow heads in their order. Other paths are returned as they are.
-pub fn pass_key(parameter: &str, shallow: &[usize]) -> String {
+/// - `backbone`: the keys of the backbone, [`Backbone::key`]
+/// - `parameter`: its path in [`PretrainNet`] or [`SegmentationNet`] with PyTorch's last word; other
+///   paths are returned as they are
+/// - `shallow`: the stages of the shallow heads in their order
+pub fn pass_key(backbone: fn(&str) -> String, parameter: &str, shallow: &[usize]) -> String {
     let words: Vec<_> = parameter.split('.').collect();
     match words.as_slice() {
-        ["backbone", ..] => resnet_key(&parameter["backbone.".len()..]),
+        ["backbone", ..] => backbone(&parameter["backbone.".len()..]),
         ["projection", layer, last] => format!("projection_head.{}.{last}", index_of(layer)),
         ["pixel", "projection", layer, last] => {
             format!("projection_head_pixel.{}.{last}", index_of(layer))
@@ -213,7 +308,7 @@ fn read_pytorch(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::ResNetConfig;
+    use crate::backbone::{ResNetConfig, resnet_key};
     use burn::tensor::Device;
 
     #[test]
@@ -246,7 +341,7 @@ mod tests {
             ("head.weight", "last_layer.weight"),
         ];
         for (parameter, key) in keys {
-            assert_eq!(pass_key(parameter, &[3, 2]), key);
+            assert_eq!(pass_key(resnet_key, parameter, &[3, 2]), key);
         }
     }
 

@@ -69,7 +69,7 @@ fn tiny_forward(net: &mut PretrainNet, io: &mut Arrays, device: &Device) -> Pret
 
 /// Tensors of a module by the reference's key.
 fn by_key(module: &impl Module) -> BTreeMap<String, TensorData> {
-    steps::by_key(module, |path| pass_key(path, &SHALLOW))
+    steps::by_key(module, |path| pass_key(resnet_key, path, &SHALLOW))
 }
 
 fn stored(path: &Path) -> BTreeMap<String, TensorData> {

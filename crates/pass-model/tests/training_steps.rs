@@ -39,7 +39,7 @@ fn schedule(base: f64) -> CosineSchedule {
 }
 
 fn pass_s_tensors(net: &PretrainNet) -> BTreeMap<String, TensorData> {
-    by_key(net, |path| pass_key(path, &SHALLOW))
+    by_key(net, |path| pass_key(resnet_key, path, &SHALLOW))
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn three_steps_of_pass_s_agree() {
 /// The published keys for what PASS_s has too, our own paths for the rest.
 fn pass_p_key(path: &str) -> String {
     if let Some(path) = path.strip_prefix("base.") {
-        return pass_key(path, &SHALLOW);
+        return pass_key(resnet_key, path, &SHALLOW);
     }
     match path.strip_prefix("momentum.backbone.") {
         Some(path) => format!("momentum.{}", resnet_key(path)),
@@ -199,7 +199,7 @@ fn three_steps_of_fine_tuning_agree() {
         backbone: steps::config().backbone,
         classes: 5,
     };
-    let key = |path: &str| pass_key(path, &[]);
+    let key = |path: &str| pass_key(resnet_key, path, &[]);
     let mut net = config.init(0, &device);
     import_backbone(&mut net.backbone, &steps::place("step_weights.safetensors")).unwrap();
     net = steps::filled(net, key, &inputs.group("finetune"));

@@ -187,7 +187,13 @@ impl AttentionNet {
 /// As [`import_module`]; the network is then as before.
 pub fn import_attention_net(net: &mut AttentionNet, path: &Path) -> Result<Imported, Error> {
     let is_counter = |key: &str| key.ends_with("num_batches_tracked");
-    import_module(net, path, &published_key, &is_counter)
+    let key = net.backbone.key();
+    import_module(
+        net,
+        path,
+        &|parameter| published_key(key, parameter),
+        &is_counter,
+    )
 }
 
 /// Writes the network of step 2.1 with the keys of the published pixel attention checkpoints;
@@ -197,13 +203,16 @@ pub fn import_attention_net(net: &mut AttentionNet, path: &Path) -> Result<Impor
 ///
 /// As [`export_module`].
 pub fn export_attention_net(net: &AttentionNet, path: &Path) -> Result<usize, Error> {
-    export_module(net, path, &published_key)
+    let key = net.backbone.key();
+    export_module(net, path, &|parameter| published_key(key, parameter))
 }
 
 /// The key of a parameter in the published checkpoints, where the attention is called `fbg`.
-pub fn published_key(parameter: &str) -> String {
+///
+/// `backbone` gives the keys of the backbone, [`Backbone::key`](pass_model::backbone::Backbone::key).
+pub fn published_key(backbone: fn(&str) -> String, parameter: &str) -> String {
     let Some(name) = parameter.strip_prefix("attention.") else {
-        return pass_key(parameter, &[]);
+        return pass_key(backbone, parameter, &[]);
     };
     let layers = [("conv1", "0"), ("bn1", "1"), ("conv2", "3"), ("bn2", "4")];
     match name.split_once('.') {

@@ -6,6 +6,7 @@
 mod steps;
 
 use burn::{optim::GradientsParams, tensor::Device};
+use pass_model::backbone::resnet_key;
 use pass_model::group::Group;
 use pass_model::{
     import::import_pretrain_net,
@@ -27,6 +28,7 @@ fn three_steps_of_the_attention_agree() {
     let mut pretrained = steps::config().init(0, &device);
     import_pretrain_net(&mut pretrained, &steps::place("step_weights.safetensors")).unwrap();
     let mut net = AttentionNet::from_pretrained(pretrained, 0);
+    let published_key = |parameter: &str| published_key(resnet_key, parameter);
     net = steps::filled(net, published_key, &inputs.group("attention"));
     let start = by_key(&net, published_key);
     let schedule = CosineSchedule::new(6.0, 6e-4, ITERATIONS);

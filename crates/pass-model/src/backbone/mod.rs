@@ -1,8 +1,9 @@
 //! The backbone: what turns pictures into the feature maps that every step works on.
 //!
-//! A family of networks is one file, and in this one a line for each of its two variants and in each
-//! `match`. No other type of the workspace names a family.
+//! A family of networks is one file, a row of the table `families!` in this one, and the names of its
+//! members. No other type of the workspace names a family.
 
+mod network;
 mod resnet;
 
 use std::{fmt, ops::Deref};
@@ -13,121 +14,119 @@ use burn::{
 };
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{self, DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::{Map, Value};
 
 use crate::{
     init::{WeightStream, name_parameters},
     norm::NormMode,
 };
 
+pub use network::{
+    BackboneSettings, BadSetting, Features, Interpolation, KeyShapes, Network, Preprocessing,
+    Spelling,
+};
 pub use resnet::{
     Block, Downsample, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig,
     torch_key as resnet_key,
 };
 
-/// A backbone of any family.
-#[derive(Module, Debug)]
-pub enum Backbone {
+/// Writes the two enums that hold a network of any family, and the settings of any.
+///
+/// A row is `Variant "family" (Network, Settings)`; `family` is its name in the tables of run files. The
+/// settings have the names of the published members (`NAMES`, `named`), and tell which of these a file
+/// may hold (`recognise`).
+macro_rules! families {
+    ($($(#[$about:meta])* $variant:ident $family:literal ($network:ty, $config:ty),)*) => {
+        /// A backbone of any family.
+        #[derive(Module, Debug)]
+        pub enum Backbone {
+            $($(#[$about])* $variant($network),)*
+        }
+
+        /// Settings of a [`Backbone`]: in a file one of [`names`], or a table with its `family`
+        /// (`resnet` where there is none) and settings.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum BackboneConfig {
+            $($(#[$about])* $variant($config),)*
+        }
+
+        impl Backbone {
+            fn network(&self) -> &dyn Network {
+                match self {
+                    $(Self::$variant(network) => network,)*
+                }
+            }
+
+            fn network_mut(&mut self) -> &mut dyn Network {
+                match self {
+                    $(Self::$variant(network) => network,)*
+                }
+            }
+        }
+
+        impl Deref for BackboneConfig {
+            type Target = dyn BackboneSettings;
+
+            fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Self::$variant(config) => config,)*
+                }
+            }
+        }
+
+        $(impl From<$config> for BackboneConfig {
+            fn from(config: $config) -> Self {
+                Self::$variant(config)
+            }
+        })*
+
+        /// Names of backbones in files and on the command line.
+        pub fn names() -> Vec<&'static str> {
+            [$(<$config>::NAMES),*].concat()
+        }
+
+        impl BackboneConfig {
+            /// The backbone of one of [`names`].
+            pub fn named(name: &str) -> Option<Self> {
+                $(if let Some(config) = <$config>::named(name) {
+                    return Some(config.into());
+                })*
+                None
+            }
+
+            /// The names of the networks whose weights a file may hold, given its keys without wrapper.
+            pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
+                [$(<$config>::recognise(keys)),*].concat()
+            }
+
+            /// Its `family` in a file, and its settings.
+            fn table(&self) -> (&'static str, Value) {
+                match self {
+                    $(Self::$variant(config) => ($family, to_value(config)),)*
+                }
+            }
+
+            /// Reads the settings of a family.
+            fn of_family<E: de::Error>(family: &str, settings: Map<String, Value>) -> Result<Self, E> {
+                match family {
+                    $($family => from_table(settings).map(Self::$variant),)*
+                    _ => {
+                        let known = [$($family),*].map(|known| format!("\"{known}\"")).join(", ");
+                        Err(E::custom(format!(
+                            "unknown family \"{family}\", expected one of {known}"
+                        )))
+                    }
+                }
+            }
+        }
+    };
+}
+
+families! {
     /// He et al. 2016, <https://arxiv.org/abs/1512.03385>.
-    ResNet(ResNet),
-}
-
-/// Settings of a [`Backbone`]: in a file one of [`NAMES`], or the settings of a ResNet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum BackboneConfig {
-    /// Of a ResNet.
-    ResNet(ResNetConfig),
-}
-
-/// Names of backbones in a file.
-pub const NAMES: [&str; 3] = ["small", "resnet18", "resnet50"];
-
-/// What the settings of a family tell about its network before it is built.
-pub trait BackboneSettings {
-    /// A network whose weights are the next ones of a stream.
-    ///
-    /// # Panics
-    ///
-    /// If [`check`](Self::check) fails.
-    fn build(&self, stream: &mut WeightStream, device: &Device) -> Backbone;
-
-    /// Channels of a stage's feature map.
-    ///
-    /// # Panics
-    ///
-    /// If `stage` is not in `1..=4`.
-    fn channels(&self, stage: usize) -> usize;
-
-    /// Pixels of the picture per position of the last feature map, along each axis.
-    fn stride(&self) -> usize;
-
-    /// One line for people.
-    fn describe(&self) -> String;
-
-    /// Refuses what no network can be built with.
-    fn check(&self) -> Result<(), BadSetting> {
-        Ok(())
-    }
-
-    /// A setting that was changed and has no effect: its name and the reason.
-    fn without_effect(&self) -> Option<(&'static str, &'static str)> {
-        None
-    }
-
-    /// The setting that its size depends on most, and the value.
-    fn size(&self) -> (&'static str, usize);
-
-    /// Number of weights, or less.
-    fn weights(&self) -> f64;
-
-    /// Values that a picture of `side` pixels leaves for the backward pass, or less.
-    fn kept_values(&self, side: usize) -> f64;
-
-    /// Values of the first map of a picture of `side` pixels.
-    fn first_map(&self, side: usize) -> f64;
-}
-
-/// A setting that no network can be built with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadSetting {
-    /// Its name.
-    pub key: &'static str,
-    /// What it holds.
-    pub value: String,
-    /// What is allowed.
-    pub rule: &'static str,
-}
-
-/// The feature maps of one forward pass, from the finest to the coarsest.
-#[derive(Debug, Clone)]
-pub struct Features {
-    /// One map a stage, `[batch, channels, ⌈height / stride⌉, ⌈width / stride⌉]`.
-    pub maps: Vec<Tensor<4>>,
-    /// Pixels of the picture per position of each map, along each axis.
-    pub strides: Vec<usize>,
-}
-
-impl Features {
-    /// The feature map of a stage.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such stage; they count from 1.
-    pub fn stage(&self, stage: usize) -> Tensor<4> {
-        let count = self.maps.len();
-        assert!(
-            (1..=count).contains(&stage),
-            "stage {stage} not in 1..={count}"
-        );
-        self.maps[stage - 1].clone()
-    }
-
-    /// The feature map of the last stage, dropping the others.
-    pub fn into_last(mut self) -> Tensor<4> {
-        self.maps.pop().expect("a backbone has a stage")
-    }
+    ResNet "resnet" (ResNet, ResNetConfig),
 }
 
 impl Backbone {
@@ -135,46 +134,61 @@ impl Backbone {
     ///
     /// # Shapes
     ///
-    /// - `pictures`: `[batch, 3, height, width]`, normalised
+    /// - `pictures`: `[batch, 3, height, width]`, normalised by [`Preprocessing`]
     pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Features {
-        match self {
-            Self::ResNet(network) => network.forward(pictures, mode),
-        }
+        self.network_mut().forward(pictures, mode)
+    }
+
+    /// What its files look like, see [`Network::spellings`].
+    pub fn spellings(&self) -> &'static [Spelling] {
+        self.network().spellings()
+    }
+
+    /// Channels of [`pooled`](Self::pooled).
+    pub fn channels(&self) -> usize {
+        self.network().channels()
+    }
+
+    /// Names of the layers that [`layer`](Self::layer) knows.
+    pub fn layers(&self) -> &'static [&'static str] {
+        self.network().layers()
+    }
+
+    /// See [`Network::layer`].
+    pub fn layer(&mut self, pictures: Tensor<4>, name: &str) -> Tensor<4> {
+        self.network_mut().layer(pictures, name)
+    }
+
+    /// See [`Network::pooled`].
+    pub fn pooled(&mut self, pictures: Tensor<4>) -> Tensor<2> {
+        self.network_mut().pooled(pictures)
     }
 
     /// The network itself, where it is a ResNet.
+    #[allow(unreachable_patterns)] // until there is a second family
     pub fn as_resnet(&self) -> Option<&ResNet> {
         match self {
             Self::ResNet(network) => Some(network),
+            _ => None,
         }
     }
 
     /// The same.
+    #[allow(unreachable_patterns)]
     pub fn as_resnet_mut(&mut self) -> Option<&mut ResNet> {
         match self {
             Self::ResNet(network) => Some(network),
+            _ => None,
         }
     }
 
-    /// PyTorch's key of a parameter, given its path in the backbone with PyTorch's last word.
-    pub fn torch_key(&self, parameter: &str) -> String {
-        match self {
-            Self::ResNet(_) => resnet_key(parameter),
-        }
+    /// Gives the key of a parameter in the files that export writes, see [`Spelling::key`].
+    pub fn key(&self) -> fn(&str) -> String {
+        self.spellings()[0].key
     }
 }
 
 impl BackboneConfig {
-    /// The backbone of one of [`NAMES`].
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "small" => ResNetConfig::small().into(),
-            "resnet18" => ResNetConfig::resnet18().into(),
-            "resnet50" => ResNetConfig::resnet50().into(),
-            _ => return None,
-        })
-    }
-
     /// A backbone with the initial weights of a seed.
     ///
     /// # Panics
@@ -192,19 +206,24 @@ impl Default for BackboneConfig {
     }
 }
 
-impl Deref for BackboneConfig {
-    type Target = dyn BackboneSettings;
-
-    fn deref(&self) -> &Self::Target {
-        match self {
-            Self::ResNet(config) => config,
-        }
-    }
+fn to_value(config: &impl Serialize) -> Value {
+    serde_json::to_value(config).expect("settings are plain values")
 }
 
-impl From<ResNetConfig> for BackboneConfig {
-    fn from(config: ResNetConfig) -> Self {
-        Self::ResNet(config)
+fn from_table<T: DeserializeOwned, E: de::Error>(settings: Map<String, Value>) -> Result<T, E> {
+    serde_json::from_value(Value::Object(settings)).map_err(E::custom)
+}
+
+/// The settings of a ResNet have no `family`: they are what run files had before there were others.
+impl Serialize for BackboneConfig {
+    #[allow(irrefutable_let_patterns)] // until there is a second family
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Self::ResNet(config) = self {
+            return config.serialize(serializer);
+        }
+        let (family, mut settings) = self.table();
+        settings["family"] = family.into();
+        settings.serialize(serializer)
     }
 }
 
@@ -220,12 +239,13 @@ impl<'de> Visitor<'de> for NameOrSettings {
     type Value = BackboneConfig;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "the name of a backbone or the settings of a ResNet")
+        write!(f, "the name of a backbone or a table of its settings")
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<BackboneConfig, E> {
         BackboneConfig::named(name).ok_or_else(|| {
-            let known = NAMES.map(|known| format!("\"{known}\"")).join(", ");
+            let known: Vec<_> = names().iter().map(|known| format!("\"{known}\"")).collect();
+            let known = known.join(", ");
             E::custom(format!(
                 "unknown backbone \"{name}\", expected one of {known}"
             ))
@@ -233,7 +253,12 @@ impl<'de> Visitor<'de> for NameOrSettings {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BackboneConfig, A::Error> {
-        ResNetConfig::deserialize(MapAccessDeserializer::new(map)).map(BackboneConfig::ResNet)
+        let mut settings = Map::deserialize(MapAccessDeserializer::new(map))?;
+        match settings.remove("family") {
+            None => BackboneConfig::of_family("resnet", settings),
+            Some(Value::String(family)) => BackboneConfig::of_family(&family, settings),
+            Some(other) => Err(de::Error::custom(format!("family is a name, not {other}"))),
+        }
     }
 }
 
@@ -245,7 +270,7 @@ mod tests {
     fn a_backbone_is_read_by_name_or_by_its_settings() {
         let read = |text: &str| serde_json::from_str::<BackboneConfig>(text);
         assert!(
-            NAMES
+            names()
                 .iter()
                 .all(|name| read(&format!("\"{name}\"")).is_ok())
         );

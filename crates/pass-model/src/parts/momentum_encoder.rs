@@ -125,7 +125,7 @@ impl ModuleMapper for Follower {
 mod tests {
     use super::*;
     use crate::{
-        backbone::{ResNet, ResNetConfig},
+        backbone::{Network, ResNet, ResNetConfig},
         init::WeightStream,
         norm::NormMode,
     };

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting},
+    backbone::{Backbone, BackboneSettings, BadSetting, KeyShapes},
     init::WeightStream,
 };
 
@@ -56,6 +56,34 @@ impl Default for ResNetConfig {
 }
 
 impl ResNetConfig {
+    /// Names of the published networks, and of one for small pictures.
+    pub const NAMES: &[&str] = &["small", "resnet18", "resnet50"];
+
+    /// The network of one of [`NAMES`](Self::NAMES).
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "small" => Self::small(),
+            "resnet18" => Self::resnet18(),
+            "resnet50" => Self::resnet50(),
+            _ => return None,
+        })
+    }
+
+    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold: its third stage tells.
+    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
+        let has = |key: &str| keys.contains_key(key);
+        let last = |depth: usize| {
+            has(&format!("layer3.{}.bn1.weight", depth - 1))
+                && !has(&format!("layer3.{depth}.bn1.weight"))
+        };
+        match has("layer1.0.conv3.weight") {
+            _ if has("layer1.0.convs.0.weight") => vec![],
+            true if last(6) => vec!["resnet50"],
+            false if last(2) => vec!["resnet18"],
+            _ => vec![],
+        }
+    }
+
     /// 11.2 million parameters, 512 channels, stride 32.
     pub fn resnet18() -> Self {
         Self {

@@ -14,7 +14,7 @@ use burn::{
 };
 use fast_ops::relu;
 
-use super::{Backbone, BackboneConfig, BackboneSettings, Features};
+use super::{Backbone, BackboneConfig, BackboneSettings, Features, Network, Spelling};
 use crate::{
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
@@ -100,13 +100,16 @@ impl ResNetConfig {
     }
 }
 
-impl ResNet {
+/// The spelling of torchvision, timm and PASS.
+const SPELLINGS: [Spelling; 1] = [Spelling::new("torchvision, timm or PASS", torch_key, "fc")];
+
+impl Network for ResNet {
     /// # Shapes
     ///
     /// - `pictures`: `[batch, 3, height, width]`, normalised
     /// - stage `s`: `[batch, channels(s), ⌈height / r⌉, ⌈width / r⌉]` with `r = 2^(s+1)`, or `2^s`
     ///   without max-pooling
-    pub fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Features {
+    fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Features {
         let x = relu(self.bn1.forward(convolve(&self.conv1, pictures), mode));
         let x = match &self.max_pool {
             Some(pool) => pool.forward(x),
@@ -121,6 +124,16 @@ impl ResNet {
             maps: vec![stage1, stage2, stage3, stage4],
             strides: (0..4).map(|stage| first << stage).collect(),
         }
+    }
+
+    fn spellings(&self) -> &'static [Spelling] {
+        &SPELLINGS
+    }
+
+    fn channels(&self) -> usize {
+        let last = self.layer4.last().expect("a stage has a block");
+        let norm = last.bn3.as_ref().unwrap_or(&last.bn2);
+        norm.running_mean.dims()[0]
     }
 }
 

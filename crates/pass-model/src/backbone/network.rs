@@ -1,0 +1,219 @@
+//! What the network of every family can do, and what its settings tell before it is built.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    store::burn_pack::Tensor as StoredTensor,
+    tensor::{Device, Tensor},
+};
+use serde::{Deserialize, Serialize};
+
+use super::Backbone;
+use crate::{init::WeightStream, norm::NormMode, normalize::global_average_pool};
+
+/// A network that turns pictures into feature maps.
+pub trait Network {
+    /// The feature maps of some pictures, four of them, which are the stages.
+    ///
+    /// # Shapes
+    ///
+    /// - `pictures`: `[batch, 3, height, width]`, normalised by [`Preprocessing`]
+    fn forward(&mut self, pictures: Tensor<4>, mode: NormMode) -> Features;
+
+    /// What its weights files look like. The first is the one that export writes.
+    fn spellings(&self) -> &'static [Spelling];
+
+    /// Names of the layers that [`layer`](Self::layer) knows; the last map is `stage4`.
+    fn layers(&self) -> &'static [&'static str] {
+        &["stage1", "stage2", "stage3", "stage4"]
+    }
+
+    /// One of [`layers`](Self::layers) as a map; what has no places is 1×1. Norms take their moving
+    /// statistics.
+    ///
+    /// # Panics
+    ///
+    /// If there is no layer of this name.
+    fn layer(&mut self, pictures: Tensor<4>, name: &str) -> Tensor<4> {
+        let stage = self.layers().iter().position(|known| *known == name);
+        let stage = stage.unwrap_or_else(|| panic!("no layer {name}"));
+        self.forward(pictures, NormMode::Moving).stage(stage + 1)
+    }
+
+    /// Channels of [`pooled`](Self::pooled).
+    fn channels(&self) -> usize;
+
+    /// What the linear classifier of the published weights takes, `[batch, channels]`. Norms take their
+    /// moving statistics.
+    fn pooled(&mut self, pictures: Tensor<4>) -> Tensor<2> {
+        let features = self.forward(pictures, NormMode::Moving);
+        global_average_pool(features.into_last())
+    }
+}
+
+/// How one program names the tensors of a network.
+#[derive(Debug, Clone, Copy)]
+pub struct Spelling {
+    /// Whose files they are, for messages.
+    pub of: &'static str,
+    /// The key of a parameter, given its path in the network with PyTorch's last word (`weight`,
+    /// `bias`, `running_mean`, `running_var`).
+    pub key: fn(&str) -> String,
+    /// What precedes `.weight` and `.bias` of the classifier, `[classes, channels]` and `[classes]`.
+    pub classifier: &'static str,
+    /// Whether another key of the file may be passed over; counters of batches always may.
+    pub extra: fn(&str) -> bool,
+    /// Brings the tensors of a file, whose wrapper is off, to the shapes that the network has.
+    pub convert: fn(&mut BTreeMap<String, StoredTensor>),
+}
+
+impl Spelling {
+    /// One whose tensors are taken as they are, and that has no other keys.
+    pub const fn new(of: &'static str, key: fn(&str) -> String, classifier: &'static str) -> Self {
+        Self {
+            of,
+            key,
+            classifier,
+            extra: |_| false,
+            convert: |_| (),
+        }
+    }
+}
+
+/// Shapes of a file's tensors by key, without wrapper.
+pub type KeyShapes = BTreeMap<String, Vec<usize>>;
+
+/// What the settings of a family tell about its network before it is built.
+pub trait BackboneSettings {
+    /// A network whose weights are the next ones of a stream.
+    ///
+    /// # Panics
+    ///
+    /// If [`check`](Self::check) fails.
+    fn build(&self, stream: &mut WeightStream, device: &Device) -> Backbone;
+
+    /// Channels of a stage's feature map.
+    ///
+    /// # Panics
+    ///
+    /// If `stage` is not in `1..=4`.
+    fn channels(&self, stage: usize) -> usize;
+
+    /// Pixels of the picture per position of the last feature map, along each axis.
+    fn stride(&self) -> usize;
+
+    /// How its pictures are made.
+    fn preprocessing(&self) -> Preprocessing {
+        Preprocessing::default()
+    }
+
+    /// One line for people.
+    fn describe(&self) -> String;
+
+    /// Refuses what no network can be built with.
+    fn check(&self) -> Result<(), BadSetting> {
+        Ok(())
+    }
+
+    /// A setting that was changed and has no effect: its name and the reason.
+    fn without_effect(&self) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
+    /// The setting that its size depends on most, and the value.
+    fn size(&self) -> (&'static str, usize);
+
+    /// Number of weights, or less.
+    fn weights(&self) -> f64;
+
+    /// Values that a picture of `side` pixels leaves for the backward pass, or less.
+    fn kept_values(&self, side: usize) -> f64;
+
+    /// Values of the first map of a picture of `side` pixels.
+    fn first_map(&self, side: usize) -> f64;
+}
+
+/// How the pictures of a backbone are made.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Preprocessing {
+    /// Subtracted from samples divided by 255: red, green, blue.
+    pub mean: [f32; 3],
+    /// Divided by afterwards.
+    pub std: [f32; 3],
+    /// The shorter side after resizing, in pixels.
+    pub resize: usize,
+    /// The side of the square in the middle that classifiers look at, in pixels.
+    pub crop: usize,
+    /// How pixels are resized.
+    pub interpolation: Interpolation,
+    /// Sides are whole multiples of this many pixels.
+    pub multiple: usize,
+}
+
+/// How a picture is resized; both take the support that shrinking needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// Pillow's `BILINEAR`.
+    #[default]
+    Bilinear,
+    /// Pillow's `BICUBIC`.
+    Bicubic,
+}
+
+/// That of torchvision's first weights: 256, of these 224, bilinear, mean and deviation of ImageNet.
+impl Default for Preprocessing {
+    fn default() -> Self {
+        Self {
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            resize: 256,
+            crop: 224,
+            interpolation: Interpolation::Bilinear,
+            multiple: 1,
+        }
+    }
+}
+
+/// A setting that no network can be built with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSetting {
+    /// Its name.
+    pub key: &'static str,
+    /// What it holds.
+    pub value: String,
+    /// What is allowed.
+    pub rule: &'static str,
+}
+
+/// The feature maps of one forward pass, from the finest to the coarsest.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// One map a stage, `[batch, channels, ⌈height / stride⌉, ⌈width / stride⌉]`; families whose strided
+    /// convolutions do not pad round down.
+    pub maps: Vec<Tensor<4>>,
+    /// Pixels of the picture per position of each map, along each axis.
+    pub strides: Vec<usize>,
+}
+
+impl Features {
+    /// The feature map of a stage.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such stage; they count from 1.
+    pub fn stage(&self, stage: usize) -> Tensor<4> {
+        let count = self.maps.len();
+        assert!(
+            (1..=count).contains(&stage),
+            "stage {stage} not in 1..={count}"
+        );
+        self.maps[stage - 1].clone()
+    }
+
+    /// The feature map of the last stage, dropping the others.
+    pub fn into_last(mut self) -> Tensor<4> {
+        self.maps.pop().expect("a backbone has a stage")
+    }
+}

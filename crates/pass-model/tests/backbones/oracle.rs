@@ -1,0 +1,173 @@
+//! Weights that depend on the keys of a network alone, and what a test does with them.
+//!
+//! The keys in the order of their bytes have the numbers `t = 0, 1, 2, …`; value `i` of tensor `t`
+//! comes from a hash of both.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use pass_model::{
+    backbone::{Backbone, BackboneConfig, KeyShapes, Spelling},
+    import::{import_backbone, keys_of_backbone},
+};
+use safetensors::{Dtype, tensor::TensorView};
+use sha2::{Digest, Sha256};
+
+/// The number of the pictures, behind those of all tensors.
+const PICTURES: u64 = 1 << 20;
+
+/// Value `index` of tensor `tensor`, in `0..1`.
+pub(crate) fn uniform(tensor: u64, index: u64) -> f64 {
+    let mut z = ((tensor << 32) + index).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The values of a tensor.
+pub(crate) fn values(number: u64, key: &str, shape: &[usize]) -> Vec<f32> {
+    let count: usize = shape.iter().product();
+    let last = key.rsplit('.').next().unwrap();
+    let is_scale = ["running_var", "gamma", "layer_scale"].contains(&last)
+        || (last == "weight" && shape.len() == 1);
+    let bound = (3.0 * shape.first().map_or(1.0, |&n| n as f64) / count as f64).sqrt();
+    let value = |index| {
+        let u = uniform(number, index);
+        match last {
+            _ if is_scale => 0.5 + u,
+            "weight" | "in_proj_weight" => (2.0 * u - 1.0) * bound,
+            _ => 0.2 * (2.0 * u - 1.0),
+        }
+    };
+    (0..count as u64).map(|index| value(index) as f32).collect()
+}
+
+/// One picture, `[1, 3, height, width]`.
+pub(crate) fn picture(height: usize, width: usize) -> Tensor<4> {
+    let values = (0..3 * height * width).map(|i| (2.0 * uniform(PICTURES, i as u64) - 1.0) as f32);
+    let data = TensorData::new(values.collect(), [1, 3, height, width]);
+    Tensor::from_data(data, &Device::default())
+}
+
+/// The spelling of a program.
+pub(crate) fn spelling(backbone: &Backbone, of: &str) -> &'static Spelling {
+    let mut all = backbone.spellings().iter();
+    all.find(|spelling| spelling.of.contains(of)).unwrap()
+}
+
+/// A backbone whose weights came through a file of these keys, all of them but what `without` names.
+pub(crate) fn filled_from(
+    config: BackboneConfig,
+    keys: KeyShapes,
+    without: fn(&str) -> bool,
+) -> Backbone {
+    let keys: Vec<_> = keys.into_iter().filter(|(key, _)| !without(key)).collect();
+    let tensors = keys.iter().enumerate().map(|(number, (key, shape))| {
+        let values = values(number as u64, key, shape);
+        let bytes: Vec<u8> = values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect();
+        (key, shape.clone(), bytes)
+    });
+    let tensors: Vec<_> = tensors.collect();
+    let views = tensors.iter().map(|(key, shape, bytes)| {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
+        (*key, view)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    let mut backbone = config.init(0, &Device::default());
+    import_backbone(&mut backbone, &path).unwrap();
+    backbone
+}
+
+/// A backbone with the keys of a program, the classifier's among them.
+pub(crate) fn filled(config: impl Into<BackboneConfig>, of: &str) -> Backbone {
+    let config = config.into();
+    let backbone = config.init(0, &Device::default());
+    let keys = keys_of_backbone(&backbone, spelling(&backbone, of));
+    filled_from(config, keys, |_| false)
+}
+
+/// Number of keys, digest and number of values of a list of keys.
+pub(crate) fn digest(keys: &KeyShapes) -> (usize, String, usize) {
+    let mut hash = Sha256::new();
+    for (key, shape) in keys {
+        let shape: Vec<_> = shape.iter().map(ToString::to_string).collect();
+        hash.update(format!("{key} {}\n", shape.join(",")));
+    }
+    let hash = format!("{:x}", hash.finalize());
+    let elements = keys.values().map(|shape| shape.iter().product::<usize>());
+    (keys.len(), hash[..16].to_owned(), elements.sum())
+}
+
+/// Checks keys against a published list: entries, digest and values.
+#[track_caller]
+pub(crate) fn check_keys(name: &str, of: &str, published: (usize, &str, usize)) {
+    let config = BackboneConfig::named(name).unwrap();
+    let backbone = config.init(0, &Device::default());
+    let keys = keys_of_backbone(&backbone, spelling(&backbone, of));
+    let (entries, hash, elements) = digest(&keys);
+    assert_eq!(
+        (entries, hash.as_str(), elements),
+        published,
+        "{name} of {of}"
+    );
+    assert!(
+        BackboneConfig::recognise(&keys).contains(&name),
+        "{name} of {of}"
+    );
+}
+
+/// What PyTorch computed: shape without the batch, mean, mean of the magnitudes, first and last value.
+pub(crate) struct Fingerprint<'a> {
+    pub(crate) tensor: &'a str,
+    pub(crate) shape: &'a [usize],
+    pub(crate) figures: [f64; 4],
+}
+
+/// A row of the table of fingerprints.
+pub(crate) fn row<'a>(tensor: &'a str, shape: &'a [usize], figures: [f64; 4]) -> Fingerprint<'a> {
+    Fingerprint {
+        tensor,
+        shape,
+        figures,
+    }
+}
+
+impl Fingerprint<'_> {
+    /// Within 1e-4 of the mean magnitude, which float32 reaches.
+    #[track_caller]
+    pub(crate) fn check<const D: usize>(&self, actual: Tensor<D>) {
+        assert_eq!(actual.dims()[1..], *self.shape, "{}", self.tensor);
+        let values = actual.into_data().try_to_vec::<f32>().unwrap();
+        let count = values.len() as f64;
+        let sum = |of: fn(f64) -> f64| {
+            values
+                .iter()
+                .map(|&value| of(f64::from(value)))
+                .sum::<f64>()
+        };
+        let found = [
+            sum(|value| value) / count,
+            sum(f64::abs) / count,
+            f64::from(values[0]),
+            f64::from(values[values.len() - 1]),
+        ];
+        for (found, expected) in found.into_iter().zip(self.figures) {
+            let close = (found - expected).abs() <= 1e-4 * self.figures[1];
+            assert!(close, "{}: {found}, not {expected}", self.tensor);
+        }
+    }
+}
+
+#[test]
+fn the_generator_gives_the_figures_of_its_specification() {
+    let figures = [(0, 0, 0.88331081), (0, 1, 0.56656158), (0, 2, 0.59118973)];
+    for (tensor, index, expected) in [(5, 0, 0.71169897), (5, 1, 0.44151646)]
+        .into_iter()
+        .chain(figures)
+    {
+        assert!((uniform(tensor, index) - expected).abs() < 1e-8);
+    }
+}
