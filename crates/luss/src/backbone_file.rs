@@ -75,6 +75,21 @@ impl BackboneFile {
         }
     }
 
+    /// The settings of the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::name`].
+    pub fn config(&self) -> anyhow::Result<BackboneConfig> {
+        let name = self.name()?;
+        Ok(BackboneConfig::named(&name).expect("the name of a backbone"))
+    }
+
+    /// Whether the name of the network was given.
+    pub fn is_named(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// The network with these weights.
     ///
     /// # Errors
