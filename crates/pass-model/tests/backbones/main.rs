@@ -2,4 +2,5 @@
 //! and its keys against the published ones. No file of weights is needed.
 
 mod oracle;
+mod res2net;
 mod resnet;
