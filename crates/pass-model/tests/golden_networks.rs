@@ -37,7 +37,7 @@ fn tiny_backbone() -> BackboneConfig {
         depths: [1, 1, 1, 1],
         width: 8,
         bottleneck_width: 8,
-        max_pool: true,
+        ..ResNetConfig::resnet50()
     };
     config.into()
 }
@@ -239,6 +239,8 @@ fn basic_blocks_with_and_without_downsampling_agree() {
             channels_inner: 6,
             channels_out,
             stride,
+            groups: 1,
+            dilation: 1,
         };
         let mut block = block_of(config, io, prefix, &device);
         let statistics = block.bn1.clone();

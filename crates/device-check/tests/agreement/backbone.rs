@@ -62,6 +62,8 @@ fn a_basic_block_agrees() {
         channels_inner: 6,
         channels_out: 6,
         stride: 1,
+        groups: 1,
+        dilation: 1,
     };
     for mode in MODES {
         check_block(config, mode);
@@ -76,6 +78,8 @@ fn a_basic_block_that_halves_the_map_agrees() {
         channels_inner: 5,
         channels_out: 5,
         stride: 2,
+        groups: 1,
+        dilation: 1,
     };
     check_block(config, NormMode::Batch);
 }
@@ -88,6 +92,8 @@ fn a_bottleneck_block_that_halves_the_map_agrees() {
         channels_inner: 5,
         channels_out: 20,
         stride: 2,
+        groups: 1,
+        dilation: 1,
     };
     check_block(config, NormMode::Batch);
 }

@@ -3,7 +3,13 @@
 //! A family of networks is one file, a row of the table `families!` in this one, and the names of its
 //! members. No other type of the workspace names a family.
 
+mod conv_norm;
+mod densenet;
+mod efficientnet;
+mod inception;
 mod network;
+mod pool;
+mod res2net;
 mod resnet;
 
 use std::{fmt, ops::Deref};
@@ -23,13 +29,17 @@ use crate::{
     norm::NormMode,
 };
 
+pub use conv_norm::ConvNorm;
+pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition};
+pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
+pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
 pub use network::{
     BackboneSettings, BadSetting, Features, Interpolation, KeyShapes, Network, Preprocessing,
     Spelling,
 };
+pub use res2net::{Res2Block, Res2Net, Res2NetConfig};
 pub use resnet::{
-    Block, Downsample, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig,
-    torch_key as resnet_key,
+    Block, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig, torch_key as resnet_key,
 };
 
 /// Writes the two enums that hold a network of any family, and the settings of any.
@@ -127,6 +137,14 @@ macro_rules! families {
 families! {
     /// He et al. 2016, <https://arxiv.org/abs/1512.03385>.
     ResNet "resnet" (ResNet, ResNetConfig),
+    /// Gao et al. 2019, <https://arxiv.org/abs/1904.01169>.
+    Res2Net "res2net" (Res2Net, Res2NetConfig),
+    /// Tan and Le 2019, <https://arxiv.org/abs/1905.11946>.
+    EfficientNet "efficientnet" (EfficientNet, EfficientNetConfig),
+    /// Huang et al. 2017, <https://arxiv.org/abs/1608.06993>.
+    DenseNet "densenet" (DenseNet, DenseNetConfig),
+    /// Szegedy et al. 2016, <https://arxiv.org/abs/1512.00567>.
+    Inception "inception" (Inception, InceptionConfig),
 }
 
 impl Backbone {
@@ -165,7 +183,6 @@ impl Backbone {
     }
 
     /// The network itself, where it is a ResNet.
-    #[allow(unreachable_patterns)] // until there is a second family
     pub fn as_resnet(&self) -> Option<&ResNet> {
         match self {
             Self::ResNet(network) => Some(network),
@@ -174,7 +191,6 @@ impl Backbone {
     }
 
     /// The same.
-    #[allow(unreachable_patterns)]
     pub fn as_resnet_mut(&mut self) -> Option<&mut ResNet> {
         match self {
             Self::ResNet(network) => Some(network),
@@ -216,7 +232,6 @@ fn from_table<T: DeserializeOwned, E: de::Error>(settings: Map<String, Value>) -
 
 /// The settings of a ResNet have no `family`: they are what run files had before there were others.
 impl Serialize for BackboneConfig {
-    #[allow(irrefutable_let_patterns)] // until there is a second family
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Self::ResNet(config) = self {
             return config.serialize(serializer);

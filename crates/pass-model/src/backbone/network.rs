@@ -1,6 +1,6 @@
 //! What the network of every family can do, and what its settings tell before it is built.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Debug};
 
 use burn::{
     store::burn_pack::Tensor as StoredTensor,
@@ -115,6 +115,17 @@ pub trait BackboneSettings {
         Ok(())
     }
 
+    /// Nothing, unless [`check`](Self::check) fails.
+    ///
+    /// # Panics
+    ///
+    /// With the setting and its rule.
+    fn assert_sound(&self) {
+        if let Err(BadSetting { key, value, rule }) = self.check() {
+            panic!("{key} = {value}: {rule}");
+        }
+    }
+
     /// A setting that was changed and has no effect: its name and the reason.
     fn without_effect(&self) -> Option<(&'static str, &'static str)> {
         None
@@ -186,6 +197,31 @@ pub struct BadSetting {
     /// What is allowed.
     pub rule: &'static str,
 }
+
+impl BadSetting {
+    /// An error unless the rule holds.
+    pub fn unless(
+        holds: bool,
+        key: &'static str,
+        value: impl Debug,
+        rule: &'static str,
+    ) -> Result<(), Self> {
+        let value = format!("{value:?}");
+        match holds {
+            true => Ok(()),
+            false => Err(Self { key, value, rule }),
+        }
+    }
+
+    /// An error unless every stage has a block, and none more than anybody trains.
+    pub(super) fn unless_depths(depths: &[usize]) -> Result<(), Self> {
+        let holds = depths.iter().all(|depth| (1..=MOST_BLOCKS).contains(depth));
+        Self::unless(holds, "depths", depths, "must be whole numbers, 1 to 200")
+    }
+}
+
+/// Most blocks of a stage.
+const MOST_BLOCKS: usize = 200;
 
 /// The feature maps of one forward pass, from the finest to the coarsest.
 #[derive(Debug, Clone)]

@@ -73,6 +73,8 @@ const ALONE: &[(&str, Limit)] = &[
     ("network.backbone.width", Whole(1, 4096)),
     ("network.backbone.bottleneck_width", Whole(1, 4096)),
     ("network.backbone.max_pool", Other),
+    ("network.backbone.groups", Whole(1, 4096)),
+    ("network.backbone.dilated_stages", Whole(0, 2)),
     ("network.hidden", CHANNELS),
     ("network.feature_dim", Whole(2, 65_536)),
     ("network.prototypes", Whole(2, 100_000)),

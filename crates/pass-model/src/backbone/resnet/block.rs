@@ -12,6 +12,7 @@ use fast_ops::{relu, relu_of_sum};
 
 use super::Block;
 use crate::{
+    backbone::conv_norm::{ConvNorm, conv_config},
     init::WeightStream,
     norm::{BatchNorm, BatchNormConfig, NormMode},
     precision::convolve,
@@ -30,6 +31,10 @@ pub struct ResidualBlockConfig {
     pub channels_out: usize,
     /// Stride of the block, taken by its (first) 3×3 convolution.
     pub stride: usize,
+    /// Groups of the 3×3 convolution of a bottleneck; ignored by basic blocks.
+    pub groups: usize,
+    /// Dilation of the 3×3 convolution of a bottleneck; ignored by basic blocks.
+    pub dilation: usize,
 }
 
 /// A basic or a bottleneck block, the latter with its stride on the 3×3 convolution.
@@ -48,16 +53,7 @@ pub struct ResidualBlock {
     /// Norm of `conv3`.
     pub bn3: Option<BatchNorm>,
     /// Brings the input to the output's shape where the two differ.
-    pub downsample: Option<Downsample>,
-}
-
-/// 1×1 convolution with stride, and norm.
-#[derive(Module, Debug)]
-pub struct Downsample {
-    /// The convolution.
-    pub conv: Conv2d,
-    /// Its norm.
-    pub bn: BatchNorm,
+    pub downsample: Option<ConvNorm>,
 }
 
 impl ResidualBlockConfig {
@@ -71,7 +67,7 @@ impl ResidualBlockConfig {
         } = *self;
         let norm = |channels| BatchNormConfig::new(channels).init(device);
         let conv = |stream: &mut WeightStream, channels, kernel, stride| {
-            stream.conv2d(&conv_config(channels, kernel, stride), device)
+            stream.conv2d(&conv_config(channels, [kernel; 2], stride), device)
         };
         let reshaped = stride != 1 || channels_in != channels_out;
         let (first, second, third) = match self.block {
@@ -86,7 +82,7 @@ impl ResidualBlockConfig {
             Block::Bottleneck => {
                 let inner = self.channels_inner;
                 let first = conv(stream, [channels_in, inner], 1, 1);
-                let second = conv(stream, [inner, inner], 3, stride);
+                let second = stream.conv2d(&self.middle(), device);
                 (
                     first,
                     second,
@@ -101,15 +97,29 @@ impl ResidualBlockConfig {
             conv1: first,
             conv2: second,
             conv3: third,
-            downsample: reshaped.then(|| Downsample {
-                conv: conv(stream, [channels_in, channels_out], 1, stride),
-                bn: norm(channels_out),
+            downsample: reshaped.then(|| {
+                let conv = conv(stream, [channels_in, channels_out], 1, stride);
+                ConvNorm::new(conv, 1e-5, device)
             }),
         }
+    }
+
+    /// The 3×3 convolution of a bottleneck.
+    fn middle(&self) -> Conv2dConfig {
+        let (inner, pad) = (self.channels_inner, self.dilation);
+        conv_config([inner, inner], [3, 3], self.stride)
+            .with_groups(self.groups)
+            .with_dilation([pad, pad])
+            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
     }
 }
 
 impl ResidualBlock {
+    /// Stride of the block.
+    pub(super) fn stride(&self) -> usize {
+        self.conv1.stride[0] * self.conv2.stride[0]
+    }
+
     /// # Shapes
     ///
     /// - `x`: `[batch, channels_in, height, width]`
@@ -129,24 +139,6 @@ impl ResidualBlock {
     }
 }
 
-impl Downsample {
-    /// # Shapes
-    ///
-    /// As [`ResidualBlock::forward`].
-    pub fn forward(&mut self, x: Tensor<4>, mode: NormMode) -> Tensor<4> {
-        self.bn.forward(convolve(&self.conv, x), mode)
-    }
-}
-
-/// A convolution without bias, padded so that stride 1 keeps the size.
-pub(super) fn conv_config(channels: [usize; 2], kernel: usize, stride: usize) -> Conv2dConfig {
-    let pad = kernel / 2;
-    Conv2dConfig::new(channels, [kernel, kernel])
-        .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
-        .with_bias(false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +151,8 @@ mod tests {
             channels_inner: 3,
             channels_out,
             stride,
+            groups: 1,
+            dilation: 1,
         }
         .init(&mut WeightStream::new(0), &Device::default())
     }

@@ -11,6 +11,9 @@ use crate::{
 /// Maps that a convolution leaves for the backward pass: its result, and that of norm and ReLU.
 const KEPT_MAPS: f64 = 2.0;
 
+/// Most groups of a convolution.
+const MOST_GROUPS: usize = 4096;
+
 /// The two residual blocks of the ResNet paper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -47,6 +50,12 @@ pub struct ResNetConfig {
     /// Whether the stem ends in a 3×3 max-pooling of stride 2. Without it the total stride is 16
     /// instead of 32, for small pictures.
     pub max_pool: bool,
+    /// Groups of the 3×3 convolution of a bottleneck: 1, or those of a ResNeXt, whose
+    /// `bottleneck_width` counts channels per group.
+    pub groups: usize,
+    /// How many of the last stages, 0 to 2, keep the size of the map and have dilated convolutions
+    /// instead of a stride; each halves the total stride. Weights stay the same.
+    pub dilated_stages: usize,
 }
 
 impl Default for ResNetConfig {
@@ -57,31 +66,48 @@ impl Default for ResNetConfig {
 
 impl ResNetConfig {
     /// Names of the published networks, and of one for small pictures.
-    pub const NAMES: &[&str] = &["small", "resnet18", "resnet50"];
+    pub const NAMES: &[&str] = &[
+        "small",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnext50",
+        "resnext101",
+    ];
 
     /// The network of one of [`NAMES`](Self::NAMES).
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "small" => Self::small(),
             "resnet18" => Self::resnet18(),
+            "resnet34" => Self::resnet34(),
             "resnet50" => Self::resnet50(),
+            "resnet101" => Self::resnet101(),
+            "resnext50" => Self::resnext50(),
+            "resnext101" => Self::resnext101(),
             _ => return None,
         })
     }
 
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold: its third stage tells.
+    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold.
     pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let has = |key: &str| keys.contains_key(key);
-        let last = |depth: usize| {
-            has(&format!("layer3.{}.bn1.weight", depth - 1))
-                && !has(&format!("layer3.{depth}.bn1.weight"))
-        };
-        match has("layer1.0.conv3.weight") {
-            _ if has("layer1.0.convs.0.weight") => vec![],
-            true if last(6) => vec!["resnet50"],
-            false if last(2) => vec!["resnet18"],
-            _ => vec![],
-        }
+        let named = |name: &&str| Self::named(name).expect("a name of the list");
+        let names = Self::NAMES.iter().copied();
+        names.filter(|name| named(name).fits(keys)).collect()
+    }
+
+    /// Whether the first convolutions have its shapes, and the third stage its depth.
+    fn fits(&self, keys: &KeyShapes) -> bool {
+        let (width, inner) = (self.width, self.inner_channels(1));
+        let has = |key: &str, shape: [usize; 4]| keys.get(key).is_some_and(|found| *found == shape);
+        let block = |index: usize| keys.contains_key(&format!("layer3.{index}.conv2.weight"));
+        let is_bottleneck = keys.contains_key("layer1.0.conv3.weight");
+        has("conv1.weight", [width, 3, 7, 7])
+            && has("layer1.0.conv2.weight", [inner, inner / self.groups, 3, 3])
+            && is_bottleneck == (self.block == Block::Bottleneck)
+            && block(self.depths[2] - 1)
+            && !block(self.depths[2])
     }
 
     /// 11.2 million parameters, 512 channels, stride 32.
@@ -92,6 +118,16 @@ impl ResNetConfig {
             width: 64,
             bottleneck_width: 64,
             max_pool: true,
+            groups: 1,
+            dilated_stages: 0,
+        }
+    }
+
+    /// 21.3 million parameters, 512 channels, stride 32.
+    pub fn resnet34() -> Self {
+        Self {
+            depths: [3, 4, 6, 3],
+            ..Self::resnet18()
         }
     }
 
@@ -101,6 +137,32 @@ impl ResNetConfig {
             block: Block::Bottleneck,
             depths: [3, 4, 6, 3],
             ..Self::resnet18()
+        }
+    }
+
+    /// 42.5 million parameters, 2048 channels, stride 32.
+    pub fn resnet101() -> Self {
+        Self {
+            depths: [3, 4, 23, 3],
+            ..Self::resnet50()
+        }
+    }
+
+    /// ResNeXt-50 32×4d: 23.0 million parameters, 2048 channels, stride 32.
+    pub fn resnext50() -> Self {
+        Self {
+            groups: 32,
+            bottleneck_width: 4,
+            ..Self::resnet50()
+        }
+    }
+
+    /// ResNeXt-101 32×8d: 86.7 million parameters, 2048 channels, stride 32.
+    pub fn resnext101() -> Self {
+        Self {
+            groups: 32,
+            bottleneck_width: 8,
+            ..Self::resnet101()
         }
     }
 
@@ -119,8 +181,28 @@ impl ResNetConfig {
         let out = self.channels(stage) as f64;
         match self.block {
             Block::Basic => [out, out],
-            Block::Bottleneck => [out, out / 4.0 * self.bottleneck_width as f64 / 64.0],
+            Block::Bottleneck => [
+                out,
+                out / 256.0 * (self.bottleneck_width * self.groups) as f64,
+            ],
         }
+    }
+
+    /// Pixels of the picture per position of the first stage.
+    fn first_stride(&self) -> usize {
+        if self.max_pool { 4 } else { 2 }
+    }
+
+    /// Stride of a stage's first block.
+    pub(super) fn stage_stride(&self, stage: usize) -> usize {
+        let is_dilated = self.dilation(stage) > self.dilation(stage - 1);
+        if stage == 1 || is_dilated { 1 } else { 2 }
+    }
+
+    /// Dilation of all blocks of a stage but the first, which has that of the stage before; 1 before
+    /// the first stage.
+    pub(super) fn dilation(&self, stage: usize) -> usize {
+        1 << (stage + self.dilated_stages).saturating_sub(4)
     }
 
     pub(super) fn stage_width(&self, stage: usize) -> usize {
@@ -132,7 +214,7 @@ impl ResNetConfig {
     pub(super) fn inner_channels(&self, stage: usize) -> usize {
         match self.block {
             Block::Basic => self.stage_width(stage),
-            Block::Bottleneck => self.stage_width(stage) * self.bottleneck_width / 64,
+            Block::Bottleneck => self.stage_width(stage) * self.bottleneck_width / 64 * self.groups,
         }
     }
 }
@@ -147,7 +229,7 @@ impl BackboneSettings for ResNetConfig {
     }
 
     fn stride(&self) -> usize {
-        if self.max_pool { 32 } else { 16 }
+        (self.first_stride() << 3) / self.dilation(4)
     }
 
     fn describe(&self) -> String {
@@ -155,17 +237,35 @@ impl BackboneSettings for ResNetConfig {
     }
 
     fn check(&self) -> Result<(), BadSetting> {
-        let is_possible = (1..=4).all(|stage| self.inner_channels(stage) > 0);
-        is_possible.then_some(()).ok_or_else(|| BadSetting {
-            key: "bottleneck_width",
-            value: self.bottleneck_width.to_string(),
-            rule: "times `network.backbone.width` must be at least 64: a bottleneck needs a channel",
-        })
+        let is_bottleneck = self.block == Block::Bottleneck;
+        BadSetting::unless_depths(&self.depths)?;
+        BadSetting::unless(
+            (1..=MOST_GROUPS).contains(&self.groups),
+            "groups",
+            self.groups,
+            "must be a whole number, 1 to 4096",
+        )?;
+        BadSetting::unless(
+            (1..=4).all(|stage| self.inner_channels(stage) > 0),
+            "bottleneck_width",
+            self.bottleneck_width,
+            "times `network.backbone.width` must be at least 64: a bottleneck needs a channel",
+        )?;
+        BadSetting::unless(
+            self.dilated_stages <= if is_bottleneck { 2 } else { 0 },
+            "dilated_stages",
+            self.dilated_stages,
+            "must be 0, 1 or 2, and 0 with basic blocks, which are not dilated",
+        )
     }
 
     fn without_effect(&self) -> Option<(&'static str, &'static str)> {
-        let is_idle = self.block == Block::Basic && self.bottleneck_width != 64;
-        is_idle.then_some(("bottleneck_width", "basic blocks have no bottleneck"))
+        let reason = "basic blocks have no bottleneck";
+        match self.block {
+            Block::Basic if self.bottleneck_width != 64 => Some(("bottleneck_width", reason)),
+            Block::Basic if self.groups != 1 => Some(("groups", reason)),
+            _ => None,
+        }
     }
 
     fn size(&self) -> (&'static str, usize) {
@@ -177,7 +277,7 @@ impl BackboneSettings for ResNetConfig {
             let [out, inner] = self.block_channels(stage);
             let block = match self.block {
                 Block::Basic => 9.0 * (inner * inner + inner * out),
-                Block::Bottleneck => 2.0 * inner * out + 9.0 * inner * inner,
+                Block::Bottleneck => 2.0 * inner * out + 9.0 * inner * inner / self.groups as f64,
             };
             // The first block has fewer channels before it.
             block * (depth as f64 - 0.5)
@@ -186,14 +286,14 @@ impl BackboneSettings for ResNetConfig {
     }
 
     fn kept_values(&self, side: usize) -> f64 {
-        let first = if self.max_pool { 4 } else { 2 };
         let stages = (1..=4).zip(self.depths).map(|(stage, depth)| {
             let [out, inner] = self.block_channels(stage);
             let block = match self.block {
                 Block::Basic => inner + out,
                 Block::Bottleneck => 2.0 * inner + out,
             };
-            depth as f64 * block * side.div_ceil(first << (stage - 1)).pow(2) as f64
+            let stride = (self.first_stride() << (stage - 1)).min(self.stride());
+            depth as f64 * block * side.div_ceil(stride).pow(2) as f64
         });
         KEPT_MAPS * (self.first_map(side) + stages.sum::<f64>())
     }
@@ -223,7 +323,11 @@ mod tests {
     fn weights_are_those_of_the_published_backbones_or_fewer() {
         for (backbone, millions) in [
             (ResNetConfig::resnet18(), 11.2),
+            (ResNetConfig::resnet34(), 21.3),
             (ResNetConfig::resnet50(), 23.5),
+            (ResNetConfig::resnet101(), 42.5),
+            (ResNetConfig::resnext50(), 22.98),
+            (ResNetConfig::resnext101(), 86.74),
         ] {
             let estimate = backbone.weights() / 1e6;
             assert!(
