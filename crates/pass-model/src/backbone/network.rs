@@ -102,6 +102,18 @@ pub trait BackboneSettings {
     /// Pixels of the picture per position of the last feature map, along each axis.
     fn stride(&self) -> usize;
 
+    /// Positions of the last feature map along an axis of `side` pixels; 0 where the network cannot look
+    /// at so few.
+    fn map_side(&self, side: usize) -> usize {
+        side.div_ceil(self.stride())
+    }
+
+    /// The fewest pixels along an axis that the network can look at.
+    fn least_side(&self) -> usize {
+        let seen = |side: &usize| self.map_side(*side) > 0;
+        (1..).find(seen).expect("a network looks at large pictures")
+    }
+
     /// How its pictures are made.
     fn preprocessing(&self) -> Preprocessing {
         Preprocessing::default()

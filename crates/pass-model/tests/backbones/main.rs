@@ -7,3 +7,4 @@ mod inception;
 mod oracle;
 mod res2net;
 mod resnet;
+mod shapes;

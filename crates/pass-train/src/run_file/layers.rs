@@ -22,5 +22,8 @@ pub(crate) fn lay_over(lower: &mut Table, upper: Table) {
 }
 
 fn merges(key: &str, below: &Table, above: &Table) -> bool {
+    if let Some(family) = above.get("family") {
+        return below.get("family") == Some(family); // a backbone of another kind
+    }
     !ALTERNATIVES.contains(&key) || above.keys().all(|form| below.contains_key(form))
 }

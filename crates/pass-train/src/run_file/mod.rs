@@ -18,7 +18,7 @@ mod watching;
 
 use std::{path::Path, sync::LazyLock};
 
-use pass_model::precision::Precision;
+use pass_model::{backbone::BackboneConfig, precision::Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -146,7 +146,16 @@ pub(crate) fn laid_over_defaults(text: &str) -> Result<toml::Table, toml::de::Er
     });
     let mut table = DEFAULTS.clone();
     layers::lay_over(&mut table, toml::from_str(text)?);
+    complete_backbone(&mut table);
     Ok(table)
+}
+
+/// Gives a backbone of another family than the default's the defaults of its own.
+fn complete_backbone(table: &mut toml::Table) -> Option<()> {
+    let backbone = table.get_mut("network")?.get_mut("backbone")?;
+    let config: BackboneConfig = backbone.clone().try_into().ok()?;
+    *backbone = toml::Value::try_from(config).ok()?;
+    Some(())
 }
 
 /// What a text says, checked by itself: errors then point at the line.

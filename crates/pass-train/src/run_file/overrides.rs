@@ -139,7 +139,9 @@ fn is_below(key: &str, section: &str) -> bool {
 
 /// Whether there is such a setting, or a section of settings.
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && limits().iter().any(|(known, _)| is_below(known, key))
+    // Families of backbones have keys of their own, which their types know.
+    let of_family = key.starts_with("network.backbone.");
+    of_family || !key.is_empty() && limits().iter().any(|(known, _)| is_below(known, key))
 }
 
 /// A number is read as TOML does, and a little more freely; what is no TOML is a string.
