@@ -5,11 +5,16 @@
 
 mod conv_norm;
 mod network;
+mod parts;
 mod pool;
 mod res2net;
 mod resnet;
+mod vit;
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 use burn::{
     module::Module,
@@ -31,9 +36,13 @@ pub use network::{
     BackboneSettings, BadSetting, Features, Interpolation, KeyShapes, Network, Preprocessing,
     Spelling,
 };
+pub use parts::Mlp;
 pub use res2net::{Res2Block, Res2Net, Res2NetConfig};
 pub use resnet::{
     Block, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig, torch_key as resnet_key,
+};
+pub use vit::{
+    LayerScale, PatchEmbed, Pool, PositionRule, Remainder, Vit, VitAttention, VitBlock, VitConfig,
 };
 
 /// Writes the two enums that hold a network of any family, and the settings of any.
@@ -74,6 +83,14 @@ macro_rules! families {
             type Target = dyn BackboneSettings;
 
             fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Self::$variant(config) => config,)*
+                }
+            }
+        }
+
+        impl DerefMut for BackboneConfig {
+            fn deref_mut(&mut self) -> &mut Self::Target {
                 match self {
                     $(Self::$variant(config) => config,)*
                 }
@@ -133,6 +150,8 @@ families! {
     ResNet "resnet" (ResNet, ResNetConfig),
     /// Gao et al. 2019, <https://arxiv.org/abs/1904.01169>.
     Res2Net "res2net" (Res2Net, Res2NetConfig),
+    /// Dosovitskiy et al. 2021, <https://arxiv.org/abs/2010.11929>.
+    Vit "vit" (Vit, VitConfig),
 }
 
 impl Backbone {

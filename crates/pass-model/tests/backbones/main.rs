@@ -4,3 +4,4 @@
 mod oracle;
 mod res2net;
 mod resnet;
+mod vit;
