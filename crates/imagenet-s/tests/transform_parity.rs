@@ -8,8 +8,8 @@ use image::{RgbImage, imageops::flip_horizontal};
 use imagenet_s::{
     LabelMask, OddPictures, read_picture,
     views::{
-        CropFrame, MULTI_CROP, PLAIN, Region, blur::gaussian_blur, center_crop, color, resize_mask,
-        resize_shorter, resized_crop,
+        CropFrame, Filter, MULTI_CROP, PLAIN, Region, blur::gaussian_blur, center_crop, color,
+        resize_mask, resize_shorter, resized_crop,
     },
 };
 use ndarray::{Ix2, Ix3};
@@ -103,7 +103,7 @@ fn crops_are_within_one_level() {
 fn whole_pictures_are_within_one_level() {
     let mut reference = Reference::open();
     for (name, photo) in photos(&mut reference) {
-        let shorter = resize_shorter(&photo, 30);
+        let shorter = resize_shorter(&photo, 30, Filter::BILINEAR);
         reference.check(&format!("{name}.shorter"), &shorter, 1);
         reference.check(&format!("{name}.centre"), &center_crop(&shorter, 25), 1);
         reference.check(&format!("{name}.mirrored"), &flip_horizontal(&photo), 0);

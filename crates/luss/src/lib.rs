@@ -8,6 +8,7 @@
 //! ```
 
 mod arguments;
+mod backbone_file;
 mod device;
 pub mod features;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
@@ -23,8 +24,9 @@ mod refusal;
 mod table;
 
 pub use arguments::{Arguments, RankedArguments};
+pub use backbone_file::{BackboneFile, LoadedBackbone};
 pub use device::pick_device;
-pub use numbers::{share, times};
+pub use numbers::{share, threads, times};
 pub use outcome::{STOPPED, outcome, tell_weights};
 pub use pipeline::PipelineArguments;
 pub use refusal::OrRefuse;

@@ -4,8 +4,12 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use pass_train::run_file::MOST_THREADS;
 
-/// The number of --threads.
-pub(crate) fn threads(text: &str) -> Result<usize, String> {
+/// A number of threads.
+///
+/// # Errors
+///
+/// What is allowed.
+pub fn threads(text: &str) -> Result<usize, String> {
     within(text, 1..=MOST_THREADS, "a whole number")
 }
 

@@ -12,7 +12,7 @@ use crate::values::BadTensors;
 pub enum Error {
     /// The file could not be opened or read as the format its name promises.
     #[error(
-        "cannot read weights from {path}: {reason}; expected a PyTorch `.pth`, `.pth.tar` or `.pt` file, or `.safetensors`"
+        "cannot read weights from {path}: {reason}; expected a PyTorch `.pth`, `.pth.tar`, `.pt` or `.bin` file, `.safetensors`, or a `.whl` or `.zip` with one of them"
     )]
     Read {
         /// The file.
@@ -23,7 +23,7 @@ pub enum Error {
 
     /// The file's extension names no format that can be read.
     #[error(
-        "{path}: unknown weights format; rename the file to `.pth`, `.pth.tar`, `.pt` or `.safetensors` according to its content"
+        "{path}: unknown weights format; rename the file to `.pth`, `.pth.tar`, `.pt`, `.bin`, `.safetensors`, `.whl` or `.zip` according to its content"
     )]
     UnknownFormat {
         /// The file.

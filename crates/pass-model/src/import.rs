@@ -1,11 +1,13 @@
 //! Weights of PyTorch programs: torchvision's ResNets and the published checkpoints of PASS.
 //!
-//! Reads `.pth`, `.pth.tar` and `.pt` (the zip format and the older one) and `.safetensors`. What
+//! Reads `.pth`, `.pth.tar`, `.pt` and `.bin` (the zip format and the older one), `.safetensors`, and a
+//! `.whl` or `.zip` that holds one of them. What
 //! programs wrap around a network (`state_dict`, `module.`, `encoder_q.` and others) is taken off, see
 //! `wrapper`. Loading is strict: a key that is missing, unexpected or of another shape or type is an
 //! error, and all of them are listed, as are numbers that no weight may be. Only keys known to be of no
 //! use are passed over, and they are returned.
 
+mod file;
 mod wrapper;
 
 use std::{collections::BTreeMap, path::Path};
@@ -13,21 +15,21 @@ use std::{collections::BTreeMap, path::Path};
 use burn::{
     module::Module,
     store::{
-        FloatCastAdapter, ModuleAdapter, ModuleStore, PyTorchToBurnAdapter, PytorchStore,
-        burn_pack::Tensor as StoredTensor,
+        FloatCastAdapter, ModuleAdapter, PyTorchToBurnAdapter, burn_pack::Tensor as StoredTensor,
     },
     tensor::{DType, Device},
 };
 
 use crate::{
     backbone::{Backbone, BackboneConfig, KeyShapes, Spelling},
-    checkpoint::{apply, check_shape, parameters_of, read_safetensors, refuse},
+    checkpoint::{apply, check_shape, parameters_of, refuse},
     error::{Error, KeyMismatch},
     pretrain_net::PretrainNet,
     segmentation_net::SegmentationNet,
     values::check_read,
 };
-use wrapper::{Unwrapped, unwrap};
+use file::read_weights;
+use wrapper::{Unwrapped, nested, unwrap};
 
 /// Classes of ImageNet-1k, which the classifiers of published weights have.
 pub const CLASSES: usize = 1000;
@@ -97,6 +99,31 @@ pub fn settings_for_file(mut config: BackboneConfig, path: &Path) -> Result<Back
     let found = unwrap(stored, &wanted).stored.into_iter();
     config.fit(&found.map(|(key, it)| (key, it.shape.to_vec())).collect());
     Ok(config)
+}
+
+/// The names of the backbones whose weights a file may hold: none where the keys are of no known network,
+/// several where they do not tell.
+///
+/// # Errors
+///
+/// [`Error::Read`] and [`Error::UnknownFormat`].
+pub fn recognise_backbone(path: &Path) -> Result<Vec<&'static str>, Error> {
+    let stored = read_weights(path)?;
+    let shapes = |wrapper: String| -> KeyShapes {
+        let bare = |(key, tensor): (&String, &StoredTensor)| {
+            Some((
+                key.strip_prefix(&wrapper)?.to_owned(),
+                tensor.shape.to_vec(),
+            ))
+        };
+        stored.iter().filter_map(bare).collect()
+    };
+    let names = |wrapper| BackboneConfig::recognise(&shapes(wrapper));
+    let found = nested(&stored).into_iter().map(names);
+    Ok(found
+        .into_iter()
+        .find(|names| !names.is_empty())
+        .unwrap_or_default())
 }
 
 /// Keys and shapes of a backbone's file in a spelling, with the classifier of [`CLASSES`] and without
@@ -308,28 +335,6 @@ fn shallow_stage(shallow: &[usize], index: &str) -> usize {
 /// Counters of batches, which PyTorch keeps in each norm.
 fn is_counter(key: &str) -> bool {
     key.ends_with("num_batches_tracked")
-}
-
-fn read_weights(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("safetensors") => read_safetensors(path),
-        Some("pth" | "pt" | "tar") => read_pytorch(path),
-        _ => Err(Error::UnknownFormat {
-            path: path.to_owned(),
-        }),
-    }
-}
-
-fn read_pytorch(path: &Path) -> Result<BTreeMap<String, StoredTensor>, Error> {
-    // By default burn numbers the layers of a `Sequential` anew, without gaps.
-    let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
-    store
-        .get_all_tensors()
-        .cloned()
-        .map_err(|error| Error::Read {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
 }
 
 #[cfg(test)]

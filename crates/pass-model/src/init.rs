@@ -17,7 +17,8 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
-/// Deviation of the weights of vision transformers, their tokens and positions.
+/// Deviation of the weights of vision transformers, their tokens and positions. Programs that cut them off
+/// at ±2 draw the same.
 pub const TRANSFORMER_DEVIATION: f64 = 0.02;
 
 /// Draws one parameter after the other.
@@ -40,7 +41,16 @@ impl WeightStream {
     /// - `shape`: `[out, in, kernel height, kernel width]`
     pub fn he_fan_out(&mut self, shape: [usize; 4], device: &Device) -> Param<Tensor<4>> {
         let [out, _, height, width] = shape;
-        let deviation = (2.0 / (out * height * width) as f64).sqrt();
+        self.normal(shape, (2.0 / (out * height * width) as f64).sqrt(), device)
+    }
+
+    /// Normal of mean 0 and a standard deviation.
+    pub fn normal<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        deviation: f64,
+        device: &Device,
+    ) -> Param<Tensor<D>> {
         self.parameter(shape, device, move |random| {
             standard_normal_pair(random).map(|normal| deviation * normal)
         })
@@ -56,18 +66,6 @@ impl WeightStream {
         let bound = 1.0 / (fan_in as f64).sqrt();
         self.parameter(shape, device, move |random| {
             [unit(random), unit(random)].map(|unit| bound * (2.0 * unit - 1.0))
-        })
-    }
-
-    /// Normal of mean 0. Programs that cut theirs off at ±2 draw the same: deviations are near 0.02.
-    pub fn normal<const D: usize>(
-        &mut self,
-        shape: [usize; D],
-        deviation: f64,
-        device: &Device,
-    ) -> Param<Tensor<D>> {
-        self.parameter(shape, device, move |random| {
-            standard_normal_pair(random).map(|normal| deviation * normal)
         })
     }
 
@@ -101,9 +99,21 @@ impl WeightStream {
 
     /// A convolution: He weights, bias (if any) uniform in `±1/√fan_in`.
     pub fn conv2d(&mut self, config: &Conv2dConfig, device: &Device) -> Conv2d {
+        let [height, width] = config.kernel_size;
+        let fan_out = config.channels[1] * height * width;
+        self.conv2d_normal(config, (2.0 / fan_out as f64).sqrt(), device)
+    }
+
+    /// A convolution: weights normal of mean 0 and a standard deviation, bias as [`conv2d`](Self::conv2d).
+    pub fn conv2d_normal(
+        &mut self,
+        config: &Conv2dConfig,
+        deviation: f64,
+        device: &Device,
+    ) -> Conv2d {
         let mut conv = config.init(device); // lazy: its own weights are never drawn
         let shape: [usize; 4] = conv.weight.lazy_shape().dims();
-        conv.weight = self.he_fan_out(shape, device);
+        conv.weight = self.normal(shape, deviation, device);
         let [out, inputs, height, width] = shape;
         conv.bias =
             (conv.bias.take()).map(|_| self.uniform_fan_in([out], inputs * height * width, device));

@@ -9,12 +9,14 @@ use common::assert_close;
 use golden::Arrays;
 use pass_model::{
     Error,
-    backbone::{Backbone, ResNetConfig},
-    import::import_backbone,
+    backbone::{Backbone, BackboneConfig, ResNetConfig},
+    export::export_backbone,
+    import::{import_backbone, recognise_backbone},
     norm::NormMode,
     pretrain_net::PretrainNetConfig,
     segmentation_net::SegmentationNetConfig,
 };
+use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -185,4 +187,43 @@ fn the_full_networks_of_pytorch_agree_stage_by_stage() {
         let file = |extension: &str| folder.path().join(format!("{name}.{extension}"));
         check(&config, &file("pth"), &file("npz"));
     }
+}
+
+#[test]
+fn a_backbone_is_recognised_from_its_keys_and_halves_are_widened_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let device = Device::default();
+    let net = BackboneConfig::named("resnet18").unwrap().init(3, &device);
+    let path = folder.path().join("whole.safetensors");
+    export_backbone(&net, &path).unwrap();
+    assert_eq!(recognise_backbone(&path).unwrap(), ["resnet18"]);
+
+    let halves = folder.path().join("half.safetensors");
+    write_bfloat16(&path, &halves);
+    assert_eq!(recognise_backbone(&halves).unwrap(), ["resnet18"]);
+    let mut read = BackboneConfig::named("resnet18").unwrap().init(4, &device);
+    import_backbone(&mut read, &halves).unwrap();
+    let weights = |net: &Backbone| net.as_resnet().unwrap().conv1.weight.val().into_data();
+    let cut = |value: f32| f32::from_bits(value.to_bits() & 0xffff_0000);
+    let expected: Vec<f32> = weights(&net).iter().map(cut).collect();
+    assert!(weights(&read).iter::<f32>().eq(expected));
+}
+
+/// The tensors of a file with the upper half of each number.
+fn write_bfloat16(from: &Path, to: &Path) {
+    let bytes = std::fs::read(from).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.tensors().into_iter().map(|(key, view)| {
+        let (numbers, _) = view.data().as_chunks::<4>();
+        let halves: Vec<u8> = numbers.iter().flat_map(|it| [it[2], it[3]]).collect();
+        (key, view.shape().to_vec(), halves)
+    });
+    let tensors: Vec<_> = tensors.collect();
+    let views = tensors.iter().map(|(key, shape, halves)| {
+        (
+            key,
+            TensorView::new(Dtype::BF16, shape.clone(), halves).unwrap(),
+        )
+    });
+    std::fs::write(to, serialize(views, None).unwrap()).unwrap();
 }

@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use imagenet_s::{
     Loader, Sample, Split, pictures_to_tensor,
-    views::{PLAIN, center_crop, resize_shorter},
+    views::{Filter, Normalization, center_crop, resize_shorter},
 };
 use pass_model::group::Group;
 use pixel_attention::Error as AttentionError;
 
-use crate::{Context, Error, Progress};
+use crate::{Context, Error, Progress, view_batch::normalization};
 
 /// A picture that is ready for the network.
 pub(crate) struct Prepared {
@@ -107,7 +107,7 @@ fn take_through(
     let samples: Arc<[Sample]> = context.data.samples(pass.split).into();
     let known = samples.clone();
     let (odd, shape, all) = (context.file.data.odd_pictures, pass.shape, samples.len());
-    let mut done = pass.done;
+    let (mut done, normalization) = (pass.done, normalization(&context.file));
     let [before, of] = [done, all].map(|pictures| pictures as u64);
     let mut progress = Progress::resumed(context.verbosity, pass.name, before, of, "pictures");
     let loader = Loader::new(
@@ -121,8 +121,11 @@ fn take_through(
     );
     let mut run_one = |waiting: &mut Vec<Prepared>| -> Result<(), Error> {
         let together = std::mem::take(waiting);
-        forward(&together, to_tensor(&together, &context.device))
-            .map_err(|cause| located(cause, pass.name, &together, &known))?;
+        forward(
+            &together,
+            to_tensor(&together, &normalization, &context.device),
+        )
+        .map_err(|cause| located(cause, pass.name, &together, &known))?;
         let reached = (done + together.len() + of_others).min(all);
         progress.advance((reached - done) as u64);
         done = reached;
@@ -174,8 +177,10 @@ pub(crate) fn check_finite(what: &'static str, values: &[f32]) -> Result<(), Err
 /// Makes a picture ready.
 pub(crate) fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepared {
     let pixels = match shape {
-        Shape::Whole(side) => resize_shorter(picture, side),
-        Shape::Center(side, crop) => center_crop(&resize_shorter(picture, side), crop),
+        Shape::Whole(side) => resize_shorter(picture, side, Filter::BILINEAR),
+        Shape::Center(side, crop) => {
+            center_crop(&resize_shorter(picture, side, Filter::BILINEAR), crop)
+        }
     };
     let original = [picture.width() as usize, picture.height() as usize];
     Prepared {
@@ -186,13 +191,23 @@ pub(crate) fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepare
 }
 
 /// Pictures of one size as `[pictures, 3, height, width]`.
-pub(crate) fn to_tensor(pictures: &[Prepared], device: &Device) -> Tensor<4> {
+pub(crate) fn to_tensor(
+    pictures: &[Prepared],
+    normalization: &Normalization,
+    device: &Device,
+) -> Tensor<4> {
     let (width, height) = pictures[0].pixels.dimensions();
     let pixels: Vec<&[u8]> = pictures
         .iter()
         .map(|picture| picture.pixels.as_raw().as_slice())
         .collect();
-    pictures_to_tensor(&pixels, height as usize, width as usize, &PLAIN, device)
+    pictures_to_tensor(
+        &pixels,
+        height as usize,
+        width as usize,
+        normalization,
+        device,
+    )
 }
 
 #[cfg(test)]

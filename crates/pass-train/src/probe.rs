@@ -10,7 +10,7 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use imagenet_s::{Loader, OddPictures, Sample, Split, read_picture};
+use imagenet_s::{Loader, OddPictures, Sample, Split, read_picture, views::Normalization};
 use pass_model::{
     backbone::Backbone,
     norm::NormMode,
@@ -23,6 +23,7 @@ use crate::{
     inference::{Prepared, Shape, prepare, to_tensor},
     run_file::ProbeSection,
     training::Terms,
+    view_batch::normalization,
 };
 
 /// Temperature of the vote, as in distance matching.
@@ -38,6 +39,7 @@ pub(crate) struct Probe {
     odd: OddPictures,
     workers: usize,
     batch: usize,
+    normalization: Normalization,
     device: Device,
 }
 
@@ -73,6 +75,7 @@ impl Probe {
             odd: file.data.odd_pictures,
             workers: file.data.workers,
             batch: file.cluster.batch,
+            normalization: normalization(file),
             device: context.device.clone(),
         })
     }
@@ -114,7 +117,7 @@ impl Probe {
             if batch.is_empty() {
                 return Ok(l2_normalize(Tensor::cat(rows, 0), 1));
             }
-            let pictures = to_tensor(&batch, &self.device);
+            let pictures = to_tensor(&batch, &self.normalization, &self.device);
             let features = backbone.forward(pictures, NormMode::Moving);
             rows.push(global_average_pool(features.into_last()));
         }

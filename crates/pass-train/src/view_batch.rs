@@ -12,6 +12,7 @@ use imagenet_s::{
     },
 };
 use pass_model::{
+    backbone::Preprocessing,
     method::ViewBatch,
     overlap::{AlignmentConfig, EmptyPairs, OverlapPoints, OverlapSampling},
     precision::Precision,
@@ -30,11 +31,18 @@ pub(crate) struct Views {
     frames: [[f32; 4]; 2],
 }
 
-/// The constants that multi-crop views are normalised with.
-pub(crate) fn multi_crop_normalization(red: RedDeviation) -> Normalization {
-    match red {
-        RedDeviation::Published => MULTI_CROP,
-        RedDeviation::Unified => PLAIN,
+/// What whole pictures and crops of step 3 are normalised with: as the backbone wants it.
+pub(crate) fn normalization(file: &RunFile) -> Normalization {
+    let Preprocessing { mean, std, .. } = file.network.backbone.preprocessing();
+    Normalization { mean, std }
+}
+
+/// What multi-crop views are normalised with: [`normalization`], of which SwAV's code has another red
+/// deviation.
+pub(crate) fn multi_crop_normalization(file: &RunFile) -> Normalization {
+    match (file.data.red_deviation, normalization(file)) {
+        (RedDeviation::Published, plain) if plain == PLAIN => MULTI_CROP,
+        (_, plain) => plain,
     }
 }
 
@@ -128,7 +136,7 @@ pub(crate) fn view_batch(
     device: &Device,
 ) -> ViewBatch {
     let config = &file.pretrain.views;
-    let normalization = multi_crop_normalization(file.data.red_deviation);
+    let normalization = multi_crop_normalization(file);
     ViewBatch {
         groups: crop_groups(views, config, &normalization, file.precision, device),
         crops: config.groups.iter().map(|group| group.count).collect(),
@@ -305,7 +313,11 @@ mod tests {
 
     #[test]
     fn the_red_deviation_is_that_of_the_other_steps_on_request() {
-        let std = |red| multi_crop_normalization(red).std;
+        let std = |red| {
+            let mut file = RunFile::default();
+            file.data.red_deviation = red;
+            multi_crop_normalization(&file).std
+        };
         assert_eq!(std(RedDeviation::Published), [0.228, 0.224, 0.225]);
         assert_eq!(std(RedDeviation::Unified), [0.229, 0.224, 0.225]);
     }

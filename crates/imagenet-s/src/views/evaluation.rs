@@ -1,17 +1,17 @@
 //! Views without chance: whole pictures for labels and prediction, centres for clustering.
 
-use super::resize::{Region, resize_bilinear};
+use super::resize::{Filter, Region, resize_bilinear, resize_picture};
 use image::RgbImage;
 
-/// Resizes the picture so that its shorter side has `side` pixels (Pillow's bilinear filter).
+/// Resizes the picture so that its shorter side has `side` pixels.
 ///
-/// The longer side becomes `side * long / short`, rounded down. The reference uses 256 for label
-/// generation, distance matching and prediction.
+/// The longer side becomes `side * long / short`, rounded down. The reference uses 256 and
+/// [`Filter::BILINEAR`] for label generation, distance matching and prediction.
 ///
 /// # Panics
 ///
 /// If the picture has no pixels or `side` is 0.
-pub fn resize_shorter(picture: &RgbImage, side: u32) -> RgbImage {
+pub fn resize_shorter(picture: &RgbImage, side: u32, filter: Filter) -> RgbImage {
     let (width, height) = picture.dimensions();
     let (short, long) = (width.min(height), width.max(height));
     assert!(
@@ -24,7 +24,8 @@ pub fn resize_shorter(picture: &RgbImage, side: u32) -> RgbImage {
     } else {
         (longer, side)
     };
-    resize_bilinear(picture, Region::whole(width, height), new_width, new_height)
+    let whole = Region::whole(width, height);
+    resize_picture(picture, whole, new_width, new_height, filter)
 }
 
 /// Cuts the central square of `side` pixels; a half pixel of offset goes to the even neighbour.
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn resizing_and_cutting_equal_the_reference() {
         let mut golden = golden::open("transforms.npz");
-        let resized = resize_shorter(&picture_of(&mut golden, "image"), 32);
+        let resized = resize_shorter(&picture_of(&mut golden, "image"), 32, Filter::BILINEAR);
         assert_eq!(resized, picture_of(&mut golden, "resize_short_32"));
         assert_eq!(
             center_crop(&resized, 24),
@@ -68,9 +69,18 @@ mod tests {
 
     #[test]
     fn the_longer_side_is_rounded_down() {
-        assert_eq!(resize_shorter(&pattern(60, 45), 32).dimensions(), (42, 32));
-        assert_eq!(resize_shorter(&pattern(45, 60), 32).dimensions(), (32, 42));
-        assert_eq!(resize_shorter(&pattern(45, 60), 45), pattern(45, 60));
+        assert_eq!(
+            resize_shorter(&pattern(60, 45), 32, Filter::BILINEAR).dimensions(),
+            (42, 32)
+        );
+        assert_eq!(
+            resize_shorter(&pattern(45, 60), 32, Filter::BILINEAR).dimensions(),
+            (32, 42)
+        );
+        assert_eq!(
+            resize_shorter(&pattern(45, 60), 45, Filter::BILINEAR),
+            pattern(45, 60)
+        );
     }
 
     #[test]

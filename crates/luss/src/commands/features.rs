@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use burn::tensor::Device;
-use clap::Args;
+use clap::{Args, Subcommand};
 use imagenet_s::terminal::{show, tell};
 use luss::{
     OrRefuse,
@@ -17,6 +17,8 @@ use luss::{
 use luss_metrics::{ChosenThreshold, Report, ThresholdRule};
 use pixel_attention::{kmeans::KMeansConfig, label_store::LabelStore};
 use serde_json::json;
+
+use super::extract::Extract;
 
 const GUIDE: &str = "\
 Features are one array a set of pictures, .npy or .safetensors, float32 or float16, in C order:
@@ -51,24 +53,50 @@ first. With --masks the clusters are matched one to one to classes on these very
 /// Leaves in --out what is clustered, centroids, assignments and labels, and with --masks the scores.
 #[derive(Args)]
 #[command(after_long_help = GUIDE)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Features {
+    #[command(subcommand)]
+    command: Option<OfFeatures>,
+
+    #[command(flatten)]
+    cluster: Option<Cluster>,
+}
+
+#[derive(Subcommand)]
+enum OfFeatures {
+    Extract(Extract),
+}
+
+impl Features {
+    pub(super) fn run(&self) -> anyhow::Result<()> {
+        match (&self.command, &self.cluster) {
+            (Some(OfFeatures::Extract(extract)), _) => extract.run(),
+            (None, Some(cluster)) => cluster.run(),
+            (None, None) => unreachable!("clap asks for --features"),
+        }
+    }
+}
+
+/// What is clustered, labelled and scored.
+#[derive(Args)]
+struct Cluster {
     /// Features that are clustered: .npy or .safetensors[#NAME].
     #[arg(long, value_name = "FILE")]
     features: String,
 
-    /// Their keys, one a picture, in order: text or JSON.
+    /// Their keys, one a picture, in order: text or JSON [default: FILE.keys.json beside the features].
     #[arg(long, value_name = "FILE")]
-    keys: PathBuf,
+    keys: Option<PathBuf>,
 
     /// Their attention, 0 to 1.
     #[arg(long, value_name = "FILE")]
     attention: Option<String>,
 
     /// Features of other pictures that are labelled and scored [default: those that are clustered].
-    #[arg(long, value_name = "FILE", requires = "eval_keys")]
+    #[arg(long, value_name = "FILE")]
     eval_features: Option<String>,
 
-    /// The keys of --eval-features.
+    /// The keys of --eval-features [default: as of --features].
     #[arg(long, value_name = "FILE", requires = "eval_features")]
     eval_keys: Option<PathBuf>,
 
@@ -123,8 +151,8 @@ pub(crate) struct Features {
     out: PathBuf,
 }
 
-impl Features {
-    pub(super) fn run(&self) -> anyhow::Result<()> {
+impl Cluster {
+    fn run(&self) -> anyhow::Result<()> {
         let sets = self.open().or_refuse()?;
         let (set, shown, name) = (&sets.clustered, sets.shown(), sets.name());
         tell(format_args!(
@@ -174,7 +202,11 @@ impl Features {
         );
         let sets = Sets {
             device,
-            clustered: FeatureSet::open(&self.features, &self.keys, self.attention.as_deref())?,
+            clustered: FeatureSet::open(
+                &self.features,
+                self.keys.as_deref(),
+                self.attention.as_deref(),
+            )?,
             evaluated: evaluated_set(self)?,
         };
         let left = results(self, sets.shown(), sets.name());
@@ -238,7 +270,7 @@ impl Sets {
 }
 
 /// All that a call may leave, below the folder of the results.
-fn results(cli: &Features, shown: &FeatureSet, name: &str) -> Vec<String> {
+fn results(cli: &Cluster, shown: &FeatureSet, name: &str) -> Vec<String> {
     let rows = ["embeddings.npy", "embeddings.npy.partial", "centroids.npy"];
     let numbers = ["assignments.json", "metrics.json", "match.json"];
     let labels = ["", ".partial", ".cursor"].map(|end| format!("labels/{name}.labels{end}"));
@@ -249,15 +281,15 @@ fn results(cli: &Features, shown: &FeatureSet, name: &str) -> Vec<String> {
 }
 
 /// The files and folders that a call reads.
-fn inputs(cli: &Features) -> Vec<&Path> {
+fn inputs(cli: &Cluster) -> Vec<&Path> {
     let arrays = [&cli.attention, &cli.eval_features, &cli.eval_attention];
     let arrays = arrays.into_iter().flatten().chain([&cli.features]);
     let arrays =
         arrays.map(|name| Path::new(name.split_once('#').map_or(&**name, |(file, _)| file)));
-    let others = [&cli.eval_keys, &cli.masks].into_iter().flatten();
-    arrays
-        .chain(others.chain([&cli.keys]).map(PathBuf::as_path))
-        .collect()
+    let others = [&cli.keys, &cli.eval_keys, &cli.masks]
+        .into_iter()
+        .flatten();
+    arrays.chain(others.map(PathBuf::as_path)).collect()
 }
 
 /// Says how large the clusters are, and warns where one of several holds more than all others.
@@ -278,14 +310,19 @@ fn tell_sizes(assignments: &[u32], clusters: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn evaluated_set(cli: &Features) -> anyhow::Result<Option<FeatureSet>> {
-    let (Some(features), Some(keys)) = (&cli.eval_features, &cli.eval_keys) else {
+fn evaluated_set(cli: &Cluster) -> anyhow::Result<Option<FeatureSet>> {
+    let Some(features) = &cli.eval_features else {
         return Ok(None);
     };
-    FeatureSet::open(features, keys, cli.eval_attention.as_deref()).map(Some)
+    FeatureSet::open(
+        features,
+        cli.eval_keys.as_deref(),
+        cli.eval_attention.as_deref(),
+    )
+    .map(Some)
 }
 
-fn write_json(cli: &Features, name: &str, value: &serde_json::Value) -> anyhow::Result<()> {
+fn write_json(cli: &Cluster, name: &str, value: &serde_json::Value) -> anyhow::Result<()> {
     let path = cli.out.join(name);
     whole_file::write_bytes(&path, format!("{value:#}\n").as_bytes())
         .with_context(|| format!("{}", path.display()))

@@ -1,6 +1,7 @@
 //! The subcommands: arguments, one call, a line of result.
 
 mod data;
+mod extract;
 mod features;
 mod labels;
 mod step;

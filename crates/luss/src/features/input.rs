@@ -3,11 +3,16 @@
 use std::{
     collections::HashSet,
     fs,
-    path::{Component, Path},
+    path::{Component, Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use pixel_attention::{row_file::RowFile, rows::Rows};
+use pixel_attention::{
+    row_file::{RowFile, shards_of},
+    rows::Rows,
+};
+
+use super::recipe::keys_path;
 
 /// The features of some pictures.
 pub struct FeatureSet {
@@ -22,12 +27,17 @@ pub struct FeatureSet {
 impl FeatureSet {
     /// Opens the features `[pictures, channels]` or `[pictures, height, width, channels]`, their
     /// keys, and the attention `[pictures, height, width]` if there is one. Arrays are `.npy` or
-    /// `.safetensors`; `FILE#NAME` names one tensor of several.
+    /// `.safetensors`; `FILE#NAME` names one tensor of several. Without a file of keys they are those that
+    /// an extraction left beside the features, or beside each shard of them.
     ///
     /// # Errors
     ///
     /// Files that cannot be read; sizes that contradict each other; keys that are no names of files.
-    pub fn open(features: &str, keys: &Path, attention: Option<&str>) -> anyhow::Result<Self> {
+    pub fn open(
+        features: &str,
+        keys: Option<&Path>,
+        attention: Option<&str>,
+    ) -> anyhow::Result<Self> {
         let (path, features) = (features, open_array(features)?);
         let (pictures, dense, mut size) = match *features.shape() {
             [pictures, _] => (pictures, false, [1, 1]),
@@ -38,11 +48,14 @@ impl FeatureSet {
             ),
         };
         ensure!(features.count() > 0, "{path}: it holds no features");
-        let listed = read_keys(keys)?;
+        let (listed, source) = match keys {
+            Some(keys) => (read_keys(keys)?, keys.to_owned()),
+            None => keys_beside(Path::new(path))?,
+        };
         ensure!(
             listed.len() == pictures,
             "{}: {} keys for the {pictures} pictures of {path}; give one key for each row, in order",
-            keys.display(),
+            source.display(),
             listed.len()
         );
         let attention = match attention {
@@ -161,6 +174,25 @@ fn open_array(name: &str) -> anyhow::Result<RowFile> {
         Some((path, tensor)) => RowFile::open_dense_tensor(Path::new(path), tensor)?,
         None => RowFile::open_dense(Path::new(name))?,
     })
+}
+
+/// The keys beside an array or its shards, and where they lie.
+fn keys_beside(array: &Path) -> anyhow::Result<(Vec<String>, PathBuf)> {
+    let files = match shards_of(array)? {
+        Some(shards) => shards.iter().map(|shard| keys_path(shard)).collect(),
+        None => vec![keys_path(array)],
+    };
+    let mut keys = Vec::new();
+    for file in &files {
+        ensure!(
+            file.exists(),
+            "{}: its keys are not in {}; name their file with --keys",
+            array.display(),
+            file.display()
+        );
+        keys.extend(read_keys(file)?);
+    }
+    Ok((keys, files.into_iter().next().expect("a file of keys")))
 }
 
 /// One key a line, or a JSON list of strings in a file called `*.json`.

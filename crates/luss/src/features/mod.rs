@@ -1,8 +1,10 @@
 //! Clustering, labels and scores of anybody's features: `luss features`.
 
 mod distinct;
+mod extract;
 mod input;
 mod out_folder;
+mod recipe;
 mod score;
 
 use pass_model::group::Group;
@@ -22,8 +24,10 @@ use pixel_attention::{
 };
 
 use distinct::Distinct;
+pub use extract::{POOLED, Work, array_path, extract, parse_shard, pictures_of, shard_of};
 pub use input::FeatureSet;
 pub use out_folder::prepare_out;
+pub use recipe::{Recipe, keys_path, sha256_of_file, sha256_of_keys};
 pub use score::{check_masks, choose_threshold, label_masks, score};
 
 /// What is clustered.

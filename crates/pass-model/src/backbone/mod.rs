@@ -4,6 +4,9 @@
 //! members. No other type of the workspace names a family.
 
 mod conv_norm;
+mod densenet;
+mod efficientnet;
+mod inception;
 mod network;
 mod parts;
 mod pool;
@@ -32,6 +35,9 @@ use crate::{
 };
 
 pub use conv_norm::ConvNorm;
+pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition};
+pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
+pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
 pub use network::{
     BackboneSettings, BadSetting, Features, Interpolation, KeyShapes, Network, Preprocessing,
     Spelling,
@@ -150,6 +156,12 @@ families! {
     ResNet "resnet" (ResNet, ResNetConfig),
     /// Gao et al. 2019, <https://arxiv.org/abs/1904.01169>.
     Res2Net "res2net" (Res2Net, Res2NetConfig),
+    /// Tan and Le 2019, <https://arxiv.org/abs/1905.11946>.
+    EfficientNet "efficientnet" (EfficientNet, EfficientNetConfig),
+    /// Huang et al. 2017, <https://arxiv.org/abs/1608.06993>.
+    DenseNet "densenet" (DenseNet, DenseNetConfig),
+    /// Szegedy et al. 2016, <https://arxiv.org/abs/1512.00567>.
+    Inception "inception" (Inception, InceptionConfig),
     /// Dosovitskiy et al. 2021, <https://arxiv.org/abs/2010.11929>.
     Vit "vit" (Vit, VitConfig),
 }

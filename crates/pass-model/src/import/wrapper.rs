@@ -66,6 +66,19 @@ fn wrapper_of<T>(stored: &BTreeMap<String, T>, outer: &str, wanted: &[String]) -
     deeper.find_map(|prefix| wrapper_of(stored, prefix, wanted))
 }
 
+/// Every combination of known wrappers that precedes keys of a file, the empty one first.
+pub(super) fn nested<T>(stored: &BTreeMap<String, T>) -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut next = 0;
+    while next < all.len() {
+        let deeper = WRAPPERS.map(|wrapper| format!("{}{wrapper}", all[next]));
+        let is_there = |prefix: &String| stored.keys().any(|key| key.starts_with(prefix));
+        all.extend(deeper.into_iter().filter(is_there));
+        next += 1;
+    }
+    all
+}
+
 fn holds_any<T>(stored: &BTreeMap<String, T>, wrapper: &str, wanted: &[String]) -> bool {
     wanted
         .iter()
@@ -126,6 +139,20 @@ mod tests {
             (found.wrapper.as_str(), found.outside),
             ("model.encoder.", 1)
         );
+    }
+
+    #[test]
+    fn every_wrapper_around_a_key_is_found() {
+        let stored = ["teacher.module.backbone.cls_token", "student.x", "model.y"];
+        let stored = stored.map(|key| (key.to_owned(), ())).into();
+        let expected = [
+            "",
+            "teacher.",
+            "model.",
+            "teacher.module.",
+            "teacher.module.backbone.",
+        ];
+        assert_eq!(nested(&stored), expected);
     }
 
     #[test]

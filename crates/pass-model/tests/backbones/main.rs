@@ -1,6 +1,9 @@
 //! Each backbone against figures that PyTorch computed in float64 with weights that anybody can make,
 //! and its keys against the published ones. No file of weights is needed.
 
+mod densenet;
+mod efficientnet;
+mod inception;
 mod oracle;
 mod res2net;
 mod resnet;

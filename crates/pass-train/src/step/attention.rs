@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use burn::tensor::{Device, Tensor};
-use imagenet_s::Split;
+use imagenet_s::{Split, views::Normalization};
 use pass_model::{
     checkpoint::load_module,
     group::Group,
@@ -22,7 +22,7 @@ use crate::{
     Context, Error, Step,
     health::{Assigning, Vitals},
     ranks::done_by_first,
-    run_file::{AttentionSection, FrozenNorms, RedDeviation},
+    run_file::{AttentionSection, FrozenNorms},
     step::pretrain::{pretrain_net, pretrained_heads, swav_queue},
     training::{Learner, Loss, Position, Task, leave, number, train},
     training_plan::Plan,
@@ -105,7 +105,7 @@ struct Tuning {
     net: AttentionNet,
     queue: SwavQueue,
     section: AttentionSection,
-    red_deviation: RedDeviation,
+    normalization: Normalization,
     precision: Precision,
     device: Device,
     ranks: Group,
@@ -133,7 +133,7 @@ impl Tuning {
                 &device,
             ),
             section: file.attention.clone(),
-            red_deviation: file.data.red_deviation,
+            normalization: multi_crop_normalization(file),
             precision: file.precision,
             device,
             ranks: context.ranks.clone(),
@@ -184,11 +184,10 @@ impl Task for Tuning {
     }
 
     fn loss(&mut self, views: &[Views], seen: Option<&mut Vitals>) -> Loss {
-        let normalization = multi_crop_normalization(self.red_deviation);
         let groups = crop_groups(
             views,
             &self.section.views,
-            &normalization,
+            &self.normalization,
             self.precision,
             &self.device,
         );

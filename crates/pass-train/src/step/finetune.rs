@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use imagenet_s::{
     OddPictures, Sample, Split, pictures_to_tensor,
-    views::{PLAIN, PairedCrop, Purpose, Stream},
+    views::{Normalization, PairedCrop, Purpose, Stream},
 };
 use luss_metrics::LabelMask;
 use pass_model::{
@@ -32,6 +32,7 @@ use crate::{
     },
     training::{Learner, Loss, Place, Task, leave, number, train},
     training_plan::Plan,
+    view_batch::normalization,
 };
 
 #[derive(Debug, Serialize)]
@@ -160,6 +161,7 @@ impl LabelledCrops {
 struct Finetuning {
     net: SegmentationNet,
     section: FinetuneSection,
+    normalization: Normalization,
     precision: Precision,
     device: Device,
     ranks: Group,
@@ -172,6 +174,7 @@ impl Finetuning {
         Ok(Self {
             net: fresh_net(context, &device).with_backbone(backbone),
             section: context.file.finetune.clone(),
+            normalization: normalization(&context.file),
             precision: context.file.precision,
             device,
             ranks: context.ranks.clone(),
@@ -181,7 +184,7 @@ impl Finetuning {
     fn loss_of(&mut self, crops: &[LabelledCrop]) -> Tensor<1> {
         let side = self.section.crop;
         let pixels: Vec<&[u8]> = crops.iter().map(|crop| crop.pixels.as_slice()).collect();
-        let pictures = pictures_to_tensor(&pixels, side, side, &PLAIN, &self.device);
+        let pictures = pictures_to_tensor(&pixels, side, side, &self.normalization, &self.device);
         let labels = label_tensor(
             crops,
             self.section.label_stride,

@@ -8,6 +8,7 @@
 mod element;
 mod npy;
 mod safetensors;
+mod shards;
 mod writer;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 };
 
 pub use element::Element;
+pub use shards::{shard_path, shards_of};
 pub use writer::RowFileWriter;
 
 use crate::{
@@ -30,14 +32,23 @@ use crate::{
 /// memory, and a file that is cut short under a reader is an error, not a signal.
 #[derive(Debug)]
 pub struct RowFile {
-    file: File,
     path: PathBuf,
     element: Element,
     shape: Vec<usize>,
     count: usize,
     columns: usize,
+    /// One after the other they hold the rows.
+    parts: Vec<FilePart>,
+}
+
+#[derive(Debug)]
+struct FilePart {
+    path: PathBuf,
+    file: File,
     /// Offset of the first row.
     start: u64,
+    /// Rows of it and of all before it.
+    end: usize,
 }
 
 impl RowFile {
@@ -54,10 +65,23 @@ impl RowFile {
     /// As [`RowFile::open`], for an array of two or more dimensions: each of its innermost lines is
     /// a row. A `.safetensors` file may hold one such tensor.
     ///
+    /// Where there is no `NAME.npy` but [`shards`](shard_path) of it, `NAME.1-of-3.npy` and so on, they
+    /// are read as one array.
+    ///
     /// # Errors
     ///
-    /// As [`RowFile::open`].
+    /// As [`RowFile::open`]; a shard that is missing or of another shape.
     pub fn open_dense(path: &Path) -> Result<Self> {
+        match shards_of(path)? {
+            None => Self::open_one(path),
+            Some(shards) => {
+                let parts = shards.iter().map(|path| Self::open_one(path));
+                Self::joined(path, parts.collect::<Result<_>>()?)
+            }
+        }
+    }
+
+    fn open_one(path: &Path) -> Result<Self> {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("npy") => npy::open(path),
             Some("safetensors") => safetensors::open(path, None),
@@ -85,6 +109,51 @@ impl RowFile {
     /// As [`RowFile::open_tensor`].
     pub fn open_dense_tensor(path: &Path, name: &str) -> Result<Self> {
         safetensors::open(path, Some(name))
+    }
+
+    /// An array of two or more dimensions in one file, from the offset `start` on.
+    fn of_one(path: &Path, file: File, start: u64, element: Element, shape: Vec<usize>) -> Self {
+        let (&columns, outer) = shape.split_last().expect("a shape of rows");
+        let count = outer.iter().product();
+        let part = FilePart {
+            path: path.to_owned(),
+            file,
+            start,
+            end: count,
+        };
+        Self {
+            path: path.to_owned(),
+            element,
+            columns,
+            count,
+            parts: vec![part],
+            shape,
+        }
+    }
+
+    /// The arrays as one, whose first axis has the sizes of all of theirs together.
+    fn joined(path: &Path, all: Vec<Self>) -> Result<Self> {
+        let mut all = all.into_iter();
+        let mut whole = all.next().expect("a shard");
+        for next in all {
+            if (next.element, &next.shape[1..]) != (whole.element, &whole.shape[1..]) {
+                let reason = format!(
+                    "its shape is {:?} as {:?}, that of the first part {:?} as {:?}; make all parts \
+                     with the same command but for --shard",
+                    next.shape, next.element, whole.shape, whole.element
+                );
+                return Err(unreadable(&next.path, reason));
+            }
+            whole.shape[0] += next.shape[0];
+            let moved = next.parts.into_iter().map(|part| FilePart {
+                end: whole.count + part.end,
+                ..part
+            });
+            whole.parts.extend(moved);
+            whole.count += next.count;
+        }
+        whole.path = path.to_owned();
+        Ok(whole)
     }
 
     fn two_dimensional(self) -> Result<Self> {
@@ -123,13 +192,31 @@ impl Rows for RowFile {
         self.columns
     }
 
-    fn read(&self, first: usize, into: &mut [f32]) -> Result<()> {
+    fn read(&self, mut first: usize, mut into: &mut [f32]) -> Result<()> {
+        let mut begin = 0;
+        for part in &self.parts {
+            let here = part.end.saturating_sub(first) * self.columns;
+            let (now, later) = into.split_at_mut(here.min(into.len()));
+            if !now.is_empty() {
+                self.read_part(part, first - begin, now)?;
+                first += now.len() / self.columns;
+            }
+            (begin, into) = (part.end, later);
+        }
+        assert!(into.is_empty(), "rows behind the last");
+        Ok(())
+    }
+}
+
+impl RowFile {
+    /// Reads rows of one part, from its row `first` on.
+    fn read_part(&self, part: &FilePart, first: usize, into: &mut [f32]) -> Result<()> {
         let width = self.element.bytes();
-        let mut offset = self.start + (first * self.columns * width) as u64;
+        let mut offset = part.start + (first * self.columns * width) as u64;
         let mut bytes = vec![0; CHUNK_BYTES.min(into.len() * width)];
         for values in into.chunks_mut(CHUNK_BYTES / width) {
             let bytes = &mut bytes[..values.len() * width];
-            read_at(&self.file, &self.path, offset, bytes)?;
+            read_at(&part.file, &part.path, offset, bytes)?;
             self.element.decode(bytes, values);
             offset += bytes.len() as u64;
         }

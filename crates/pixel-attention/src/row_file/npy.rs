@@ -73,23 +73,13 @@ pub(super) fn open(path: &Path) -> Result<RowFile> {
         );
         return Err(unreadable(path, reason));
     }
-    let path = path.to_owned();
-    let NpyRows {
-        element,
-        shape,
-        count,
-        columns,
-        start,
-    } = rows;
-    Ok(RowFile {
-        file,
+    Ok(RowFile::of_one(
         path,
-        element,
-        shape,
-        count,
-        columns,
-        start,
-    })
+        file,
+        rows.start,
+        rows.element,
+        rows.shape,
+    ))
 }
 
 fn element_of(path: &Path, header: &Header) -> Result<Element> {
@@ -107,12 +97,12 @@ fn element_of(path: &Path, header: &Header) -> Result<Element> {
     }
 }
 
-/// The header of `count` rows.
+/// The header of an array of this shape.
 ///
 /// # Panics
 ///
 /// If `element` is none that a `.npy` file can hold.
-pub(super) fn header_bytes(count: usize, columns: usize, element: Element) -> Vec<u8> {
+pub(super) fn header_bytes(shape: Vec<usize>, element: Element) -> Vec<u8> {
     let descriptor = match element {
         Element::Float32 => "'<f4'",
         Element::Float16 => "'<f2'",
@@ -121,9 +111,9 @@ pub(super) fn header_bytes(count: usize, columns: usize, element: Element) -> Ve
     let header = Header {
         type_descriptor: descriptor.parse().expect("a string of Python"),
         layout: Layout::Standard,
-        shape: vec![count, columns],
+        shape,
     };
-    let bytes = header.to_bytes().expect("two sizes are short");
+    let bytes = header.to_bytes().expect("some sizes are short");
     assert_eq!(bytes.len() as u64, HEADER_BYTES, "padded");
     bytes
 }

@@ -35,16 +35,16 @@ pub(super) fn open(path: &Path, name: Option<&str>) -> Result<RowFile> {
     let data = LENGTH_BYTES + header_bytes;
     check_length(path, length, data + metadata.data_len() as u64)?;
     let info = choose(path, &metadata, name)?;
-    let [count, columns] = rows_and_columns(path, &info.shape)?;
-    Ok(RowFile {
+    rows_and_columns(path, &info.shape)?;
+    let start = data + info.data_offsets.0 as u64;
+    let element = element_of(path, info.dtype)?;
+    Ok(RowFile::of_one(
+        path,
         file,
-        path: path.to_owned(),
-        element: element_of(path, info.dtype)?,
-        shape: info.shape.clone(),
-        count,
-        columns,
-        start: data + info.data_offsets.0 as u64,
-    })
+        start,
+        element,
+        info.shape.clone(),
+    ))
 }
 
 fn check_length(path: &Path, length: u64, expected: u64) -> Result<()> {

@@ -301,3 +301,63 @@ fn clusters_of_a_file_are_those_of_its_rows_in_memory() {
     };
     assert_eq!(cluster(&file), cluster(&resident.view()));
 }
+
+/// Writes pictures `range` of the maps `[_, 2, 3, 4]`.
+fn write_maps(path: &Path, pictures: std::ops::Range<usize>) {
+    let mut writer = RowFileWriter::resume_maps(path, &[2, 3], 4, Element::Float32).unwrap();
+    for picture in pictures {
+        let rows: Vec<f32> = (6 * picture..6 * picture + 6)
+            .flat_map(|index| row(index, 4))
+            .collect();
+        writer.append(&rows).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+#[test]
+fn shards_of_maps_are_read_as_one_array() {
+    let (_folder, path) = folder();
+    write_maps(&path, 0..5);
+    let whole = RowFile::open_dense(&path).unwrap();
+    assert_eq!(whole.shape(), [5, 2, 3, 4]);
+    let expected = read_all(&whole);
+    fs::remove_file(&path).unwrap();
+    for (shard, pictures) in [(1, 0..2), (2, 2..3), (3, 3..5)] {
+        write_maps(&shard_path(&path, shard, 3), pictures);
+    }
+    let joined = RowFile::open_dense(&path).unwrap();
+    assert_eq!(joined.shape(), [5, 2, 3, 4]);
+    assert_eq!(read_all(&joined), expected);
+    let mut middle = [0.0; 4 * 9];
+    joined.read(10, &mut middle).unwrap();
+    assert_eq!(middle, expected[40..76]);
+}
+
+#[test]
+fn shards_that_do_not_make_one_array_are_refused() {
+    let (_folder, path) = folder();
+    write_maps(&shard_path(&path, 1, 2), 0..1);
+    assert_refused(RowFile::open_dense(&path), "one of the 2 parts");
+    let mut other = RowFileWriter::create(&shard_path(&path, 2, 2), 4, Element::Float32).unwrap();
+    append(&mut other, 0..1, 4);
+    other.finish().unwrap();
+    assert_refused(RowFile::open_dense(&path), "that of the first part");
+    write_maps(&shard_path(&path, 1, 3), 0..1);
+    assert_refused(RowFile::open_dense(&path), "several divisions, into [2, 3]");
+}
+
+#[test]
+fn maps_that_were_cut_off_are_resumed_behind_the_last_whole_picture() {
+    let (_folder, path) = folder();
+    write_maps(&path, 0..3);
+    let expected = fs::read(&path).unwrap();
+    fs::rename(&path, partial(&path)).unwrap();
+    let mut writer = RowFileWriter::resume_maps(&path, &[2, 3], 4, Element::Float32).unwrap();
+    assert_eq!(writer.rows(), 18);
+    drop(writer);
+    let error = RowFileWriter::resume_maps(&path, &[3, 2], 4, Element::Float32).unwrap_err();
+    assert!(error.to_string().contains("remove it"), "{error}");
+    writer = RowFileWriter::resume_maps(&path, &[2, 3], 4, Element::Float32).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), expected);
+}

@@ -32,6 +32,8 @@ pub struct RowFileWriter {
     destination: PathBuf,
     element: Element,
     columns: usize,
+    /// Sizes between the first and the last of the array; a picture of `[height, width]` rows, say.
+    inner: Vec<usize>,
     rows: usize,
     /// Rows that the header counts.
     synced: usize,
@@ -67,7 +69,27 @@ impl RowFileWriter {
     ///
     /// As [`RowFileWriter::create`].
     pub fn resume(path: &Path, columns: usize, element: Element) -> Result<Self> {
+        Self::resume_maps(path, &[], columns, element)
+    }
+
+    /// [`RowFileWriter::resume`] of the array `[n, inner.., columns]`. [`RowFileWriter::rows`] still
+    /// counts rows of `columns`.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowFileWriter::resume`].
+    ///
+    /// # Panics
+    ///
+    /// As [`RowFileWriter::create`].
+    pub fn resume_maps(
+        path: &Path,
+        inner: &[usize],
+        columns: usize,
+        element: Element,
+    ) -> Result<Self> {
         let mut this = Self::open(path, columns, element)?;
+        this.inner = inner.to_vec();
         let whole = this.whole_rows()?;
         this.cut_to(whole)?;
         Ok(this)
@@ -85,6 +107,7 @@ impl RowFileWriter {
             destination: path.to_owned(),
             element,
             columns,
+            inner: Vec::new(),
             rows: 0,
             synced: 0,
             bytes: Vec::new(),
@@ -105,7 +128,7 @@ impl RowFileWriter {
     ///
     /// # Panics
     ///
-    /// If the last row is not whole.
+    /// If the last row is not whole, or at the end of 64 MiB the last picture of maps.
     pub fn append(&mut self, rows: &[f32]) -> Result<()> {
         let whole = rows.len() / self.columns;
         assert_eq!(rows.len(), whole * self.columns, "whole rows");
@@ -132,7 +155,7 @@ impl RowFileWriter {
     ///
     /// A failed write.
     pub fn sync(&mut self) -> Result<()> {
-        let header = header_bytes(self.rows, self.columns, self.element);
+        let header = self.header(self.rows);
         let synced = self.sync_then_write(&header);
         self.written(synced)?;
         self.synced = self.rows;
@@ -178,6 +201,14 @@ impl RowFileWriter {
             );
             return Err(unreadable(&self.partial, reason));
         }
+        let inner = &earlier.shape[1..earlier.shape.len() - 1];
+        if inner != self.inner {
+            let reason = format!(
+                "an earlier run wrote maps of {inner:?}, now they are of {:?}; remove it to start afresh",
+                self.inner
+            );
+            return Err(unreadable(&self.partial, reason));
+        }
         if earlier.length() > u128::from(length) {
             let reason = format!(
                 "it counts {} rows, but its {length} bytes hold fewer; remove it to start afresh",
@@ -190,7 +221,7 @@ impl RowFileWriter {
 
     /// Forgets all behind the first `rows` rows.
     fn cut_to(&mut self, rows: usize) -> Result<()> {
-        let header = header_bytes(rows, self.columns, self.element);
+        let header = self.header(rows);
         let length = HEADER_BYTES + (rows * self.columns * self.element.bytes()) as u64;
         let file = self.writer.get_mut();
         let mut cut = || -> io::Result<()> {
@@ -204,6 +235,14 @@ impl RowFileWriter {
         self.written(cut)?;
         (self.rows, self.synced) = (rows, rows);
         Ok(())
+    }
+
+    /// The header of so many rows, whole pictures of them.
+    fn header(&self, rows: usize) -> Vec<u8> {
+        let each: usize = self.inner.iter().product();
+        assert_eq!(rows % each, 0, "rows of whole pictures");
+        let outer = std::iter::once(rows / each).chain(self.inner.iter().copied());
+        header_bytes(outer.chain([self.columns]).collect(), self.element)
     }
 
     fn written(&self, result: io::Result<()>) -> Result<()> {

@@ -1,0 +1,127 @@
+//! `--backbone NAME=FILE`: a network and its published weights.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use anyhow::{anyhow, bail, ensure};
+use burn::tensor::Device;
+use pass_model::{
+    backbone::{Backbone, BackboneConfig, names},
+    import::{Imported, import_backbone, recognise_backbone, settings_for_file},
+};
+
+/// A file of weights, and the name of the network where it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackboneFile {
+    name: Option<String>,
+    path: PathBuf,
+}
+
+/// `NAME=FILE`, or `FILE` alone.
+impl FromStr for BackboneFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let whole = || Self {
+            name: None,
+            path: text.into(),
+        };
+        match text.split_once('=') {
+            Some((name, path)) if BackboneConfig::named(name).is_some() => Ok(Self {
+                name: Some(name.to_owned()),
+                path: path.into(),
+            }),
+            Some((name, _)) if !Path::new(text).exists() => Err(format!(
+                "{name} is no backbone; there are {}",
+                names().join(", ")
+            )),
+            _ => Ok(whole()),
+        }
+    }
+}
+
+impl BackboneFile {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the network: the one that was given, or the only one whose keys the file has.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, of no known network, or of several.
+    pub fn name(&self) -> anyhow::Result<String> {
+        let shown = self.path.display();
+        ensure!(self.path.exists(), "--backbone: there is no file {shown}");
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        match recognise_backbone(&self.path)?[..] {
+            [name] => Ok(name.to_owned()),
+            [] => bail!(
+                "{shown}: its keys are those of no known backbone; name it, as --backbone NAME={shown}, if \
+                 it is one of {}",
+                names().join(", ")
+            ),
+            ref several => Err(anyhow!(
+                "{shown}: the networks {} have the same keys and compute differently; say which, as \
+                 --backbone {}={shown}",
+                several.join(" and "),
+                several[0]
+            )),
+        }
+    }
+
+    /// The network with these weights.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::name`]; weights that do not fit, with every key at fault.
+    pub fn load(&self, device: &Device) -> anyhow::Result<LoadedBackbone> {
+        let name = self.name()?;
+        let config = BackboneConfig::named(&name).expect("the name of a backbone");
+        let config = settings_for_file(config, &self.path)?;
+        let mut network = config.init(0, device);
+        let imported = import_backbone(&mut network, &self.path)?;
+        Ok(LoadedBackbone {
+            name,
+            config,
+            network,
+            imported,
+        })
+    }
+}
+
+/// A backbone with the weights of a file.
+pub struct LoadedBackbone {
+    /// One of [`names`].
+    pub name: String,
+    /// Its settings.
+    pub config: BackboneConfig,
+    /// The network.
+    pub network: Backbone,
+    /// What was read and what passed over.
+    pub imported: Imported,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_before_the_first_equals_sign() {
+        let read = |text: &str| BackboneFile::from_str(text);
+        let file = read("resnet50=a=b.pth").unwrap();
+        assert_eq!(file.name.as_deref(), Some("resnet50"));
+        assert_eq!(file.path(), Path::new("a=b.pth"));
+        assert_eq!(read("weights.pth").unwrap().name, None);
+        let error = read("resnet5=weights.pth").unwrap_err();
+        assert!(
+            error.contains("resnet5 is no backbone") && error.contains("resnet50"),
+            "{error}"
+        );
+    }
+}
