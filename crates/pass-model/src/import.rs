@@ -17,7 +17,7 @@ use burn::{
     store::{
         FloatCastAdapter, ModuleAdapter, PyTorchToBurnAdapter, burn_pack::Tensor as StoredTensor,
     },
-    tensor::DType,
+    tensor::{DType, Device},
 };
 
 use crate::{
@@ -65,6 +65,11 @@ pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported,
     let spelling = spelling_of(backbone, &stored);
     let wanted = keys_of(backbone, spelling);
     let mut found = unwrap(stored, &wanted);
+    let checked = (spelling.check)(&found.stored);
+    checked.map_err(|reason| Error::OtherConstant {
+        path: path.to_owned(),
+        reason,
+    })?;
     (spelling.convert)(&mut found.stored);
     let misshaped = check_classifier(&found.stored, spelling.classifier, backbone.channels());
     let is_head = |key: &str| PASS_HEADS.iter().any(|head| key.starts_with(head));
@@ -76,6 +81,24 @@ pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported,
             || (spelling.extra)(key)
     };
     load(backbone, path, found, wanted, &is_extra, misshaped)
+}
+
+/// The settings of a backbone as a file of its weights has them, such as its register tokens.
+///
+/// # Errors
+///
+/// [`Error::UnknownFormat`], [`Error::Read`].
+///
+/// # Panics
+///
+/// As [`BackboneConfig::init`].
+pub fn settings_for_file(mut config: BackboneConfig, path: &Path) -> Result<BackboneConfig, Error> {
+    let stored = read_weights(path)?;
+    let backbone = config.init(0, &Device::default()); // lazy: no weight is drawn
+    let wanted = keys_of(&backbone, spelling_of(&backbone, &stored));
+    let found = unwrap(stored, &wanted).stored.into_iter();
+    config.fit(&found.map(|(key, it)| (key, it.shape.to_vec())).collect());
+    Ok(config)
 }
 
 /// The names of the backbones whose weights a file may hold: none where the keys are of no known network,
@@ -107,7 +130,11 @@ pub fn recognise_backbone(path: &Path) -> Result<Vec<&'static str>, Error> {
 /// counters of batches.
 pub fn keys_of_backbone(backbone: &Backbone, spelling: &Spelling) -> KeyShapes {
     let shapes = parameters_of(backbone).into_iter();
-    let shapes = shapes.map(|it| ((spelling.key)(&it.torch_path), it.torch_shape));
+    let shapes = shapes.map(|it| {
+        let key = (spelling.key)(&it.torch_path);
+        let shape = (spelling.shape)(&key, it.torch_shape);
+        (key, shape)
+    });
     shapes
         .chain(classifier_shapes(spelling.classifier, backbone.channels()))
         .collect()

@@ -97,6 +97,14 @@ fn other_convolutional_networks_go_through_all_steps() {
 }
 
 #[test]
+fn vision_transformers_go_through_all_steps() {
+    let size = "width = 8, heads = 2, depth = 4";
+    check(&format!("{{ family = 'vit', {size}, patch = 8 }}"), &[]);
+    let dino = "patch = 14, remainder = 'pad', registers = 2, layer_scale = true";
+    check(&format!("{{ family = 'vit', {size}, {dino} }}"), &[]);
+}
+
+#[test]
 fn a_network_that_needs_large_pictures_goes_through_all_steps_of_them() {
     let views = "[{ count = 2, size = 76, min_scale = 0.5, max_scale = 1.0 }]";
     let [pretrain, attention] =

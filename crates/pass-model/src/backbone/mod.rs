@@ -8,11 +8,16 @@ mod densenet;
 mod efficientnet;
 mod inception;
 mod network;
+mod parts;
 mod pool;
 mod res2net;
 mod resnet;
+mod vit;
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 use burn::{
     module::Module,
@@ -37,9 +42,13 @@ pub use network::{
     BackboneSettings, BadSetting, Features, Interpolation, KeyShapes, Network, Preprocessing,
     Spelling,
 };
+pub use parts::Mlp;
 pub use res2net::{Res2Block, Res2Net, Res2NetConfig};
 pub use resnet::{
     Block, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig, torch_key as resnet_key,
+};
+pub use vit::{
+    LayerScale, PatchEmbed, Pool, PositionRule, Remainder, Vit, VitAttention, VitBlock, VitConfig,
 };
 
 /// Writes the two enums that hold a network of any family, and the settings of any.
@@ -80,6 +89,14 @@ macro_rules! families {
             type Target = dyn BackboneSettings;
 
             fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Self::$variant(config) => config,)*
+                }
+            }
+        }
+
+        impl DerefMut for BackboneConfig {
+            fn deref_mut(&mut self) -> &mut Self::Target {
                 match self {
                     $(Self::$variant(config) => config,)*
                 }
@@ -145,6 +162,8 @@ families! {
     DenseNet "densenet" (DenseNet, DenseNetConfig),
     /// Szegedy et al. 2016, <https://arxiv.org/abs/1512.00567>.
     Inception "inception" (Inception, InceptionConfig),
+    /// Dosovitskiy et al. 2021, <https://arxiv.org/abs/2010.11929>.
+    Vit "vit" (Vit, VitConfig),
 }
 
 impl Backbone {

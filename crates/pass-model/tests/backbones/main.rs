@@ -8,3 +8,4 @@ mod oracle;
 mod res2net;
 mod resnet;
 mod shapes;
+mod vit;
