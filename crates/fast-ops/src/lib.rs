@@ -2,7 +2,7 @@
 //!
 //! | operation | on the CPU (feature `flex`) | on GPUs (feature `cube`) |
 //! |---|---|---|
-//! | [`conv2d()`] and its gradients | wide matrix products on all threads | burn's |
+//! | [`conv2d()`] and its gradients | wide matrix products on all threads; narrow groups without products | burn's |
 //! | [`relu()`], [`relu_of_sum`] | one pass on all threads | burn's |
 //! | [`gelu()`] | exact forward and backward, one pass on all threads | put together from burn's |
 //! | [`layer_norm()`] | one pass over a row while it is in the cache | burn's |

@@ -24,15 +24,14 @@ pub(crate) fn of_threads<T: Send>(threads: usize, computed: impl FnOnce() -> T +
     pool.unwrap().install(computed)
 }
 
+pub(crate) fn doubles<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter().collect()
+}
+
 /// Root mean square of the difference as a share of that of `expected`.
-pub(crate) fn distance<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f64 {
-    assert_eq!(found.dims(), expected.dims());
-    let [found, expected] =
-        [found, expected].map(|tensor| tensor.into_data().iter::<f64>().collect::<Vec<_>>());
-    let square: f64 = found
-        .iter()
-        .zip(&expected)
-        .map(|(a, b)| (a - b).powi(2))
-        .sum();
+pub(crate) fn distance(found: &[f64], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let pairs = found.iter().zip(expected);
+    let square: f64 = pairs.map(|(a, b)| (a - b).powi(2)).sum();
     (square / expected.iter().map(|b| b * b).sum::<f64>()).sqrt()
 }

@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device, Tensor, module};
 
 use crate::{
     layer_norm,
-    tests::{distance, noise, of_threads, values},
+    tests::{distance, doubles, noise, of_threads, values},
 };
 
 const EPSILON: f64 = 1e-6;
@@ -35,10 +35,10 @@ fn agrees<const D: usize>(shape: [usize; D]) {
     let (output, of_x, affine) = computed(layer_norm, shape, DType::F32);
     let (exact, exact_of_x, exact_affine) = computed(by_burn, shape, DType::F64);
     let near = |far: f64| assert!(far < 2e-6, "{shape:?}: {far}");
-    near(distance(output, exact));
-    near(distance(of_x, exact_of_x));
+    near(distance(&doubles(output), &doubles(exact)));
+    near(distance(&doubles(of_x), &doubles(exact_of_x)));
     for (found, exact) in affine.into_iter().zip(exact_affine) {
-        near(distance(found, exact));
+        near(distance(&doubles(found), &doubles(exact)));
     }
 }
 
@@ -97,7 +97,7 @@ fn layouts_and_types_are_burns() {
     let [gamma, beta] = affine.map(|tensor| tensor.cast(DType::F64));
     let double = layer_norm(x.swap_dims(0, 2).cast(DType::F64), gamma, beta, EPSILON);
     assert_eq!(double.dtype(), DType::F64);
-    assert!(distance(turned, double) < 1e-6);
+    assert!(distance(&doubles(turned), &doubles(double)) < 1e-6);
 }
 
 #[test]
