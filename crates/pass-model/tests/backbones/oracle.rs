@@ -3,6 +3,8 @@
 //! The keys in the order of their bytes have the numbers `t = 0, 1, 2, …`; value `i` of tensor `t`
 //! comes from a hash of both.
 
+use std::path::Path;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use pass_model::{
     backbone::{Backbone, BackboneConfig, KeyShapes, Spelling},
@@ -53,13 +55,8 @@ pub(crate) fn spelling(backbone: &Backbone, of: &str) -> &'static Spelling {
     all.find(|spelling| spelling.of.contains(of)).unwrap()
 }
 
-/// A backbone whose weights came through a file of these keys, all of them but what `without` names.
-pub(crate) fn filled_from(
-    config: BackboneConfig,
-    keys: KeyShapes,
-    without: fn(&str) -> bool,
-) -> Backbone {
-    let keys: Vec<_> = keys.into_iter().filter(|(key, _)| !without(key)).collect();
+/// Writes a file of these keys.
+pub(crate) fn write(keys: &KeyShapes, path: &Path) {
     let tensors = keys.iter().enumerate().map(|(number, (key, shape))| {
         let values = values(number as u64, key, shape);
         let bytes: Vec<u8> = values
@@ -73,9 +70,19 @@ pub(crate) fn filled_from(
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap();
         (*key, view)
     });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+/// A backbone whose weights came through a file of these keys, all of them but what `without` names.
+pub(crate) fn filled_from(
+    config: BackboneConfig,
+    keys: KeyShapes,
+    without: fn(&str) -> bool,
+) -> Backbone {
+    let keys = keys.into_iter().filter(|(key, _)| !without(key)).collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    write(&keys, &path);
     let mut backbone = config.init(0, &Device::default());
     import_backbone(&mut backbone, &path).unwrap();
     backbone
