@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use burn::{
     module::Module,
+    nn::{Linear, LinearConfig},
     store::{
         FloatCastAdapter, ModuleAdapter, PyTorchToBurnAdapter, burn_pack::Tensor as StoredTensor,
     },
@@ -61,16 +62,7 @@ pub struct Imported {
 /// Ignored are the classifier, which must fit the backbone, the heads of PASS, counters of batches and what the
 /// [`Spelling`] names.
 pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported, Error> {
-    let stored = read_weights(path)?;
-    let spelling = spelling_of(backbone, &stored);
-    let wanted = keys_of(backbone, spelling);
-    let mut found = unwrap(stored, &wanted);
-    let checked = (spelling.check)(&found.stored);
-    checked.map_err(|reason| Error::OtherConstant {
-        path: path.to_owned(),
-        reason,
-    })?;
-    (spelling.convert)(&mut found.stored);
+    let (spelling, wanted, found) = read_for(backbone, path)?;
     let misshaped = check_classifier(&found.stored, spelling.classifier, backbone.channels());
     let is_head = |key: &str| PASS_HEADS.iter().any(|head| key.starts_with(head));
     let of_classifier = ["weight", "bias"].map(|last| format!("{}.{last}", spelling.classifier));
@@ -99,6 +91,43 @@ pub fn settings_for_file(mut config: BackboneConfig, path: &Path) -> Result<Back
     let found = unwrap(stored, &wanted).stored.into_iter();
     config.fit(&found.map(|(key, it)| (key, it.shape.to_vec())).collect());
     Ok(config)
+}
+
+/// The tensors of a file, in the spelling that fits a backbone best, and the keys that this one needs.
+fn read_for(
+    backbone: &Backbone,
+    path: &Path,
+) -> Result<(&'static Spelling, Vec<String>, Unwrapped), Error> {
+    let stored = read_weights(path)?;
+    let spelling = spelling_of(backbone, &stored);
+    let wanted = keys_of(backbone, spelling);
+    let mut found = unwrap(stored, &wanted);
+    let checked = (spelling.check)(&found.stored);
+    checked.map_err(|reason| Error::OtherConstant {
+        path: path.to_owned(),
+        reason,
+    })?;
+    (spelling.convert)(&mut found.stored);
+    Ok((spelling, wanted, found))
+}
+
+/// The linear classifier in the file of a backbone, for what [`Backbone::pooled`] gives.
+///
+/// # Errors
+///
+/// As [`import_backbone`]; [`Error::Mismatch`] where the file has no classifier.
+pub fn read_classifier(path: &Path, backbone: &Backbone) -> Result<Linear, Error> {
+    let (spelling, _, found) = read_for(backbone, path)?;
+    let channels = backbone.channels();
+    let shapes = classifier_shapes(spelling.classifier, channels);
+    let wanted = shapes.map(|(key, _)| key);
+    let classes = found.stored.get(&wanted[0]);
+    let classes = classes.and_then(|weight| weight.shape.first().copied());
+    let config = LinearConfig::new(channels, classes.unwrap_or(CLASSES).max(1));
+    let mut classifier = config.init(&backbone.devices()[0]);
+    let (wanted, misshaped) = (wanted.to_vec(), KeyMismatch::default());
+    load(&mut classifier, path, found, wanted, &|_| true, misshaped)?;
+    Ok(classifier)
 }
 
 /// The names of the backbones whose weights a file may hold: none where the keys are of no known network,

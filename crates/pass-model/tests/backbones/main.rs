@@ -1,10 +1,13 @@
 //! Each backbone against figures that PyTorch computed in float64 with weights that anybody can make,
 //! and its keys against the published ones. No file of weights is needed.
 
+mod classifier;
 mod densenet;
 mod efficientnet;
 mod inception;
+mod lite0;
 mod oracle;
+mod pytorch;
 mod res2net;
 mod resnet;
 mod shapes;

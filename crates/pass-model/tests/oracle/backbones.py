@@ -1,0 +1,152 @@
+"""Backbones of torchvision and timm with random weights, their feature maps and gradients.
+
+    python crates/pass-model/tests/oracle/backbones.py FOLDER NETWORK...
+
+writes of each NETWORK, a key of `NETWORKS`,
+
+    NETWORK.safetensors   all of its weights, float32, with the keys of its program
+    NETWORK.npz           picture0 and picture1, of which the second is not square; map0.stage1 to
+                          map1.stage4; direction, and gradient.KEY of sum(direction * map0.stage4)
+                          for some parameters KEY, the first layer's among them
+
+Everything is computed in float64, in evaluation mode; the statistics of norms are random.
+"""
+
+import copy
+import sys
+from pathlib import Path
+
+import numpy
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+SIZES = [(80, 80), (75, 107)]
+PARAMETERS = 6  # whose gradients are written, besides the first layer's
+TRIES = 20
+
+
+def vision(name, **settings):
+    return getattr(torchvision.models, name)(weights=None, **settings)
+
+
+def of_timm(name, **settings):
+    import timm
+    return timm.create_model(name, pretrained=False, **settings)
+
+
+def dilated(*stages):
+    return lambda: vision("resnet50", replace_stride_with_dilation=stages)
+
+
+RESNET = ["layer1", "layer2", "layer3", "layer4"]
+DENSE = ["features.denseblock1", "features.denseblock2", "features.denseblock3", "features.norm5"]
+INCEPTION = ["Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"]
+EFFICIENT = ["features.2", "features.3", "features.5", "features.8"]
+EFFICIENT_TIMM = ["blocks.1", "blocks.2", "blocks.4", "bn2"]
+
+# How a network is built, and the modules whose outputs are the four stages.
+NETWORKS = {
+    "resnet18": (lambda: vision("resnet18"), RESNET),
+    "resnet34": (lambda: vision("resnet34"), RESNET),
+    "resnet50": (lambda: vision("resnet50"), RESNET),
+    "resnet50_d16": (dilated(False, False, True), RESNET),
+    "resnet50_d8": (dilated(False, True, True), RESNET),
+    "resnet101": (lambda: vision("resnet101"), RESNET),
+    "resnext50": (lambda: vision("resnext50_32x4d"), RESNET),
+    "resnext101": (lambda: vision("resnext101_32x8d"), RESNET),
+    "res2net50": (lambda: of_timm("res2net50_26w_4s"), RESNET),
+    "res2net101": (lambda: of_timm("res2net101_26w_4s"), RESNET),
+    "res2net50d": (lambda: of_timm("res2net50d"), RESNET),
+    "efficientnet_b3": (lambda: vision("efficientnet_b3"), EFFICIENT),
+    "tf_efficientnet_b3": (lambda: of_timm("tf_efficientnet_b3"), EFFICIENT_TIMM),
+    "efficientnet_lite0": (lambda: of_timm("tf_efficientnet_lite0"), EFFICIENT_TIMM),
+    "densenet161": (lambda: vision("densenet161"), DENSE),
+    "inception_v3": (lambda: vision("inception_v3", transform_input=True, init_weights=False), INCEPTION),
+}
+
+# What is done to a stage's output, by the name of its module.
+AFTER = {"features.norm5": torch.relu}
+
+
+def randomise(net):
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.0)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+            nn.init.uniform_(module.running_mean, -0.3, 0.3)
+            nn.init.uniform_(module.running_var, 0.7, 1.5)
+
+
+def stages(net, modules, picture):
+    """The outputs of the modules in one forward pass."""
+    found = {}
+
+    def keep(name):
+        return lambda module, inputs, output: found.update({name: output.clone()})
+
+    hooks = [net.get_submodule(name).register_forward_hook(keep(name)) for name in modules]
+    net(picture)
+    for hook in hooks:
+        hook.remove()
+    return [AFTER.get(name, lambda x: x)(found[name]) for name in modules]
+
+
+def some_parameters(net):
+    """The first convolution's weight and others spread over the network, the auxiliary head's not."""
+    named = [(key, value) for key, value in net.named_parameters()
+             if value.dim() == 4 and not key.startswith("AuxLogits.")]
+    return dict(named[::max(1, len(named) // PARAMETERS)])
+
+
+def gradients(net, modules, picture, direction):
+    """Of sum(direction * stage 4), by key."""
+    parameters = some_parameters(net)
+    last = stages(net, modules, picture)[-1]
+    values = torch.autograd.grad((last * direction).sum(), list(parameters.values()))
+    return dict(zip(parameters, values))
+
+
+def smooth_picture(net, modules, size):
+    """A picture, a direction and the gradients, far from kinks: float32 takes the same side of all ReLUs
+    and maxima as float64, so that PyTorch's own gradients agree."""
+    single = copy.deepcopy(net).float()
+    for _ in range(TRIES):
+        picture = torch.randn(1, 3, *size, dtype=torch.float64)
+        direction = torch.randn_like(stages(net, modules, picture)[-1])
+        exact = gradients(net, modules, picture, direction)
+        rounded = gradients(single, modules, picture.float(), direction.float())
+        if all((rounded[key] - exact[key]).abs().max() < 1e-4 * exact[key].abs().max() for key in exact):
+            return picture, direction, exact
+    raise SystemExit(f"no picture of {TRIES} is far from all kinks")
+
+
+def arrays(net, modules):
+    first, direction, exact = smooth_picture(net, modules, SIZES[0])
+    result = {"direction": direction}
+    result.update({f"gradient.{key}": value for key, value in exact.items()})
+    for index, picture in enumerate([first, torch.randn(1, 3, *SIZES[1], dtype=torch.float64)]):
+        result[f"picture{index}"] = picture
+        maps = stages(net, modules, picture)
+        result.update({f"map{index}.stage{stage + 1}": x for stage, x in enumerate(maps)})
+    return {key: value.detach().numpy() for key, value in result.items()}
+
+
+def main():
+    folder = Path(sys.argv[1])
+    for seed, name in enumerate(sys.argv[2:]):
+        torch.manual_seed(seed)
+        build, modules = NETWORKS[name]
+        net = build()
+        randomise(net)
+        net.eval()
+        save_file({key: value.contiguous() for key, value in net.state_dict().items()},
+                  folder / f"{name}.safetensors")
+        numpy.savez(folder / f"{name}.npz", **arrays(net.double(), modules))
+
+
+if __name__ == "__main__":
+    main()
