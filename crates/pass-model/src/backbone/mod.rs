@@ -4,6 +4,7 @@
 //! members. No other type of the workspace names a family.
 
 mod conv_norm;
+mod convnext;
 mod densenet;
 mod efficientnet;
 mod inception;
@@ -35,6 +36,9 @@ use crate::{
 };
 
 pub use conv_norm::ConvNorm;
+pub use convnext::{
+    ConvNext, ConvNextBlock, ConvNextConfig, ConvNextStage, DepthwiseConv, RfConv, Shrinking,
+};
 pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition};
 pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
 pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
@@ -164,6 +168,8 @@ families! {
     Inception "inception" (Inception, InceptionConfig),
     /// Dosovitskiy et al. 2021, <https://arxiv.org/abs/2010.11929>.
     Vit "vit" (Vit, VitConfig),
+    /// Liu et al. 2022, <https://arxiv.org/abs/2201.03545>.
+    ConvNext "convnext" (ConvNext, ConvNextConfig),
 }
 
 impl Backbone {

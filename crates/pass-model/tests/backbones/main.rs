@@ -1,6 +1,7 @@
 //! Each backbone against figures that PyTorch computed in float64 with weights that anybody can make,
 //! and its keys against the published ones. No file of weights is needed.
 
+mod convnext;
 mod densenet;
 mod efficientnet;
 mod inception;
