@@ -8,4 +8,5 @@ mod inception;
 mod oracle;
 mod res2net;
 mod resnet;
+mod swin;
 mod vit;

@@ -192,7 +192,7 @@ fn dilated(mut conv: Conv2d, rate: usize) -> Conv2d {
 }
 
 /// Half a dilation, itself and one and a half, without those that are alike.
-pub(super) fn expanded(rate: usize) -> Vec<usize> {
+fn expanded(rate: usize) -> Vec<usize> {
     let rate = rate as f64;
     let around = (0..BRANCHES).map(|index| rate / 2.0 + index as f64 * rate / 2.0);
     let mut around: Vec<_> = around
