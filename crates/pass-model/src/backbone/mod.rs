@@ -4,6 +4,7 @@
 //! members. No other type of the workspace names a family.
 
 mod conv_norm;
+mod convnext;
 mod densenet;
 mod efficientnet;
 mod inception;
@@ -12,6 +13,7 @@ mod parts;
 mod pool;
 mod res2net;
 mod resnet;
+mod swin;
 mod vit;
 
 use std::{
@@ -35,6 +37,9 @@ use crate::{
 };
 
 pub use conv_norm::ConvNorm;
+pub use convnext::{
+    ConvNext, ConvNextBlock, ConvNextConfig, ConvNextStage, DepthwiseConv, RfConv, Shrinking,
+};
 pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition};
 pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
 pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
@@ -47,6 +52,7 @@ pub use res2net::{Res2Block, Res2Net, Res2NetConfig};
 pub use resnet::{
     Block, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig, torch_key as resnet_key,
 };
+pub use swin::{Merging, Swin, SwinBlock, SwinConfig, SwinPatches, SwinStage, WindowAttention};
 pub use vit::{
     LayerScale, PatchEmbed, Pool, PositionRule, Remainder, Vit, VitAttention, VitBlock, VitConfig,
 };
@@ -164,6 +170,10 @@ families! {
     Inception "inception" (Inception, InceptionConfig),
     /// Dosovitskiy et al. 2021, <https://arxiv.org/abs/2010.11929>.
     Vit "vit" (Vit, VitConfig),
+    /// Liu et al. 2021, <https://arxiv.org/abs/2103.14030>.
+    Swin "swin" (Swin, SwinConfig),
+    /// Liu et al. 2022, <https://arxiv.org/abs/2201.03545>.
+    ConvNext "convnext" (ConvNext, ConvNextConfig),
 }
 
 impl Backbone {

@@ -5,7 +5,7 @@ use std::f64::consts::FRAC_1_SQRT_2;
 use burn::{
     module::Module,
     nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{Device, Tensor, activation::softmax},
+    tensor::{Device, Tensor, activation::softmax, ops::PadMode},
 };
 
 use crate::{
@@ -157,6 +157,24 @@ pub(super) fn channels_last(map: Tensor<4>) -> Tensor<4> {
 /// `[batch, height, width, channels]` as `[batch, channels, height, width]`.
 pub(super) fn channels_first(map: Tensor<4>) -> Tensor<4> {
     map.permute([0, 3, 1, 2])
+}
+
+/// A map that is at least so large, filled up with zeros at the right and at the bottom.
+///
+/// # Shapes
+///
+/// - `map`: `[batch, channels, height, width]`
+/// - `least`: height and width
+pub(super) fn filled_up(map: Tensor<4>, least: [usize; 2]) -> Tensor<4> {
+    let [_, _, height, width] = map.dims();
+    let [bottom, right] = [
+        least[0].saturating_sub(height),
+        least[1].saturating_sub(width),
+    ];
+    match bottom + right {
+        0 => map,
+        _ => map.pad((0, right, 0, bottom), PadMode::Constant(0.0)),
+    }
 }
 
 /// Tokens of all places, row by row, as a map.

@@ -8,6 +8,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use pass_model::{
     backbone::{Backbone, BackboneConfig, KeyShapes, Spelling},
+    export::export_module,
     import::{import_backbone, keys_of_backbone},
 };
 use safetensors::{Dtype, tensor::TensorView};
@@ -91,6 +92,24 @@ pub(crate) fn filled(config: impl Into<BackboneConfig>, of: &str) -> Backbone {
     let backbone = config.init(0, &Device::default());
     let keys = keys_of_backbone(&backbone, spelling(&backbone, of));
     filled_from(config, keys, |_| false)
+}
+
+/// What every program whose files have the network's own shapes calls its tensors brings them all back.
+#[track_caller]
+pub(crate) fn check_spellings(config: impl Into<BackboneConfig>) {
+    let config = config.into();
+    let mut net = config.init(1, &Device::default());
+    let expected = net.pooled(picture(40, 56));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    for spelling in net.spellings() {
+        let tensors = export_module(&net, &path, &spelling.key).unwrap();
+        let mut other = config.init(2, &Device::default());
+        let imported = import_backbone(&mut other, &path).unwrap();
+        assert_eq!(imported.loaded, tensors, "{}", spelling.of);
+        let found = other.pooled(picture(40, 56));
+        assert_eq!(found.into_data(), expected.to_data(), "{}", spelling.of);
+    }
 }
 
 /// Number of keys, digest and number of values of a list of keys.

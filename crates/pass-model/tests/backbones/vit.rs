@@ -11,7 +11,8 @@ use pass_model::{
 };
 
 use crate::oracle::{
-    Fingerprint, check_keys, digest, filled, filled_from, picture, row, spelling, write_weights,
+    Fingerprint, check_keys, check_spellings, digest, filled, filled_from, picture, row, spelling,
+    write_weights,
 };
 
 const WITHOUT_HEAD: fn(&str) -> bool = |key| key.starts_with("head.");
@@ -268,6 +269,15 @@ fn attention_is_the_class_token_s_part_of_each_place_by_head() {
         let expected = value(1 + 7, 12 * index + 5) as f32; // channel 5 of place 7
         assert!((map[5 * 15 + 7] - expected).abs() < 1e-5, "{name}");
     }
+}
+
+#[test]
+fn every_spelling_brings_the_same_weights() {
+    check_spellings(reduced());
+    check_spellings(VitConfig {
+        layer_scale: true,
+        ..reduced()
+    });
 }
 
 /// What a run meets: views of any size.

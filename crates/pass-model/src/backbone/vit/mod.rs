@@ -14,12 +14,12 @@ use burn::{
         LayerNorm,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{Device, Tensor, ops::PadMode},
+    tensor::{Device, Tensor},
 };
 
 use super::{
     BackboneSettings, Features, Network, Spelling,
-    parts::{attention_weights, join_heads, layer_norm, map_of, normalize},
+    parts::{attention_weights, filled_up, join_heads, layer_norm, map_of, normalize},
 };
 use crate::{
     init::{TRANSFORMER_DEVIATION, WeightStream},
@@ -97,7 +97,9 @@ impl VitConfig {
 impl Vit {
     /// The token of each patch, row by row: `[batch, places, width]`.
     pub fn patches(&self, pictures: Tensor<4>) -> Tensor<3> {
-        let map = convolve(&self.patch_embed.proj, self.filled_up(pictures));
+        let [_, _, height, width] = pictures.dims();
+        let whole = [height, width].map(|side| self.config.patches(side) * self.config.patch);
+        let map = convolve(&self.patch_embed.proj, filled_up(pictures, whole));
         widened(map).flatten::<3>(2, 3).swap_dims(1, 2)
     }
 
@@ -124,16 +126,6 @@ impl Vit {
         match grid == [side, side] && is_square {
             true => [class, places],
             false => [class, self.config.positions.resize(places, grid)],
-        }
-    }
-
-    /// Pictures whose last patches are whole.
-    fn filled_up(&self, pictures: Tensor<4>) -> Tensor<4> {
-        let [_, _, height, width] = pictures.dims();
-        let missing = |side| (self.config.patches(side) * self.config.patch).saturating_sub(side);
-        match [missing(height), missing(width)] {
-            [0, 0] => pictures,
-            [bottom, right] => pictures.pad((0, right, 0, bottom), PadMode::Constant(0.0)),
         }
     }
 
