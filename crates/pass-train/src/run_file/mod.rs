@@ -11,14 +11,13 @@ mod inference;
 mod layers;
 mod limits;
 mod memory;
-mod method;
 mod overrides;
 mod training;
 mod watching;
 
 use std::{path::Path, sync::LazyLock};
 
-use pass_model::{backbone::BackboneConfig, precision::Precision};
+use pass_model::{backbone::BackboneConfig, precision::Precision, pretrain_net::NetworkConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -34,10 +33,8 @@ pub use inference::{
     ThresholdSection,
 };
 pub use luss_metrics::ThresholdRule;
-pub use method::SupervisionSection;
 pub use training::{
-    Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,
-    OptimSection, PUBLISHED_BATCH, PretrainSection,
+    AttentionSection, BatchRule, FinetuneSection, FrozenNorms, PUBLISHED_BATCH, PretrainSection,
 };
 pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 
@@ -56,7 +53,7 @@ pub struct RunFile {
     /// The pictures.
     pub data: DataSection,
     /// Backbone, heads and prototypes.
-    pub network: NetworkSection,
+    pub network: NetworkConfig,
     /// Step 1: representation learning.
     pub pretrain: PretrainSection,
     /// Step 2.1: pixel attention.
