@@ -102,6 +102,18 @@ fn vision_transformers_go_through_all_steps() {
     check(&format!("{{ family = 'vit', {size}, patch = 8 }}"), &[]);
     let dino = "patch = 14, remainder = 'pad', registers = 2, layer_scale = true";
     check(&format!("{{ family = 'vit', {size}, {dino} }}"), &[]);
+    let size = "depths = [1, 2, 1, 1], width = 8, head_width = 4, window = 3";
+    check(&format!("{{ family = 'swin', {size} }}"), &[]);
+}
+
+#[test]
+fn networks_of_the_convnext_kind_go_through_all_steps() {
+    let size = "depths = [1, 1, 1, 1], width = 4";
+    check(&format!("{{ family = 'convnext', {size} }}"), &[]);
+    check(
+        &format!("{{ family = 'convnext', {size}, receptive_fields = true }}"),
+        &[],
+    );
 }
 
 #[test]

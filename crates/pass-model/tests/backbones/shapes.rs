@@ -6,7 +6,7 @@ use pass_model::{backbone::BackboneConfig, norm::NormMode};
 use crate::oracle::picture;
 
 /// A reduced network of each family.
-pub(crate) const REDUCED: [&str; 9] = [
+pub(crate) const REDUCED: [&str; 12] = [
     r#"{"block": "basic", "depths": [1, 1, 1, 1], "width": 4}"#,
     r#"{"block": "bottleneck", "depths": [1, 2, 1, 1], "width": 8, "dilated_stages": 2}"#,
     r#"{"family": "res2net", "depths": [1, 1, 1, 1], "width": 8}"#,
@@ -14,6 +14,9 @@ pub(crate) const REDUCED: [&str; 9] = [
     r#"{"family": "inception", "width": 2}"#,
     r#"{"family": "efficientnet", "channels": [4, 4, 4, 4, 4, 4, 4, 4, 8], "depths": [1, 1, 1, 1, 1, 1, 1]}"#,
     r#"{"family": "efficientnet", "channels": [4, 4, 4, 4, 4, 4, 4, 4, 8], "depths": [1, 1, 1, 1, 1, 1, 1], "lite": true, "tensorflow": true}"#,
+    r#"{"family": "convnext", "depths": [1, 1, 1, 1], "width": 4}"#,
+    r#"{"family": "convnext", "depths": [1, 1, 1, 1], "width": 4, "receptive_fields": true}"#,
+    r#"{"family": "swin", "depths": [1, 2, 1, 1], "width": 8, "head_width": 4, "window": 3}"#,
     r#"{"family": "vit", "width": 8, "heads": 2, "depth": 4, "grid": 3}"#,
     r#"{"family": "vit", "width": 8, "heads": 2, "depth": 4, "patch": 14, "remainder": "pad", "registers": 2, "layer_scale": true}"#,
 ];

@@ -115,6 +115,11 @@ impl BackboneSettings for ConvNextConfig {
         32
     }
 
+    /// Its convolutions do not pad.
+    fn map_side(&self, side: usize) -> usize {
+        side / 32
+    }
+
     fn preprocessing(&self) -> Preprocessing {
         Preprocessing {
             resize: 236,

@@ -111,6 +111,11 @@ impl BackboneSettings for SwinConfig {
         32
     }
 
+    /// The patches round down, the three mergers up.
+    fn map_side(&self, side: usize) -> usize {
+        (side / 4).div_ceil(8)
+    }
+
     /// torchvision's, which differs by size.
     fn preprocessing(&self) -> Preprocessing {
         Preprocessing {
