@@ -58,3 +58,19 @@ pub(crate) fn written_and_found<T: Send>(
     }
     (values, found)
 }
+
+/// The output of an operation with this backward step for these nodes, which keeps this state.
+macro_rules! tracked {
+    ($step:expr, $strategy:ty, $nodes:expr, $state:expr, $output:expr) => {
+        match $step
+            .prepare::<$strategy>($nodes)
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(step) => step.finish($state, $output),
+            OpsKind::UnTracked(step) => step.finish($output),
+        }
+    };
+}
+
+pub(crate) use tracked;

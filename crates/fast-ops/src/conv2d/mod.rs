@@ -42,8 +42,6 @@ mod operation;
 mod output;
 #[cfg(feature = "flex")]
 mod patches;
-#[cfg(feature = "flex")]
-mod product;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "flex")]
