@@ -1,16 +1,15 @@
 //! Layers of which transformers are built; all but convolutions compute in float32.
 
-use std::f64::consts::FRAC_1_SQRT_2;
-
 use burn::{
-    module::Module,
-    nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{Device, Tensor, activation::softmax, ops::PadMode},
+    module::{Module, Param},
+    nn::{Linear, LinearConfig},
+    tensor::{DType, Device, Tensor, ops::PadMode},
 };
+use fast_ops::gelu;
 
 use crate::{
     init::WeightStream,
-    precision::{self, product, widened},
+    precision::{self, widened},
 };
 
 /// Two linear layers with GELU between them, of each token by itself.
@@ -47,38 +46,43 @@ impl Mlp {
     }
 }
 
-/// A norm over the last axis that starts as the identity.
-pub(super) fn layer_norm(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(width)
-        .with_epsilon(epsilon)
-        .init(device)
+/// Brings the values along the last axis to mean 0 and variance 1, then scales and shifts them (Ba et al.
+/// 2016, <https://arxiv.org/abs/1607.06450>).
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// Scale, `[width]`.
+    pub gamma: Param<Tensor<1>>,
+    /// Shift, `[width]`.
+    pub beta: Param<Tensor<1>>,
+    /// Added to the variance.
+    pub epsilon: f64,
 }
 
-/// Brings the values along the last axis to mean 0 and variance 1, then scales and shifts them.
-///
-/// # Shapes
-///
-/// - `x` and output: `[…, width]`
-pub(super) fn normalize<const D: usize>(norm: &LayerNorm, x: Tensor<D>) -> Tensor<D> {
-    norm.forward(widened(x))
-}
+impl LayerNorm {
+    /// The identity but for the norm.
+    pub(super) fn new(width: usize, epsilon: f64, device: &Device) -> Self {
+        Self {
+            gamma: Param::from_tensor(Tensor::ones([width], (device, DType::F32))),
+            beta: Param::from_tensor(Tensor::zeros([width], (device, DType::F32))),
+            epsilon,
+        }
+    }
 
-/// [`normalize`] over the channels of each place of a map.
-///
-/// # Shapes
-///
-/// - `x` and output: `[batch, channels, height, width]`
-pub(super) fn normalize_map(norm: &LayerNorm, x: Tensor<4>) -> Tensor<4> {
-    channels_first(normalize(norm, channels_last(x)))
-}
+    /// # Shapes
+    ///
+    /// - `x` and output: `[…, width]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        fast_ops::layer_norm(widened(x), self.gamma.val(), self.beta.val(), self.epsilon)
+    }
 
-/// `x · Φ(x)` with the distribution function Φ of the normal distribution (Hendrycks and Gimpel 2016,
-/// <https://arxiv.org/abs/1606.08415>).
-///
-/// Written with the error function: the backward pass of burn's own takes the tanh form on GPUs.
-pub(super) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let twice_phi = (x.clone() * FRAC_1_SQRT_2).erf() + 1.0;
-    x * 0.5 * twice_phi
+    /// The same over the channels of each place of a map.
+    ///
+    /// # Shapes
+    ///
+    /// - `x` and output: `[batch, channels, height, width]`
+    pub fn forward_map(&self, x: Tensor<4>) -> Tensor<4> {
+        channels_first(self.forward(channels_last(x)))
+    }
 }
 
 /// A linear layer of the last axis.
@@ -88,12 +92,7 @@ pub(super) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// - `x`: `[…, inputs]`
 /// - output: `[…, outputs]`
 pub(super) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    let mut shape = x.dims();
-    let inputs = shape[D - 1];
-    let rows = shape[..D - 1].iter().product();
-    let y = precision::linear(layer, widened(x).reshape([rows, inputs]));
-    shape[D - 1] = y.dims()[1];
-    y.reshape(shape)
+    precision::linear(layer, widened(x))
 }
 
 /// Queries, keys and values of each head.
@@ -128,7 +127,7 @@ pub(super) fn join_heads(x: Tensor<4>) -> Tensor<3> {
 /// - `q`, `k`, `v` and output: `[batch, heads, tokens, dims]`
 /// - `bias`: `[batch or 1, heads, tokens, tokens]`, added to the scores
 pub(super) fn attention([q, k, v]: [Tensor<4>; 3], bias: Option<Tensor<4>>) -> Tensor<4> {
-    product(attention_weights(q, k, bias), v)
+    precision::attention(scaled(q), k, v, bias)
 }
 
 /// Softmax over the keys of each query's scores, `q · k / √dims` and the bias.
@@ -139,14 +138,12 @@ pub(super) fn attention([q, k, v]: [Tensor<4>; 3], bias: Option<Tensor<4>>) -> T
 /// - `k`: `[batch, heads, keys, dims]`
 /// - output: `[batch, heads, queries, keys]`
 pub(super) fn attention_weights(q: Tensor<4>, k: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {
+    precision::attention_weights(scaled(q), k, bias)
+}
+
+fn scaled(q: Tensor<4>) -> Tensor<4> {
     let [.., dims] = q.dims();
-    let q = q * (dims as f64).powf(-0.5);
-    let scores = product(q, k.swap_dims(2, 3));
-    let scores = match bias {
-        Some(bias) => scores + bias,
-        None => scores,
-    };
-    softmax(scores, 3)
+    q * (dims as f64).powf(-0.5)
 }
 
 /// `[batch, channels, height, width]` as `[batch, height, width, channels]`.
@@ -225,8 +222,8 @@ mod tests {
             (1e-5, [-1.069041531, -0.267260383, 1.336301914]),
             (1e-6, [-1.069044624, -0.267261156, 1.336305780]),
         ] {
-            let norm = layer_norm(3, epsilon, &device);
-            assert_near(normalize(&norm, x.clone()), [expected], [3e-7, 1e-7]);
+            let norm = LayerNorm::new(3, epsilon, &device);
+            assert_near(norm.forward(x.clone()), [expected], [3e-7, 1e-7]);
         }
     }
 

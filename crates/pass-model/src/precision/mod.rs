@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::check_device;
 pub use product::{
-    ROUNDED, float32_product_error, linear, product, product_error, product_in_float64,
+    ROUNDED, attention, attention_weights, float32_product_error, linear, product, product_error,
+    product_in_float64,
 };
 
 /// The type that the convolutions of a training compute in.

@@ -5,13 +5,14 @@
 //! training, have scores that differ by less than that. PyTorch, and so the published program, rounds
 //! the factors of convolutions alone. [`product`] and [`linear`] do as PyTorch does: where a device
 //! was seen to round, they compute in float64, the next type that no tensor core shortens, forward
-//! and backward. Elsewhere they are burn's, to the bit.
+//! and backward. Elsewhere [`product`] is burn's, to the bit, and [`linear`] that of `fast-ops`.
 
 use std::sync::{Mutex, PoisonError};
 
 use burn::{
+    module::Param,
     nn::Linear,
-    tensor::{DType, Device, Tensor, TensorData, module},
+    tensor::{DType, Device, Tensor, TensorData, activation::softmax, module},
 };
 
 use super::check::relative_distance;
@@ -49,11 +50,53 @@ pub fn product<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> Tensor<D> {
 /// # Panics
 ///
 /// As [`Linear::forward`].
-pub fn linear(layer: &Linear, input: Tensor<2>) -> Tensor<2> {
-    match rounds_factors(&input.device()) {
-        true => linear_in_float64(layer, input),
-        false => layer.forward(input),
+pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
+    if rounds_factors(&input.device()) {
+        return linear_in_float64(layer, input);
     }
+    let bias = layer.bias.as_ref().map(Param::val);
+    fast_ops::linear(input, layer.weight.val(), bias)
+}
+
+/// [`fast_ops::attention`], whose products are [`product`].
+///
+/// # Shapes
+///
+/// As [`fast_ops::attention`].
+///
+/// # Panics
+///
+/// As [`fast_ops::attention`].
+pub fn attention(
+    queries: Tensor<4>,
+    keys: Tensor<4>,
+    values: Tensor<4>,
+    bias: Option<Tensor<4>>,
+) -> Tensor<4> {
+    match rounds_factors(&queries.device()) {
+        true => product(attention_weights(queries, keys, bias), values),
+        false => fast_ops::attention(queries, keys, values, bias),
+    }
+}
+
+/// The weights of [`attention`]: softmax over the keys of `queries · keysᵀ + bias`.
+///
+/// # Shapes
+///
+/// - `queries`: `[batch, heads, queries, dims]`, scaled already
+/// - `keys`: `[batch, heads, keys, dims]`
+/// - output: `[batch, heads, queries, keys]`
+pub fn attention_weights(
+    queries: Tensor<4>,
+    keys: Tensor<4>,
+    bias: Option<Tensor<4>>,
+) -> Tensor<4> {
+    let scores = product(queries, keys.transpose());
+    let scores = match bias {
+        Some(bias) => scores + bias,
+        None => scores,
+    };
+    softmax(scores, 3)
 }
 
 /// Error of burn's own product of float32 matrices on a device, relative, as root mean squares: 1e-7
@@ -96,7 +139,7 @@ pub fn product_in_float64<const D: usize>(left: Tensor<D>, right: Tensor<D>) -> 
     wide.cast(DType::F32)
 }
 
-fn linear_in_float64(layer: &Linear, input: Tensor<2>) -> Tensor<2> {
+fn linear_in_float64<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(|bias| bias.val().cast(DType::F64));
     let weight = layer.weight.val().cast(DType::F64);
     module::linear(input.cast(DType::F64), weight, bias).cast(DType::F32)

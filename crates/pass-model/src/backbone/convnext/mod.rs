@@ -7,16 +7,13 @@ mod spellings;
 
 use burn::{
     module::{Module, Param},
-    nn::{
-        LayerNorm,
-        conv::{Conv2d, Conv2dConfig},
-    },
+    nn::conv::{Conv2d, Conv2dConfig},
     tensor::{Device, Tensor},
 };
 
 use super::{
     BackboneSettings, Features, Network, Spelling,
-    parts::{Mlp, channels_first, channels_last, filled_up, layer_norm, normalize, normalize_map},
+    parts::{LayerNorm, Mlp, channels_first, channels_last, filled_up},
 };
 use crate::{
     init::WeightStream, norm::NormMode, normalize::global_average_pool, precision::convolve,
@@ -87,7 +84,7 @@ impl ConvNextConfig {
             stages: (1..=4)
                 .map(|stage| self.init_stage(stage, stream, device))
                 .collect(),
-            norm: layer_norm(self.channels(4), EPSILON, device),
+            norm: LayerNorm::new(self.channels(4), EPSILON, device),
             config: self.clone(),
         }
     }
@@ -123,7 +120,7 @@ impl Shrinking {
         let config = Conv2dConfig::new(channels, [kernel; 2]).with_stride([kernel; 2]);
         Self {
             conv: stream.transformer_conv2d(&config, device),
-            norm: layer_norm(normed, EPSILON, device),
+            norm: LayerNorm::new(normed, EPSILON, device),
         }
     }
 
@@ -138,7 +135,7 @@ impl ConvNextBlock {
         let gamma = Tensor::full([channels], FIRST_SCALE, device);
         Self {
             conv_dw: DepthwiseConv::new(channels, searched, stream, device),
-            norm: layer_norm(channels, EPSILON, device),
+            norm: LayerNorm::new(channels, EPSILON, device),
             mlp: Mlp::new(channels, 4 * channels, stream, device),
             gamma: Param::from_tensor(gamma),
         }
@@ -151,7 +148,7 @@ impl ConvNextBlock {
     /// - `x` and output: `[batch, channels, height, width]`
     pub fn forward(&mut self, x: Tensor<4>, mode: NormMode, interval: usize) -> Tensor<4> {
         let branch = self.conv_dw.forward(x.clone(), mode, interval);
-        let branch = normalize(&self.norm, channels_last(branch));
+        let branch = self.norm.forward(channels_last(branch));
         let branch = self.mlp.forward(branch) * self.gamma.val().unsqueeze::<4>();
         x + channels_first(branch)
     }
@@ -160,7 +157,7 @@ impl ConvNextBlock {
 impl ConvNextStage {
     fn forward(&mut self, x: Tensor<4>, mode: NormMode, interval: usize) -> Tensor<4> {
         let x = match &self.downsample {
-            Some(downsample) => downsample.convolve(normalize_map(&downsample.norm, x)),
+            Some(downsample) => downsample.convolve(downsample.norm.forward_map(x)),
             None => x,
         };
         let blocks = self.blocks.iter_mut();
@@ -171,7 +168,7 @@ impl ConvNextStage {
 impl ConvNext {
     /// What the first stage takes: `[batch, width, ⌊height / 4⌋, ⌊width / 4⌋]`.
     pub fn stem(&self, pictures: Tensor<4>) -> Tensor<4> {
-        normalize_map(&self.stem.norm, self.stem.convolve(pictures))
+        self.stem.norm.forward_map(self.stem.convolve(pictures))
     }
 
     /// The convolutions of several dilations in their order; none where there is but one.
@@ -215,6 +212,6 @@ impl Network for ConvNext {
 
     fn pooled(&mut self, pictures: Tensor<4>) -> Tensor<2> {
         let last = self.forward(pictures, NormMode::Moving).into_last();
-        normalize(&self.norm, global_average_pool(last))
+        self.norm.forward(global_average_pool(last))
     }
 }

@@ -8,7 +8,7 @@ mod window;
 use burn::{
     module::Module,
     nn::{
-        LayerNorm, Linear, LinearConfig,
+        Linear, LinearConfig,
         conv::{Conv2d, Conv2dConfig},
     },
     tensor::{Device, Tensor},
@@ -16,7 +16,7 @@ use burn::{
 
 use super::{
     BackboneSettings, Features, Network, Spelling,
-    parts::{Mlp, channels_first, channels_last, filled_up, layer_norm, linear, normalize},
+    parts::{LayerNorm, Mlp, channels_first, channels_last, filled_up, linear},
 };
 use crate::{init::WeightStream, norm::NormMode, precision::convolve};
 
@@ -92,12 +92,12 @@ impl SwinConfig {
         Swin {
             patch_embed: SwinPatches {
                 proj: stream.uniform_conv2d(&patches, device),
-                norm: layer_norm(self.width, EPSILON, device),
+                norm: LayerNorm::new(self.width, EPSILON, device),
             },
             layers: (1..=4)
                 .map(|stage| self.init_stage(stage, stream, device))
                 .collect(),
-            norm: layer_norm(self.channels(4), EPSILON, device),
+            norm: LayerNorm::new(self.channels(4), EPSILON, device),
         }
     }
 
@@ -106,9 +106,9 @@ impl SwinConfig {
         let blocks = (0..self.depths[stage - 1]).map(|index| {
             let shift = if index % 2 == 1 { self.window / 2 } else { 0 };
             SwinBlock {
-                norm1: layer_norm(channels, EPSILON, device),
+                norm1: LayerNorm::new(channels, EPSILON, device),
                 attn: WindowAttention::new(self, channels, shift, stream, device),
-                norm2: layer_norm(channels, EPSILON, device),
+                norm2: LayerNorm::new(channels, EPSILON, device),
                 mlp: Mlp::new(channels, 4 * channels, stream, device),
             }
         });
@@ -117,7 +117,7 @@ impl SwinConfig {
         SwinStage {
             blocks,
             downsample: (stage < 4).then(|| Merging {
-                norm: layer_norm(4 * channels, EPSILON, device),
+                norm: LayerNorm::new(4 * channels, EPSILON, device),
                 reduction: stream.transformer_linear(&halving, device),
             }),
         }
@@ -129,9 +129,9 @@ impl SwinBlock {
     ///
     /// - `x` and output: `[batch, height, width, channels]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let branch = self.attn.forward(normalize(&self.norm1, x.clone()));
+        let branch = self.attn.forward(self.norm1.forward(x.clone()));
         let x = x + branch;
-        let branch = self.mlp.forward(normalize(&self.norm2, x.clone()));
+        let branch = self.mlp.forward(self.norm2.forward(x.clone()));
         x + branch
     }
 }
@@ -155,7 +155,7 @@ impl Merging {
     /// - `x`: `[batch, height, width, channels]`
     /// - output: `[batch, ⌈height / 2⌉, ⌈width / 2⌉, 2 · channels]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        linear(&self.reduction, normalize(&self.norm, of_four(x)))
+        linear(&self.reduction, self.norm.forward(of_four(x)))
     }
 }
 
@@ -173,7 +173,7 @@ impl Swin {
     /// What the first stage takes: `[batch, ⌊height / 4⌋, ⌊width / 4⌋, width]`.
     pub fn patches(&self, pictures: Tensor<4>) -> Tensor<4> {
         let map = convolve(&self.patch_embed.proj, filled_up(pictures, [PATCH; 2]));
-        normalize(&self.patch_embed.norm, channels_last(map))
+        self.patch_embed.norm.forward(channels_last(map))
     }
 }
 
@@ -196,7 +196,7 @@ impl Network for Swin {
             };
             maps.push(map);
         }
-        *maps.last_mut().expect(LAST) = normalize(&self.norm, x);
+        *maps.last_mut().expect(LAST) = self.norm.forward(x);
         Features {
             maps: maps.into_iter().map(channels_first).collect(),
             strides: vec![4, 8, 16, 32],

@@ -2,13 +2,13 @@
 
 use burn::{
     module::{Module, Param},
-    nn::{LayerNorm, Linear, LinearConfig},
+    nn::{Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
 
 use super::{EPSILON, VitConfig};
 use crate::{
-    backbone::parts::{Mlp, attention, join_heads, layer_norm, linear, normalize, split_heads},
+    backbone::parts::{LayerNorm, Mlp, attention, join_heads, linear, split_heads},
     init::WeightStream,
 };
 
@@ -52,7 +52,7 @@ pub struct LayerScale {
 impl VitBlock {
     pub(super) fn new(config: &VitConfig, stream: &mut WeightStream, device: &Device) -> Self {
         let width = config.width;
-        let norm = || layer_norm(width, EPSILON, device);
+        let norm = || LayerNorm::new(width, EPSILON, device);
         let scale = || config.layer_scale.then(|| LayerScale::new(width, device));
         Self {
             norm1: norm(),
@@ -71,13 +71,13 @@ impl VitBlock {
         let branch = attention(self.heads(x.clone()), None);
         let branch = linear(&self.attn.proj, join_heads(branch));
         let x = x + scaled(&self.ls1, branch);
-        let branch = self.mlp.forward(normalize(&self.norm2, x.clone()));
+        let branch = self.mlp.forward(self.norm2.forward(x.clone()));
         x + scaled(&self.ls2, branch)
     }
 
     /// Queries, keys and values, `[batch, heads, tokens, dims]` each.
     pub(super) fn heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
-        let packed = linear(&self.attn.qkv, normalize(&self.norm1, x));
+        let packed = linear(&self.attn.qkv, self.norm1.forward(x));
         split_heads(packed, self.attn.heads)
     }
 }

@@ -10,16 +10,13 @@ mod spellings;
 
 use burn::{
     module::{Module, Param},
-    nn::{
-        LayerNorm,
-        conv::{Conv2d, Conv2dConfig},
-    },
+    nn::conv::{Conv2d, Conv2dConfig},
     tensor::{Device, Tensor},
 };
 
 use super::{
     BackboneSettings, Features, Network, Spelling,
-    parts::{attention_weights, filled_up, join_heads, layer_norm, map_of, normalize},
+    parts::{LayerNorm, attention_weights, filled_up, join_heads, map_of},
 };
 use crate::{
     init::{TRANSFORMER_DEVIATION, WeightStream},
@@ -88,7 +85,7 @@ impl VitConfig {
             blocks: (0..self.depth)
                 .map(|_| VitBlock::new(self, stream, device))
                 .collect(),
-            norm: layer_norm(width, EPSILON, device),
+            norm: LayerNorm::new(width, EPSILON, device),
             config: self.clone(),
         }
     }
@@ -165,7 +162,8 @@ impl Vit {
 
     /// The class token behind the norm, `[batch, width]`.
     fn class(&self, tokens: Tensor<3>) -> Tensor<2> {
-        normalize(&self.norm, tokens.narrow(1, 0, 1).squeeze_dim::<2>(1))
+        self.norm
+            .forward(tokens.narrow(1, 0, 1).squeeze_dim::<2>(1))
     }
 }
 
@@ -185,7 +183,7 @@ impl Network for Vit {
             stages.push(tokens.clone());
             done = end;
         }
-        stages[3] = normalize(&self.norm, tokens);
+        stages[3] = self.norm.forward(tokens);
         Features {
             maps: stages
                 .into_iter()
@@ -247,7 +245,7 @@ impl Network for Vit {
             Pool::Class => self.class(tokens),
             Pool::Mean => {
                 let mean = self.places(tokens).mean_dim(1).squeeze_dim::<2>(1);
-                normalize(&self.norm, mean)
+                self.norm.forward(mean)
             }
         }
     }
