@@ -137,9 +137,10 @@ fn is_below(key: &str, section: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Whether there is such a setting, or a section of settings.
+/// Whether there is such a setting, or a section of settings; a backbone's are known to its family.
 fn is_key(key: &str) -> bool {
-    !key.is_empty() && limits().iter().any(|(known, _)| is_below(known, key))
+    let is_known = || limits().iter().any(|(known, _)| is_below(known, key));
+    !key.is_empty() && (key.starts_with("network.backbone.") || is_known())
 }
 
 /// A number is read as TOML does, and a little more freely; what is no TOML is a string.
@@ -215,6 +216,24 @@ mod tests {
         assert!(said.starts_with(start), "no {start:?} before {said:?}");
         assert!(said.contains(fragment), "no {fragment:?} in {said:?}");
         assert!(!said.contains("my.toml"), "{said}");
+    }
+
+    #[test]
+    fn settings_of_a_backbone_are_those_of_its_family() {
+        let backbone = |settings: &[&str]| parsed(settings).unwrap().network.backbone.describe();
+        let family = "network.backbone.family=res2net";
+        let described = backbone(&[family, "network.backbone.deep_stem=true"]);
+        assert!(described.contains("deep stem"), "{described}");
+        let described = backbone(&["network.backbone={ family = 'inception', width = 8 }"]);
+        assert!(described.contains("width 8"), "{described}");
+        let odd = "network.backbone.width=7";
+        refused(
+            &["network.backbone.family=inception", odd],
+            &format!("--set {odd}: "),
+            "even number",
+        );
+        let unknown = "network.backbone.widht=3";
+        refused(&[unknown], &format!("--set {unknown}: "), "unknown field");
     }
 
     #[test]
