@@ -8,5 +8,6 @@ mod inception;
 mod lite0;
 mod oracle;
 mod pytorch;
+mod reduced;
 mod res2net;
 mod resnet;

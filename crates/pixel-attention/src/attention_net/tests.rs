@@ -49,7 +49,7 @@ fn published(device: &Device) -> (AttentionNet, Arrays) {
             depths: [1; 4],
             width: 8,
             bottleneck_width: 8,
-            max_pool: true,
+            ..ResNetConfig::resnet18()
         }
         .into(),
         hidden: 24,
