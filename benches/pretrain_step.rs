@@ -29,7 +29,7 @@ use pass_model::{
     norm::NormMode,
     optim::LarsConfig,
     precision::Precision,
-    pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
+    pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig, PretrainOutput},
 };
 
 /// Low, so that the weights stay sound however many steps are timed.
@@ -118,7 +118,10 @@ impl Training {
     fn new(case: &Case, device: Device) -> Self {
         let mut noise = Noise::new(6);
         let config = PretrainNetConfig {
-            backbone: case.backbone.clone().into(),
+            network: NetworkConfig {
+                backbone: case.backbone.clone().into(),
+                ..Default::default()
+            },
             ..PretrainNetConfig::default()
         };
         let mut crops = |&[count, side]: &[usize; 2]| {

@@ -16,7 +16,7 @@ use pass_model::{
     loss::{LossTerms, PretrainLossConfig, pretrain_loss},
     norm::NormMode,
     optim::LarsConfig,
-    pretrain_net::{PretrainNet, PretrainNetConfig},
+    pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig},
 };
 
 const BATCH: usize = 32;
@@ -28,14 +28,16 @@ const RATE: f64 = 0.01;
 
 fn config() -> PretrainNetConfig {
     PretrainNetConfig {
-        backbone: ResNetConfig {
-            width: 16,
-            ..ResNetConfig::small()
-        }
-        .into(),
-        hidden: 128,
-        feature_dim: 16,
-        prototypes: 64,
+        network: NetworkConfig {
+            backbone: ResNetConfig {
+                width: 16,
+                ..ResNetConfig::small()
+            }
+            .into(),
+            hidden: 128,
+            feature_dim: 16,
+            prototypes: 64,
+        },
         shallow: vec![3],
         ..Default::default()
     }

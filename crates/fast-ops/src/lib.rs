@@ -1,9 +1,13 @@
-//! The operations that burn is slow at, under burn's names: [`conv2d()`], [`relu()`] and batch norms.
+//! The operations that burn is slow at, under burn's names: convolutions, activations and norms.
 //!
 //! | operation | on the CPU (feature `flex`) | on GPUs (feature `cube`) |
 //! |---|---|---|
-//! | [`conv2d()`] and its gradients | wide matrix products on all threads | burn's |
+//! | [`conv2d()`] and its gradients | wide matrix products on all threads; narrow groups without products | burn's |
 //! | [`relu()`], [`relu_of_sum`] | one pass on all threads | burn's |
+//! | [`gelu()`] | exact forward and backward, one pass on all threads | put together from burn's |
+//! | [`linear()`] | products of blocks of rows, the bias with them | burn's |
+//! | [`attention()`] | scores of a block of queries in the cache | put together from burn's |
+//! | [`layer_norm()`] | one pass over a row while it is in the cache | burn's |
 //! | [`batch_norm_train`], [`batch_norm()`], [`batch_norm_of_ranks`] | one pass over a channel while it is in the cache | sums along the layout of burn's convolutions |
 //!
 //! Each function asks its tensors where they lie: float32 on the CPU, and what lies on a GPU, takes the
@@ -21,12 +25,32 @@
 //! assert_eq!(sum.into_data().try_to_vec::<f32>().unwrap(), [2.0, 0.0]);
 //! ```
 
+mod attention;
 mod batch_norm;
 mod conv2d;
 #[cfg(feature = "flex")]
+mod exponential;
+#[cfg(feature = "flex")]
 mod flex;
+mod gelu;
+mod layer_norm;
+mod linear;
+#[cfg(feature = "flex")]
+mod perhaps;
+#[cfg(feature = "flex")]
+mod product;
 mod relu;
+#[cfg(feature = "flex")]
+mod sums;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "flex")]
+mod widest;
 
+pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 pub use conv2d::conv2d;
+pub use gelu::gelu;
+pub use layer_norm::layer_norm;
+pub use linear::linear;
 pub use relu::{relu, relu_of_sum};

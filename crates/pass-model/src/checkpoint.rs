@@ -244,20 +244,22 @@ mod tests {
     use crate::{
         backbone::{ResNet, ResNetConfig},
         norm::NormMode,
-        pretrain_net::{PretrainNet, PretrainNetConfig},
+        pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig},
     };
     use burn::tensor::{Device, Distribution, Tensor};
 
     fn config() -> PretrainNetConfig {
         PretrainNetConfig {
-            backbone: ResNetConfig {
-                width: 2,
-                ..ResNetConfig::small()
-            }
-            .into(),
-            hidden: 5,
-            feature_dim: 3,
-            prototypes: 7,
+            network: NetworkConfig {
+                backbone: ResNetConfig {
+                    width: 2,
+                    ..ResNetConfig::small()
+                }
+                .into(),
+                hidden: 5,
+                feature_dim: 3,
+                prototypes: 7,
+            },
             ..Default::default()
         }
     }
@@ -396,9 +398,12 @@ mod tests {
         let device = Device::default();
         save_module(&config().init(1, &device), &path).unwrap();
         let other = PretrainNetConfig {
+            network: NetworkConfig {
+                prototypes: 8,
+                ..config().network
+            },
             p2p: false,
             shallow: vec![2],
-            prototypes: 8,
             ..config()
         };
         let mut net = other.init(3, &device);

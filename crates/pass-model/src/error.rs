@@ -50,6 +50,15 @@ pub enum Error {
         mismatch: KeyMismatch,
     },
 
+    /// A constant that the file keeps beside its weights is not what the network computes with.
+    #[error("{path} holds weights of another network: {reason}")]
+    OtherConstant {
+        /// The file.
+        path: PathBuf,
+        /// The constant, and how it differs.
+        reason: String,
+    },
+
     /// The file holds weights that are none. The module was left unchanged.
     #[error(
         "{path}: {tensors}; the file is damaged, or the training that it comes from had diverged: take \

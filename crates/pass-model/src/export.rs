@@ -112,7 +112,7 @@ mod tests {
     use crate::{
         backbone::{BackboneConfig, ResNetConfig},
         import::{import_backbone, import_pretrain_net, import_segmentation_net},
-        pretrain_net::PretrainNetConfig,
+        pretrain_net::{NetworkConfig, PretrainNetConfig},
         segmentation_net::SegmentationNetConfig,
     };
     use burn::tensor::Device;
@@ -141,10 +141,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let device = Device::default();
         let config = PretrainNetConfig {
-            backbone: backbone(),
-            hidden: 5,
-            feature_dim: 3,
-            prototypes: 7,
+            network: NetworkConfig {
+                backbone: backbone(),
+                hidden: 5,
+                feature_dim: 3,
+                prototypes: 7,
+            },
             shallow: vec![3, 1],
             ..Default::default()
         };

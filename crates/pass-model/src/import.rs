@@ -18,7 +18,7 @@ use burn::{
     store::{
         FloatCastAdapter, ModuleAdapter, PyTorchToBurnAdapter, burn_pack::Tensor as StoredTensor,
     },
-    tensor::DType,
+    tensor::{DType, Device},
 };
 
 use crate::{
@@ -75,6 +75,24 @@ pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported,
     load(backbone, path, found, wanted, &is_extra, misshaped)
 }
 
+/// The settings of a backbone as a file of its weights has them, such as its register tokens.
+///
+/// # Errors
+///
+/// [`Error::UnknownFormat`], [`Error::Read`].
+///
+/// # Panics
+///
+/// As [`BackboneConfig::init`].
+pub fn settings_for_file(mut config: BackboneConfig, path: &Path) -> Result<BackboneConfig, Error> {
+    let stored = read_weights(path)?;
+    let backbone = config.init(0, &Device::default()); // lazy: no weight is drawn
+    let wanted = keys_of(&backbone, spelling_of(&backbone, &stored));
+    let found = unwrap(stored, &wanted).stored.into_iter();
+    config.fit(&found.map(|(key, it)| (key, it.shape.to_vec())).collect());
+    Ok(config)
+}
+
 /// The tensors of a file, in the spelling that fits a backbone best, and the keys that this one needs.
 fn read_for(
     backbone: &Backbone,
@@ -84,6 +102,11 @@ fn read_for(
     let spelling = spelling_of(backbone, &stored);
     let wanted = keys_of(backbone, spelling);
     let mut found = unwrap(stored, &wanted);
+    let checked = (spelling.check)(&found.stored);
+    checked.map_err(|reason| Error::OtherConstant {
+        path: path.to_owned(),
+        reason,
+    })?;
     (spelling.convert)(&mut found.stored);
     Ok((spelling, wanted, found))
 }
@@ -136,7 +159,11 @@ pub fn recognise_backbone(path: &Path) -> Result<Vec<&'static str>, Error> {
 /// counters of batches.
 pub fn keys_of_backbone(backbone: &Backbone, spelling: &Spelling) -> KeyShapes {
     let shapes = parameters_of(backbone).into_iter();
-    let shapes = shapes.map(|it| ((spelling.key)(&it.torch_path), it.torch_shape));
+    let shapes = shapes.map(|it| {
+        let key = (spelling.key)(&it.torch_path);
+        let shape = (spelling.shape)(&key, it.torch_shape);
+        (key, shape)
+    });
     shapes
         .chain(classifier_shapes(spelling.classifier, backbone.channels()))
         .collect()

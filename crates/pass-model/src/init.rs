@@ -17,6 +17,10 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
+/// Deviation of the weights of vision transformers, their tokens and positions. Programs that cut them off
+/// at ±2 draw the same.
+pub const TRANSFORMER_DEVIATION: f64 = 0.02;
+
 /// Draws one parameter after the other.
 #[derive(Debug, Clone)]
 pub struct WeightStream {
@@ -63,6 +67,34 @@ impl WeightStream {
         self.parameter(shape, device, move |random| {
             [unit(random), unit(random)].map(|unit| bound * (2.0 * unit - 1.0))
         })
+    }
+
+    /// A linear layer of a transformer: weights of deviation 0.02, bias (if any) zero.
+    pub fn transformer_linear(&mut self, config: &LinearConfig, device: &Device) -> Linear {
+        let mut linear = config.init(device);
+        let (inputs, outputs) = (config.d_input, config.d_output);
+        linear.weight = self.normal([inputs, outputs], TRANSFORMER_DEVIATION, device);
+        linear.bias = linear.bias.take().map(|_| zeros(outputs, device));
+        linear
+    }
+
+    /// A convolution of a transformer: weights of deviation 0.02, bias (if any) zero.
+    pub fn transformer_conv2d(&mut self, config: &Conv2dConfig, device: &Device) -> Conv2d {
+        let mut conv = config.init(device);
+        let shape: [usize; 4] = conv.weight.lazy_shape().dims();
+        conv.weight = self.normal(shape, TRANSFORMER_DEVIATION, device);
+        conv.bias = conv.bias.take().map(|_| zeros(shape[0], device));
+        conv
+    }
+
+    /// A convolution as PyTorch draws it: weights and bias (if any) uniform in `±1/√fan_in`.
+    pub fn uniform_conv2d(&mut self, config: &Conv2dConfig, device: &Device) -> Conv2d {
+        let mut conv = config.init(device);
+        let shape: [usize; 4] = conv.weight.lazy_shape().dims();
+        let fan_in = shape[1..].iter().product();
+        conv.weight = self.uniform_fan_in(shape, fan_in, device);
+        conv.bias = (conv.bias.take()).map(|_| self.uniform_fan_in([shape[0]], fan_in, device));
+        conv
     }
 
     /// A convolution: He weights, bias (if any) uniform in `±1/√fan_in`.
@@ -193,6 +225,10 @@ impl ModuleMapper for ParameterNamer {
     }
 }
 
+fn zeros(count: usize, device: &Device) -> Param<Tensor<1>> {
+    Param::from_tensor(Tensor::zeros([count], device))
+}
+
 /// Uniform in `0..1`, 53 bits.
 fn unit(random: &mut ChaCha8Rng) -> f64 {
     (random.next_u64() >> 11) as f64 / (1u64 << 53) as f64
@@ -226,6 +262,18 @@ mod tests {
             (variance / expected - 1.0).abs() < 4.0 * (2.0 / n).sqrt(),
             "{variance}"
         );
+    }
+
+    #[test]
+    fn normal_weights_have_their_deviation() {
+        let config = LinearConfig::new(80, 50);
+        let linear = WeightStream::new(2).transformer_linear(&config, &Device::default());
+        let weights = values(&linear.weight);
+        let n = weights.len() as f64;
+        let variance = weights.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>() / n;
+        let off = variance / TRANSFORMER_DEVIATION.powi(2) - 1.0;
+        assert!(off.abs() < 4.0 * (2.0 / n).sqrt(), "{variance}");
+        assert_eq!(values(&linear.bias.unwrap()), vec![0.0; 50]);
     }
 
     #[test]

@@ -6,11 +6,11 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use pass_model::{backbone::ResNetConfig, norm::NormMode, pretrain_net::PretrainNetConfig};
+//! use pass_model::{backbone::ResNetConfig, norm::NormMode, pretrain_net::{NetworkConfig, PretrainNetConfig}};
 //!
 //! let device = Device::default();
 //! let backbone = ResNetConfig { width: 4, ..ResNetConfig::small() }.into();
-//! let config = PretrainNetConfig { backbone, hidden: 8, ..Default::default() };
+//! let config = PretrainNetConfig { network: NetworkConfig { backbone, hidden: 8, ..Default::default() }, ..Default::default() };
 //! let mut net = config.init(31, &device);
 //!
 //! let crops = Tensor::ones([2 * 3, 3, 32, 32], &device); // two global crops of three pictures

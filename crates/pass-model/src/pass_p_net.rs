@@ -9,12 +9,12 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
     backbone::Backbone,
     heads::{ConsistencyProjection, ConsistencyProjectionConfig},
     init::{WeightStream, name_parameters},
+    method::pass::ConsistencyConfig,
     momentum_encoder::{follow, frozen_copy},
     norm::NormMode,
     normalize::l2_normalize,
@@ -24,15 +24,12 @@ use crate::{
 };
 
 /// Settings of a [`PassPNet`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PassPNetConfig {
     /// The part that PASS_s has too.
     pub base: PretrainNetConfig,
-    /// Channels between the convolutions of the consistency projector.
-    pub consistency_hidden: usize,
-    /// Channels of its output.
-    pub consistency_dim: usize,
+    /// Widths of the consistency's heads.
+    pub consistency: ConsistencyConfig,
 }
 
 /// The network of PASS_p in step 1.
@@ -71,7 +68,7 @@ pub struct MomentumEncoder {
 pub struct PassPOutput {
     /// What the losses of PASS_s need.
     pub base: PretrainOutput,
-    /// Propagated embeddings of the two global crops `[2·b, consistency_dim, height, width]`, unit
+    /// Propagated embeddings of the two global crops `[2·b, dim, height, width]`, unit
     /// vectors at each pixel.
     pub propagated: Tensor<4>,
     /// Their targets from the momentum encoder, of the same shape and without a gradient.
@@ -79,15 +76,6 @@ pub struct PassPOutput {
 }
 
 impl PassPNetConfig {
-    /// PixPro's widths: 4096 and 256.
-    pub fn new(base: PretrainNetConfig) -> Self {
-        Self {
-            base,
-            consistency_hidden: 4096,
-            consistency_dim: 256,
-        }
-    }
-
     /// A network with the initial weights of a seed; those of the part that PASS_s has too are those
     /// of [`PretrainNetConfig::init`].
     ///
@@ -98,12 +86,12 @@ impl PassPNetConfig {
         let stream = &mut WeightStream::new(seed);
         let base = self.base.init_from(stream, device);
         let projection = ConsistencyProjectionConfig {
-            channels_in: self.base.backbone.channels(4),
-            hidden: self.consistency_hidden,
-            channels_out: self.consistency_dim,
+            channels_in: self.base.network.backbone.channels(4),
+            hidden: self.consistency.hidden,
+            channels_out: self.consistency.dim,
         }
         .init(stream, device);
-        let propagation = PixelPropagation::new(self.consistency_dim, stream, device);
+        let propagation = PixelPropagation::new(self.consistency.dim, stream, device);
         name_parameters(PassPNet {
             momentum: frozen_copy(&MomentumEncoder {
                 backbone: base.backbone.clone(),
@@ -176,7 +164,7 @@ impl PassPNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backbone::ResNetConfig;
+    use crate::{backbone::ResNetConfig, pretrain_net::NetworkConfig};
 
     fn config() -> PassPNetConfig {
         let backbone = ResNetConfig {
@@ -184,17 +172,22 @@ mod tests {
             ..ResNetConfig::small()
         };
         let base = PretrainNetConfig {
-            backbone: backbone.into(),
-            hidden: 5,
-            feature_dim: 3,
-            prototypes: 7,
+            network: NetworkConfig {
+                backbone: backbone.into(),
+                hidden: 5,
+                feature_dim: 3,
+                prototypes: 7,
+            },
             shallow: vec![3, 2],
             ..Default::default()
         };
         PassPNetConfig {
-            consistency_hidden: 6,
-            consistency_dim: 4,
-            ..PassPNetConfig::new(base)
+            base,
+            consistency: ConsistencyConfig {
+                hidden: 6,
+                dim: 4,
+                ..Default::default()
+            },
         }
     }
 

@@ -21,18 +21,25 @@ use crate::{
     prototypes::{Prototypes, PrototypesConfig},
 };
 
-/// Settings of a [`PretrainNet`]; the default is the published one for 50 classes.
+/// Backbone, heads and prototypes; the default is the published one for 50 classes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct PretrainNetConfig {
-    /// The backbone.
+pub struct NetworkConfig {
+    /// The backbone: its name, or its settings.
     pub backbone: BackboneConfig,
-    /// Width of the hidden layers of all heads.
+    /// Hidden channels of all heads.
     pub hidden: usize,
-    /// Length of an embedding.
+    /// Dimensions of the embeddings that meet the prototypes.
     pub feature_dim: usize,
-    /// Number of prototypes `K`.
+    /// Number of prototypes, K.
     pub prototypes: usize,
+}
+
+/// Settings of a [`PretrainNet`]; the default is the published one for 50 classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PretrainNetConfig {
+    /// Backbone, widths of the heads, and prototypes.
+    pub network: NetworkConfig,
     /// Stages of D2S, each in `1..=3` and at most once; empty without D2S.
     pub shallow: Vec<usize>,
     /// Whether the heads of P2P exist.
@@ -88,13 +95,21 @@ pub struct PretrainOutput {
     pub features: Tensor<4>,
 }
 
-impl Default for PretrainNetConfig {
+impl Default for NetworkConfig {
     fn default() -> Self {
         Self {
             backbone: BackboneConfig::default(),
             hidden: 512,
             feature_dim: 128,
             prototypes: 500,
+        }
+    }
+}
+
+impl Default for PretrainNetConfig {
+    fn default() -> Self {
+        Self {
+            network: NetworkConfig::default(),
             shallow: vec![3],
             p2p: true,
             p2p_projection: true,
@@ -132,10 +147,15 @@ impl PretrainNetConfig {
     /// If [`check`](Self::check) fails.
     pub fn init_from(&self, stream: &mut WeightStream, device: &Device) -> PretrainNet {
         self.check().unwrap_or_else(|error| panic!("{error}"));
-        let (hidden, embedding) = (self.hidden, self.feature_dim);
-        let features = self.backbone.channels(4);
+        let NetworkConfig {
+            ref backbone,
+            hidden,
+            feature_dim: embedding,
+            prototypes,
+        } = self.network;
+        let features = backbone.channels(4);
         PretrainNet {
-            backbone: self.backbone.build(stream, device),
+            backbone: backbone.build(stream, device),
             projection: ProjectionHeadConfig {
                 features,
                 hidden,
@@ -143,7 +163,7 @@ impl PretrainNetConfig {
             }
             .init(stream, device),
             prototypes: PrototypesConfig {
-                prototypes: self.prototypes,
+                prototypes,
                 embedding,
             }
             .init(stream, device),
@@ -157,14 +177,15 @@ impl PretrainNetConfig {
     }
 
     fn init_pixel(&self, stream: &mut WeightStream, device: &Device) -> PixelAlignment {
-        let features = self.backbone.channels(4);
+        let network = &self.network;
+        let features = network.backbone.channels(4);
         let projection = PixelProjectionConfig {
             channels_in: features,
-            hidden: self.hidden,
-            channels_out: self.feature_dim,
+            hidden: network.hidden,
+            channels_out: network.feature_dim,
         };
         let channels = if self.p2p_projection {
-            self.feature_dim
+            network.feature_dim
         } else {
             features
         };
@@ -180,13 +201,11 @@ impl PretrainNetConfig {
         stream: &mut WeightStream,
         device: &Device,
     ) -> ShallowHead {
-        let channels = self.backbone.channels(stage);
-        let (hidden, embedding) = (self.hidden, self.feature_dim);
         ShallowHeadConfig {
             stage,
-            channels,
-            hidden,
-            embedding,
+            channels: self.network.backbone.channels(stage),
+            hidden: self.network.hidden,
+            embedding: self.network.feature_dim,
         }
         .init(stream, device)
     }

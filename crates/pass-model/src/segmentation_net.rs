@@ -66,7 +66,10 @@ impl SegmentationNet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{backbone::ResNetConfig, pretrain_net::PretrainNetConfig};
+    use crate::{
+        backbone::ResNetConfig,
+        pretrain_net::{NetworkConfig, PretrainNetConfig},
+    };
 
     fn config() -> SegmentationNetConfig {
         let backbone = ResNetConfig {
@@ -93,7 +96,10 @@ mod tests {
     fn the_backbone_of_step_one_is_taken_over_with_its_statistics() {
         let device = Device::default();
         let pretrain = PretrainNetConfig {
-            backbone: config().backbone,
+            network: NetworkConfig {
+                backbone: config().backbone,
+                ..Default::default()
+            },
             ..Default::default()
         };
         let mut pretrained = pretrain.init(9, &device);

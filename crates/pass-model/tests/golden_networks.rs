@@ -25,7 +25,7 @@ use pass_model::{
     init::WeightStream,
     loss::{PretrainLossConfig, pixel_cross_entropy, pretrain_loss},
     norm::NormMode,
-    pretrain_net::{PretrainNet, PretrainNetConfig, PretrainOutput},
+    pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig, PretrainOutput},
     resize::upsample_bilinear,
     segmentation_net::SegmentationNetConfig,
 };
@@ -44,10 +44,12 @@ fn tiny_backbone() -> BackboneConfig {
 
 fn tiny_pretrain_net(device: &Device) -> PretrainNet {
     let config = PretrainNetConfig {
-        backbone: tiny_backbone(),
-        hidden: 24,
-        feature_dim: 16,
-        prototypes: 12,
+        network: NetworkConfig {
+            backbone: tiny_backbone(),
+            hidden: 24,
+            feature_dim: 16,
+            prototypes: 12,
+        },
         shallow: SHALLOW.to_vec(),
         ..Default::default()
     };

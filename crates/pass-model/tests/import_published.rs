@@ -13,7 +13,7 @@ use pass_model::{
     backbone::ResNetConfig,
     import::{import_backbone, import_pretrain_net, import_segmentation_net},
     norm::NormMode,
-    pretrain_net::{PretrainNet, PretrainNetConfig},
+    pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig},
     segmentation_net::SegmentationNetConfig,
 };
 
@@ -35,10 +35,12 @@ fn backbone() -> ResNetConfig {
 
 fn pretrain_net() -> PretrainNet {
     let config = PretrainNetConfig {
-        backbone: backbone().into(),
-        hidden: 5,
-        feature_dim: 3,
-        prototypes: 7,
+        network: NetworkConfig {
+            backbone: backbone().into(),
+            hidden: 5,
+            feature_dim: 3,
+            prototypes: 7,
+        },
         ..Default::default()
     };
     config.init(0, &Device::default())

@@ -13,7 +13,7 @@ use pass_model::{
     export::export_backbone,
     import::{import_backbone, recognise_backbone},
     norm::NormMode,
-    pretrain_net::PretrainNetConfig,
+    pretrain_net::{NetworkConfig, PretrainNetConfig},
     segmentation_net::SegmentationNetConfig,
 };
 use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
@@ -158,7 +158,10 @@ fn missing_keys_are_listed() {
 #[test]
 fn a_torchvision_file_is_no_checkpoint_of_pre_training() {
     let config = PretrainNetConfig {
-        backbone: resnet18_w5().into(),
+        network: NetworkConfig {
+            backbone: resnet18_w5().into(),
+            ..Default::default()
+        },
         ..Default::default()
     };
     let mut net = config.init(0, &Device::default());

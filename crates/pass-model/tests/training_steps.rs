@@ -23,6 +23,7 @@ use pass_model::{
         PretrainLossConfig, pixel_consistency_loss, pixel_cross_entropy, positive_pairs,
         pretrain_loss,
     },
+    method::pass::ConsistencyConfig,
     momentum_encoder::{MomentumSchedule, frozen_copy},
     norm::NormMode,
     optim::{CosineSchedule, LarsConfig},
@@ -99,8 +100,11 @@ fn pass_p_key(path: &str) -> String {
 fn pass_p_net(inputs: &Fixture, device: &Device) -> PassPNet {
     let config = PassPNetConfig {
         base: steps::config(),
-        consistency_hidden: 10,
-        consistency_dim: 6,
+        consistency: ConsistencyConfig {
+            hidden: 10,
+            dim: 6,
+            ..Default::default()
+        },
     };
     let mut net = config.init(0, device);
     import_pretrain_net(&mut net.base, &steps::place("step_weights.safetensors")).unwrap();
@@ -196,7 +200,7 @@ fn three_steps_of_fine_tuning_agree() {
         Fixture::open("finetune_step.npz"),
     );
     let config = SegmentationNetConfig {
-        backbone: steps::config().backbone,
+        backbone: steps::config().network.backbone,
         classes: 5,
     };
     let key = |path: &str| pass_key(resnet_key, path, &[]);

@@ -94,6 +94,19 @@ pub enum Error {
         /// The step that has not finished.
         needs: &'static str,
     },
+    /// A run has a result of step 1 already, from elsewhere than the weights that were named.
+    #[error(
+        "the run in {run} has a backbone already: {found}, not {weights}; begin another run with --run, \
+         or leave out --backbone to go on with this one"
+    )]
+    OtherBackbone {
+        /// The run directory.
+        run: PathBuf,
+        /// Where its backbone comes from.
+        found: String,
+        /// The weights that were named.
+        weights: PathBuf,
+    },
     /// There are fewer pictures than a batch or than clusters.
     #[error("{step}: {pictures} pictures are too few for {what} {needed}: {remedy}")]
     TooFewPictures {

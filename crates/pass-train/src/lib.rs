@@ -31,7 +31,7 @@ mod without_effect;
 
 pub use error::{Difference, Error, WhyRefused, quoted};
 pub use report::cluster_report;
-pub use run::{check_data::Faults, context::Context, dir::RunDir};
+pub use run::{check_data::Faults, checksums::sum_of, context::Context, dir::RunDir};
 pub use run_file::RunFile;
 pub use step::Step;
 pub use stop::StopRequest;

@@ -21,7 +21,7 @@ use crate::{
     Context, Error, Step,
     checkpoints::{Checkpoints, Standing},
     gradients::{Accumulation, gradient_norm, update_and_weight_norm, without_frozen},
-    health::{Fault, Health, Look, Verdict, Vitals},
+    health::{Fault, Health, Look, OverChance, Verdict, Vitals},
     loss_scale::LossScale,
     ranks::{
         check_same_weights, done_by_first, first_with, found_by_first, mean_gradients, mean_terms,
@@ -46,7 +46,7 @@ pub(crate) fn train<T: Task>(
     plan: &Plan,
     learner: &mut Learner<T>,
     make: impl Fn(Place) -> Result<T::Item, Error> + Clone + Send + Sync + 'static,
-) -> Result<Option<f64>, Error> {
+) -> Result<Option<OverChance>, Error> {
     let _heeding = context.stop.heed();
     let mut training = Training::open(context, plan, learner)?;
     while training.epoch() < plan.epochs {
@@ -106,7 +106,7 @@ struct Training<'a, T: Task> {
     /// Seconds for which the loaders of former epochs kept the training waiting.
     waited: f64,
     /// The loss over its value by chance, the mean of the last whole epoch.
-    loss_over_chance: Option<f64>,
+    loss_over_chance: Option<OverChance>,
 }
 
 impl<'a, T: Task> Training<'a, T> {

@@ -1,11 +1,10 @@
 //! What a training step does with its epochs: batches, rates, optimiser.
 
-use burn::optim::ModuleOptimizer;
-use pass_model::optim::{CosineSchedule, LarsConfig, LarsExclusion, SgdConfig};
+use pass_model::optim::{CosineSchedule, OptimConfig};
 
 use crate::{
     Error, Step,
-    run_file::{Algorithm, BatchRule, OptimSection, PUBLISHED_BATCH},
+    run_file::{BatchRule, PUBLISHED_BATCH},
 };
 
 /// What a training step does with its epochs.
@@ -25,7 +24,7 @@ pub(crate) struct Plan<'a> {
     /// Length of the queue, where the step has one.
     pub(crate) queue: Option<usize>,
     /// Optimiser and schedule.
-    pub(crate) optim: &'a OptimSection,
+    pub(crate) optim: &'a OptimConfig,
 }
 
 impl Plan<'_> {
@@ -81,39 +80,6 @@ impl Plan<'_> {
     }
 }
 
-/// The optimiser that a run file asks for.
-pub(crate) fn optimizer(section: &OptimSection) -> ModuleOptimizer {
-    let OptimSection {
-        weight_decay,
-        momentum,
-        ..
-    } = *section;
-    let lars = LarsConfig {
-        weight_decay,
-        momentum,
-        ..LarsConfig::default()
-    };
-    match section.algorithm {
-        Algorithm::Lars => lars.init(),
-        Algorithm::LarsExcludingNorms => LarsConfig {
-            exclude: LarsExclusion::BiasAndNorm,
-            ..lars
-        }
-        .init(),
-        Algorithm::LarsPixpro => LarsConfig {
-            weight_decay,
-            momentum,
-            ..LarsConfig::pixpro()
-        }
-        .init(),
-        Algorithm::Sgd => SgdConfig {
-            weight_decay,
-            momentum,
-        }
-        .init(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +93,7 @@ mod tests {
             batch_rule,
             accumulate,
             queue: Some(batch_rule.queue_length(2048, batch)),
-            optim: &OptimSection::default(),
+            optim: &OptimConfig::default(),
         };
         (plan.batch_words(), plan.schedule(10).rate(0))
     }

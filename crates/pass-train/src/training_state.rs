@@ -11,16 +11,12 @@ use burn::{
 use pass_model::{
     checkpoint::{load_module, save_module},
     group::Group,
-    optim::load_optimizer,
+    optim::{OptimConfig, load_optimizer},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Error, health::Counters, loss_scale::LossScale, run_file::OptimSection, training::Task,
-    training_plan::optimizer,
-};
+use crate::{Error, health::Counters, loss_scale::LossScale, training::Task};
 
 /// Where the loop stands after some iterations.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -98,10 +94,10 @@ pub(crate) struct Learner<T> {
 
 impl<T: Task> Learner<T> {
     /// A task from its start.
-    pub(crate) fn new(task: T, section: &OptimSection) -> Self {
+    pub(crate) fn new(task: T, config: &OptimConfig) -> Self {
         Self {
             task,
-            optimizer: optimizer(section),
+            optimizer: config.init(),
         }
     }
 

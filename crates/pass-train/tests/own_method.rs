@@ -4,6 +4,8 @@
 use std::{fs, path::Path};
 
 use burn::tensor::Device;
+use pass_model::group::Group;
+use pass_ranks::ThreadRanks;
 use pass_train::{Context, RunFile, Verbosity, step::attention::tune_attention};
 
 #[allow(dead_code)] // its `main`
@@ -11,10 +13,14 @@ use pass_train::{Context, RunFile, Verbosity, step::attention::tune_attention};
 mod own_method;
 
 fn open(root: &Path, settings: &[&str]) -> Context {
+    open_of_ranks(root, settings, Group::default())
+}
+
+fn open_of_ranks(root: &Path, settings: &[&str], ranks: Group) -> Context {
     let settings: Vec<String> = settings.iter().map(|text| text.to_string()).collect();
     let text = include_str!("pipeline/tiny.toml");
     let file = RunFile::parse(text, "tiny.toml", &settings).unwrap();
-    Context::open(root, file, Device::flex(), Verbosity::Quiet)
+    Context::open_of_ranks(root, file, Device::flex(), Verbosity::Quiet, ranks, None)
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -36,6 +42,20 @@ fn it_trains_stops_with_a_checkpoint_and_goes_on_to_the_same_bits() {
     assert!(weights(whole.path()) == weights(parted.path()));
     let log = fs::read_to_string(whole.path().join("log.jsonl")).unwrap();
     assert!(log.contains("\"contrast\":"), "{log}");
+}
+
+/// It has no P2P, whose settings therefore refuse nothing.
+#[test]
+fn on_several_ranks_it_trains_whatever_p2p_would_leave_out() {
+    let root = tempfile::tempdir().unwrap();
+    let settings = [
+        "pretrain.epochs=1",
+        "pretrain.alignment.empty_pairs=\"leave_out\"",
+    ];
+    ThreadRanks::run(2, |ranks| {
+        own_method::train(&open_of_ranks(root.path(), &settings, ranks)).unwrap();
+    });
+    assert!(!weights(root.path()).is_empty());
 }
 
 /// It has neither projection nor prototypes: pixel attention draws its own, and the backbone is the

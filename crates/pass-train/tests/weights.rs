@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
+use pass_model::export::export_backbone;
 use pass_train::{
     Context, Error, RunFile, Step, Verbosity,
     step::{
         labels::generate_labels,
         predict::predict,
         threshold::sweep_threshold,
-        weights::{Weights, export_weights, import_centroids, import_weights},
+        weights::{Weights, begin_with_backbone, export_weights, import_centroids, import_weights},
     },
 };
 
@@ -140,4 +141,30 @@ fn centroids_of_another_number_of_classes_are_refused_with_the_numbers() {
         "{error}"
     );
     assert!(!context.run.is_done(Step::Cluster));
+}
+
+#[test]
+fn a_run_begins_with_one_backbone_and_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let context = open(&place("run"));
+    let [first, second] = [1, 2].map(|seed| {
+        let path = place(&format!("{seed}.safetensors"));
+        let network = context.file.network.backbone.init(seed, &context.device);
+        export_backbone(&network, &path).unwrap();
+        path
+    });
+    begin_with_backbone(&context, &first).unwrap();
+    let weights = || std::fs::read(context.run.weights(Step::Pretrain)).unwrap();
+    let before = weights();
+    std::fs::copy(&first, place("copy.safetensors")).unwrap();
+    begin_with_backbone(&context, &place("copy.safetensors")).unwrap();
+    let error = begin_with_backbone(&context, &second).unwrap_err();
+    assert!(matches!(&error, Error::OtherBackbone { .. }), "{error}");
+    assert!(before == weights());
+    let done = std::fs::read_to_string(place("run/done/pretrain.json")).unwrap();
+    assert!(
+        done.contains("preprocessing") && done.contains("0.485"),
+        "{done}"
+    );
 }

@@ -10,7 +10,7 @@ use pass_model::{
     backbone::ResNetConfig,
     export::{export_backbone, export_pretrain_net, export_segmentation_net},
     import::{import_backbone, import_pretrain_net, import_segmentation_net},
-    pretrain_net::PretrainNetConfig,
+    pretrain_net::{NetworkConfig, PretrainNetConfig},
     segmentation_net::SegmentationNetConfig,
 };
 use pixel_attention::{
@@ -30,14 +30,16 @@ fn published(name: &str) -> PathBuf {
 
 fn config() -> PretrainNetConfig {
     PretrainNetConfig {
-        backbone: ResNetConfig {
-            width: 2,
-            ..ResNetConfig::resnet18()
-        }
-        .into(),
-        hidden: 5,
-        feature_dim: 3,
-        prototypes: 7,
+        network: NetworkConfig {
+            backbone: ResNetConfig {
+                width: 2,
+                ..ResNetConfig::resnet18()
+            }
+            .into(),
+            hidden: 5,
+            feature_dim: 3,
+            prototypes: 7,
+        },
         ..Default::default()
     }
 }
@@ -122,14 +124,14 @@ fn export_all(folder: &Path) {
     export_attention_net(&attention_net(), &place("pixelatt.safetensors")).unwrap();
 
     let segmentation = SegmentationNetConfig {
-        backbone: config().backbone,
+        backbone: config().network.backbone,
         classes: 4,
     };
     let mut net = segmentation.init(0, &device);
     import_segmentation_net(&mut net, &published("finetuning.pth.tar")).unwrap();
     export_segmentation_net(&net, &place("finetuning.safetensors")).unwrap();
 
-    let mut net = config().backbone.init(0, &device);
+    let mut net = config().network.backbone.init(0, &device);
     import_backbone(&mut net, &published("swav.pth.tar")).unwrap();
     export_backbone(&net, &place("swav.safetensors")).unwrap();
 

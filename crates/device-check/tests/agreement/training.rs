@@ -23,7 +23,7 @@ use pass_model::{
     },
     norm::NormMode,
     optim::{CosineSchedule, LarsConfig},
-    pretrain_net::{PretrainNet, PretrainNetConfig},
+    pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig},
     queue::Queue,
     resize::upsample_bilinear,
     segmentation_net::SegmentationNetConfig,
@@ -58,12 +58,15 @@ impl Pretraining {
     fn new(device: &Device) -> Self {
         let device = device.clone().autodiff();
         let config = PretrainNetConfig {
-            prototypes: 100,
+            network: NetworkConfig {
+                prototypes: 100,
+                ..Default::default()
+            },
             ..Default::default()
         };
         Self {
             net: config.init(1, &device),
-            queue: Queue::new(2 * BATCH, BATCH, config.feature_dim, &device),
+            queue: Queue::new(2 * BATCH, BATCH, config.network.feature_dim, &device),
             numbers: Numbers::new(2),
             device,
         }

@@ -6,10 +6,7 @@
 
 use rayon::{iter::repeat_n, prelude::*};
 
-/// Numbers that are added up in float32, before float64 takes their sum.
-const PIECE: usize = 1024;
-/// Sums side by side, as wide as the registers of a processor.
-const LANES: usize = 16;
+use crate::sums::sum;
 
 /// Maps `[batch, channels, ..]`.
 #[derive(Clone, Copy, Debug)]
@@ -218,22 +215,4 @@ impl Channel {
             }
         }
     }
-}
-
-/// Of `f` of all pairs.
-fn sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
-    let pieces = a.chunks(PIECE).zip(b.chunks(PIECE));
-    pieces.map(|(a, b)| f64::from(piece_sum(a, b, &f))).sum()
-}
-
-fn piece_sum(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            lanes[lane] += f(a[lane], b[lane]);
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(&a, &b)| f(a, b)).sum();
-    lanes.iter().sum::<f32>() + rest
 }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use burn::{backend::ops::conv::calculate_conv_output_size, tensor::ops::ConvOptions};
+use burn::tensor::ops::ConvOptions;
 
 /// Rows of a product, about: with [`PLACES`] a block of them fills half a megabyte.
 pub(crate) const ROWS: usize = 256;
@@ -12,6 +12,8 @@ pub(crate) const ROWS: usize = 256;
 pub(crate) const PLACES: usize = 512;
 /// A product over fewer places is slow, so that small maps are taken several at a time.
 const LEAST_PLACES: usize = 192;
+/// Channels of a group whose product is slower than the direct way.
+const NARROW: usize = 8;
 /// Tasks that can run side by side, at least, as far as there is work for so many.
 pub(crate) const TASKS: usize = 8;
 
@@ -26,8 +28,11 @@ pub(crate) struct Convolution {
     pub(crate) kernel: [usize; 2],
     /// Along both axes, as the rest.
     pub(crate) stride: [usize; 2],
+    /// Above and to the left; what is below and to the right shows in the size of the output.
     pub(crate) padding: [usize; 2],
     pub(crate) dilation: [usize; 2],
+    /// Input channels, and output channels, are in so many groups; each meets its own.
+    pub(crate) groups: usize,
 }
 
 /// Some rows of the output of some pictures, all of one size.
@@ -59,35 +64,62 @@ pub(crate) struct Met {
 }
 
 impl Convolution {
-    /// Of weights `[channels_out, channels_in, kernel, kernel]`.
+    /// Of weights `[channels_out, channels_in / groups, kernel, kernel]`.
     ///
     /// # Panics
     ///
-    /// If the channels differ or the kernel is larger than the padded input.
+    /// If the channels do not fit or the kernel is larger than the padded input.
     pub(crate) fn new(input: [usize; 4], weight: [usize; 4], options: &ConvOptions<2>) -> Self {
         let ([batch, channels, ..], [out, own, ..]) = (input, weight);
-        assert_eq!(channels, own, "channels of the input and of the weights");
-        let (padding, kernel) = (options.padding_begin(), [weight[2], weight[3]]);
+        let groups = options.groups;
+        assert_eq!(
+            channels,
+            own * groups,
+            "channels of the input and of the weights"
+        );
+        assert_eq!(out % groups, 0, "{out} output channels in {groups} groups");
+        let kernel = [weight[2], weight[3]];
         let side = |axis: usize| {
-            let (stride, dilation) = (options.stride[axis], options.dilation[axis]);
-            let (padding, side) = (padding[axis], input[2 + axis]);
-            let (padded, reach) = (side + 2 * padding, dilation * (kernel[axis] - 1) + 1);
+            let (before, after) = options.padding[axis];
+            let reach = options.dilation[axis] * (kernel[axis] - 1) + 1;
+            let padded = before + input[2 + axis] + after;
             assert!(reach <= padded, "a kernel of {reach} on {padded} pixels");
-            calculate_conv_output_size(kernel[axis], stride, padding, dilation, side)
+            (padded - reach) / options.stride[axis] + 1
         };
         Self {
             input,
             output: [batch, out, side(0), side(1)],
             kernel,
             stride: options.stride,
-            padding,
+            padding: options.padding_begin(),
             dilation: options.dilation,
+            groups,
         }
+    }
+
+    /// Channels of a group, in and out.
+    pub(crate) fn of_group(&self) -> [usize; 2] {
+        [self.input[1], self.output[1]].map(|channels| channels / self.groups)
+    }
+
+    /// One group as a convolution of its own.
+    pub(crate) fn group_alone(&self) -> Self {
+        let [ins, outs] = self.of_group();
+        let mut own = *self;
+        own.groups = 1;
+        own.input[1] = ins;
+        own.output[1] = outs;
+        own
     }
 
     /// Weights of a pair of channels.
     pub(crate) fn taps(&self) -> usize {
         self.kernel[0] * self.kernel[1]
+    }
+
+    /// Whether groups are so narrow that products of them are slow.
+    pub(crate) fn is_narrow(&self) -> bool {
+        self.of_group().into_iter().min() <= Some(NARROW)
     }
 
     /// Whether each place of the output meets the place of the input it lies on, and no other.
@@ -141,16 +173,34 @@ impl Convolution {
 
     /// What weights of kernel column `tap` meet along a row.
     pub(crate) fn columns_met(&self, tap: usize) -> Met {
-        let (stride, offset) = (self.stride[1], tap * self.dilation[1]);
-        let place = self.padding[1].saturating_sub(offset).div_ceil(stride);
-        let value = (place * stride + offset) - self.padding[1];
-        let inside = self.input[3].saturating_sub(value).div_ceil(stride);
-        Met {
-            // Beyond a narrow row there is nothing to meet.
-            place: place.min(self.output[3]),
-            value: value.min(self.input[3]),
-            count: inside.min(self.output[3].saturating_sub(place)),
-        }
+        let (offset, padding) = (tap * self.dilation[1], self.padding[1]);
+        met(
+            offset,
+            padding,
+            self.stride[1],
+            self.input[3],
+            self.output[3],
+        )
+    }
+}
+
+/// What places, a stride apart, meet of the values of an axis; the first lies `offset` behind the first
+/// number of the padding.
+pub(crate) fn met(
+    offset: usize,
+    padding: usize,
+    stride: usize,
+    values: usize,
+    places: usize,
+) -> Met {
+    let place = padding.saturating_sub(offset).div_ceil(stride);
+    let value = (place * stride + offset) - padding;
+    let inside = values.saturating_sub(value).div_ceil(stride);
+    Met {
+        // Beyond a narrow row there is nothing to meet.
+        place: place.min(places),
+        value: value.min(values),
+        count: inside.min(places.saturating_sub(place)),
     }
 }
 

@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use super::{
     convolution::{Convolution, Places, ROWS, blocks},
     patches::{add_shifted, gather, zeros},
-    product::{Matrix, multiply},
 };
+use crate::product::{Matrix, multiply};
 
 /// Channels that are computed together, at least, where one picture is shared out.
 const LEAST_CHANNELS: usize = 32;

@@ -7,6 +7,9 @@
 //! (`output.rs`, `input_gradient.rs`, `weight_gradient.rs`), of blocks that fit the cache, on all
 //! threads of rayon's pool.
 //!
+//! In groups of many channels each group is such a convolution (`by_group.rs`); in groups of few, among them
+//! those of one, products would be as narrow, and each output is summed up in place (`direct/`).
+//!
 //! Only float32 tensors on the CPU backend take this way; elsewhere [`conv2d`] is burn's.
 //!
 //! ```
@@ -26,7 +29,11 @@
 //! ```
 
 #[cfg(feature = "flex")]
+mod by_group;
+#[cfg(feature = "flex")]
 mod convolution;
+#[cfg(feature = "flex")]
+mod direct;
 #[cfg(feature = "flex")]
 mod input_gradient;
 #[cfg(feature = "flex")]
@@ -35,14 +42,16 @@ mod operation;
 mod output;
 #[cfg(feature = "flex")]
 mod patches;
-#[cfg(feature = "flex")]
-mod product;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "flex")]
 mod weight_gradient;
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};
+
+/// What one convolution makes of two tensors.
+#[cfg(feature = "flex")]
+type Computed = fn(&convolution::Convolution, &[f32], &[f32]) -> Vec<f32>;
 
 /// Two-dimensional convolution; the same numbers as [`burn::tensor::module::conv2d`], and the same
 /// gradients, up to the order of sums. That does not depend on the number of threads.
@@ -64,7 +73,7 @@ pub fn conv2d(
     options: ConvOptions<2>,
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if operation::applies(&input, &weight, &options) {
+    if operation::applies(&input, &weight) {
         let output = operation::convolve(input, weight, options);
         return match bias {
             Some(bias) => output + bias.reshape([1, -1, 1, 1]),

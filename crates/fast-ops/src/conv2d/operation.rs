@@ -15,15 +15,14 @@ use burn::{
 };
 
 use super::{
-    convolution::Convolution, input_gradient::input_gradient, output::output,
-    weight_gradient::weight_gradient,
+    Computed, by_group::by_group, convolution::Convolution, direct, input_gradient::input_gradient,
+    output::output, weight_gradient::weight_gradient,
 };
 use crate::flex;
 
-/// Whether the operation of this file serves: on the CPU in float32, all channels together, the same
-/// padding on both sides.
-pub(crate) fn applies(input: &Tensor<4>, weight: &Tensor<4>, options: &ConvOptions<2>) -> bool {
-    flex::applies(input) && flex::applies(weight) && options.groups == 1 && !options.is_asymmetric()
+/// Whether the operation of this file serves: on the CPU in float32.
+pub(crate) fn applies(input: &Tensor<4>, weight: &Tensor<4>) -> bool {
+    flex::applies(input) && flex::applies(weight)
 }
 
 /// The convolution without bias.
@@ -31,9 +30,6 @@ pub(crate) fn convolve(input: Tensor<4>, weight: Tensor<4>, options: ConvOptions
     let [input, weight] = [input, weight].map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::convolve(input, weight, options))
 }
-
-/// What one [`Convolution`] makes of two tensors.
-type Computed = fn(&Convolution, &[f32], &[f32]) -> Vec<f32>;
 
 #[backend_extension(Autodiff, Flex)]
 trait Convolve: Backend {
@@ -68,7 +64,9 @@ impl Convolve for Flex {
     ) -> FloatTensor<Self> {
         let shapes = [&input, &weight].map(|tensor| tensor.shape().dims());
         let of = Convolution::new(shapes[0], shapes[1], &options);
-        computed(&of, [input, weight], output, of.output)
+        let batch = of.input[0];
+        let ways = [output, direct::output];
+        computed(&of, [input, weight], ways, [batch, 1, batch], of.output)
     }
 
     fn input_gradient(
@@ -78,7 +76,9 @@ impl Convolve for Flex {
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
         let of = Convolution::new(shape, weight.shape().dims(), &options);
-        computed(&of, [output, weight], input_gradient, shape)
+        let batch = shape[0];
+        let ways = [input_gradient, direct::input_gradient];
+        computed(&of, [output, weight], ways, [batch, 1, batch], shape)
     }
 
     fn weight_gradient(
@@ -88,19 +88,29 @@ impl Convolve for Flex {
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
         let of = Convolution::new(input.shape().dims(), shape, &options);
-        computed(&of, [input, output], weight_gradient, shape)
+        let batch = of.input[0];
+        let ways = [weight_gradient, direct::weight_gradient];
+        computed(&of, [input, output], ways, [batch, batch, 1], shape)
     }
 }
 
+/// By the first of two ways, as products, or by the second, direct. `outer` is of both tensors and the
+/// result: see [`by_group`].
 fn computed(
     of: &Convolution,
     tensors: [FloatTensor<Flex>; 2],
-    with: Computed,
+    [product, direct]: [Computed; 2],
+    outer: [usize; 3],
     shape: [usize; 4],
 ) -> FloatTensor<Flex> {
     let tensors = tensors.map(|tensor| tensor.to_contiguous());
     let [first, second] = tensors.each_ref().map(flex::values);
-    flex::tensor(with(of, first, second), shape)
+    let found = match of.groups {
+        1 => product(of, first, second),
+        _ if of.is_narrow() => direct(of, first, second),
+        _ => by_group(of, [first, second], outer, product),
+    };
+    flex::tensor(found, shape)
 }
 
 impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use super::{
     convolution::{Convolution, Places, ROWS, blocks},
     patches::{shift, zeros},
-    product::{Matrix, multiply},
 };
+use crate::product::{Matrix, multiply};
 
 /// Output channels that are computed together, at least: each such group lays the input out again.
 const LEAST_CHANNELS: usize = 128;

@@ -6,7 +6,10 @@ use rand_chacha::{
     rand_core::{RngCore, SeedableRng},
 };
 
-use crate::conv2d;
+use crate::{
+    conv2d,
+    tests::{distance, doubles, of_threads, values},
+};
 
 /// Settings by axis.
 struct Case {
@@ -16,8 +19,10 @@ struct Case {
     side: [usize; 2],
     kernel: [usize; 2],
     stride: [usize; 2],
-    padding: [usize; 2],
+    /// Before and after.
+    padding: [(usize, usize); 2],
     dilation: [usize; 2],
+    groups: usize,
 }
 
 /// A plain convolution.
@@ -28,8 +33,9 @@ const fn case(batch: usize, channels: [usize; 2], side: [usize; 2], kernel: usiz
         side,
         kernel: [kernel; 2],
         stride: [1; 2],
-        padding: [kernel / 2; 2],
+        padding: [(kernel / 2, kernel / 2); 2],
         dilation: [1; 2],
+        groups: 1,
     }
 }
 
@@ -40,7 +46,11 @@ const fn with_stride(case: Case, stride: usize) -> Case {
     }
 }
 
-const CASES: [Case; 16] = [
+const fn in_groups(case: Case, groups: usize) -> Case {
+    Case { groups, ..case }
+}
+
+const CASES: [Case; 31] = [
     case(2, [3, 4], [9, 8], 3),
     with_stride(case(3, [5, 2], [9, 8], 3), 2),
     with_stride(case(1, [3, 5], [15, 14], 7), 2),
@@ -58,19 +68,47 @@ const CASES: [Case; 16] = [
     Case {
         kernel: [3, 2],
         stride: [2, 3],
-        padding: [2, 1],
+        padding: [(2, 2), (1, 1)],
         dilation: [2, 1],
         ..case(2, [2, 3], [11, 9], 3)
     },
     Case {
-        padding: [4, 4], // some places see padding alone
+        padding: [(4, 4); 2], // some places see padding alone
         ..case(1, [1, 1], [3, 3], 3)
+    },
+    Case {
+        padding: [(0, 1), (1, 2)],
+        ..with_stride(case(2, [3, 4], [6, 9], 3), 2)
+    },
+    in_groups(case(2, [5, 5], [9, 8], 3), 5), // one channel a group
+    in_groups(case(3, [3, 3], [14, 15], 7), 3),
+    in_groups(case(2, [4, 4], [7, 7], 7), 4),
+    in_groups(with_stride(case(2, [3, 3], [9, 8], 3), 2), 3),
+    in_groups(with_stride(case(2, [3, 3], [10, 11], 5), 2), 3),
+    in_groups(with_stride(case(2, [3, 3], [1, 2], 5), 2), 3), // less than the kernel
+    in_groups(with_stride(case(2, [3, 3], [7, 5], 1), 2), 3), // rows that no weight meets
+    in_groups(case(2, [3, 6], [6, 5], 3), 3),                 // twice as many out
+    in_groups(case(2, [6, 3], [6, 5], 3), 3),
+    in_groups(case(2, [12, 15], [9, 10], 3), 3),
+    in_groups(case(3, [20, 18], [9, 10], 3), 2), // as products
+    in_groups(with_stride(case(3, [18, 20], [9, 10], 3), 2), 2),
+    Case {
+        kernel: [3, 5],
+        stride: [2, 3],
+        padding: [(2, 1), (0, 3)],
+        dilation: [2, 3],
+        ..in_groups(case(2, [4, 6], [13, 17], 3), 2)
+    },
+    Case {
+        dilation: [3; 2],
+        padding: [(9, 9); 2],
+        ..in_groups(case(1, [130, 130], [30, 12], 7), 130) // several tasks
     },
 ];
 
 impl Case {
     fn options(&self) -> ConvOptions<2> {
-        ConvOptions::new(self.stride, self.padding, self.dilation, 1)
+        ConvOptions::new_with_padding(self.stride, self.padding, self.dilation, self.groups)
     }
 
     fn input_shape(&self) -> [usize; 4] {
@@ -79,30 +117,37 @@ impl Case {
 
     fn weight_shape(&self) -> [usize; 4] {
         let [inputs, outputs] = self.channels;
-        [outputs, inputs, self.kernel[0], self.kernel[1]]
+        [
+            outputs,
+            inputs / self.groups,
+            self.kernel[0],
+            self.kernel[1],
+        ]
     }
 
     /// Row or column of the input that a weight meets at a place of the output.
     fn met(&self, axis: usize, place: usize, tap: usize) -> Option<usize> {
         let at = place * self.stride[axis] + tap * self.dilation[axis];
-        let at = at.checked_sub(self.padding[axis])?;
+        let at = at.checked_sub(self.padding[axis].0)?;
         (at < self.side[axis]).then_some(at)
     }
 
     /// All (output, input, weight) that are multiplied, by their positions.
     fn meetings(&self, places: [usize; 2]) -> Vec<[usize; 3]> {
         let [inputs, outputs] = self.channels;
+        let (own, outs) = (inputs / self.groups, outputs / self.groups);
         let taps = self.kernel[0] * self.kernel[1];
         let mut all = Vec::new();
-        for [b, o, c] in triples([self.batch, outputs, inputs]) {
+        for [b, o, c] in triples([self.batch, outputs, own]) {
             for [y, x, tap] in triples([places[0], places[1], taps]) {
                 let row = self.met(0, y, tap / self.kernel[1]);
                 let column = self.met(1, x, tap % self.kernel[1]);
                 if let (Some(row), Some(column)) = (row, column) {
                     all.push([
                         ((b * outputs + o) * places[0] + y) * places[1] + x,
-                        ((b * inputs + c) * self.side[0] + row) * self.side[1] + column,
-                        (o * inputs + c) * taps + tap,
+                        ((b * inputs + o / outs * own + c) * self.side[0] + row) * self.side[1]
+                            + column,
+                        (o * own + c) * taps + tap,
                     ]);
                 }
             }
@@ -124,10 +169,6 @@ fn numbers(random: &mut ChaCha8Rng, shape: [usize; 4]) -> Vec<f32> {
 
 fn tensor(values: &[f32], shape: [usize; 4], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
-}
-
-fn values(tensor: Tensor<4>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap()
 }
 
 #[test]
@@ -177,16 +218,10 @@ fn computed(conv: Conv, case: &Case, dtype: DType) -> [Vec<f64>; 3] {
     let pull = tensor(&numbers(&mut random, y.dims()), y.dims(), &device) / 3.0;
     let gradients = (y.clone() * pull.cast(dtype)).sum().backward();
     let [dx, dw] = [x, w].map(|tensor| tensor.grad(&gradients).unwrap());
-    [y.inner(), dx, dw].map(|tensor| tensor.into_data().iter::<f64>().collect())
+    [y.inner(), dx, dw].map(doubles)
 }
 
 type Conv = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -> Tensor<4>;
-
-/// Root mean square of the difference as a share of that of `b`.
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
-    (square / b.iter().map(|b| b * b).sum::<f64>()).sqrt()
-}
 
 /// Against burn's convolution in float64; how far burn's own in float32 is, it says.
 #[test]
@@ -196,6 +231,9 @@ fn it_is_as_near_to_float64_as_float32_can_be() {
         with_stride(case(4, [64, 128], [28, 28], 3), 2),
         case(16, [128, 128], [7, 7], 3),
         with_stride(case(4, [3, 16], [64, 64], 7), 2),
+        in_groups(case(2, [24, 24], [28, 28], 7), 24),
+        in_groups(case(2, [64, 64], [28, 28], 3), 16),
+        in_groups(case(2, [64, 64], [14, 14], 3), 4),
     ] {
         let exact = computed(module::conv2d, &case, DType::F64);
         let distances = |conv: Conv| {
@@ -216,6 +254,8 @@ fn the_number_of_threads_does_not_change_a_bit() {
     for case in [
         case(6, [40, 9], [12, 11], 3),
         case(3, [70, 150], [15, 14], 1),
+        in_groups(case(6, [40, 40], [12, 11], 5), 40),
+        in_groups(case(3, [48, 96], [12, 11], 3), 4),
     ] {
         let [x, w] = [case.input_shape(), case.weight_shape()]
             .map(|shape| tensor(&numbers(&mut random, shape), shape, &device) / 3.0);
@@ -226,17 +266,12 @@ fn the_number_of_threads_does_not_change_a_bit() {
             let [dx, dw] = [x, w].map(|tensor| tensor.grad(&gradients).unwrap());
             [y.inner(), dx, dw].map(values)
         };
-        let with = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.unwrap().install(computed)
-        };
-        let alone = with(1);
-        assert_eq!(with(2), alone);
-        assert_eq!(with(3), alone);
+        let alone = of_threads(1, computed);
+        assert_eq!(of_threads(2, computed), alone);
+        assert_eq!(of_threads(3, computed), alone);
     }
 }
 
-/// In groups it is burn's.
 #[test]
 fn with_and_without_gradients_and_groups_the_output_is_burns() {
     let device = Device::flex();

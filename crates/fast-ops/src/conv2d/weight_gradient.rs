@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use super::{
     convolution::{Convolution, PLACES, Places, ROWS, TASKS, blocks},
     patches::{gather, shift},
-    product::{Matrix, multiply},
 };
+use crate::product::{Matrix, multiply};
 
 /// A block's share of the work: some input channels in some pictures.
 #[derive(Clone, Debug)]

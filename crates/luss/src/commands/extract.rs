@@ -5,18 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Context as _, ensure};
 use clap::Args;
 use imagenet_s::{
-    OddPictures, Sample,
+    OddPictures,
     terminal::{show, tell},
 };
 use luss::{
     BackboneFile, OrRefuse,
-    features::{
-        POOLED, Recipe, Work, array_path, extract, parse_shard, pictures_of, sha256_of_file,
-        sha256_of_keys, shard_of,
-    },
+    features::{POOLED, Recipe, Work, array_path, extract, parse_shard, pictures_of, shard_of},
     pick_device, threads, times,
 };
-use pass_train::Verbosity;
+use pass_train::{Verbosity, sum_of};
 use pixel_attention::row_file::Element;
 
 /// Writes the features that a backbone has of every picture of a folder, as one array.
@@ -107,7 +104,7 @@ impl Extract {
         let path = self.backbone.path().display();
         tell(format_args!("{name}: {tensors} tensors from {path}"));
         self.check_layer(loaded.network.layers()).or_refuse()?;
-        let recipe = self.recipe(&loaded, samples).or_refuse()?;
+        let recipe = self.recipe(&loaded).or_refuse()?;
         let work = Work {
             device,
             batch: self.batch,
@@ -120,10 +117,9 @@ impl Extract {
         Ok(())
     }
 
-    fn recipe(&self, loaded: &luss::LoadedBackbone, samples: &[Sample]) -> anyhow::Result<Recipe> {
+    fn recipe(&self, loaded: &luss::LoadedBackbone) -> anyhow::Result<Recipe> {
         let path = self.backbone.path();
-        let sum = sha256_of_file(path).with_context(|| format!("{}", path.display()))?;
-        let keys: Vec<String> = samples.iter().map(|sample| sample.key.clone()).collect();
+        let sum = sum_of(path).with_context(|| format!("{}", path.display()))?;
         let possible = |scale: &f64| (0.1..=10.0).contains(scale);
         ensure!(
             self.scales.iter().all(possible),
@@ -138,8 +134,6 @@ impl Extract {
             scales: self.scales.clone(),
             flip: self.flip,
             dtype: self.dtype,
-            pictures: samples.len(),
-            keys_sha256: sha256_of_keys(&keys),
         })
     }
 

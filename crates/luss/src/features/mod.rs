@@ -27,7 +27,7 @@ use distinct::Distinct;
 pub use extract::{POOLED, Work, array_path, extract, parse_shard, pictures_of, shard_of};
 pub use input::FeatureSet;
 pub use out_folder::prepare_out;
-pub use recipe::{Recipe, keys_path, sha256_of_file, sha256_of_keys};
+pub use recipe::{Recipe, keys_path};
 pub use score::{check_masks, choose_threshold, label_masks, score};
 
 /// What is clustered.

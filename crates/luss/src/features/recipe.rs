@@ -2,16 +2,14 @@
 //! only.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use pass_model::backbone::Preprocessing;
 use pixel_attention::row_file::Element;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// All that the numbers of an extraction depend on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,11 +31,10 @@ pub struct Recipe {
     pub flip: bool,
     /// How numbers are stored.
     pub dtype: Element,
-    /// Number of pictures.
-    pub pictures: usize,
-    /// The sum of their keys.
-    pub keys_sha256: String,
 }
+
+/// What helps against features that were made otherwise.
+const ADVICE: &str = "name another file with --out, or move this one away";
 
 /// What is there of an array.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,6 +62,7 @@ impl Recipe {
         let there = [array, &partial].into_iter().find(|path| path.exists());
         if let Some(there) = there {
             self.check_made(&path, there)?;
+            check_keys(array, there, keys)?;
         }
         write_json(&path, self)?;
         write_json(&keys_path(array), &keys)?;
@@ -76,18 +74,17 @@ impl Recipe {
 
     /// Refuses features of another recipe.
     fn check_made(&self, path: &Path, there: &Path) -> anyhow::Result<()> {
-        let advice = "name another file with --out, or move this one away";
         let (shown, there) = (path.display(), there.display());
         if !path.exists() {
-            bail!("{there} is there, and no {shown} tells how it was made; {advice}");
+            bail!("{there} is there, and no {shown} tells how it was made; {ADVICE}");
         }
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
         let made: Self = serde_json::from_str(&text)
-            .with_context(|| format!("{shown} does not tell how {there} was made; {advice}"))?;
+            .with_context(|| format!("{shown} does not tell how {there} was made; {ADVICE}"))?;
         let differing = self.differences(&made);
         if !differing.is_empty() {
             bail!(
-                "{there} was made otherwise: {}; {advice}",
+                "{there} was made otherwise: {}; {ADVICE}",
                 differing.join(", ")
             );
         }
@@ -108,25 +105,23 @@ impl Recipe {
     }
 }
 
+/// Refuses features of other pictures.
+fn check_keys(array: &Path, there: &Path, keys: &[String]) -> anyhow::Result<()> {
+    let path = keys_path(array);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let made: Vec<String> = serde_json::from_str(&text)?;
+    ensure!(
+        made == keys,
+        "{} is of {} other pictures, {} names them; {ADVICE}",
+        there.display(),
+        made.len(),
+        path.display()
+    );
+    Ok(())
+}
+
 fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)? + "\n";
     whole_file::write_bytes(path, text.as_bytes()).with_context(|| format!("{}", path.display()))
-}
-
-/// The SHA-256 of a file.
-///
-/// # Errors
-///
-/// A failed read.
-pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    io::copy(&mut File::open(path)?, &mut hash)?;
-    Ok(format!("{:x}", hash.finalize()))
-}
-
-/// The SHA-256 of some keys, one a line.
-pub fn sha256_of_keys(keys: &[String]) -> String {
-    let mut hash = Sha256::new();
-    keys.iter().for_each(|key| hash.update(format!("{key}\n")));
-    format!("{:x}", hash.finalize())
 }

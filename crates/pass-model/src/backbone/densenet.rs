@@ -158,6 +158,11 @@ impl BackboneSettings for DenseNetConfig {
         32
     }
 
+    /// The stem rounds up, the three transitions down.
+    fn map_side(&self, side: usize) -> usize {
+        side.div_ceil(4) / 8
+    }
+
     fn describe(&self) -> String {
         format!(
             "DenseNet {:?}, width {}, growth {}",

@@ -4,15 +4,22 @@
 //! members. No other type of the workspace names a family.
 
 mod conv_norm;
+mod convnext;
 mod densenet;
 mod efficientnet;
 mod inception;
 mod network;
+mod parts;
 mod pool;
 mod res2net;
 mod resnet;
+mod swin;
+mod vit;
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    ops::{Deref, DerefMut},
+};
 
 use burn::{
     module::Module,
@@ -30,6 +37,9 @@ use crate::{
 };
 
 pub use conv_norm::ConvNorm;
+pub use convnext::{
+    ConvNext, ConvNextBlock, ConvNextConfig, ConvNextStage, DepthwiseConv, RfConv, Shrinking,
+};
 pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition};
 pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
 pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
@@ -37,9 +47,14 @@ pub use network::{
     BackboneSettings, BadSetting, Features, Interpolation, KeyShapes, Network, Preprocessing,
     Spelling,
 };
+pub use parts::Mlp;
 pub use res2net::{Res2Block, Res2Net, Res2NetConfig};
 pub use resnet::{
     Block, ResNet, ResNetConfig, ResidualBlock, ResidualBlockConfig, torch_key as resnet_key,
+};
+pub use swin::{Merging, Swin, SwinBlock, SwinConfig, SwinPatches, SwinStage, WindowAttention};
+pub use vit::{
+    LayerScale, PatchEmbed, Pool, PositionRule, Remainder, Vit, VitAttention, VitBlock, VitConfig,
 };
 
 /// Writes the two enums that hold a network of any family, and the settings of any.
@@ -80,6 +95,14 @@ macro_rules! families {
             type Target = dyn BackboneSettings;
 
             fn deref(&self) -> &Self::Target {
+                match self {
+                    $(Self::$variant(config) => config,)*
+                }
+            }
+        }
+
+        impl DerefMut for BackboneConfig {
+            fn deref_mut(&mut self) -> &mut Self::Target {
                 match self {
                     $(Self::$variant(config) => config,)*
                 }
@@ -145,6 +168,12 @@ families! {
     DenseNet "densenet" (DenseNet, DenseNetConfig),
     /// Szegedy et al. 2016, <https://arxiv.org/abs/1512.00567>.
     Inception "inception" (Inception, InceptionConfig),
+    /// Dosovitskiy et al. 2021, <https://arxiv.org/abs/2010.11929>.
+    Vit "vit" (Vit, VitConfig),
+    /// Liu et al. 2021, <https://arxiv.org/abs/2103.14030>.
+    Swin "swin" (Swin, SwinConfig),
+    /// Liu et al. 2022, <https://arxiv.org/abs/2201.03545>.
+    ConvNext "convnext" (ConvNext, ConvNextConfig),
 }
 
 impl Backbone {

@@ -65,6 +65,10 @@ pub struct Spelling {
     pub extra: fn(&str) -> bool,
     /// Brings the tensors of a file, whose wrapper is off, to the shapes that the network has.
     pub convert: fn(&mut BTreeMap<String, StoredTensor>),
+    /// The shape of a tensor in the file, given its key and PyTorch's shape in the network.
+    pub shape: fn(&str, Vec<usize>) -> Vec<usize>,
+    /// Compares the constants that a file keeps beside its weights; the reason if one is another.
+    pub check: fn(&BTreeMap<String, StoredTensor>) -> Result<(), String>,
 }
 
 impl Spelling {
@@ -76,6 +80,8 @@ impl Spelling {
             classifier,
             extra: |_| false,
             convert: |_| (),
+            shape: |_, shape| shape,
+            check: |_| Ok(()),
         }
     }
 }
@@ -102,6 +108,18 @@ pub trait BackboneSettings {
     /// Pixels of the picture per position of the last feature map, along each axis.
     fn stride(&self) -> usize;
 
+    /// Positions of the last feature map along an axis of `side` pixels; 0 where the network cannot look
+    /// at so few.
+    fn map_side(&self, side: usize) -> usize {
+        side.div_ceil(self.stride())
+    }
+
+    /// The fewest pixels along an axis that the network can look at.
+    fn least_side(&self) -> usize {
+        let seen = |side: &usize| self.map_side(*side) > 0;
+        (1..).find(seen).expect("a network looks at large pictures")
+    }
+
     /// How its pictures are made.
     fn preprocessing(&self) -> Preprocessing {
         Preprocessing::default()
@@ -125,6 +143,10 @@ pub trait BackboneSettings {
             panic!("{key} = {value}: {rule}");
         }
     }
+
+    /// Takes over what the keys of a file, without wrapper, tell of its network, such as register
+    /// tokens; what files of one name have in common stays.
+    fn fit(&mut self, _keys: &KeyShapes) {}
 
     /// A setting that was changed and has no effect: its name and the reason.
     fn without_effect(&self) -> Option<(&'static str, &'static str)> {

@@ -37,6 +37,16 @@ pub enum TaughtView {
     Same,
 }
 
+/// Variants of D2S (Table VIII (c) and (d)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SupervisionConfig {
+    /// Whose assignments a shallow stage learns.
+    pub teacher: Teacher,
+    /// From which of the two crops.
+    pub view: TaughtView,
+}
+
 /// The balanced assignments of a shallow stage's own scores, one for each large crop.
 ///
 /// The paper does not say what balances them; here it is the batch of all ranks alone, since the

@@ -4,7 +4,10 @@ use burn::tensor::Tensor;
 
 use super::{
     LossTerms, LossWeights, SwappedPredictionConfig,
-    d2s::{TaughtView, Teacher, d2s_loss, d2s_loss_same_view, same_stage_assignments},
+    d2s::{
+        SupervisionConfig, TaughtView, Teacher, d2s_loss, d2s_loss_same_view,
+        same_stage_assignments,
+    },
     p2p_kinds::{P2pKind, clustering_p2p_loss, contrastive_p2p_loss},
     p2p_loss, swapped_prediction, total_loss,
 };
@@ -19,10 +22,8 @@ use crate::{
 pub struct PretrainLossConfig {
     /// Swapped prediction; its temperature and balance serve all losses that meet prototypes.
     pub swapped: SwappedPredictionConfig,
-    /// Whose assignments D2S teaches.
-    pub teacher: Teacher,
-    /// Which crop's assignments D2S teaches.
-    pub taught_view: TaughtView,
+    /// What D2S teaches.
+    pub supervision: SupervisionConfig,
     /// The kind of P2P, if it takes part.
     pub p2p: Option<P2pKind>,
     /// Weights of the terms.
@@ -33,8 +34,7 @@ impl Default for PretrainLossConfig {
     fn default() -> Self {
         Self {
             swapped: SwappedPredictionConfig::default(),
-            teacher: Teacher::Deep,
-            taught_view: TaughtView::Cross,
+            supervision: SupervisionConfig::default(),
             p2p: Some(P2pKind::NonContrastive),
             weights: LossWeights::default(),
         }
@@ -119,13 +119,13 @@ fn taught(
     config: &PretrainLossConfig,
     ranks: &Group,
 ) -> Tensor<1> {
-    let assignments = match config.teacher {
+    let assignments = match config.supervision.teacher {
         Teacher::Deep => deep.clone(),
         Teacher::SameStage => {
             same_stage_assignments(scores.clone(), &config.swapped.sinkhorn(), ranks)
         }
     };
-    let loss = match config.taught_view {
+    let loss = match config.supervision.view {
         TaughtView::Cross => d2s_loss,
         TaughtView::Same => d2s_loss_same_view,
     };

@@ -211,4 +211,22 @@ pub struct Chance {
     pub term: &'static str,
     /// Its value.
     pub value: f64,
+    /// The value in a word, as `ln K`.
+    pub called: &'static str,
+    /// What has helped where the term stayed there, for a warning.
+    pub remedy: &'static str,
+}
+
+impl Chance {
+    /// Of swapped prediction between `prototypes` (K) prototypes: ln K.
+    pub fn of_swapped_prediction(prototypes: usize) -> Self {
+        Self {
+            term: "swapped",
+            value: (prototypes as f64).ln(),
+            called: "ln K",
+            remedy: "another `seed`, more updates (more `epochs`, a smaller `batch`), a higher \
+                     `freeze_prototypes_iterations`, milder `views.jitter`, fewer prototypes than \
+                     pictures in batch and queue",
+        }
+    }
 }

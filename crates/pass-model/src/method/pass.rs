@@ -101,8 +101,7 @@ impl Pass<PassPNet> {
     pub fn pass_p(config: PassConfig, queue: SwavQueue, seed: u64, device: &Device) -> Self {
         let net = PassPNetConfig {
             base: config.net.clone(),
-            consistency_hidden: config.consistency.hidden,
-            consistency_dim: config.consistency.dim,
+            consistency: config.consistency.clone(),
         }
         .init(seed, device);
         Self { net, queue, config }
@@ -280,12 +279,9 @@ impl<N: PassNet> Method for Pass<N> {
     }
 
     fn chance(&self) -> Option<Chance> {
-        let prototypes = self.config.net.prototypes;
+        let prototypes = self.config.net.network.prototypes;
         let learned = prototypes > 1 && self.config.loss.weights.image > 0.0;
-        learned.then(|| Chance {
-            term: "swapped",
-            value: (prototypes as f64).ln(),
-        })
+        learned.then(|| Chance::of_swapped_prediction(prototypes))
     }
 }
 
@@ -312,7 +308,7 @@ impl<N: PassNet> Pass<N> {
                 .into(),
             output: HeadOutput::Maps(of.target.clone()),
         });
-        let dim = self.config.net.feature_dim;
+        let dim = self.config.net.network.feature_dim;
         let shallow = output
             .shallow_scores
             .iter()

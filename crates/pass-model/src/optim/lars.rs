@@ -13,13 +13,11 @@
 //! the raw gradient.
 
 use burn::{optim::ModuleOptimizer, tensor::Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::momentum::{GradientRule, MomentumDescent};
 
 /// Settings of [`Lars`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LarsConfig {
     /// Trust coefficient η: norm of a step at rate 1 as a fraction of the tensor's norm.
     pub trust: f64,
@@ -63,8 +61,7 @@ impl LarsConfig {
 }
 
 /// Tensors that [`Lars`] updates by plain SGD: the raw gradient, momentum, no decay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LarsExclusion {
     /// None, as in the reference.
     #[default]
@@ -74,8 +71,7 @@ pub enum LarsExclusion {
 }
 
 /// Where the weight decay of [`Lars`] enters; the two differ by the order of λ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LarsDecay {
     /// Its norm beside the gradient's: `s = η·‖w‖ / (‖g‖ + λ·‖w‖ + ε)`, as LARC.
     #[default]

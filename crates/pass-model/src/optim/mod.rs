@@ -1,10 +1,9 @@
 //! The optimisers of PASS and the learning-rate schedule.
 //!
 //! ```
-//! use pass_model::optim::{CosineSchedule, LarsConfig, LarsExclusion, OptimizerConfig};
+//! use pass_model::optim::{Algorithm, CosineSchedule, OptimConfig};
 //!
-//! let config = LarsConfig { exclude: LarsExclusion::BiasAndNorm, ..Default::default() };
-//! let optimizer = OptimizerConfig::Lars(config).init();
+//! let optimizer = OptimConfig { algorithm: Algorithm::Sgd, ..Default::default() }.init();
 //! let schedule = CosineSchedule::new(0.6, 6e-4, 1000);
 //! // each iteration: module = optimizer.step(schedule.rate(iteration), module, gradients);
 //! # let _ = (optimizer, schedule);
@@ -30,33 +29,85 @@ pub use sgd::{Sgd, SgdConfig};
 use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 
-/// The optimiser of a run.
-///
-/// In a run file: `kind = "lars"` or `kind = "sgd"`, and the settings beside it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum OptimizerConfig {
-    /// LARS with momentum.
-    Lars(LarsConfig),
+/// Which optimiser.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// LARS, as the paper.
+    #[default]
+    Lars,
+    /// LARS with biases and batch norms left to plain SGD.
+    LarsExcludingNorms,
+    /// The LARS of PixPro, for PASS_p: the same, with the decay in the gradient.
+    LarsPixpro,
     /// Plain SGD with momentum.
-    Sgd(SgdConfig),
+    Sgd,
 }
 
-impl Default for OptimizerConfig {
-    /// LARS, as in the reference.
+/// Optimiser and schedule of a training step; the defaults are those of step 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimConfig {
+    /// Which optimiser.
+    pub algorithm: Algorithm,
+    /// Learning rate at the start of the cosine.
+    pub base_lr: f64,
+    /// Learning rate at its end.
+    pub final_lr: f64,
+    /// Epochs of linear warm-up before the cosine.
+    pub warmup_epochs: usize,
+    /// Learning rate at the start of the warm-up.
+    pub warmup_lr: f64,
+    /// Weight decay λ.
+    pub weight_decay: f64,
+    /// Momentum μ, in `[0, 1)`.
+    pub momentum: f64,
+}
+
+impl Default for OptimConfig {
     fn default() -> Self {
-        Self::Lars(LarsConfig::default())
+        Self {
+            algorithm: Algorithm::Lars,
+            base_lr: 0.6,
+            final_lr: 6e-4,
+            warmup_epochs: 0,
+            warmup_lr: 0.0,
+            weight_decay: 1e-6,
+            momentum: 0.9,
+        }
     }
 }
 
-impl OptimizerConfig {
+impl OptimConfig {
     /// The optimiser: `step(rate, module, gradients) -> module`, `save(path)`, and
     /// [`load_optimizer`].
     pub fn init(&self) -> ModuleOptimizer {
-        match self {
-            Self::Lars(config) => config.init(),
-            Self::Sgd(config) => config.init(),
+        let Self {
+            weight_decay,
+            momentum,
+            ..
+        } = *self;
+        let lars = match self.algorithm {
+            Algorithm::Lars => LarsConfig::default(),
+            Algorithm::LarsExcludingNorms => LarsConfig {
+                exclude: LarsExclusion::BiasAndNorm,
+                ..LarsConfig::default()
+            },
+            Algorithm::LarsPixpro => LarsConfig::pixpro(),
+            Algorithm::Sgd => {
+                return SgdConfig {
+                    weight_decay,
+                    momentum,
+                }
+                .init();
+            }
+        };
+        LarsConfig {
+            weight_decay,
+            momentum,
+            ..lars
         }
+        .init()
     }
 }
 
@@ -70,11 +121,11 @@ mod tests {
         tensor::{Device, Tensor, TensorData},
     };
 
-    pub(super) fn both() -> [OptimizerConfig; 2] {
-        [
-            OptimizerConfig::default(),
-            OptimizerConfig::Sgd(SgdConfig::default()),
-        ]
+    pub(super) fn both() -> [OptimConfig; 2] {
+        [Algorithm::Lars, Algorithm::Sgd].map(|algorithm| OptimConfig {
+            algorithm,
+            ..Default::default()
+        })
     }
 
     pub(super) fn model() -> Linear {
@@ -111,9 +162,9 @@ mod tests {
     #[test]
     fn sgd_has_no_dampening() {
         let device = Device::default().autodiff();
-        let mut optimizer = SgdConfig {
+        let mut optimizer = OptimConfig {
             weight_decay: 0.1,
-            momentum: 0.9,
+            ..both()[1].clone()
         }
         .init();
         let linear = LinearConfig::new(1, 1).with_bias(false).init(&device);
@@ -142,22 +193,5 @@ mod tests {
             assert_eq!(weights(&after)[0], weights(&frozen)[0]);
             assert_ne!(weights(&after)[1], weights(&frozen)[1]);
         }
-    }
-
-    #[test]
-    fn a_typo_in_the_settings_is_refused() {
-        let read = |json: &str| -> Result<OptimizerConfig, String> {
-            serde::Deserialize::deserialize(&mut serde_json::Deserializer::from_str(json))
-                .map_err(|e: serde_json::Error| e.to_string())
-        };
-        let sgd = SgdConfig {
-            momentum: 0.5,
-            ..Default::default()
-        };
-        assert_eq!(
-            read(r#"{"kind": "sgd", "momentum": 0.5}"#),
-            Ok(OptimizerConfig::Sgd(sgd))
-        );
-        assert!(read(r#"{"kind": "lars", "momentun": 0.5}"#).is_err());
     }
 }

@@ -3,29 +3,17 @@
 //! The Jittor release of PASS trains with it at the same rates and reports comparable scores.
 
 use burn::{optim::ModuleOptimizer, tensor::Tensor};
-use serde::{Deserialize, Serialize};
 
 use super::momentum::{GradientRule, MomentumDescent};
 
 /// Settings of [`Sgd`]: `g ← g + λ·w`, `m ← μ·m + g` (first step `m ← g`), `w ← w − rate·m`, as
 /// PyTorch's without dampening and without Nesterov's look-ahead.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdConfig {
     /// Weight decay λ.
     pub weight_decay: f64,
     /// Momentum μ, in `[0, 1)`.
     pub momentum: f64,
-}
-
-impl Default for SgdConfig {
-    /// The settings of the Jittor release.
-    fn default() -> Self {
-        Self {
-            weight_decay: 1e-6,
-            momentum: 0.9,
-        }
-    }
 }
 
 /// The gradients of SGD, for [`MomentumDescent`]. In place of burn's own, whose momentum from a file

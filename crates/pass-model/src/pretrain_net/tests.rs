@@ -4,14 +4,16 @@ use burn::tensor::{Distribution, Tolerance};
 
 fn config() -> PretrainNetConfig {
     PretrainNetConfig {
-        backbone: ResNetConfig {
-            width: 3,
-            ..ResNetConfig::small()
-        }
-        .into(),
-        hidden: 7,
-        feature_dim: 5,
-        prototypes: 4,
+        network: NetworkConfig {
+            backbone: ResNetConfig {
+                width: 3,
+                ..ResNetConfig::small()
+            }
+            .into(),
+            hidden: 7,
+            feature_dim: 5,
+            prototypes: 4,
+        },
         shallow: vec![3, 1],
         ..Default::default()
     }

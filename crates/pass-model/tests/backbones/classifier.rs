@@ -7,7 +7,7 @@ use pass_model::{
     import::{keys_of_backbone, read_classifier},
 };
 
-use crate::oracle::{spelling, values, write};
+use crate::oracle::{spelling, values, write_weights};
 
 fn tiny() -> BackboneConfig {
     let config = EfficientNetConfig {
@@ -26,7 +26,7 @@ fn a_classifier_is_read_as_it_lies_in_the_file() {
     keys.insert("classifier.bias".into(), vec![3]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
-    write(&keys, &path);
+    write_weights(&path, &keys);
     let classifier = read_classifier(&path, &net).unwrap();
     let number = |key: &str| keys.keys().position(|known| known == key).unwrap() as u64;
     let rows = values(number("classifier.weight"), "classifier.weight", &[3, 5]);
@@ -44,7 +44,7 @@ fn a_file_without_a_classifier_has_none() {
     keys.retain(|key, _| !key.starts_with("classifier"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
-    write(&keys, &path);
+    write_weights(&path, &keys);
     let Error::Mismatch { mismatch, .. } = read_classifier(&path, &net).unwrap_err() else {
         panic!("another error");
     };

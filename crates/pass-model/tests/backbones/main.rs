@@ -2,6 +2,7 @@
 //! and its keys against the published ones. No file of weights is needed.
 
 mod classifier;
+mod convnext;
 mod densenet;
 mod efficientnet;
 mod inception;
@@ -11,3 +12,6 @@ mod pytorch;
 mod reduced;
 mod res2net;
 mod resnet;
+mod shapes;
+mod swin;
+mod vit;

@@ -8,6 +8,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor, TensorData};
 use pass_model::{
     backbone::{Backbone, BackboneConfig, KeyShapes, Spelling},
+    export::export_module,
     import::{import_backbone, keys_of_backbone},
 };
 use safetensors::{Dtype, tensor::TensorView};
@@ -55,14 +56,11 @@ pub(crate) fn spelling(backbone: &Backbone, of: &str) -> &'static Spelling {
     all.find(|spelling| spelling.of.contains(of)).unwrap()
 }
 
-/// Writes a file of these keys.
-pub(crate) fn write(keys: &KeyShapes, path: &Path) {
+/// Writes weights under these keys.
+pub(crate) fn write_weights(path: &Path, keys: &KeyShapes) {
     let tensors = keys.iter().enumerate().map(|(number, (key, shape))| {
-        let values = values(number as u64, key, shape);
-        let bytes: Vec<u8> = values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
+        let values = values(number as u64, key, shape).into_iter();
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
         (key, shape.clone(), bytes)
     });
     let tensors: Vec<_> = tensors.collect();
@@ -76,13 +74,13 @@ pub(crate) fn write(keys: &KeyShapes, path: &Path) {
 /// A backbone whose weights came through a file of these keys, all of them but what `without` names.
 pub(crate) fn filled_from(
     config: BackboneConfig,
-    keys: KeyShapes,
+    mut keys: KeyShapes,
     without: fn(&str) -> bool,
 ) -> Backbone {
-    let keys = keys.into_iter().filter(|(key, _)| !without(key)).collect();
+    keys.retain(|key, _| !without(key));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
-    write(&keys, &path);
+    write_weights(&path, &keys);
     let mut backbone = config.init(0, &Device::default());
     import_backbone(&mut backbone, &path).unwrap();
     backbone
@@ -94,6 +92,24 @@ pub(crate) fn filled(config: impl Into<BackboneConfig>, of: &str) -> Backbone {
     let backbone = config.init(0, &Device::default());
     let keys = keys_of_backbone(&backbone, spelling(&backbone, of));
     filled_from(config, keys, |_| false)
+}
+
+/// What every program whose files have the network's own shapes calls its tensors brings them all back.
+#[track_caller]
+pub(crate) fn check_spellings(config: impl Into<BackboneConfig>) {
+    let config = config.into();
+    let mut net = config.init(1, &Device::default());
+    let expected = net.pooled(picture(40, 56));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    for spelling in net.spellings() {
+        let tensors = export_module(&net, &path, &spelling.key).unwrap();
+        let mut other = config.init(2, &Device::default());
+        let imported = import_backbone(&mut other, &path).unwrap();
+        assert_eq!(imported.loaded, tensors, "{}", spelling.of);
+        let found = other.pooled(picture(40, 56));
+        assert_eq!(found.into_data(), expected.to_data(), "{}", spelling.of);
+    }
 }
 
 /// Number of keys, digest and number of values of a list of keys.

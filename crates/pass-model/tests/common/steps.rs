@@ -12,7 +12,10 @@ use burn::{
 };
 use ndarray::ArrayD;
 use pass_model::{
-    backbone::ResNetConfig, loss::LossValues, pretrain_net::PretrainNetConfig, queue::Queue,
+    backbone::ResNetConfig,
+    loss::LossValues,
+    pretrain_net::{NetworkConfig, PretrainNetConfig},
+    queue::Queue,
 };
 
 /// Stages that D2S supervises in the fixtures.
@@ -46,14 +49,16 @@ const ADRIFT: f64 = 4e-3;
 /// The network of the fixtures.
 pub(crate) fn config() -> PretrainNetConfig {
     PretrainNetConfig {
-        backbone: ResNetConfig {
-            width: 3,
-            ..ResNetConfig::resnet18()
-        }
-        .into(),
-        hidden: 10,
-        feature_dim: 6,
-        prototypes: 7,
+        network: NetworkConfig {
+            backbone: ResNetConfig {
+                width: 3,
+                ..ResNetConfig::resnet18()
+            }
+            .into(),
+            hidden: 10,
+            feature_dim: 6,
+            prototypes: 7,
+        },
         shallow: SHALLOW.to_vec(),
         ..Default::default()
     }

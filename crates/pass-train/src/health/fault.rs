@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::Head;
+use pass_model::method::Chance;
+use serde::{Deserialize, Serialize};
+
+use super::{Head, UNLEARNED};
 
 /// What has gone wrong in a training, what was seen, and what usually helps.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,10 +58,10 @@ pub enum Fault {
         /// What a prediction tells about its picture, in nats.
         information: f64,
     },
-    /// The loss has not left ln K for long. It never stops a training either.
+    /// The loss has been what it is by chance for long. It never stops a training either.
     Unlearned {
-        /// Swapped prediction over ln K, the mean of an epoch.
-        loss_over_ln_k: f64,
+        /// Its mean in an epoch, over chance.
+        loss: OverChance,
         /// Finished iterations.
         done: usize,
         /// Iterations of the training.
@@ -146,26 +149,56 @@ impl fmt::Display for Fault {
                  raise `freeze_prototypes_iterations`, have fewer prototypes than pictures in \
                  batch and queue, start the queue later, or lower `swapped.epsilon`"
             ),
-            Self::Unlearned {
-                loss_over_ln_k,
-                done,
-                total,
-            } => write!(
-                f,
-                "after {done} of {total} iterations {}",
-                unlearned_words(*loss_over_ln_k)
-            ),
+            Self::Unlearned { loss, done, total } => {
+                write!(f, "after {done} of {total} iterations {loss}")
+            }
         }
     }
 }
 
-/// What a swapped loss of this share of ln K means, and what helps.
-pub(crate) fn unlearned_words(loss_over_ln_k: f64) -> String {
-    format!(
-        "the swapped loss is not clearly below ln K ({loss_over_ln_k:.3} of it in the mean of an \
-         epoch): little or nothing has been learned, and what is built on it will be no better; what \
-         has helped: another `seed`, more updates (more `epochs`, a smaller `batch`), a higher \
-         `freeze_prototypes_iterations`, milder `views.jitter`, fewer prototypes than pictures in \
-         batch and queue"
-    )
+/// A term of a loss over its value when nothing is learned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverChance {
+    /// The term.
+    pub term: String,
+    /// That value, in a word.
+    pub chance: String,
+    /// The quotient of the two: 1 when nothing is learned.
+    pub ratio: f64,
+    /// What has helped.
+    pub remedy: String,
+}
+
+impl OverChance {
+    pub(crate) fn new(chance: Chance, ratio: f64) -> Self {
+        Self {
+            term: chance.term.into(),
+            chance: chance.called.into(),
+            ratio,
+            remedy: chance.remedy.into(),
+        }
+    }
+
+    /// Whether the term is not clearly below chance.
+    pub(crate) fn is_unlearned(&self) -> bool {
+        self.ratio > UNLEARNED
+    }
+}
+
+/// What it means that nothing is learned, and what helps.
+impl fmt::Display for OverChance {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self {
+            term,
+            chance,
+            ratio,
+            remedy,
+        } = self;
+        write!(
+            f,
+            "the {term} loss is not clearly below {chance} ({ratio:.3} of it in the mean of an \
+             epoch): little or nothing has been learned, and what is built on it will be no better; \
+             what has helped: {remedy}"
+        )
+    }
 }

@@ -15,8 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run_file::{HealthSection, OnFault};
 
-pub use fault::Fault;
-pub(crate) use fault::unlearned_words;
+pub use fault::{Fault, OverChance};
 pub use heads::Head;
 pub(crate) use heads::HeadSpread;
 pub(crate) use memory::{MEMORY, PEAK};
@@ -33,8 +32,8 @@ const PLATEAU_LOSS: f64 = 0.99;
 /// ... and predictions that tell less than this about their picture, in nats.
 const PLATEAU_INFORMATION: f64 = 0.05;
 
-/// Nothing is learned: a mean swapped loss of an epoch above this share of ln K, ...
-pub(crate) const UNLEARNED: f64 = 0.97;
+/// Nothing is learned: a mean loss of an epoch above this share of its value by chance, ...
+const UNLEARNED: f64 = 0.97;
 /// ... at the end of a training, or at half of it after so many iterations.
 const TIME_TO_LEARN: usize = 500;
 
@@ -133,23 +132,16 @@ impl Health {
         })
     }
 
-    /// A verdict on the mean swapped loss of an epoch over ln K.
+    /// A verdict on the mean loss of an epoch.
     pub(crate) fn judge_epoch(
         &mut self,
-        loss_over_ln_k: f64,
+        loss: OverChance,
         [done, total]: [usize; 2],
     ) -> Option<Verdict> {
         let late = done == total || (2 * done >= total && done >= TIME_TO_LEARN);
-        let fault = Fault::Unlearned {
-            loss_over_ln_k,
-            done,
-            total,
-        };
-        if late && loss_over_ln_k > UNLEARNED {
-            self.verdict(fault)
-        } else {
-            None
-        }
+        (late && loss.is_unlearned())
+            .then_some(Fault::Unlearned { loss, done, total })
+            .and_then(|fault| self.verdict(fault))
     }
 
     /// A verdict on what a look saw in an iteration with this learning rate.
@@ -239,6 +231,8 @@ fn count(counter: &mut u32, holds: bool) {
 
 #[cfg(test)]
 mod tests {
+    use pass_model::method::Chance;
+
     use super::*;
 
     fn health(on_fault: OnFault) -> Health {
@@ -327,6 +321,7 @@ mod tests {
             let mut health = health(OnFault::Stop);
             let epochs = losses.into_iter().zip(1..);
             let told = epochs.filter_map(|(loss, epoch)| {
+                let loss = OverChance::new(Chance::of_swapped_prediction(10), loss);
                 let verdict = health.judge_epoch(loss, [per_epoch * epoch, 6 * per_epoch])?;
                 assert!(matches!(verdict, Verdict::Warn(Fault::Unlearned { .. })));
                 Some(epoch)

@@ -88,7 +88,12 @@ fn names(folder: &Path) -> io::Result<BTreeSet<String>> {
     Ok(names)
 }
 
-pub(crate) fn sum_of(path: &Path) -> io::Result<String> {
+/// The SHA-256 of a file, as `sha256sum` prints it.
+///
+/// # Errors
+///
+/// A failed read.
+pub fn sum_of(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(path)?, &mut hasher)?;
     let digits = hasher.finalize();

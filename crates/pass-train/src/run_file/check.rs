@@ -22,6 +22,7 @@ pub(crate) struct Fault {
 pub(super) fn check(file: &RunFile, table: &toml::Table) -> Result<(), Fault> {
     check_values(table)?;
     check_network(file)?;
+    check_sides(file)?;
     check_pretrain(&file.pretrain)?;
     check_training_steps(file)?;
     check_labels(file)?;
@@ -51,6 +52,26 @@ fn check_network(file: &RunFile) -> Result<(), Fault> {
         value,
         rule: rule.into(),
     })
+}
+
+/// No step may show the network less than it can look at.
+fn check_sides(file: &RunFile) -> Result<(), Fault> {
+    let least = file.network.backbone.least_side();
+    let views = |views: &MultiCropConfig| {
+        let sides = views.groups.iter().map(|group| group.size);
+        sides.min().unwrap_or(least)
+    };
+    for (key, side) in [
+        ("pretrain.views.groups", views(&file.pretrain.views)),
+        ("attention.views.groups", views(&file.attention.views)),
+        ("finetune.crop", file.finetune.crop),
+        ("cluster.crop", file.cluster.crop as usize),
+        ("predict.resize", file.predict.resize as usize),
+    ] {
+        let rule = format!("this backbone cannot look at fewer than {least} pixels along a side");
+        that(side >= least, key, side, rule)?;
+    }
+    Ok(())
 }
 
 fn check_pretrain(step: &PretrainSection) -> Result<(), Fault> {

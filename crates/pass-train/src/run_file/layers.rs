@@ -22,14 +22,8 @@ pub(crate) fn lay_over(lower: &mut Table, upper: Table) {
 }
 
 fn merges(key: &str, below: &Table, above: &Table) -> bool {
-    match key {
-        "backbone" => above.get("family").is_none_or(|of| *of == family(below)),
-        _ => !ALTERNATIVES.contains(&key) || above.keys().all(|form| below.contains_key(form)),
+    if let Some(family) = above.get("family") {
+        return below.get("family") == Some(family); // a backbone of another kind
     }
-}
-
-/// The kind of a backbone; those of another have other settings.
-fn family(backbone: &Table) -> Value {
-    let family = backbone.get("family").cloned();
-    family.unwrap_or_else(|| "resnet".into())
+    !ALTERNATIVES.contains(&key) || above.keys().all(|form| below.contains_key(form))
 }

@@ -185,7 +185,7 @@ fn label_needs(file: &RunFile, amount: Amount) -> Vec<Need> {
     let backbone = &file.network.backbone;
     // Feature map and attention, four times as wide and high as the last stage.
     let upsampled = |side: usize| {
-        let wide = 4 * side.div_ceil(backbone.stride());
+        let wide = 4 * backbone.map_side(side);
         2.0 * backbone.channels(4) as f64 * wide.pow(2) as f64
     };
     let of = |key: &str, batch: usize, each: f64| Need {

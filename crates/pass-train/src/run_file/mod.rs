@@ -11,14 +11,13 @@ mod inference;
 mod layers;
 mod limits;
 mod memory;
-mod method;
 mod overrides;
 mod training;
 mod watching;
 
 use std::{path::Path, sync::LazyLock};
 
-use pass_model::precision::Precision;
+use pass_model::{backbone::BackboneConfig, precision::Precision, pretrain_net::NetworkConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -34,10 +33,8 @@ pub use inference::{
     ThresholdSection,
 };
 pub use luss_metrics::ThresholdRule;
-pub use method::SupervisionSection;
 pub use training::{
-    Algorithm, AttentionSection, BatchRule, FinetuneSection, FrozenNorms, NetworkSection,
-    OptimSection, PUBLISHED_BATCH, PretrainSection,
+    AttentionSection, BatchRule, FinetuneSection, FrozenNorms, PUBLISHED_BATCH, PretrainSection,
 };
 pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 
@@ -56,7 +53,7 @@ pub struct RunFile {
     /// The pictures.
     pub data: DataSection,
     /// Backbone, heads and prototypes.
-    pub network: NetworkSection,
+    pub network: NetworkConfig,
     /// Step 1: representation learning.
     pub pretrain: PretrainSection,
     /// Step 2.1: pixel attention.
@@ -146,7 +143,16 @@ pub(crate) fn laid_over_defaults(text: &str) -> Result<toml::Table, toml::de::Er
     });
     let mut table = DEFAULTS.clone();
     layers::lay_over(&mut table, toml::from_str(text)?);
+    complete_backbone(&mut table);
     Ok(table)
+}
+
+/// Gives a backbone of another family than the default's the defaults of its own.
+fn complete_backbone(table: &mut toml::Table) -> Option<()> {
+    let backbone = table.get_mut("network")?.get_mut("backbone")?;
+    let config: BackboneConfig = backbone.clone().try_into().ok()?;
+    *backbone = toml::Value::try_from(config).ok()?;
+    Some(())
 }
 
 /// What a text says, checked by itself: errors then point at the line.

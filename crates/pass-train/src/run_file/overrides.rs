@@ -137,10 +137,11 @@ fn is_below(key: &str, section: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-/// Whether there is such a setting, or a section of settings; a backbone's are known to its family.
+/// Whether there is such a setting, or a section of settings.
 fn is_key(key: &str) -> bool {
-    let is_known = || limits().iter().any(|(known, _)| is_below(known, key));
-    !key.is_empty() && (key.starts_with("network.backbone.") || is_known())
+    // Families of backbones have keys of their own, which their types know.
+    let of_family = key.starts_with("network.backbone.");
+    of_family || !key.is_empty() && limits().iter().any(|(known, _)| is_below(known, key))
 }
 
 /// A number is read as TOML does, and a little more freely; what is no TOML is a string.

@@ -1,87 +1,16 @@
-//! The sections of a run file that decide what is learned: `network`, `pretrain`, `attention`,
+//! The sections of a run file that decide what is learned: `pretrain`, `attention`,
 //! `finetune`.
 
 use imagenet_s::views::{CropGroup, MultiCropConfig};
 use pass_model::{
-    backbone::BackboneConfig, loss::SwappedPredictionConfig, method::pass::ConsistencyConfig,
+    loss::{SwappedPredictionConfig, d2s::SupervisionConfig},
+    method::pass::ConsistencyConfig,
+    optim::OptimConfig,
     overlap::AlignmentConfig,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Method, SupervisionSection};
-
-/// Backbone, heads and prototypes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NetworkSection {
-    /// The backbone: its name, or the settings of a ResNet.
-    pub backbone: BackboneConfig,
-    /// Hidden channels of the heads.
-    pub hidden: usize,
-    /// Dimensions of the embeddings that meet the prototypes.
-    pub feature_dim: usize,
-    /// Number of prototypes, K.
-    pub prototypes: usize,
-}
-
-impl Default for NetworkSection {
-    fn default() -> Self {
-        Self {
-            backbone: BackboneConfig::default(),
-            hidden: 512,
-            feature_dim: 128,
-            prototypes: 500,
-        }
-    }
-}
-
-/// Which optimiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Algorithm {
-    /// LARS, as the paper.
-    Lars,
-    /// LARS with biases and batch norms left to plain SGD.
-    LarsExcludingNorms,
-    /// The LARS of PixPro, for PASS_p: the same, with the decay in the gradient.
-    LarsPixpro,
-    /// Plain SGD with momentum.
-    Sgd,
-}
-
-/// Optimiser and schedule of a training step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OptimSection {
-    /// Which optimiser.
-    pub algorithm: Algorithm,
-    /// Learning rate at the start of the cosine.
-    pub base_lr: f64,
-    /// Learning rate at its end.
-    pub final_lr: f64,
-    /// Epochs of linear warm-up before the cosine.
-    pub warmup_epochs: usize,
-    /// Learning rate at the start of the warm-up.
-    pub warmup_lr: f64,
-    /// Weight decay λ.
-    pub weight_decay: f64,
-    /// Momentum.
-    pub momentum: f64,
-}
-
-impl Default for OptimSection {
-    fn default() -> Self {
-        Self {
-            algorithm: Algorithm::Lars,
-            base_lr: 0.6,
-            final_lr: 6e-4,
-            warmup_epochs: 0,
-            warmup_lr: 0.0,
-            weight_decay: 1e-6,
-            momentum: 0.9,
-        }
-    }
-}
+use super::Method;
 
 /// How settings that were published for a batch of [`PUBLISHED_BATCH`] meet another batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,7 +61,7 @@ pub struct PretrainSection {
     /// statistics and assignments are those of a part.
     pub accumulate: usize,
     /// Optimiser and schedule.
-    pub optim: OptimSection,
+    pub optim: OptimConfig,
     /// Multi-crop views.
     pub views: MultiCropConfig,
     /// Swapped prediction.
@@ -152,7 +81,7 @@ pub struct PretrainSection {
     /// Variants of P2P.
     pub alignment: AlignmentConfig,
     /// Variants of D2S.
-    pub supervision: SupervisionSection,
+    pub supervision: SupervisionConfig,
     /// The part of PASS_p that PASS_s does not have.
     pub consistency: ConsistencyConfig,
 }
@@ -165,7 +94,7 @@ impl Default for PretrainSection {
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
-            optim: OptimSection::default(),
+            optim: OptimConfig::default(),
             views: MultiCropConfig {
                 groups: vec![
                     CropGroup::new(2, 224, [0.14, 1.0]),
@@ -181,7 +110,7 @@ impl Default for PretrainSection {
             p2p: true,
             p2p_weight: 1.0,
             alignment: AlignmentConfig::default(),
-            supervision: SupervisionSection::default(),
+            supervision: SupervisionConfig::default(),
             consistency: ConsistencyConfig::default(),
         }
     }
@@ -211,7 +140,7 @@ pub struct AttentionSection {
     /// statistics and assignments are those of a part.
     pub accumulate: usize,
     /// Optimiser and schedule.
-    pub optim: OptimSection,
+    pub optim: OptimConfig,
     /// Views: two global crops.
     pub views: MultiCropConfig,
     /// Swapped prediction.
@@ -231,7 +160,7 @@ impl Default for AttentionSection {
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
-            optim: OptimSection {
+            optim: OptimConfig {
                 base_lr: 6.0,
                 ..Default::default()
             },
@@ -265,7 +194,7 @@ pub struct FinetuneSection {
     /// statistics and assignments are those of a part.
     pub accumulate: usize,
     /// Optimiser and schedule.
-    pub optim: OptimSection,
+    pub optim: OptimConfig,
     /// Side of the crop, in pixels.
     pub crop: usize,
     /// Smallest area of the crop, as a share of the picture.
@@ -283,7 +212,7 @@ impl Default for FinetuneSection {
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
-            optim: OptimSection::default(),
+            optim: OptimConfig::default(),
             crop: 224,
             min_scale: 0.08,
             max_scale: 1.0,

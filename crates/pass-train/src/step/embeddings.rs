@@ -116,12 +116,9 @@ fn pixels(features: Tensor<4>) -> Tensor<2> {
 
 /// Rows of each picture: 1, or the pixels of the map of a centre crop.
 pub(super) fn rows_each(context: &Context) -> usize {
-    let (section, stride) = (
-        &context.file.cluster,
-        context.file.network.backbone.stride(),
-    );
+    let (section, backbone) = (&context.file.cluster, &context.file.network.backbone);
     match section.way {
-        LabelWay::PixelLevel => (section.crop as usize).div_ceil(stride).pow(2),
+        LabelWay::PixelLevel => backbone.map_side(section.crop as usize).pow(2),
         _ => 1,
     }
 }

@@ -12,7 +12,7 @@ use pass_model::{
     checkpoint::{load_field, load_module},
     loss::SwappedPredictionConfig,
     method::Method,
-    overlap::EmptyPairs,
+    overlap::{AlignmentConfig, EmptyPairs},
     pretrain_net::{PretrainNet, PretrainNetConfig},
     queue::SwavQueue,
 };
@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use crate::{
     Context, Error, Step,
+    health::OverChance,
     probe::Probe,
     ranks::done_by_first,
     run_file::RunFile,
@@ -36,9 +37,9 @@ struct Summary {
     epochs: usize,
     pictures: usize,
     seconds: f64,
-    /// The loss over its value by chance, the mean of the last epoch: swapped prediction over ln K.
+    /// The loss over its value by chance, the mean of the last epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
-    swapped_over_ln_k: Option<f64>,
+    loss_over_chance: Option<OverChance>,
 }
 
 /// Runs step 1 with the method of the run file and leaves `pretrain/weights.safetensors`.
@@ -60,7 +61,7 @@ pub fn pretrain(context: &Context) -> Result<(), Error> {
 /// As [`pretrain`].
 pub fn pretrain_with<M: Method>(context: &Context, method: M) -> Result<(), Error> {
     let started = Instant::now();
-    check_of_ranks(context)?;
+    check_of_ranks(context, method.alignment())?;
     context.check_precision()?;
     done_by_first(&context.ranks, || context.run.begin(Step::Pretrain))?;
     let mut task = Pretraining::new(method, &context.file, context.device.clone().autodiff());
@@ -77,7 +78,7 @@ pub fn pretrain_with<M: Method>(context: &Context, method: M) -> Result<(), Erro
             epochs: context.file.pretrain.epochs,
             pictures,
             seconds,
-            swapped_over_ln_k: loss_over_chance,
+            loss_over_chance,
         },
     )
 }
@@ -86,7 +87,7 @@ pub fn pretrain_with<M: Method>(context: &Context, method: M) -> Result<(), Erro
 pub(crate) fn train_on_views<T: Task<Item = Views>>(
     context: &Context,
     learner: &mut Learner<T>,
-) -> Result<(usize, Option<f64>), Error> {
+) -> Result<(usize, Option<OverChance>), Error> {
     let file = &context.file;
     let section = &file.pretrain;
     let samples = training_samples(context)?;
@@ -138,12 +139,8 @@ pub(crate) fn pretrain_net(file: &RunFile, device: &Device) -> PretrainNet {
 }
 
 fn net_config(file: &RunFile) -> PretrainNetConfig {
-    let network = &file.network;
     PretrainNetConfig {
-        backbone: network.backbone.clone(),
-        hidden: network.hidden,
-        feature_dim: network.feature_dim,
-        prototypes: network.prototypes,
+        network: file.network.clone(),
         shallow: file.pretrain.shallow.clone(),
         p2p: file.pretrain.p2p,
         p2p_projection: file.pretrain.alignment.projection,
@@ -200,9 +197,8 @@ fn load_backbone(backbone: &mut Backbone, weights: &Path) -> Result<(), Error> {
 
 /// Refuses what differs from one process: with pictures left out, ranks compare different numbers of
 /// them, and the norms behind count all ranks alike.
-fn check_of_ranks(context: &Context) -> Result<(), Error> {
-    let section = &context.file.pretrain;
-    let leaves_out = section.p2p && section.alignment.empty_pairs == EmptyPairs::LeaveOut;
+fn check_of_ranks(context: &Context, alignment: Option<&AlignmentConfig>) -> Result<(), Error> {
+    let leaves_out = alignment.is_some_and(|of| of.empty_pairs == EmptyPairs::LeaveOut);
     if leaves_out && context.ranks.size() > 1 {
         return Err(Error::Value {
             place: "run.toml".into(),

@@ -1,8 +1,9 @@
 //! Weights of other programs as results of steps, and results of steps for other programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pass_model::{
+    backbone::Preprocessing,
     checkpoint::save_module,
     export::{export_backbone, export_pretrain_net, export_segmentation_net},
     import::{Imported, import_backbone, import_pretrain_net, import_segmentation_net},
@@ -12,15 +13,17 @@ use pixel_attention::{
     attention_net::{AttentionNet, export_attention_net, import_attention_net},
     centroids::{read_centroids, write_centroids},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step,
+    ranks::done_by_first,
     step::{
         attention::tuned_net,
         finetune::{finetuned_net, fresh_net},
         pretrain::{pretrain_net, pretrained_backbone, pretrained_net},
     },
+    sum_of,
 };
 
 /// What a file of weights holds.
@@ -41,8 +44,48 @@ pub enum Weights {
 #[derive(Debug, Serialize)]
 struct ImportSummary<'a> {
     imported: &'a Path,
+    sha256: String,
     tensors: usize,
     ignored: &'a [String],
+    /// How the pictures of the network are made.
+    preprocessing: Preprocessing,
+}
+
+/// What [`begin_with_backbone`] looks at of an [`ImportSummary`]; a trained network has none of it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Origin {
+    imported: Option<PathBuf>,
+    sha256: Option<String>,
+}
+
+/// Takes a file of weights as the result of step 1, unless the run has begun with it before. Collective.
+///
+/// # Errors
+///
+/// As [`import_weights`]; [`Error::OtherBackbone`] for a run that has another result of step 1.
+pub fn begin_with_backbone(context: &Context, path: &Path) -> Result<(), Error> {
+    done_by_first(&context.ranks, || {
+        if !context.run.is_done(Step::Pretrain) {
+            let imported = import_weights(context, Weights::Backbone, path)?;
+            let (tensors, path) = (imported.loaded, path.display());
+            context.say(&format!("pretrain: {tensors} tensors from {path}"));
+            return Ok(());
+        }
+        let origin: Origin = context.run.summary(Step::Pretrain)?;
+        let sum = sum_of(path).map_err(Error::io(path, "read"))?;
+        if origin.sha256 == Some(sum) {
+            return Ok(());
+        }
+        Err(Error::OtherBackbone {
+            run: context.run.root().to_owned(),
+            found: match origin.imported {
+                Some(other) => format!("that of {}", other.display()),
+                None => "trained here".to_owned(),
+            },
+            weights: path.to_owned(),
+        })
+    })
 }
 
 /// Takes a file of weights as the result of its step; what later steps made no longer counts.
@@ -155,6 +198,8 @@ impl Weights {
 fn finish(context: &Context, step: Step, path: &Path, imported: &Imported) -> Result<(), Error> {
     let summary = ImportSummary {
         imported: path,
+        sha256: sum_of(path).map_err(Error::io(path, "read"))?,
+        preprocessing: context.file.network.backbone.preprocessing(),
         tensors: imported.loaded,
         ignored: &imported.ignored,
     };

@@ -4,7 +4,12 @@
 use pass_model::method::Chance;
 
 use super::{Position, Task, Training};
-use crate::{Error, health::Verdict, ranks::first_with, training::Terms};
+use crate::{
+    Error,
+    health::{OverChance, Verdict},
+    ranks::first_with,
+    training::Terms,
+};
 
 impl<T: Task> Training<'_, T> {
     /// Looks at the mean loss of an epoch.
@@ -15,10 +20,10 @@ impl<T: Task> Training<'_, T> {
         let Some((_, loss)) = means.iter().find(|(name, _)| name == chance.term) else {
             return Ok(());
         };
-        let share = loss / chance.value;
-        self.loss_over_chance = Some(share);
+        let loss = OverChance::new(chance, loss / chance.value);
+        self.loss_over_chance = Some(loss.clone());
         let done = [self.state.iterations, at.iterations];
-        let verdict = self.health.judge_epoch(share, done);
+        let verdict = self.health.judge_epoch(loss, done);
         self.act(verdict, at)
     }
 

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use pass_model::method::Chance;
 use serde_json::Value;
 
 use crate::{
     Context, Error, Step,
-    health::{UNLEARNED, unlearned_words},
+    health::OverChance,
     run_file::LabelWay,
     step::{labels::LabelsSummary, predict::PredictSummary, threshold::SweptThreshold},
 };
@@ -42,7 +43,7 @@ pub(crate) fn of_run(context: &Context) -> Result<Vec<String>, Error> {
         let summary: Value = context.run.summary(step)?;
         let path = context.run.done_mark(step);
         let found = match step {
-            Step::Pretrain => of_pretraining(summary["swapped_over_ln_k"].as_f64()),
+            Step::Pretrain => of_pretraining(&path, &summary)?,
             // Imported centroids have no sizes.
             Step::Cluster if summary.get("sizes").is_some() => {
                 of_clusters(&parsed::<Sizes>(&path, summary)?.sizes)
@@ -75,10 +76,15 @@ fn parsed<T: serde::de::DeserializeOwned>(path: &Path, value: Value) -> Result<T
     })
 }
 
-/// In step 1, whose mean swapped loss of the last epoch this is.
-fn of_pretraining(loss_over_ln_k: Option<f64>) -> Vec<String> {
-    let unlearned = loss_over_ln_k.filter(|&loss| loss > UNLEARNED);
-    unlearned.map(unlearned_words).into_iter().collect()
+/// In the summary of step 1, which has the mean loss of its last epoch. Runs of former versions
+/// have a number there.
+fn of_pretraining(path: &Path, summary: &Value) -> Result<Vec<String>, Error> {
+    let loss = match summary["swapped_over_ln_k"].as_f64() {
+        Some(ratio) => Some(OverChance::new(Chance::of_swapped_prediction(2), ratio)),
+        None => parsed(path, summary["loss_over_chance"].clone())?,
+    };
+    let unlearned = loss.filter(OverChance::is_unlearned);
+    Ok(unlearned.iter().map(ToString::to_string).collect())
 }
 
 /// In a number of pictures that are to be dealt out to so many clusters.
@@ -215,6 +221,8 @@ fn listed(what: &str, numbers: &[usize]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[track_caller]
@@ -278,8 +286,23 @@ mod tests {
 
     #[test]
     fn a_pretraining_at_ln_k_is_found() {
-        assert_found(&of_pretraining(Some(0.976)), &["0.976 of it"]);
-        assert_found(&of_pretraining(Some(0.9)), &[]);
-        assert_found(&of_pretraining(None), &[]);
+        let of_summary = |summary| of_pretraining("pretrain.json".as_ref(), &summary).unwrap();
+        let of_former = |ratio| of_summary(json!({ "swapped_over_ln_k": ratio }));
+        assert_found(
+            &of_former(0.976),
+            &["the swapped loss is not clearly below ln K (0.976 of it"],
+        );
+        assert_found(&of_former(0.9), &[]);
+        assert_found(&of_summary(json!({ "epochs": 0 })), &[]);
+        let own = Chance {
+            term: "contrast",
+            value: 2.0,
+            called: "ln B",
+            remedy: "a larger batch",
+        };
+        let told = of_summary(json!({ "loss_over_chance": OverChance::new(own, 0.99) }));
+        let said = told.concat();
+        assert!(said.contains("contrast loss is not clearly below ln B (0.990"));
+        assert!(said.ends_with("has helped: a larger batch") && !said.contains("prototypes"));
     }
 }

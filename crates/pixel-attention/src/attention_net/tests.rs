@@ -3,7 +3,7 @@ use golden::Arrays;
 use pass_model::{
     backbone::{Block, ResNetConfig},
     checkpoint::{load_module, save_module},
-    pretrain_net::PretrainNetConfig,
+    pretrain_net::{NetworkConfig, PretrainNetConfig},
     resize::upsample_bilinear,
 };
 
@@ -11,14 +11,16 @@ use super::*;
 
 fn config() -> PretrainNetConfig {
     PretrainNetConfig {
-        backbone: ResNetConfig {
-            width: 3,
-            ..ResNetConfig::small()
-        }
-        .into(),
-        hidden: 7,
-        feature_dim: 5,
-        prototypes: 4,
+        network: NetworkConfig {
+            backbone: ResNetConfig {
+                width: 3,
+                ..ResNetConfig::small()
+            }
+            .into(),
+            hidden: 7,
+            feature_dim: 5,
+            prototypes: 4,
+        },
         shallow: vec![3],
         ..Default::default()
     }
@@ -44,17 +46,19 @@ fn assert_close<const D: usize>(actual: Tensor<D>, expected: impl Into<TensorDat
 fn published(device: &Device) -> (AttentionNet, Arrays) {
     let weights = golden::path("tiny_pixelattn.safetensors");
     let config = PretrainNetConfig {
-        backbone: ResNetConfig {
-            block: Block::Bottleneck,
-            depths: [1; 4],
-            width: 8,
-            bottleneck_width: 8,
-            ..ResNetConfig::resnet18()
-        }
-        .into(),
-        hidden: 24,
-        feature_dim: 16,
-        prototypes: 12,
+        network: NetworkConfig {
+            backbone: ResNetConfig {
+                block: Block::Bottleneck,
+                depths: [1; 4],
+                width: 8,
+                bottleneck_width: 8,
+                ..ResNetConfig::resnet18()
+            }
+            .into(),
+            hidden: 24,
+            feature_dim: 16,
+            prototypes: 12,
+        },
         shallow: vec![],
         p2p: false,
         ..Default::default()

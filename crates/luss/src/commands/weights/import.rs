@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::ensure;
 use clap::Args;
 use imagenet_s::terminal::show;
-use luss::{Arguments, OrRefuse};
+use luss::{Arguments, BackboneFile, OrRefuse};
 use pass_model::import::Imported;
 use pass_train::step::weights::{Weights, import_centroids, import_weights};
 
@@ -32,10 +32,11 @@ pub(crate) struct Import {
     #[command(flatten)]
     arguments: Arguments,
 
-    /// A ResNet of torchvision, timm or SwAV as the backbone of step 1. The heads keep their initial
-    /// weights: enough for distance_matching; step 2.1 would learn from random prototypes.
-    #[arg(long, value_name = "FILE", conflicts_with = "pretrained")]
-    backbone: Option<PathBuf>,
+    /// A backbone of torchvision, timm or another program as the result of step 1, as resnet50=FILE;
+    /// without a name that of the run file. The heads keep their initial weights: enough for
+    /// distance_matching; step 2.1 would learn from random prototypes.
+    #[arg(long, value_name = "NAME=FILE", conflicts_with = "pretrained")]
+    backbone: Option<BackboneFile>,
 
     /// A pre-training checkpoint of PASS: step 1.
     #[arg(long, value_name = "FILE")]
@@ -56,15 +57,20 @@ pub(crate) struct Import {
 
 impl Import {
     pub(super) fn run(&self) -> anyhow::Result<()> {
+        let backbone = self.backbone.as_ref().map(|file| file.path().to_owned());
         let before = [
-            (Weights::Backbone, &self.backbone),
+            (Weights::Backbone, &backbone),
             (Weights::Pretrained, &self.pretrained),
             (Weights::PixelAttention, &self.pixelatt),
         ];
         let after = [(Weights::FineTuned, &self.finetuning)];
         let named = before.iter().chain(&after).any(|(_, path)| path.is_some());
         check_named(named || self.centroids.is_some()).or_refuse()?;
-        let context = self.arguments.open()?;
+        let mut arguments = self.arguments.clone();
+        if let Some(file) = self.backbone.as_ref().filter(|file| file.is_named()) {
+            arguments = arguments.with_network(file.config().or_refuse()?);
+        }
+        let context = arguments.open()?;
         let import = |(weights, path): (Weights, &Option<PathBuf>)| match path {
             Some(path) => {
                 let imported = import_weights(&context, weights, path).or_refuse()?;

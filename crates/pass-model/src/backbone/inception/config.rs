@@ -76,6 +76,12 @@ impl BackboneSettings for InceptionConfig {
         32
     }
 
+    /// Five windows of 3 places with stride 2 and two with stride 1, none of them padded.
+    fn map_side(&self, side: usize) -> usize {
+        let window = |side: usize, stride: usize| (side + stride).saturating_sub(3) / stride;
+        [2, 1, 2, 1, 2, 2, 2].into_iter().fold(side, window)
+    }
+
     /// That of torchvision, whose network brings the pictures of ImageNet's mean and deviation to its own.
     fn preprocessing(&self) -> Preprocessing {
         Preprocessing {

@@ -61,8 +61,7 @@ fn pass_config(file: &RunFile) -> PassConfig {
         net: net_config(file),
         loss: PretrainLossConfig {
             swapped: section.swapped.clone(),
-            teacher: section.supervision.teacher,
-            taught_view: section.supervision.view,
+            supervision: section.supervision,
             p2p: section.p2p.then_some(section.alignment.kind),
             weights: LossWeights {
                 image: section.swapped_weight,
