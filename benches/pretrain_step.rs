@@ -45,6 +45,8 @@ const TINY: ResNetConfig = ResNetConfig {
     width: 4,
     bottleneck_width: 64,
     max_pool: false,
+    groups: 1,
+    dilated_stages: 0,
 };
 
 struct Case {

@@ -20,7 +20,7 @@
 //!
 //! | in the paper | here |
 //! |---|---|
-//! | the backbone: ResNet-18, ResNet-50 | [`backbone`] |
+//! | the backbone: a ResNet, or another network of the paper's comparison | [`backbone`] |
 //! | projections `P`, pixel MLP `H_s`, predictor `q` | [`heads`] |
 //! | prototypes | [`prototypes`] |
 //! | what step 1 can train: PASS_s, PASS_p, or a method of your own | [`method`] |

@@ -333,6 +333,30 @@ mod tests {
     }
 
     #[test]
+    fn every_named_backbone_is_written_and_read() {
+        for name in names() {
+            let config = BackboneConfig::named(name).unwrap();
+            assert!(config.check().is_ok() && config.channels(4) > 0, "{name}");
+            let text = serde_json::to_string(&config).unwrap();
+            let is_resnet = matches!(config, BackboneConfig::ResNet(_));
+            assert_eq!(text.contains("family"), !is_resnet, "{text}");
+            assert_eq!(
+                serde_json::from_str::<BackboneConfig>(&text).unwrap(),
+                config
+            );
+        }
+    }
+
+    /// Run files from before there were groups and dilated stages.
+    #[test]
+    fn settings_of_a_resnet_without_the_newer_ones_are_read() {
+        let text = r#"{"block": "bottleneck", "depths": [3, 4, 6, 3], "width": 64,
+            "bottleneck_width": 64, "max_pool": true}"#;
+        let read = serde_json::from_str::<BackboneConfig>(text).unwrap();
+        assert_eq!(read, ResNetConfig::resnet50().into());
+    }
+
+    #[test]
     fn a_family_leaves_no_trace_in_the_paths_of_parameters() {
         let device = Device::default();
         let config = ResNetConfig {

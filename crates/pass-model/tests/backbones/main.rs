@@ -9,6 +9,7 @@ mod inception;
 mod lite0;
 mod oracle;
 mod pytorch;
+mod reduced;
 mod res2net;
 mod resnet;
 mod shapes;

@@ -24,7 +24,8 @@ from torch import nn
 
 SIZES = [(80, 80), (75, 107)]
 PARAMETERS = 6  # whose gradients are written, besides the first layer's
-TRIES = 20
+NOISE = 1e-6  # in a picture of values about 1
+TRIES = 50
 
 
 def vision(name, **settings):
@@ -110,16 +111,22 @@ def gradients(net, modules, picture, direction):
     return dict(zip(parameters, values))
 
 
+def agree(found, exact):
+    return all((found[key] - exact[key]).abs().max() < 1e-4 * exact[key].abs().max() for key in exact)
+
+
 def smooth_picture(net, modules, size):
-    """A picture, a direction and the gradients, far from kinks: float32 takes the same side of all ReLUs
-    and maxima as float64, so that PyTorch's own gradients agree."""
+    """A picture, a direction and the gradients, far from kinks: neither rounding to float32 nor noise of
+    that size moves a ReLU or a maximum to its other side, which would be another gradient."""
     single = copy.deepcopy(net).float()
     for _ in range(TRIES):
         picture = torch.randn(1, 3, *size, dtype=torch.float64)
         direction = torch.randn_like(stages(net, modules, picture)[-1])
         exact = gradients(net, modules, picture, direction)
-        rounded = gradients(single, modules, picture.float(), direction.float())
-        if all((rounded[key] - exact[key]).abs().max() < 1e-4 * exact[key].abs().max() for key in exact):
+        if not agree(gradients(single, modules, picture.float(), direction.float()), exact):
+            continue
+        noisy = (picture + NOISE * torch.randn_like(picture) for _ in range(3))
+        if all(agree(gradients(net, modules, other, direction), exact) for other in noisy):
             return picture, direction, exact
     raise SystemExit(f"no picture of {TRIES} is far from all kinks")
 

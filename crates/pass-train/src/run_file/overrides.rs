@@ -220,6 +220,24 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_a_backbone_are_those_of_its_family() {
+        let backbone = |settings: &[&str]| parsed(settings).unwrap().network.backbone.describe();
+        let family = "network.backbone.family=res2net";
+        let described = backbone(&[family, "network.backbone.deep_stem=true"]);
+        assert!(described.contains("deep stem"), "{described}");
+        let described = backbone(&["network.backbone={ family = 'inception', width = 8 }"]);
+        assert!(described.contains("width 8"), "{described}");
+        let odd = "network.backbone.width=7";
+        refused(
+            &["network.backbone.family=inception", odd],
+            &format!("--set {odd}: "),
+            "even number",
+        );
+        let unknown = "network.backbone.widht=3";
+        refused(&[unknown], &format!("--set {unknown}: "), "unknown field");
+    }
+
+    #[test]
     fn a_fault_of_an_override_is_blamed_on_it() {
         let sound = "seed=3";
         for (setting, fragment) in [
