@@ -13,7 +13,7 @@ pub(crate) const PLACES: usize = 512;
 /// A product over fewer places is slow, so that small maps are taken several at a time.
 const LEAST_PLACES: usize = 192;
 /// Channels of a group whose product is slower than the direct way.
-const NARROW: usize = 8;
+const NARROW: usize = 32;
 /// Tasks that can run side by side, at least, as far as there is work for so many.
 pub(crate) const TASKS: usize = 8;
 

@@ -3,9 +3,10 @@
 use pulp::{Arch, Simd, WithSimd};
 
 /// A sum is taken over this many positions or a multiple of it.
-pub(super) const TILE: usize = 128;
-/// Vectors of sums in registers.
+pub(super) const TILE: usize = 64;
+/// Vectors of sums in registers: those of one row, or half as many of each of two.
 const VECTORS: usize = 8;
+const HALF: usize = VECTORS / 2;
 /// As many lanes as the widest vectors have, and sums that are kept for a weight.
 pub(super) const LANES: usize = 16;
 
@@ -63,64 +64,50 @@ impl WithSimd for Weighted<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let count = self.starts.len();
         let positions = self.to.len() * count / self.weights.len();
-        let pairs = self
-            .to
-            .chunks_mut(2 * positions)
-            .zip(self.weights.chunks(2 * count));
-        for (to, weights) in pairs {
-            match to.split_at_mut_checked(positions) {
-                Some((first, second)) if !second.is_empty() => {
-                    let weights = weights.split_at(count);
-                    let weights = [weights.0, weights.1];
-                    fill(simd, self.from, self.starts, weights, [first, second]);
-                }
-                _ => fill_alone(simd, self.from, self.starts, weights, to),
+        let rows = self.to.chunks_mut(2 * positions);
+        for (to, weights) in rows.zip(self.weights.chunks(2 * count)) {
+            let read = (self.from, self.starts);
+            if to.len() > positions {
+                let (first, second) = to.split_at_mut(positions);
+                let (a, b) = weights.split_at(count);
+                fill::<S, 2, HALF>(simd, read, [a, b], [first, second], 0);
+                continue;
             }
+            let whole = positions / (VECTORS * S::F32_LANES) * VECTORS * S::F32_LANES;
+            let (most, rest) = to.split_at_mut(whole);
+            fill::<S, 1, VECTORS>(simd, read, [weights], [most], 0);
+            fill::<S, 1, HALF>(simd, read, [weights], [rest], whole);
         }
     }
 }
 
-/// Writes two rows, which share what they read.
+/// Writes rows, which share what they read, from a position on: `N` vectors of each at a time.
 #[inline(always)]
-fn fill<S: Simd>(
+fn fill<S: Simd, const R: usize, const N: usize>(
     simd: S,
-    from: &[f32],
-    starts: &[usize],
-    weights: [&[f32]; 2],
-    to: [&mut [f32]; 2],
+    (from, starts): (&[f32], &[usize]),
+    weights: [&[f32]; R],
+    mut to: [&mut [f32]; R],
+    first: usize,
 ) {
-    const HALF: usize = VECTORS / 2;
-    let width = HALF * S::F32_LANES;
-    let [first, second] = to.map(|row| row.chunks_exact_mut(width));
-    for (tile, to) in first.zip(second).enumerate() {
-        let mut sums = [[simd.splat_f32s(0.0); HALF]; 2];
-        for (&start, (&a, &b)) in starts.iter().zip(weights[0].iter().zip(weights[1])) {
-            let read = vectors::<S, HALF>(&from[start + tile * width..]);
-            let [a, b] = [a, b].map(|weight| simd.splat_f32s(weight));
-            for vector in 0..HALF {
-                sums[0][vector] = simd.mul_add_e_f32s(a, read[vector], sums[0][vector]);
-                sums[1][vector] = simd.mul_add_e_f32s(b, read[vector], sums[1][vector]);
+    let width = N * S::F32_LANES;
+    let weights = weights.map(|row| &row[..starts.len()]);
+    for tile in (0..to[0].len()).step_by(width) {
+        let mut sums = [[simd.splat_f32s(0.0); N]; R];
+        for (at, &start) in starts.iter().enumerate() {
+            let read = vectors::<S, N>(&from[start + first + tile..]);
+            for (sums, weights) in sums.iter_mut().zip(&weights) {
+                let weight = simd.splat_f32s(weights[at]);
+                for (sum, read) in sums.iter_mut().zip(read) {
+                    *sum = simd.mul_add_e_f32s(weight, *read, *sum);
+                }
             }
         }
-        S::as_mut_simd_f32s(to.0).0.copy_from_slice(&sums[0]);
-        S::as_mut_simd_f32s(to.1).0.copy_from_slice(&sums[1]);
-    }
-}
-
-/// Writes one row.
-#[inline(always)]
-fn fill_alone<S: Simd>(simd: S, from: &[f32], starts: &[usize], weights: &[f32], to: &mut [f32]) {
-    let width = VECTORS * S::F32_LANES;
-    for (tile, to) in to.chunks_exact_mut(width).enumerate() {
-        let mut sums = [simd.splat_f32s(0.0); VECTORS];
-        for (&start, &weight) in starts.iter().zip(weights) {
-            let read = vectors::<S, VECTORS>(&from[start + tile * width..]);
-            let weight = simd.splat_f32s(weight);
-            for (sum, read) in sums.iter_mut().zip(read) {
-                *sum = simd.mul_add_e_f32s(weight, *read, *sum);
-            }
+        for (to, sums) in to.iter_mut().zip(&sums) {
+            S::as_mut_simd_f32s(&mut to[tile..][..width])
+                .0
+                .copy_from_slice(sums);
         }
-        S::as_mut_simd_f32s(to).0.copy_from_slice(&sums);
     }
 }
 
@@ -136,44 +123,68 @@ impl WithSimd for Products<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let count = self.starts.len();
-        let rows = self.sums.len() / (count * LANES);
-        let rows = self.rows.chunks_exact(self.rows.len() / rows);
-        for (row, sums) in rows.zip(self.sums.chunks_exact_mut(count * LANES)) {
-            let starts = self.starts.chunks(VECTORS);
-            for (starts, sums) in starts.zip(sums.chunks_mut(VECTORS * LANES)) {
-                match starts.try_into() {
-                    Ok(starts) => add_some::<S, VECTORS>(simd, self.from, starts, row, sums),
-                    Err(_) => {
-                        for (&start, sums) in starts.iter().zip(sums.chunks_mut(LANES)) {
-                            add_some(simd, self.from, &[start], row, sums);
-                        }
-                    }
-                }
+        let count = self.starts.len() * LANES;
+        let positions = self.rows.len() * count / self.sums.len();
+        let rows = self.rows.chunks(2 * positions);
+        for (rows, sums) in rows.zip(self.sums.chunks_mut(2 * count)) {
+            let read = (self.from, self.starts);
+            if rows.len() > positions {
+                let (first, second) = sums.split_at_mut(count);
+                let (a, b) = rows.split_at(positions);
+                add::<S, 2, HALF>(simd, read, [a, b], [first, second]);
+            } else {
+                add::<S, 1, VECTORS>(simd, read, [rows], [sums]);
             }
         }
     }
 }
 
-/// Adds to the sums of some starts.
+/// Adds the products of rows, which share what they read, `N` starts at a time.
 #[inline(always)]
-fn add_some<S: Simd, const N: usize>(
+fn add<S: Simd, const R: usize, const N: usize>(
+    simd: S,
+    (from, starts): (&[f32], &[usize]),
+    rows: [&[f32]; R],
+    mut sums: [&mut [f32]; R],
+) {
+    let (some, rest) = starts.as_chunks::<N>();
+    for (at, starts) in some.iter().enumerate() {
+        let sums = sums.each_mut().map(|sums| &mut sums[at * N * LANES..]);
+        add_some(simd, from, starts, rows, sums);
+    }
+    for (start, at) in rest.iter().zip(some.len() * N..) {
+        let sums = sums.each_mut().map(|sums| &mut sums[at * LANES..]);
+        add_some(simd, from, &[*start], rows, sums);
+    }
+}
+
+/// The same of so many starts, whose sums are the first.
+#[inline(always)]
+fn add_some<S: Simd, const R: usize, const N: usize>(
     simd: S,
     from: &[f32],
     starts: &[usize; N],
-    row: &[f32],
-    sums: &mut [f32],
+    rows: [&[f32]; R],
+    sums: [&mut [f32]; R],
 ) {
-    let (row, _) = S::as_simd_f32s(row);
-    let read = starts.map(|start| &S::as_simd_f32s(&from[start..]).0[..row.len()]);
-    let mut found: [S::f32s; N] = std::array::from_fn(|at| vectors::<S, 1>(&sums[at * LANES..])[0]);
-    for (at, &number) in row.iter().enumerate() {
-        for (sum, read) in found.iter_mut().zip(&read) {
-            *sum = simd.mul_add_e_f32s(number, read[at], *sum);
+    let rows = rows.map(|row| S::as_simd_f32s(row).0);
+    let count = rows[0].len();
+    let rows = rows.map(|row| &row[..count]);
+    let read = starts.map(|start| &S::as_simd_f32s(&from[start..]).0[..count]);
+    let mut found = [[simd.splat_f32s(0.0); N]; R];
+    for at in 0..count {
+        let read = read.map(|read| read[at]);
+        for (found, row) in found.iter_mut().zip(&rows) {
+            for (sum, read) in found.iter_mut().zip(read) {
+                *sum = simd.mul_add_e_f32s(row[at], read, *sum);
+            }
         }
     }
-    for (sums, found) in sums.chunks_exact_mut(LANES).zip(found) {
-        S::as_mut_simd_f32s(sums).0[0] = found;
+    for (sums, found) in sums.into_iter().zip(found) {
+        for (sums, found) in sums.chunks_exact_mut(LANES).zip(found) {
+            let lanes = &mut S::as_mut_simd_f32s(sums).0[0];
+            *lanes = simd.add_f32s(*lanes, found);
+        }
     }
 }
 

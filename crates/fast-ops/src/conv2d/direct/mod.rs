@@ -69,8 +69,7 @@ fn starts(planes: &Planes, ins: usize) -> Vec<usize> {
 /// `[batch, channels_in, height, width]`, from the gradient of the output.
 pub(crate) fn input_gradient(of: &Convolution, output: &[f32], weight: &[f32]) -> Vec<f32> {
     let (planes, [ins, outs]) = (Planes::new(of), of.of_group());
-    let positions = planes.size().next_multiple_of(TILE);
-    let size = planes.reach() + positions;
+    let size = planes.reach() + planes.size() + TILE;
     let backward: Vec<Backward> = (0..planes.count())
         .map(|plane| Backward::new(&planes, plane, size, weight))
         .collect();
@@ -81,7 +80,7 @@ pub(crate) fn input_gradient(of: &Convolution, output: &[f32], weight: &[f32]) -
         together * maps,
         |index, to| {
             let mut laid_out = vec![0.0; outs * size];
-            let mut sums = vec![0.0; ins * positions];
+            let mut sums = vec![0.0; ins * (planes.size() + TILE)];
             for (at, maps) in to.chunks_exact_mut(maps).enumerate() {
                 let at = index * together + at;
                 let output = output[at * outs * of.places()..].chunks_exact(of.places());
@@ -89,8 +88,9 @@ pub(crate) fn input_gradient(of: &Convolution, output: &[f32], weight: &[f32]) -
                     planes.lay_out_places(map, &mut to[planes.reach()..]);
                 }
                 for (plane, backward) in backward.iter().enumerate() {
-                    backward.write(at % of.groups, &laid_out, &mut sums);
-                    let sums = sums.chunks_exact(positions);
+                    let sums = &mut sums[..ins * backward.positions];
+                    backward.write(at % of.groups, &laid_out, sums);
+                    let sums = sums.chunks_exact(backward.positions);
                     for (map, sums) in maps.chunks_exact_mut(of.pixels()).zip(sums) {
                         planes.take_back(plane, sums, map);
                     }
@@ -102,6 +102,8 @@ pub(crate) fn input_gradient(of: &Convolution, output: &[f32], weight: &[f32]) -
 
 /// What the gradient of a plane of the input is made of.
 struct Backward {
+    /// Of the rows that meet the map.
+    positions: usize,
     /// `[channels_out of a group, taps that meet the plane]`.
     starts: Vec<usize>,
     /// `[groups, channels_in of a group, channels_out of a group, taps that meet the plane]`.
@@ -115,8 +117,9 @@ impl Backward {
         let (of, [ins, outs]) = (planes.of, planes.of.of_group());
         let meets = |&tap: &usize| planes.start(tap).0 == plane;
         let taps: Vec<usize> = (0..of.taps()).filter(meets).collect();
+        let [met, _] = planes.met(plane);
         let of_channel = |channel: usize| {
-            let first = channel * size + planes.reach();
+            let first = channel * size + planes.reach() + met.place * planes.pitch;
             taps.iter().map(move |&tap| first - planes.start(tap).1)
         };
         let of_pair = |pair: usize| {
@@ -125,6 +128,7 @@ impl Backward {
             taps.iter().map(move |&tap| weight[first + tap])
         };
         Self {
+            positions: (met.count * planes.pitch).max(1).next_multiple_of(TILE),
             starts: (0..outs).flat_map(of_channel).collect(),
             weights: (0..of.groups * ins * outs).flat_map(of_pair).collect(),
             groups: of.groups,

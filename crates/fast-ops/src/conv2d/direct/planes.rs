@@ -65,55 +65,63 @@ impl<'a> Planes<'a> {
     /// Lays out a map of the input; padding is left as it was.
     pub(super) fn lay_out(&self, map: &[f32], planes: &mut [f32]) {
         for (index, plane) in planes.chunks_exact_mut(self.size()).enumerate() {
+            let [rows, _] = self.met(index);
+            let plane = &mut plane[rows.place * self.pitch..];
             self.rows(index, |to, from, count| {
-                let row = &map[from..];
+                let (to, row) = (&mut plane[to..][..count], &map[from..]);
                 match self.of.stride[1] {
-                    1 => plane[to..][..count].copy_from_slice(&row[..count]),
+                    1 => to.copy_from_slice(&row[..count]),
                     stride => {
                         let row = row.iter().step_by(stride);
-                        plane[to..][..count]
-                            .iter_mut()
-                            .zip(row)
-                            .for_each(|(to, from)| *to = *from);
+                        to.iter_mut().zip(row).for_each(|(to, from)| *to = *from);
                     }
                 }
             });
         }
     }
 
-    /// The way back, of one plane.
-    pub(super) fn take_back(&self, index: usize, plane: &[f32], map: &mut [f32]) {
+    /// The way back, of the rows of one plane that meet the map.
+    pub(super) fn take_back(&self, index: usize, rows: &[f32], map: &mut [f32]) {
         self.rows(index, |from, to, count| {
             let row = map[to..].iter_mut().step_by(self.of.stride[1]);
-            row.zip(&plane[from..][..count])
+            row.zip(&rows[from..][..count])
                 .for_each(|(to, from)| *to = *from);
         });
     }
 
-    /// Calls `each` with the first number in the plane, the first in the map, and how many, for each row
-    /// of a plane that meets the map.
+    /// Calls `each` for every row of a plane that meets the map: with its first number that does, counted
+    /// from the first such row, the first in the map, and how many.
     fn rows(&self, plane: usize, mut each: impl FnMut(usize, usize, usize)) {
-        let phases = [plane / self.of.stride[1], plane % self.of.stride[1]];
-        let [rows, columns] = [0, 1].map(|axis| self.met(axis, phases[axis]));
+        let [rows, columns] = self.met(plane);
+        if columns.count == 0 {
+            return;
+        }
         for row in 0..rows.count {
-            if columns.count > 0 {
-                let in_plane = (rows.place + row) * self.pitch + columns.place;
-                let in_map = (rows.value + row * self.of.stride[0]) * self.of.input[3];
-                each(in_plane, in_map + columns.value, columns.count);
-            }
+            let in_map = (rows.value + row * self.of.stride[0]) * self.of.input[3];
+            each(
+                row * self.pitch + columns.place,
+                in_map + columns.value,
+                columns.count,
+            );
         }
     }
 
-    /// Which rows or columns of a plane meet those of the map.
-    fn met(&self, axis: usize, phase: usize) -> Met {
-        let places = [self.rows, self.pitch][axis];
-        met(
-            phase,
-            self.of.padding[axis],
-            self.of.stride[axis],
-            self.of.input[2 + axis],
-            places,
-        )
+    /// Which rows and columns of a plane meet those of the map.
+    pub(super) fn met(&self, plane: usize) -> [Met; 2] {
+        let of = self.of;
+        let along = |axis: usize, offset: usize, places: usize| {
+            met(
+                offset,
+                of.padding[axis],
+                of.stride[axis],
+                of.input[2 + axis],
+                places,
+            )
+        };
+        [
+            along(0, plane / of.stride[1], self.rows),
+            along(1, plane % of.stride[1], self.pitch),
+        ]
     }
 
     /// Lays out a map of the output, from the first place on; what is between rows is left as it was.
