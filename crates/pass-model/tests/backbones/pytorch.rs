@@ -12,7 +12,7 @@ use burn::{
 };
 use golden::{Arrays, run_python};
 use pass_model::{
-    backbone::{Backbone, BackboneConfig, ResNetConfig},
+    backbone::{Backbone, BackboneConfig, PositionRule, ResNetConfig, VitConfig},
     import::import_backbone,
     norm::NormMode,
 };
@@ -148,4 +148,45 @@ fn efficientnets_agree() {
 #[ignore = "needs PyTorch, torchvision and timm: PYTHON=… cargo test --workspace -- --ignored pytorch"]
 fn densenet_and_inception_agree() {
     check_named(["densenet161", "inception_v3"]);
+}
+
+#[test]
+#[ignore = "needs PyTorch, torchvision and timm: PYTHON=… cargo test --workspace -- --ignored pytorch"]
+fn vision_transformers_agree() {
+    let of_timm = |name| VitConfig {
+        positions: PositionRule::Antialias,
+        ..VitConfig::named(name).unwrap()
+    };
+    check(&[
+        ("vit_s16", of_timm("vit_s16").into()),
+        ("vit_s16_dino", VitConfig::vit_s16().into()),
+        ("vit_b16", of_timm("vit_b16").into()),
+    ]);
+}
+
+#[test]
+#[ignore = "needs PyTorch, torchvision and timm: PYTHON=… cargo test --workspace -- --ignored pytorch"]
+fn dinov2_agrees() {
+    let of_timm = |name, registers| VitConfig {
+        positions: PositionRule::Antialias,
+        registers,
+        ..VitConfig::named(name).unwrap()
+    };
+    check(&[
+        ("dinov2_s14", of_timm("dinov2_s14", 0).into()),
+        ("dinov2_s14_registers", of_timm("dinov2_s14", 4).into()),
+        ("dinov2_b14", of_timm("dinov2_b14", 0).into()),
+    ]);
+}
+
+#[test]
+#[ignore = "needs PyTorch, torchvision and timm: PYTHON=… cargo test --workspace -- --ignored pytorch"]
+fn swins_agree() {
+    check_named(["swin_t", "swin_s", "swin_b"]);
+}
+
+#[test]
+#[ignore = "needs PyTorch, torchvision and timm: PYTHON=… cargo test --workspace -- --ignored pytorch"]
+fn convnexts_agree() {
+    check_named(["convnext_t", "rf_convnext_t"]);
 }

@@ -37,6 +37,63 @@ def of_timm(name, **settings):
     return timm.create_model(name, pretrained=False, **settings)
 
 
+def vit(name):
+    """timm's: positions resized with antialiasing; DINOv2's pictures filled up with zeros, others cut."""
+    net = of_timm(name, dynamic_img_size=True, dynamic_img_pad="patch14" in name)
+    net.patch_embed.img_size = None  # any size
+    return net
+
+
+def dino():
+    """The same with the positions of DINO, whose scale counts 0.1 places too many."""
+    net = vit("vit_small_patch16_224")
+
+    class Dino(type(net)):
+        def _pos_embed(self, x):
+            batch, height, width, channels = x.shape
+            table = self.pos_embed[:, 1:].unflatten(1, (14, 14)).permute(0, 3, 1, 2)
+            scale = ((height + 0.1) / 14, (width + 0.1) / 14)
+            table = nn.functional.interpolate(table, scale_factor=scale, mode="bicubic")
+            assert table.shape[2:] == (height, width)
+            places = x.flatten(1, 2) + table.permute(0, 2, 3, 1).flatten(1, 2)
+            first = (self.cls_token + self.pos_embed[:, :1]).expand(batch, -1, -1)
+            return torch.cat([first, places], 1)
+
+    net.__class__ = Dino
+    return net
+
+
+class RfConv(nn.Module):
+    """The mean of one convolution with several dilations, weighted by the magnitudes of three numbers."""
+
+    def __init__(self, conv, rates):
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        self.sample_weights = nn.Parameter(torch.randn(3))
+        padded = rates + [0] * (3 - len(rates))
+        self.register_buffer("rates", torch.tensor([[r, r] for r in padded], dtype=torch.int32))
+        self.register_buffer("num_rates", torch.tensor([len(rates)], dtype=torch.int32))
+        self.register_buffer("counter", torch.zeros(1))
+        self.register_buffer("current_search_step", torch.zeros(1))
+
+    def forward(self, x):
+        rates = self.rates[:self.num_rates.item(), 0].tolist()
+        weights = self.sample_weights[:len(rates)].abs()
+        weights = weights / weights.sum()
+        branches = [nn.functional.conv2d(x, self.weight, self.bias, padding=3 * r, dilation=r,
+                                         groups=x.shape[1]) for r in rates]
+        return sum(weight * branch for weight, branch in zip(weights, branches))
+
+
+def rf_convnext():
+    net = of_timm("convnext_tiny")
+    blocks = [block for stage in net.stages for block in stage.blocks]
+    choices = [[1], [3], [1, 2], [2, 4, 6], [4, 7, 10]]
+    for index, block in enumerate(blocks):
+        block.conv_dw = RfConv(block.conv_dw, choices[index % len(choices)])
+    return net
+
+
 def dilated(*stages):
     return lambda: vision("resnet50", replace_stride_with_dilation=stages)
 
@@ -46,6 +103,10 @@ DENSE = ["features.denseblock1", "features.denseblock2", "features.denseblock3",
 INCEPTION = ["Conv2d_4a_3x3", "Mixed_5d", "Mixed_6e", "Mixed_7c"]
 EFFICIENT = ["features.2", "features.3", "features.5", "features.8"]
 EFFICIENT_TIMM = ["blocks.1", "blocks.2", "blocks.4", "bn2"]
+VIT = ["blocks.2", "blocks.5", "blocks.8", "norm"]
+SWIN = ["features.1", "features.3", "features.5", "norm"]
+CONVNEXT = ["features.1", "features.3", "features.5", "features.7"]
+CONVNEXT_TIMM = ["stages.0", "stages.1", "stages.2", "stages.3"]
 
 # How a network is built, and the modules whose outputs are the four stages.
 NETWORKS = {
@@ -65,10 +126,49 @@ NETWORKS = {
     "efficientnet_lite0": (lambda: of_timm("tf_efficientnet_lite0"), EFFICIENT_TIMM),
     "densenet161": (lambda: vision("densenet161"), DENSE),
     "inception_v3": (lambda: vision("inception_v3", transform_input=True, init_weights=False), INCEPTION),
+    "vit_s16": (lambda: vit("vit_small_patch16_224"), VIT),
+    "vit_s16_dino": (dino, VIT),
+    "vit_b16": (lambda: vit("vit_base_patch16_224"), VIT),
+    "dinov2_s14": (lambda: vit("vit_small_patch14_dinov2"), VIT),
+    "dinov2_s14_registers": (lambda: vit("vit_small_patch14_reg4_dinov2"), VIT),
+    "dinov2_b14": (lambda: vit("vit_base_patch14_dinov2"), VIT),
+    "swin_t": (lambda: vision("swin_t"), SWIN),
+    "swin_s": (lambda: vision("swin_s"), SWIN),
+    "swin_b": (lambda: vision("swin_b"), SWIN),
+    "convnext_t": (lambda: vision("convnext_tiny"), CONVNEXT),
+    "rf_convnext_t": (rf_convnext, CONVNEXT_TIMM),
 }
 
 # What is done to a stage's output, by the name of its module.
 AFTER = {"features.norm5": torch.relu}
+
+
+def as_map(net, output, picture):
+    """Tokens, and maps with their channels at the end, with their channels in front."""
+    if hasattr(net, "num_prefix_tokens"):
+        patch = net.patch_embed.patch_size[0]
+        height, width = ((side + patch - 1) // patch if net.patch_embed.dynamic_img_pad
+                         else side // patch for side in picture.shape[2:])
+        output = output[:, net.num_prefix_tokens:].unflatten(1, (height, width))
+    is_last = isinstance(net, torchvision.models.SwinTransformer) or hasattr(net, "num_prefix_tokens")
+    return output.permute(0, 3, 1, 2) if is_last else output
+
+
+def randomise_transformer(net):
+    for module in net.modules():
+        if isinstance(module, nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.0)
+            nn.init.uniform_(module.bias, -0.2, 0.2)
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features ** -0.5)
+            if module.bias is not None:
+                nn.init.uniform_(module.bias, -0.2, 0.2)
+    for name, value in net.named_parameters():
+        last = name.rsplit(".", 1)[-1]
+        if last in ("pos_embed", "cls_token", "reg_token", "relative_position_bias_table"):
+            nn.init.normal_(value, std=0.5)
+        if last in ("gamma", "layer_scale"):
+            nn.init.uniform_(value, 0.2, 0.8)
 
 
 def randomise(net):
@@ -80,6 +180,8 @@ def randomise(net):
             nn.init.uniform_(module.bias, -0.2, 0.2)
             nn.init.uniform_(module.running_mean, -0.3, 0.3)
             nn.init.uniform_(module.running_var, 0.7, 1.5)
+    if any(isinstance(module, nn.LayerNorm) for module in net.modules()):
+        randomise_transformer(net)
 
 
 def stages(net, modules, picture):
@@ -93,7 +195,8 @@ def stages(net, modules, picture):
     net(picture)
     for hook in hooks:
         hook.remove()
-    return [AFTER.get(name, lambda x: x)(found[name]) for name in modules]
+    outputs = [AFTER.get(name, lambda x: x)(found[name]) for name in modules]
+    return [as_map(net, output, picture) for output in outputs]
 
 
 def some_parameters(net):
