@@ -225,8 +225,8 @@ mod tests {
         let family = "network.backbone.family=res2net";
         let described = backbone(&[family, "network.backbone.deep_stem=true"]);
         assert!(described.contains("deep stem"), "{described}");
-        let described = backbone(&["network.backbone={ family = 'inception', width = 8 }"]);
-        assert!(described.contains("width 8"), "{described}");
+        let described = backbone(&["network.backbone={ family = 'densenet', growth = 8 }"]);
+        assert!(described.contains("growth 8"), "{described}");
         let odd = "network.backbone.width=7";
         refused(
             &["network.backbone.family=inception", odd],

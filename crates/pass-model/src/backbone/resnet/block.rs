@@ -91,8 +91,8 @@ impl ResidualBlockConfig {
             }
         };
         ResidualBlock {
-            bn1: norm(first.weight.dims()[0]),
-            bn2: norm(second.weight.dims()[0]),
+            bn1: norm(first.weight.lazy_shape()[0]),
+            bn2: norm(second.weight.lazy_shape()[0]),
             bn3: third.is_some().then(|| norm(channels_out)),
             conv1: first,
             conv2: second,
