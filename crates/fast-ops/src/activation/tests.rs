@@ -33,10 +33,13 @@ fn of_silu(x: f64) -> [f64; 2] {
     [x * below, below * (1.0 + x * (1.0 - below))]
 }
 
-type Activation = fn(Tensor<1>) -> Tensor<1>;
+type Activation<const D: usize> = fn(Tensor<D>) -> Tensor<D>;
+
+/// Value and slope at a point.
+type Exact = fn(f64) -> [f64; 2];
 
 /// Output and gradient.
-fn computed(activation: Activation, x: &Tensor<1>) -> [Vec<f32>; 2] {
+fn computed(activation: Activation<1>, x: &Tensor<1>) -> [Vec<f32>; 2] {
     let x = x.clone().autodiff().require_grad();
     let y = activation(x.clone());
     let gradient = x.grad(&y.clone().sum().backward()).unwrap();
@@ -47,7 +50,7 @@ fn computed(activation: Activation, x: &Tensor<1>) -> [Vec<f32>; 2] {
 fn outputs_and_gradients_are_exact() {
     let points: Vec<f32> = (-7_000..=7_000).map(|i| i as f32 / 1000.0).collect();
     let x = Tensor::from_floats(points.as_slice(), &Device::flex());
-    let both: [(Activation, fn(f64) -> [f64; 2]); 2] = [(gelu, of_gelu), (silu, of_silu)];
+    let both: [(Activation<1>, Exact); 2] = [(gelu, of_gelu), (silu, of_silu)];
     for (activation, exact) in both {
         let [output, gradient] = computed(activation, &x);
         for (index, x) in points.iter().map(|&x| f64::from(x)).enumerate() {
@@ -80,7 +83,7 @@ fn known_values_are_found() {
         2.8577223805,
     ];
     let x = Tensor::from_floats(points, &Device::flex());
-    let both: [(Activation, [f64; 6]); 2] = [(gelu, of_gelu), (silu, of_silu)];
+    let both: [(Activation<1>, [f64; 6]); 2] = [(gelu, of_gelu), (silu, of_silu)];
     for (activation, expected) in both {
         let [output, _] = computed(activation, &x);
         for (found, expected) in output.into_iter().zip(expected) {
@@ -96,7 +99,7 @@ fn known_values_are_found() {
 fn ends_are_kept() {
     let x = [f32::NAN, f32::INFINITY, -90.0, 90.0, 0.0];
     let x = Tensor::from_floats(x, &Device::flex());
-    for activation in [gelu as Activation, silu] {
+    for activation in [gelu as Activation<1>, silu] {
         let [output, gradient] = computed(activation, &x);
         assert!(output[0].is_nan() && gradient[0].is_nan());
         assert_eq!(output[1], f32::INFINITY);
@@ -109,8 +112,7 @@ fn ends_are_kept() {
 #[test]
 fn other_types_and_layouts_are_burns() {
     let x = noise::<3>(1, [3, 5, 7], &Device::flex());
-    let all: [[fn(Tensor<3>) -> Tensor<3>; 2]; 2] =
-        [[gelu, activation::gelu], [silu, activation::silu]];
+    let all: [[Activation<3>; 2]; 2] = [[gelu, activation::gelu], [silu, activation::silu]];
     for [ours, burns] in all {
         let expected = values(burns(x.clone()));
         let double = ours(x.clone().cast(DType::F64));
@@ -126,7 +128,7 @@ fn other_types_and_layouts_are_burns() {
 #[test]
 fn the_number_of_threads_does_not_change_a_bit() {
     let x = noise::<1>(2, [40_001], &Device::flex());
-    for activation in [gelu as Activation, silu] {
+    for activation in [gelu as Activation<1>, silu] {
         let alone = of_threads(1, || computed(activation, &x));
         assert_eq!(of_threads(2, || computed(activation, &x)), alone);
     }
