@@ -69,6 +69,15 @@ fn gelu(tokens: usize, channels: usize) -> Pair {
     )
 }
 
+fn silu(channels: usize, side: usize) -> Pair {
+    Pair::new(
+        format!("silu/{channels}, {side}²"),
+        &[[8, channels, side, side]],
+        |inputs| activation::silu(inputs[0].clone()),
+        |inputs| fast_ops::silu(inputs[0].clone()),
+    )
+}
+
 fn layer_norm(tokens: usize, channels: usize) -> Pair {
     let affine = [1, 1, 1, channels];
     Pair::new(
@@ -179,7 +188,7 @@ const LAYERS: [Layer; 13] = [
 ];
 
 fn pairs() -> Vec<Pair> {
-    let mut pairs = vec![gelu(1576, 1536), gelu(25088, 384)];
+    let mut pairs = vec![gelu(1576, 1536), gelu(25088, 384), silu(144, 56)];
     let norms = [(1576, 384), (25088, 96), (6272, 192), (392, 768)];
     pairs.extend(norms.map(|(tokens, channels)| layer_norm(tokens, channels)));
     let of_vit = [[384, 1152], [384, 384], [384, 1536], [1536, 384]];

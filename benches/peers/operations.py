@@ -32,6 +32,7 @@ def operations():
     """Name, shapes of the inputs and what is done with them."""
     for tokens, channels in [(1576, 1536), (25088, 384)]:
         yield f"gelu/{tokens} x {channels}", [(tokens, channels)], F.gelu
+    yield "silu/144, 56²", [(8, 144, 56, 56)], F.silu
     for tokens, channels in [(1576, 384), (25088, 96), (6272, 192), (392, 768)]:
         shapes = [(tokens, channels), (channels,), (channels,)]
         norm = lambda x, gamma, beta: F.layer_norm(x, gamma.shape, gamma, beta, 1e-6)

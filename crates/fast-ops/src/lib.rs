@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`conv2d()`] and its gradients | wide matrix products on all threads; narrow groups without products | burn's |
 //! | [`relu()`], [`relu_of_sum`] | one pass on all threads | burn's |
-//! | [`gelu()`] | exact forward and backward, one pass on all threads | put together from burn's |
+//! | [`gelu()`], [`silu()`] | exact forward and backward, one pass on all threads | burn's, GELU with its exact gradient |
 //! | [`linear()`] | products of blocks of rows, the bias with them | burn's |
 //! | [`attention()`] | scores of a block of queries in the cache | put together from burn's |
 //! | [`layer_norm()`] | one pass over a row while it is in the cache | burn's |
@@ -25,6 +25,7 @@
 //! assert_eq!(sum.into_data().try_to_vec::<f32>().unwrap(), [2.0, 0.0]);
 //! ```
 
+mod activation;
 mod attention;
 mod batch_norm;
 mod conv2d;
@@ -32,7 +33,6 @@ mod conv2d;
 mod exponential;
 #[cfg(feature = "flex")]
 mod flex;
-mod gelu;
 mod layer_norm;
 mod linear;
 #[cfg(feature = "flex")]
@@ -47,10 +47,10 @@ mod tests;
 #[cfg(feature = "flex")]
 mod widest;
 
+pub use activation::{gelu, silu};
 pub use attention::attention;
 pub use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 pub use conv2d::conv2d;
-pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use relu::{relu, relu_of_sum};

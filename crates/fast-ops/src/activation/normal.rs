@@ -25,7 +25,7 @@ const DENSITY: f32 = 0.398_942_3;
 
 /// Distribution function and density at x. What is below a negative x is true to some 1e-6 of itself.
 #[inline(always)]
-pub(crate) fn normal(x: f32) -> [f32; 2] {
+pub(super) fn normal(x: f32) -> [f32; 2] {
     let z = x.abs().min(REACH);
     let bell = exp(-0.5 * z * z);
     let t = 1.0 / z.mul_add(SLOPE, 1.0);
