@@ -193,6 +193,15 @@ pub enum Error {
         /// The decoder's reason.
         source: image::ImageError,
     },
+    /// A picture or mask on which the decoder gives up in disorder.
+    #[error(
+        "{}: the decoder panicked; fetch the file again, and report it with the file",
+        .path.display()
+    )]
+    DecoderPanic {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file without a byte.
     #[error("{}: file is empty (0 bytes); fetch it again, or remove it", .path.display())]
     EmptyFile {

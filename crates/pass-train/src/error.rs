@@ -1,6 +1,7 @@
 //! What can go wrong in a run: each message names the path or key, the cause and the remedy.
 
 use std::{
+    borrow::Cow,
     fmt, io,
     path::{Path, PathBuf},
 };
@@ -119,7 +120,7 @@ pub enum Error {
         /// How many are needed.
         needed: usize,
         /// What to change.
-        remedy: &'static str,
+        remedy: Cow<'static, str>,
     },
     /// Pictures or masks are bad.
     #[error("{0}")]

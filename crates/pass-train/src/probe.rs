@@ -10,13 +10,14 @@ use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use imagenet_s::{Loader, OddPictures, Sample, Split, read_picture, views::Normalization};
+use imagenet_s::{Loader, OddPictures, Sample, Split, views::Normalization};
 use pass_model::{
     backbone::Backbone,
     norm::NormMode,
     normalize::{global_average_pool, l2_normalize},
     precision::product,
 };
+use pixel_attention::distance_matching::{DistanceMatchingConfig, vote};
 
 use crate::{
     Context, Error,
@@ -26,14 +27,11 @@ use crate::{
     view_batch::normalization,
 };
 
-/// Temperature of the vote, as in distance matching.
-const TEMPERATURE: f64 = 0.07;
-
 /// Labelled pictures that vote on each other's class.
 pub(crate) struct Probe {
     samples: Arc<[Sample]>,
     /// The class of each, by its folder.
-    classes: Vec<u32>,
+    classes: Vec<u16>,
     section: ProbeSection,
     shape: Shape,
     odd: OddPictures,
@@ -106,7 +104,7 @@ impl Probe {
             self.workers,
             2 * self.batch,
             move |&index: &usize| {
-                let picture = read_picture(&samples[index].picture, odd)?;
+                let picture = samples[index].read_picture(odd)?;
                 Ok(prepare(index, &picture, shape))
             },
         );
@@ -126,45 +124,40 @@ impl Probe {
 
 /// At most `most` samples, spread evenly over the list, and their classes; nothing unless there are
 /// two classes.
-fn labelled(samples: &[Sample], most: usize) -> Option<(Arc<[Sample]>, Vec<u32>)> {
+fn labelled(samples: &[Sample], most: usize) -> Option<(Arc<[Sample]>, Vec<u16>)> {
     let count = samples.len().min(most);
     let chosen: Arc<[Sample]> = (0..count)
         .map(|i| samples[i * samples.len() / count].clone())
         .collect();
-    let classes: Option<Vec<u32>> = chosen.iter().map(|sample| sample.folder).collect();
-    let classes = classes?;
+    let class = |sample: &Sample| u16::try_from(sample.folder?).ok();
+    let classes: Vec<u16> = chosen.iter().map(class).collect::<Option<_>>()?;
     let several = classes.iter().any(|class| *class != classes[0]);
     several.then_some((chosen, classes))
 }
 
-/// The share of pictures whose class gets the largest vote of their `neighbours` nearest others;
-/// a vote weighs `exp(cosine / τ)`, and of equal classes the lowest wins.
+/// The share of pictures whose class gets the vote of their `neighbours` nearest others, as in
+/// distance matching.
 ///
 /// # Shapes
 ///
 /// - `cosines`: `[pictures, pictures]`
-fn accuracy(cosines: &[f32], classes: &[u32], neighbours: usize) -> f64 {
-    let count = classes.len();
-    let most = 1 + classes.iter().copied().max().unwrap_or(0) as usize;
-    let right = (0..count).filter(|&own| {
-        let row = &cosines[own * count..][..count];
-        let mut others: Vec<usize> = (0..count).filter(|&other| other != own).collect();
-        others.sort_by(|&a, &b| row[b].total_cmp(&row[a])); // stable: the first of equals
-        let mut votes = vec![0.0; most];
-        for &other in others.iter().take(neighbours) {
-            votes[classes[other] as usize] += (f64::from(row[other]) / TEMPERATURE).exp();
-        }
-        let winner = (0..most)
-            .rev()
-            .max_by(|&a, &b| votes[a].total_cmp(&votes[b]));
-        winner == Some(classes[own] as usize)
-    });
-    right.count() as f64 / count as f64
+fn accuracy(cosines: &[f32], classes: &[u16], neighbours: usize) -> f64 {
+    let config = DistanceMatchingConfig {
+        neighbours,
+        ..DistanceMatchingConfig::default()
+    };
+    let right = |(own, row): &(usize, &[f32])| {
+        let mut row = row.to_vec();
+        row[*own] = f32::NEG_INFINITY; // no neighbour of itself
+        vote(&row, classes, &config) == Some(classes[*own])
+    };
+    let rows = cosines.chunks(classes.len()).enumerate();
+    rows.filter(right).count() as f64 / classes.len() as f64
 }
 
 /// What always naming the commonest class would score.
-fn share_of_commonest(classes: &[u32]) -> f64 {
-    let count = |class: &u32| classes.iter().filter(|other| *other == class).count();
+fn share_of_commonest(classes: &[u16]) -> f64 {
+    let count = |class: &u16| classes.iter().filter(|other| *other == class).count();
     let most = classes.iter().map(count).max().unwrap_or(0);
     most as f64 / classes.len() as f64
 }

@@ -39,7 +39,7 @@ impl Plan<'_> {
             pictures: self.pictures,
             what: "a batch of",
             needed: self.batch,
-            remedy: "add pictures or lower this step's `batch` in the run file",
+            remedy: "add pictures or lower this step's `batch` in the run file".into(),
         })
     }
 

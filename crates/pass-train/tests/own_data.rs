@@ -8,7 +8,10 @@ use imagenet_s::{
     pack::write_pack,
     synthetic::{SyntheticConfig, write_synthetic},
 };
-use pass_train::{Context, Error, RunFile, Verbosity, run_file::ThresholdRule};
+use pass_train::{
+    Context, Error, RunFile, Verbosity, log::read_log, run_file::ThresholdRule,
+    step::pretrain::pretrain,
+};
 use tempfile::TempDir;
 
 /// A tree of three classes: ten training pictures, three, four and one in the other splits.
@@ -113,6 +116,25 @@ fn a_run_reads_a_pack_in_place_of_the_files() {
     assert!(started(&dir.path().join("a"), &with_pack).is_ok());
     let error = started(&dir.path().join("b"), &layout(&data)).unwrap_err();
     assert!(matches!(error, Error::Faults(faults) if faults.count == 18));
+}
+
+#[test]
+fn step_1_and_its_probe_read_the_pack() {
+    let (dir, data) = tree();
+    let [run, pack] = ["run", "tree.pack"].map(|name| dir.path().join(name));
+    write_pack(&data, &Split::ALL, &pack, &|_| ()).unwrap();
+    spoil(&data);
+    let settings = [
+        format!("data.source={{ layout = {{ path = {:?} }} }}", data.root()),
+        format!("data.pack={pack:?}"),
+        "pretrain.epochs=1".into(),
+        "probe.every_epochs=1".into(),
+    ];
+    let file = RunFile::parse(include_str!("pipeline/tiny.toml"), "tiny.toml", &settings);
+    let context = Context::open(&run, file.unwrap(), Device::default(), Verbosity::Quiet);
+    pretrain(&context.unwrap()).unwrap();
+    let log = read_log(&run.join("log.jsonl")).unwrap();
+    assert!(log.iter().any(|line| line.values.contains_key("probe/knn")));
 }
 
 #[test]

@@ -19,6 +19,7 @@ use pass_model::precision::product;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use self::voting::vote;
 use self::voting::{BLOCK_PIXELS, Voter};
 use crate::{
     error::{Error, Result},

@@ -16,7 +16,11 @@ use crate::{
     },
     error::Error,
     layout::{self, Split},
-    pictures::picture::named_format,
+    pictures::{
+        picture::{OddPictures, named_format},
+        read_mask,
+        sound::{guarded, mask_errors, size_px},
+    },
 };
 
 /// The samples of a dataset on disk, in a defined order: sorted by file name at each level.
@@ -146,22 +150,22 @@ impl Dataset {
         path: &Path,
         picture_px: (usize, usize),
     ) -> Result<(), Error> {
-        let (path, mask_px, classes) = (path.to_owned(), mask.size(), self.classes);
-        if mask_px != picture_px {
-            return Err(Error::MaskSize {
-                path,
-                mask_px,
-                picture_px,
+        let mut errors = mask_errors(mask, path, Some(picture_px), self.classes);
+        errors.next().map_or(Ok(()), Err)
+    }
+
+    /// What is wrong with a picture, and with its mask; nothing where both are sound.
+    pub fn errors_of(&self, sample: &Sample, odd: OddPictures) -> Vec<Error> {
+        let picture = guarded(&sample.picture, || sample.read_picture(odd));
+        let size_px = picture.as_ref().ok().map(size_px);
+        let mask = sample
+            .mask
+            .as_ref()
+            .and_then(|path| match guarded(path, || read_mask(path)) {
+                Ok(mask) => mask_errors(&mask, path, size_px, self.classes).next(),
+                Err(error) => Some(error),
             });
-        }
-        match mask
-            .labels()
-            .iter()
-            .find(|&&id| id > classes && id != IGNORE)
-        {
-            Some(&id) => Err(Error::IdOutOfRange { path, id, classes }),
-            None => Ok(()),
-        }
+        picture.err().into_iter().chain(mask).collect()
     }
 }
 

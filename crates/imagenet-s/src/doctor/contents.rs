@@ -1,13 +1,9 @@
 //! Opens every picture and mask: does it decode, does the mask fit, has the file its sum.
 
-use std::{
-    fs,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use image::ImageFormat;
-use luss_metrics::{IGNORE, LabelMask};
+use luss_metrics::LabelMask;
 
 use super::{
     Fault, FaultKind,
@@ -20,6 +16,7 @@ use crate::{
         jpeg_structure::JpegStructure,
         mask_png::decode_mask,
         picture::{OddPictures, decode_picture},
+        sound::{guarded, mask_errors, size_px},
     },
 };
 
@@ -45,7 +42,7 @@ impl Findings {
         let picture = pair.picture.as_ref().and_then(|entry| {
             findings.decoded(entry, expected, |bytes| {
                 let picture = decode_picture(bytes, &entry.path, expected.odd)?;
-                Ok((picture.width() as usize, picture.height() as usize))
+                Ok(size_px(&picture))
             })
         });
         if let Some(entry) = &pair.mask {
@@ -79,16 +76,16 @@ impl Findings {
             return None;
         }
         self.check_sum(&bytes, entry, expected.sums);
-        let decoded = catch_unwind(AssertUnwindSafe(|| decode(&bytes)));
-        match decoded {
-            Ok(Ok(decoded)) => {
+        match guarded(&entry.path, || decode(&bytes)) {
+            Ok(decoded) => {
                 self.faults.extend(missing_end(&bytes, &entry.path));
-                return Some(decoded);
+                Some(decoded)
             }
-            Ok(Err(error)) => self.faults.push(Fault::of(&error, &entry.path)),
-            Err(_) => self.faults.push(panicked(&entry.path)),
+            Err(error) => {
+                self.faults.push(Fault::of(&error, &entry.path));
+                None
+            }
         }
-        None
     }
 
     fn check_sum(&mut self, bytes: &[u8], entry: &Entry, sums: &Checksums) {
@@ -112,25 +109,10 @@ impl Findings {
         own: Option<u16>,
         classes: u16,
     ) {
-        let path = entry.path.clone();
-        if let Some(picture_px) = picture_px.filter(|size| *size != mask.size()) {
-            let mask_px = mask.size();
-            let error = Error::MaskSize {
-                path: path.clone(),
-                mask_px,
-                picture_px,
-            };
-            self.faults.push(Fault::of(&error, &path));
-        }
-        let mut ids = mask.labels().iter().copied();
-        if let Some(id) = ids.find(|&id| id > classes && id != IGNORE) {
-            let error = Error::IdOutOfRange {
-                path: path.clone(),
-                id,
-                classes,
-            };
-            self.faults.push(Fault::of(&error, &path));
-        }
+        let path = &entry.path;
+        let errors = mask_errors(mask, path, picture_px, classes);
+        self.faults
+            .extend(errors.map(|error| Fault::of(&error, path)));
         if let Some(own) = own.filter(|own| !mask.labels().contains(own)) {
             let text = format!("has no pixel of class {own}, its folder; look at it");
             self.faults
@@ -146,9 +128,4 @@ fn missing_end(bytes: &[u8], path: &Path) -> Option<Fault> {
     let is_jpeg = image::guess_format(bytes).ok() == Some(ImageFormat::Jpeg);
     let lacks_end = is_jpeg && !JpegStructure::of(bytes).complete;
     lacks_end.then(|| Fault::new(FaultKind::MissingEnd, path, text))
-}
-
-fn panicked(path: &Path) -> Fault {
-    let text = "the decoder panicked; fetch the file again, and report it with the file";
-    Fault::new(FaultKind::UndecodablePicture, path, text)
 }

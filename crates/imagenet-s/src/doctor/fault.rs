@@ -147,7 +147,7 @@ fn kind_of(error: &Error) -> FaultKind {
         Error::TruncatedPicture { .. } => FaultKind::TruncatedPicture,
         Error::EmptyFile { .. } => FaultKind::EmptyFile,
         Error::PictureFormat { .. } | Error::JpegKind { .. } => FaultKind::PictureFormat,
-        Error::Picture { .. } => FaultKind::UndecodablePicture,
+        Error::Picture { .. } | Error::DecoderPanic { .. } => FaultKind::UndecodablePicture,
         Error::OddPicture { .. } => FaultKind::OddPicture,
         Error::PictureTooLarge { .. } => FaultKind::PictureTooLarge,
         Error::MaskDecode { .. } => FaultKind::UndecodableMask,

@@ -5,6 +5,7 @@ pub(crate) mod jpeg_structure;
 pub(crate) mod mask_png;
 pub(crate) mod oddity;
 pub(crate) mod picture;
+pub(crate) mod sound;
 
 pub use mask_png::{decode_mask, read_mask, remove_torn_masks, write_mask};
 pub use oddity::Oddity;

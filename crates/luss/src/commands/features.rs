@@ -187,7 +187,7 @@ impl Cluster {
             print_scores(&report)?;
             let results = json!({ "threshold": chosen, "inertia": run.inertia, "scores": report });
             write_json(self, "metrics.json", &results)?;
-            std::fs::write(self.out.join("match.json"), matching.to_json())?;
+            whole_file::write_bytes(&self.out.join("match.json"), matching.to_json().as_bytes())?;
         }
         show(format_args!("results: {}", self.out.display()))?;
         Ok(())

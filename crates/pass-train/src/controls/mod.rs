@@ -108,7 +108,7 @@ pub fn colour_clusters(
             pictures: colours.len(),
             what: "clusters",
             needed: clusters.into(),
-            remedy: "leave this control out",
+            remedy: "leave this control out".into(),
         });
     }
     let points = Array2::from_shape_fn((colours.len(), FEATURES), |(i, j)| colours[i][j]);

@@ -7,12 +7,11 @@ use image::RgbImage;
 use luss_metrics::{IGNORE, LabelMask, Matching, OTHER};
 
 use super::{
-    chart::{self, LineChart, Series},
+    chart::{self, Axis, LineChart, Series},
     html::{escape, percent},
     overlay::{data_uri, overlay, thumbnail},
     sheet::chip,
 };
-use crate::report::Axis;
 
 /// The report itself holds the atlas of up to this many clusters; a larger one is a page of its own.
 pub(super) const MOST_IN_REPORT: usize = 50;

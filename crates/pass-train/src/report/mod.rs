@@ -5,7 +5,6 @@
 
 mod atlas;
 mod atlas_data;
-mod axis;
 mod chart;
 pub mod cluster_report;
 pub(crate) mod data;
@@ -17,8 +16,7 @@ mod sheet;
 use std::path::Path;
 
 use crate::Error;
-use axis::Axis;
-use chart::LineChart;
+use chart::{Axis, LineChart};
 
 pub use atlas::{Atlas, AtlasCluster, AtlasPicture, drawn_labels};
 pub use chart::Series;

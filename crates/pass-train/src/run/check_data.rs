@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use imagenet_s::{Dataset, OddPictures, Sample, Split, read_mask, synthetic::SyntheticConfig};
+use imagenet_s::{Dataset, OddPictures, Sample, Split, synthetic::SyntheticConfig};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -216,7 +216,12 @@ fn check_enough(
     classes: u16,
 ) -> Result<(), Error> {
     for step in Step::trainings() {
-        let Batches { epochs, batch, .. } = step.batches(file).expect("a training");
+        let Batches {
+            section,
+            epochs,
+            batch,
+            ..
+        } = step.batches(file).expect("a training");
         let pictures = if step == Step::Pretrain {
             for_step_1
         } else {
@@ -228,7 +233,11 @@ fn check_enough(
                 pictures,
                 what: "a batch of",
                 needed: batch,
-                remedy: batch_remedy(step),
+                remedy: format!(
+                    "add pictures (of the embedded data by `data.source.synthetic.train`), or lower \
+                     this step's `batch`: `{section}.batch`"
+                )
+                .into(),
             });
         }
     }
@@ -240,27 +249,11 @@ fn check_enough(
             what: "clusters:",
             needed: clusters,
             remedy: "add pictures (of the embedded data by `data.source.synthetic.train`), or ask \
-                     for fewer classes (`data.source.synthetic.classes`, --classes)",
+                     for fewer classes (`data.source.synthetic.classes`, --classes)"
+                .into(),
         });
     }
     Ok(())
-}
-
-fn batch_remedy(step: Step) -> &'static str {
-    match step {
-        Step::Pretrain => {
-            "add pictures (of the embedded data by `data.source.synthetic.train`), or lower this \
-             step's `batch`: `pretrain.batch`"
-        }
-        Step::TuneAttention => {
-            "add pictures (of the embedded data by `data.source.synthetic.train`), or lower this \
-             step's `batch`: `attention.batch`"
-        }
-        _ => {
-            "add pictures (of the embedded data by `data.source.synthetic.train`), or lower this \
-             step's `batch`: `finetune.batch`"
-        }
-    }
 }
 
 /// Something that is wrong with a sample.
@@ -292,7 +285,7 @@ fn read_all<'a>(
     let mut found = Vec::new();
     for chunk in samples.chunks(CHUNK) {
         let faults = chunk.par_iter().flat_map_iter(|&(split, sample)| {
-            let errors = faults_of(data, sample, odd).into_iter();
+            let errors = data.errors_of(sample, odd).into_iter();
             errors.map(move |error| Found {
                 split,
                 sample,
@@ -304,26 +297,6 @@ fn read_all<'a>(
     }
     progress.finish();
     found
-}
-
-/// What is wrong with a picture and with its mask.
-fn faults_of(data: &Dataset, sample: &Sample, odd: OddPictures) -> Vec<imagenet_s::Error> {
-    let picture = sample.read_picture(odd);
-    let mask = sample.mask.as_deref().map(|path| {
-        let mask = read_mask(path)?;
-        match &picture {
-            Ok(picture) => {
-                let size_px = (picture.width() as usize, picture.height() as usize);
-                data.check_mask(&mask, path, size_px)
-            }
-            Err(_) => Ok(()),
-        }
-    });
-    picture
-        .err()
-        .into_iter()
-        .chain(mask.and_then(Result::err))
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,7 @@
-//! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`,
-//! `distance_matching`.
+//! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`.
 
 use luss_metrics::ThresholdRule;
-use pixel_attention::{
-    cam::CamNormalization, distance_matching::Voting, kmeans::device::DeviceOptions,
-    row_file::Element,
-};
+use pixel_attention::{cam::CamNormalization, kmeans::device::DeviceOptions, row_file::Element};
 use serde::{Deserialize, Serialize};
 
 /// What is clustered, and how labels follow from the clusters (table X (a) of the paper).
@@ -130,28 +126,6 @@ impl Default for PredictSection {
             longer_side_cap: 1000,
             attention: Element::Float32,
             inference: Inference::ArgMax,
-        }
-    }
-}
-
-/// The k-NN protocol.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DistanceMatchingSection {
-    /// Neighbours that vote.
-    pub neighbours: usize,
-    /// Temperature of the votes.
-    pub temperature: f64,
-    /// `weighted` as the published code, or `plain`: one neighbour, one vote.
-    pub voting: Voting,
-}
-
-impl Default for DistanceMatchingSection {
-    fn default() -> Self {
-        Self {
-            neighbours: 10,
-            temperature: 0.07,
-            voting: Voting::Weighted,
         }
     }
 }

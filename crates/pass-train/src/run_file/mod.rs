@@ -18,6 +18,7 @@ mod watching;
 use std::{path::Path, sync::LazyLock};
 
 use pass_model::{backbone::BackboneConfig, precision::Precision, pretrain_net::NetworkConfig};
+use pixel_attention::distance_matching::DistanceMatchingConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -29,8 +30,7 @@ pub(crate) use memory::{Amount, Memory, check_memory, machine_memory};
 pub use crate::step::pretrain::methods::Method;
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
-    ClusterSection, DistanceMatchingSection, Inference, KMeansPlace, LabelWay, PredictSection,
-    ThresholdSection,
+    ClusterSection, Inference, KMeansPlace, LabelWay, PredictSection, ThresholdSection,
 };
 pub use luss_metrics::ThresholdRule;
 pub use training::{
@@ -67,7 +67,7 @@ pub struct RunFile {
     /// Steps 2.3, 2.4 and 4 and distance matching: pictures as they are at inference.
     pub predict: PredictSection,
     /// The k-NN protocol.
-    pub distance_matching: DistanceMatchingSection,
+    pub distance_matching: DistanceMatchingConfig,
     /// Checkpoints of the trainings.
     pub checkpoints: CheckpointsSection,
     /// What the trainings are watched for.

@@ -88,7 +88,7 @@ fn begin(context: &Context) -> Result<(), Error> {
             pictures,
             what: "clusters:",
             needed: clusters,
-            remedy: "add pictures or ask for fewer classes",
+            remedy: "add pictures or ask for fewer classes".into(),
         });
     }
     Ok(())

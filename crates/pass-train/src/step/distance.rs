@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use imagenet_s::{Split, remove_torn_masks, write_mask};
 use pass_model::{backbone::Backbone, norm::NormMode, resize::upsample_bilinear};
-use pixel_attention::distance_matching::{DistanceMatchingConfig, SupportSet, resize_labels};
+use pixel_attention::distance_matching::{SupportSet, resize_labels};
 
 use crate::{
     Context, Error, Step,
@@ -78,11 +78,7 @@ fn support(context: &Context, backbone: &mut Backbone) -> Result<SupportSet, Err
 fn classify(context: &Context, backbone: &mut Backbone, support: &SupportSet) -> Result<(), Error> {
     let samples = context.data.samples(Split::Validation);
     let section = &context.file.predict;
-    let config = DistanceMatchingConfig {
-        neighbours: context.file.distance_matching.neighbours,
-        temperature: context.file.distance_matching.temperature,
-        voting: context.file.distance_matching.voting,
-    };
+    let config = &context.file.distance_matching;
     let (name, split) = (Step::DistanceMatching.name(), Split::Validation);
     remove_torn_masks(&context.run.masks(name, split.name()))?;
     let mut cursor = Cursor::of_step(context, Step::DistanceMatching, split.name())?;
@@ -94,7 +90,7 @@ fn classify(context: &Context, backbone: &mut Backbone, support: &SupportSet) ->
         batch: section.batch,
     };
     for_each_batch(context, &pass, |pictures, tensor| {
-        let maps = support.classify(features(backbone, tensor), &config)?;
+        let maps = support.classify(features(backbone, tensor), config)?;
         for (picture, map) in pictures.iter().zip(&maps) {
             let [width, height] = picture.original;
             let key = &samples[picture.index].key;

@@ -76,6 +76,8 @@ struct Row {
 
 /// How a training goes through the pictures.
 pub(crate) struct Batches {
+    /// The section of the run file that says so.
+    pub(crate) section: &'static str,
     pub(crate) epochs: usize,
     /// Pictures of all ranks in an iteration.
     pub(crate) batch: usize,
@@ -86,6 +88,7 @@ pub(crate) struct Batches {
 macro_rules! batches {
     ($section:ident) => {
         Some(|file| Batches {
+            section: stringify!($section),
             epochs: file.$section.epochs,
             batch: file.$section.batch,
             accumulate: file.$section.accumulate,

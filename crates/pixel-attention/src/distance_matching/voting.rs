@@ -56,6 +56,20 @@ impl<'a> Voter<'a> {
     }
 }
 
+/// The label that wins the vote of the most similar embeddings, given the similarity and the label of
+/// each; none where all similarities are -∞.
+///
+/// # Panics
+///
+/// If there are fewer labels than similarities, or no neighbour may vote.
+pub fn vote(similarities: &[f32], labels: &[u16], config: &DistanceMatchingConfig) -> Option<u16> {
+    let mut nearest = Vec::new();
+    keep_nearest(similarities, labels, config.neighbours, &mut nearest);
+    let highest = nearest.iter().map(|near| near.label).max()?;
+    let mut votes = vec![0.0; usize::from(highest) + 1];
+    Some(elect(&nearest, config, &mut votes))
+}
+
 /// Keeps the `count` most similar, most similar first; of equals the earliest.
 pub(super) fn keep_nearest(
     similarities: &[f32],

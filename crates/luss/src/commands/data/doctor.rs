@@ -1,6 +1,6 @@
 //! Examines ImageNet-S trees and says whether training may start.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -63,7 +63,8 @@ impl Doctor {
         show(format_args!("{report}"))?;
         if let Some(path) = &self.json {
             let json = serde_json::to_string_pretty(&report)?;
-            fs::write(path, json).with_context(|| path.display().to_string())?;
+            whole_file::write_bytes(path, json.as_bytes())
+                .with_context(|| path.display().to_string())?;
         }
         check(&report).or_refuse()
     }

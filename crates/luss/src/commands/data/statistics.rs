@@ -1,9 +1,6 @@
 //! Describes a dataset: the tables and figures of the paper's section 3.1.2.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -65,10 +62,9 @@ impl Describe {
 }
 
 fn write_agreement(agreement: &Agreement, folder: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     let path = folder.join("agreement.json");
     let text = serde_json::to_string_pretty(agreement)?;
-    fs::write(&path, text).with_context(|| path.display().to_string())?;
+    whole_file::write_bytes(&path, text.as_bytes()).with_context(|| path.display().to_string())?;
     show(format_args!("\nwritten to {}", path.display()))?;
     Ok(())
 }
