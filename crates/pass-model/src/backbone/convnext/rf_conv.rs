@@ -13,11 +13,19 @@ use burn::{
 use crate::{init::WeightStream, norm::NormMode, precision::convolve};
 
 /// Rows and columns of a kernel.
-const KERNEL: usize = 7;
+pub(super) const KERNEL: usize = 7;
 /// Most dilations at a time.
 const BRANCHES: usize = 3;
 /// Weight of each dilation when a search begins.
 const FIRST_WEIGHT: f32 = 0.01;
+/// The state with which a search begins: the two dilations around 1.
+pub(super) const FIRST_STATE: [(&str, &[usize], &[f32]); 5] = [
+    ("sample_weights", &[BRANCHES], &[FIRST_WEIGHT; BRANCHES]),
+    ("rates", &[BRANCHES, 2], &[1.0, 1.0, 2.0, 2.0, 0.0, 0.0]),
+    ("num_rates", &[1], &[2.0]),
+    ("counter", &[1], &[0.0]),
+    ("current_search_step", &[1], &[0.0]),
+];
 /// Most searches of one training.
 const MOST_SEARCHES: usize = 3;
 
