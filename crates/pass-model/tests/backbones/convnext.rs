@@ -231,7 +231,7 @@ fn one_dilation_of_one_is_the_plain_network() {
     else {
         panic!("one of each kind");
     };
-    (rf.weight, rf.bias) = (conv.weight.clone(), conv.bias.clone().unwrap());
+    rf.conv = conv.clone();
     (a.norm, a.mlp, a.gamma) = (b.norm.clone(), b.mlp.clone(), b.gamma.clone());
     let x = picture(20, 24).repeat_dim(1, 3).narrow(1, 0, 8);
     let x: [Tensor<4>; 2] = [

@@ -42,7 +42,13 @@ pub(super) const SEARCHED: [Spelling; 3] = [
     },
 ];
 
+/// The kernel of several dilations has the keys of one.
+fn without_searched(parameter: &str) -> String {
+    parameter.replace("conv_dw.conv.", "conv_dw.")
+}
+
 fn timm_key(parameter: &str) -> String {
+    let parameter = &without_searched(parameter);
     let key = match parameter.split_once('.') {
         Some(("norm", last)) => format!("head.norm.{last}"),
         _ => parameter.to_owned(),
@@ -54,6 +60,7 @@ fn timm_key(parameter: &str) -> String {
 }
 
 fn authors_key(parameter: &str) -> String {
+    let parameter = &without_searched(parameter);
     let key = match parameter.split('.').collect::<Vec<_>>()[..] {
         ["stem", part, last] => format!("downsample_layers.0.{}.{last}", stem_index(part)),
         ["stages", stage, "downsample", part, last] => {
@@ -67,6 +74,7 @@ fn authors_key(parameter: &str) -> String {
 }
 
 fn torchvision_key(parameter: &str) -> String {
+    let parameter = &without_searched(parameter);
     let words: Vec<_> = parameter.split('.').collect();
     let twice = |stage: &str| 2 * stage.parse::<usize>().expect("the number of a stage");
     match words[..] {
