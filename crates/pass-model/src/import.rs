@@ -72,7 +72,9 @@ pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported,
             || is_counter(key)
             || (spelling.extra)(key)
     };
-    load(backbone, path, found, wanted, &is_extra, misshaped)
+    let imported = load(backbone, path, found, wanted, &is_extra, misshaped)?;
+    backbone.imported();
+    Ok(imported)
 }
 
 /// The settings of a backbone as a file of its weights has them, such as its register tokens.

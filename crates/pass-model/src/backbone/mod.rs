@@ -38,7 +38,8 @@ use crate::{
 
 pub use conv_norm::ConvNorm;
 pub use convnext::{
-    ConvNext, ConvNextBlock, ConvNextConfig, ConvNextStage, DepthwiseConv, RfConv, Shrinking,
+    ConvNext, ConvNextBlock, ConvNextConfig, ConvNextStage, DepthwiseConv, Dilations, RfConv,
+    Shrinking,
 };
 pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition};
 pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
@@ -199,6 +200,11 @@ impl Backbone {
     /// Names of the layers that [`layer`](Self::layer) knows.
     pub fn layers(&self) -> &'static [&'static str] {
         self.network().layers()
+    }
+
+    /// See [`Network::imported`].
+    pub(crate) fn imported(&mut self) {
+        self.network_mut().imported();
     }
 
     /// See [`Network::layer`].

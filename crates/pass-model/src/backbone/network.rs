@@ -23,6 +23,9 @@ pub trait Network {
     /// What its weights files look like. The first is the one that export writes.
     fn spellings(&self) -> &'static [Spelling];
 
+    /// Told when the weights of a file have been taken over.
+    fn imported(&mut self) {}
+
     /// Names of the layers that [`layer`](Self::layer) knows; the last map is `stage4`.
     fn layers(&self) -> &'static [&'static str] {
         &["stage1", "stage2", "stage3", "stage4"]

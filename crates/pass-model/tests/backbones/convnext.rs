@@ -2,13 +2,15 @@
 
 use burn::tensor::{Device, Tensor};
 use pass_model::{
-    backbone::{Backbone, BackboneConfig, ConvNext, ConvNextConfig},
+    backbone::{Backbone, BackboneConfig, ConvNext, ConvNextConfig, DepthwiseConv, Dilations},
     import::{import_backbone, keys_of_backbone},
     norm::NormMode,
 };
 use safetensors::{Dtype, tensor::TensorView};
 
-use crate::oracle::{check_keys, check_spellings, filled, picture, row, spelling, values};
+use crate::oracle::{
+    check_keys, check_spellings, filled, filled_from, picture, row, spelling, values,
+};
 
 #[test]
 fn keys_are_the_published_ones() {
@@ -133,8 +135,12 @@ fn pictures_of_any_size_go_through() {
 }
 
 /// A file as RF-Next writes it: plain weights, and for each convolution these dilations.
-fn rf_net(rates: &[i32]) -> ConvNext {
-    let mut net = BackboneConfig::from(reduced(true)).init(0, &Device::default());
+fn rf_net(rates: &[i32], dilations: Dilations) -> ConvNext {
+    let config = ConvNextConfig {
+        dilations,
+        ..reduced(true)
+    };
+    let mut net = BackboneConfig::from(config).init(0, &Device::default());
     let keys = keys_of_backbone(&net, spelling(&net, "RF-Next"));
     assert!(keys.contains_key("stages.1.blocks.1.conv_dw.sample_weights"));
     let mut padded: Vec<i32> = rates.iter().flat_map(|&rate| [rate, rate]).collect();
@@ -180,19 +186,38 @@ fn rf_net(rates: &[i32]) -> ConvNext {
 
 #[test]
 fn dilations_come_from_the_file() {
-    let mut net = rf_net(&[2, 5, 8]);
-    assert_eq!(net.searched().count(), 5);
-    assert!(net.searched().all(|conv| conv.rates() == [2, 5, 8]));
-    net.searched().for_each(|conv| conv.keep_one());
-    let mean = net.searched().next().unwrap().rates();
-    assert_eq!(mean.len(), 1);
-    assert!((2..=8).contains(&mean[0]));
+    let rates = |rates: &[i32], dilations| {
+        let mut net = rf_net(rates, dilations);
+        assert_eq!(net.searched().count(), 5);
+        let all: Vec<_> = net.searched().map(|conv| conv.rates()).collect();
+        assert!(all.iter().all(|rates| *rates == all[0]), "{all:?}");
+        all[0].clone()
+    };
+    assert_eq!(rates(&[2, 5, 8], Dilations::Kept), [2, 5, 8]);
+    assert_eq!(rates(&[6], Dilations::One), [6]);
+    assert_eq!(rates(&[6], Dilations::Several), [3, 6, 9]);
+    let mean = rates(&[4, 4, 4], Dilations::One);
+    assert_eq!(mean, [4]);
+}
+
+/// Plain weights in any spelling, and what the authors begin with: dilations 1 and 2.
+#[test]
+fn a_search_begins_with_plain_weights() {
+    for of in ["torchvision", "timm", "authors"] {
+        let plain = BackboneConfig::from(reduced(false)).init(0, &Device::default());
+        let keys = keys_of_backbone(&plain, spelling(&plain, of));
+        let mut net = match filled_from(reduced(true).into(), keys, |_| false) {
+            Backbone::ConvNext(net) => net,
+            _ => panic!("a ConvNeXt"),
+        };
+        assert!(net.searched().all(|conv| conv.rates() == [1, 2]), "{of}");
+    }
 }
 
 /// One dilation of 1 is the plain network.
 #[test]
 fn one_dilation_of_one_is_the_plain_network() {
-    let rf = rf_net(&[1]);
+    let rf = rf_net(&[1], Dilations::Kept);
     let mut plain = filled(reduced(false), "timm");
     let Backbone::ConvNext(inside) = &mut plain else {
         panic!("a ConvNeXt");
@@ -201,14 +226,12 @@ fn one_dilation_of_one_is_the_plain_network() {
     let blocks = |net: &mut ConvNext| net.stages[1].blocks.remove(1);
     let [mut a, mut b] = [blocks(&mut rf_parts), blocks(inside)];
     // The same weights in both: those of the plain one.
-    let (
-        pass_model::backbone::DepthwiseConv::Searched(rf),
-        pass_model::backbone::DepthwiseConv::Plain(conv),
-    ) = (&mut a.conv_dw, &mut b.conv_dw)
+    let (DepthwiseConv::Searched(rf), DepthwiseConv::Plain(conv)) =
+        (&mut a.conv_dw, &mut b.conv_dw)
     else {
         panic!("one of each kind");
     };
-    (rf.weight, rf.bias) = (conv.weight.clone(), conv.bias.clone().unwrap());
+    rf.conv = conv.clone();
     (a.norm, a.mlp, a.gamma) = (b.norm.clone(), b.mlp.clone(), b.gamma.clone());
     let x = picture(20, 24).repeat_dim(1, 3).narrow(1, 0, 8);
     let x: [Tensor<4>; 2] = [

@@ -1,7 +1,11 @@
 //! What the settings of a network tell about its maps, against the maps.
 
 use burn::tensor::Device;
-use pass_model::{backbone::BackboneConfig, norm::NormMode};
+use pass_model::{
+    backbone::BackboneConfig,
+    norm::NormMode,
+    precision::{Precision, widened},
+};
 
 use crate::oracle::picture;
 
@@ -54,5 +58,22 @@ fn settings_are_read_back_from_their_text() {
             serde_json::from_str::<BackboneConfig>(&again).unwrap(),
             config
         );
+    }
+}
+
+/// bfloat16 has 8 bits of precision.
+#[test]
+fn pictures_of_16_bits_have_nearly_the_maps_of_32() {
+    for text in REDUCED {
+        let config: BackboneConfig = serde_json::from_str(text).unwrap();
+        let mut network = config.init(1, &Device::default());
+        let half = Precision::Bfloat16.cast(picture(112, 140));
+        let half = widened(network.forward(half, NormMode::Moving).into_last());
+        let exact = network
+            .forward(picture(112, 140), NormMode::Moving)
+            .into_last();
+        let largest = exact.clone().abs().max().into_scalar::<f32>();
+        let off = (half - exact).abs().max().into_scalar::<f32>();
+        assert!(off < 0.05 * largest, "{off} of {largest}, {text}");
     }
 }

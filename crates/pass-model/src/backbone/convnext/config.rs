@@ -12,6 +12,19 @@ use crate::{
 /// convolution, the norm, the hidden layer, its GELU, the last layer and the sum.
 const KEPT_PER_CHANNEL: f64 = 12.0;
 
+/// What becomes of the dilations of a file, which a search has left there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dilations {
+    /// They are taken as they are.
+    #[default]
+    Kept,
+    /// Their mean alone ("single").
+    One,
+    /// Three around their mean with equal weights ("multiple").
+    Several,
+}
+
 /// Settings of a [`ConvNext`](super::ConvNext); the default is ConvNeXt-T.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +35,8 @@ pub struct ConvNextConfig {
     pub width: usize,
     /// Whether the depth-wise convolutions have branches of several dilations (RF-ConvNeXt).
     pub receptive_fields: bool,
+    /// What becomes of the dilations when weights are imported.
+    pub dilations: Dilations,
     /// Training steps from one search of these dilations to the next, three times; 0 for none. The
     /// published search takes ten epochs.
     pub search_interval: usize,
@@ -82,12 +97,13 @@ impl ConvNextConfig {
             depths: [3, 3, 9, 3],
             width: 96,
             receptive_fields: false,
+            dilations: Dilations::Kept,
             search_interval: 0,
         }
     }
 
     /// The same with branches of several dilations (Gao et al. 2022,
-    /// <https://arxiv.org/abs/2206.06637>).
+    /// <https://arxiv.org/abs/2206.06637>). Weights of a plain ConvNeXt begin a search.
     pub fn rf_convnext_t() -> Self {
         Self {
             receptive_fields: true,
@@ -146,8 +162,15 @@ impl BackboneSettings for ConvNextConfig {
     }
 
     fn without_effect(&self) -> Option<(&'static str, &'static str)> {
-        let is_idle = !self.receptive_fields && self.search_interval > 0;
-        is_idle.then_some(("search_interval", "there are no dilations to search for"))
+        const REASON: &str = "`receptive_fields` is off: all dilations are 1";
+        if self.receptive_fields {
+            return None;
+        }
+        match (self.search_interval, self.dilations) {
+            (0, Dilations::Kept) => None,
+            (0, _) => Some(("dilations", REASON)),
+            _ => Some(("search_interval", REASON)),
+        }
     }
 
     fn size(&self) -> (&'static str, usize) {
@@ -197,5 +220,28 @@ mod tests {
         let depths = [3, 0, 9, 3];
         assert_eq!(refused(ConvNextConfig { depths, ..tiny() }), "depths");
         assert!(tiny().check().is_ok());
+    }
+
+    #[test]
+    fn without_receptive_fields_nothing_is_searched() {
+        let told = |config: ConvNextConfig| config.without_effect().map(|(key, _)| key);
+        let (one, search_interval) = (Dilations::One, 5);
+        for base in [
+            ConvNextConfig::convnext_t(),
+            ConvNextConfig::rf_convnext_t(),
+        ] {
+            let is_plain = !base.receptive_fields;
+            let dilated = ConvNextConfig {
+                dilations: one,
+                ..base.clone()
+            };
+            assert_eq!(told(dilated), is_plain.then_some("dilations"));
+            let searched = ConvNextConfig {
+                search_interval,
+                ..base.clone()
+            };
+            assert_eq!(told(searched), is_plain.then_some("search_interval"));
+            assert_eq!(told(base), None);
+        }
     }
 }

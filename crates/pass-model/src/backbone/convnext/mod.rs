@@ -19,7 +19,7 @@ use crate::{
     init::WeightStream, norm::NormMode, normalize::global_average_pool, precision::convolve,
 };
 
-pub use config::ConvNextConfig;
+pub use config::{ConvNextConfig, Dilations};
 pub use rf_conv::{DepthwiseConv, RfConv};
 
 /// Of all norms.
@@ -197,6 +197,15 @@ impl Network for ConvNext {
             maps: stages.collect(),
             strides: vec![4, 8, 16, 32],
         }
+    }
+
+    fn imported(&mut self) {
+        let dilations = self.config.dilations;
+        self.searched().for_each(|conv| match dilations {
+            Dilations::Kept => {}
+            Dilations::One => conv.keep_one(),
+            Dilations::Several => conv.keep_several(),
+        });
     }
 
     fn spellings(&self) -> &'static [Spelling] {

@@ -13,16 +13,25 @@ use burn::{
 use crate::{init::WeightStream, norm::NormMode, precision::convolve};
 
 /// Rows and columns of a kernel.
-const KERNEL: usize = 7;
+pub(super) const KERNEL: usize = 7;
 /// Most dilations at a time.
 const BRANCHES: usize = 3;
 /// Weight of each dilation when a search begins.
 const FIRST_WEIGHT: f32 = 0.01;
+/// The state with which a search begins: the two dilations around 1.
+pub(super) const FIRST_STATE: [(&str, &[usize], &[f32]); 5] = [
+    ("sample_weights", &[BRANCHES], &[FIRST_WEIGHT; BRANCHES]),
+    ("rates", &[BRANCHES, 2], &[1.0, 1.0, 2.0, 2.0, 0.0, 0.0]),
+    ("num_rates", &[1], &[2.0]),
+    ("counter", &[1], &[0.0]),
+    ("current_search_step", &[1], &[0.0]),
+];
 /// Most searches of one training.
 const MOST_SEARCHES: usize = 3;
 
 /// A 7×7 convolution of each channel by itself.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // a block has one
 pub enum DepthwiseConv {
     /// One dilation, 1.
     Plain(Conv2d),
@@ -33,10 +42,8 @@ pub enum DepthwiseConv {
 /// A weighted mean of convolutions with the same kernel and different dilations.
 #[derive(Module, Debug)]
 pub struct RfConv {
-    /// `[channels, 1, 7, 7]`
-    pub weight: Param<Tensor<4>>,
-    /// `[channels]`
-    pub bias: Param<Tensor<1>>,
+    /// The kernel, `[channels, 1, 7, 7]`, with dilation 1.
+    pub conv: Conv2d,
     /// Of each dilation, by magnitude, `[3]`.
     pub sample_weights: Param<Tensor<1>>,
     /// Of rows and of columns, which are alike, `[3, 2]`; the first `num_rates` count.
@@ -79,8 +86,7 @@ impl RfConv {
     /// The convolution with dilations 1 and 2, with which a search begins.
     fn new(conv: Conv2d, device: &Device) -> Self {
         let mut made = Self {
-            weight: conv.weight,
-            bias: conv.bias.expect("a bias"),
+            conv: dilated(conv, 1),
             sample_weights: Param::from_tensor(Tensor::zeros([BRANCHES], device)),
             rates: buffer(vec![0; 2 * BRANCHES], [BRANCHES, 2], device),
             num_rates: buffer(vec![0], [1], device),
@@ -163,11 +169,7 @@ impl RfConv {
     }
 
     fn branch(&self, x: Tensor<4>, rate: usize) -> Tensor<4> {
-        let [channels, ..] = self.weight.dims();
-        let config = Conv2dConfig::new([channels, channels], [KERNEL; 2]).with_groups(channels);
-        let mut conv = config.init(&Device::default()); // lazy: its own weights are never drawn
-        (conv.weight, conv.bias) = (self.weight.clone(), Some(self.bias.clone()));
-        convolve(&dilated(conv, rate), x)
+        convolve(&dilated(self.conv.clone(), rate), x)
     }
 
     /// A step of training; searches after each `interval`.
@@ -281,10 +283,10 @@ mod tests {
         conv.set_rates(&[2, 4, 6]);
         let weights = Tensor::from_floats([0.1, -0.3, 0.6], &Device::default());
         conv.sample_weights = Param::from_tensor(weights);
-        conv.bias = Param::from_tensor(Tensor::from_floats(
+        conv.conv.bias = Some(Param::from_tensor(Tensor::from_floats(
             [1.0, 2.0, 3.0, 4.0],
             &Device::default(),
-        ));
+        )));
         let parts = [2, 4, 6].map(|rate| conv.branch(map(), rate));
         let [a, b, c] = parts;
         let expected = a * 0.1 + b * 0.3 + c * 0.6;
@@ -300,6 +302,7 @@ mod tests {
         let mut wide = Tensor::<4>::zeros([4, 1, 13, 13], &Device::default());
         for (row, column) in (0..49).map(|tap| (tap / 7, tap % 7)) {
             let tap = conv
+                .conv
                 .weight
                 .val()
                 .slice([0..4, 0..1, row..row + 1, column..column + 1]);
@@ -310,7 +313,7 @@ mod tests {
             .with_groups(4)
             .with_padding(PaddingConfig2d::Explicit(6, 6, 6, 6));
         let mut dense = config.init(&Device::default());
-        (dense.weight, dense.bias) = (Param::from_tensor(wide), Some(conv.bias.clone()));
+        (dense.weight, dense.bias) = (Param::from_tensor(wide), conv.conv.bias.clone());
         let expected = convolve(&dense, map()).into_data();
         assert_near(
             conv.forward(map(), NormMode::Moving, 0),

@@ -7,6 +7,7 @@ use burn::{
     tensor::{Bytes, DType, TensorData},
 };
 
+use super::rf_conv::{FIRST_STATE, KERNEL};
 use crate::backbone::Spelling;
 
 const AUTHORS: Spelling = Spelling::new("the authors", authors_key, "head");
@@ -20,14 +21,34 @@ const TORCHVISION: Spelling = Spelling {
 /// With one dilation.
 pub(super) const PLAIN: [Spelling; 3] = [AUTHORS, TIMM, TORCHVISION];
 
-/// With several: the authors of RF-Next have timm's keys.
-pub(super) const SEARCHED: [Spelling; 1] = [Spelling {
-    of: "RF-Next",
-    convert: floats_of_state,
-    ..TIMM
-}];
+/// With several: the authors of RF-Next have timm's keys. A search begins with plain weights in any of
+/// the spellings.
+pub(super) const SEARCHED: [Spelling; 3] = [
+    Spelling {
+        of: "RF-Next or timm",
+        convert: add_state,
+        ..TIMM
+    },
+    Spelling {
+        convert: add_state,
+        ..AUTHORS
+    },
+    Spelling {
+        convert: |stored| {
+            flatten_scales(stored);
+            add_state(stored);
+        },
+        ..TORCHVISION
+    },
+];
+
+/// The kernel of several dilations has the keys of one.
+fn without_searched(parameter: &str) -> String {
+    parameter.replace("conv_dw.conv.", "conv_dw.")
+}
 
 fn timm_key(parameter: &str) -> String {
+    let parameter = &without_searched(parameter);
     let key = match parameter.split_once('.') {
         Some(("norm", last)) => format!("head.norm.{last}"),
         _ => parameter.to_owned(),
@@ -39,6 +60,7 @@ fn timm_key(parameter: &str) -> String {
 }
 
 fn authors_key(parameter: &str) -> String {
+    let parameter = &without_searched(parameter);
     let key = match parameter.split('.').collect::<Vec<_>>()[..] {
         ["stem", part, last] => format!("downsample_layers.0.{}.{last}", stem_index(part)),
         ["stages", stage, "downsample", part, last] => {
@@ -52,6 +74,7 @@ fn authors_key(parameter: &str) -> String {
 }
 
 fn torchvision_key(parameter: &str) -> String {
+    let parameter = &without_searched(parameter);
     let words: Vec<_> = parameter.split('.').collect();
     let twice = |stage: &str| 2 * stage.parse::<usize>().expect("the number of a stage");
     match words[..] {
@@ -59,8 +82,8 @@ fn torchvision_key(parameter: &str) -> String {
         ["stages", stage, "downsample", part, last] => {
             format!("features.{}.{}.{last}", twice(stage), shrinking_index(part))
         }
-        ["stages", stage, "blocks", block, ..] => {
-            let part = torchvision_part(&words[4..].join("."));
+        ["stages", stage, "blocks", block, ref part @ ..] => {
+            let part = torchvision_part(&part.join("."));
             format!("features.{}.{block}.{part}", twice(stage) + 1)
         }
         ["norm", last] => format!("classifier.0.{last}"),
@@ -107,17 +130,41 @@ fn flatten_scales(stored: &mut BTreeMap<String, StoredTensor>) {
     }
 }
 
-/// Whole numbers of the search's state as floats.
-fn floats_of_state(stored: &mut BTreeMap<String, StoredTensor>) {
-    const STATE: [&str; 4] = ["rates", "num_rates", "counter", "current_search_step"];
+/// The state of the searches as floats, that of their begin where a file has none at all.
+fn add_state(stored: &mut BTreeMap<String, StoredTensor>) {
+    const WHOLE: [&str; 4] = ["rates", "num_rates", "counter", "current_search_step"];
     let is_state = |key: &str| {
-        let last = key.rsplit_once(".conv_dw.");
-        last.is_some_and(|(_, last)| STATE.contains(&last))
+        key.rsplit('.')
+            .next()
+            .is_some_and(|last| WHOLE.contains(&last))
     };
+    if !stored.keys().any(|key| is_state(key)) {
+        let kernels = stored.iter().filter(|(_, tensor)| is_kernel(tensor));
+        let keys: Vec<_> = kernels.map(|(key, _)| key.clone()).collect();
+        stored.extend(keys.iter().flat_map(|key| first_state(key)));
+    }
     let state = stored.iter_mut().filter(|(key, _)| is_state(key));
     for (_, tensor) in state.filter(|(_, tensor)| !tensor.dtype.is_float()) {
         *tensor = floats(tensor.clone());
     }
+}
+
+/// Whether a tensor is the weight of a depth-wise convolution.
+fn is_kernel(tensor: &StoredTensor) -> bool {
+    matches!(*tensor.shape.as_slice(), [_, 1, KERNEL, KERNEL])
+}
+
+/// The state beside the weight of a convolution.
+fn first_state(weight: &str) -> Vec<(String, StoredTensor)> {
+    let before = weight.strip_suffix("weight").unwrap_or(weight);
+    let state = FIRST_STATE.iter().map(|(last, shape, values)| {
+        let bytes: Vec<u8> = values.iter().copied().flat_map(f32::to_le_bytes).collect();
+        let bytes = Bytes::from_bytes_vec(bytes);
+        let key = format!("{before}{last}");
+        let tensor = StoredTensor::new(key.clone(), DType::F32, shape.to_vec(), None, bytes);
+        (key, tensor)
+    });
+    state.collect()
 }
 
 fn floats(whole: StoredTensor) -> StoredTensor {
