@@ -1,7 +1,7 @@
 //! How long do the operations of vision transformers, ConvNeXt, EfficientNet and ResNeXt take on the CPU, alone
 //! and with all their gradients, burn's and ours?
 //!
-//! Batches of 8 pictures of 224 pixels. `peers/operations.py` times PyTorch's at the same shapes.
+//! Batches of 8 pictures of 224 pixels; gradients of the sum of the output. `peers/operations.py` times PyTorch's at the same shapes.
 //!
 //! ```text
 //! cargo bench -p luss-benches --bench operations
@@ -219,7 +219,7 @@ fn operations(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     let inputs = inputs.iter().cloned();
                     let inputs: Inputs = inputs.map(|x| x.detach().require_grad()).collect();
-                    let gradients = operation(inputs.clone()).sum().backward();
+                    let gradients = operation(inputs.clone()).backward();
                     inputs
                         .into_iter()
                         .map(|x| x.grad(&gradients))
