@@ -215,7 +215,7 @@ pub(crate) fn refuse(mismatch: KeyMismatch, path: &Path) -> Result<(), Error> {
     }
     Err(Error::Mismatch {
         path: path.to_owned(),
-        mismatch,
+        mismatch: Box::new(mismatch),
     })
 }
 

@@ -47,7 +47,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The keys at fault.
-        mismatch: KeyMismatch,
+        mismatch: Box<KeyMismatch>,
     },
 
     /// A constant that the file keeps beside its weights is not what the network computes with.
@@ -209,6 +209,7 @@ mod tests {
 
     fn error(mismatch: KeyMismatch) -> String {
         let path = "w.pth".into();
+        let mismatch = Box::new(mismatch);
         Error::Mismatch { path, mismatch }.to_string()
     }
 
