@@ -49,7 +49,7 @@ pub(crate) fn train<T: Task>(
 ) -> Result<Option<OverChance>, Error> {
     let _heeding = context.stop.heed();
     let mut training = Training::open(context, plan, learner)?;
-    while training.epoch() < plan.epochs {
+    while training.epoch() < plan.batches.epochs {
         training.rest_of_epoch(make.clone())?;
     }
     training.log.close();
@@ -118,7 +118,11 @@ impl<'a, T: Task> Training<'a, T> {
         let per_epoch = plan.iterations_per_epoch()?;
         let folder = context.run.step_dir(plan.step);
         let checkpoints = Checkpoints::new(folder, &context.file.checkpoints);
-        let share = share_of_batch(&context.ranks, plan.step, [plan.batch, plan.accumulate])?;
+        let share = share_of_batch(
+            &context.ranks,
+            plan.step,
+            [plan.batches.batch, plan.batches.accumulate],
+        )?;
         let mut state = match newest_of_ranks(context, &checkpoints)? {
             Some(folder) => {
                 learner.restore(&folder, &context.ranks)?;
@@ -140,7 +144,7 @@ impl<'a, T: Task> Training<'a, T> {
                 "{step}: {ranks} ranks, {share} pictures a batch each"
             ));
         }
-        let done_and_total = [state.iterations, per_epoch * plan.epochs];
+        let done_and_total = [state.iterations, per_epoch * plan.batches.epochs];
         Ok(Self {
             context,
             plan,
@@ -163,7 +167,7 @@ impl<'a, T: Task> Training<'a, T> {
         self.state
             .iterations
             .checked_div(self.per_epoch)
-            .unwrap_or(self.plan.epochs)
+            .unwrap_or(self.plan.batches.epochs)
     }
 
     /// Iterations of this epoch that are finished.
@@ -176,14 +180,14 @@ impl<'a, T: Task> Training<'a, T> {
         Position {
             epoch: self.epoch(),
             iteration,
-            iterations: self.per_epoch * self.plan.epochs,
+            iterations: self.per_epoch * self.plan.batches.epochs,
             lr: self.schedule.rate(iteration as u64),
         }
     }
 
     /// The pictures of this epoch that are still to come to this rank, in order.
     fn places(&self) -> Vec<Place> {
-        let batch = self.plan.batch;
+        let batch = self.plan.batches.batch;
         let epoch = self.epoch() as u64;
         let order = permutation(self.plan.pictures, self.context.file.seed, epoch);
         let left = self.within_epoch() * batch..self.per_epoch * batch;
@@ -251,9 +255,12 @@ impl<'a, T: Task> Training<'a, T> {
         mut seen: Option<&mut Vitals>,
     ) -> (Terms, GradientsParams) {
         let mut terms = Means::default();
-        let mut gradients = Accumulation::new(self.plan.accumulate);
+        let mut gradients = Accumulation::new(self.plan.batches.accumulate);
         gradients.scale = self.state.loss_scale.as_ref().map(LossScale::factor);
-        for (part, items) in items.chunks(items.len() / self.plan.accumulate).enumerate() {
+        for (part, items) in items
+            .chunks(items.len() / self.plan.batches.accumulate)
+            .enumerate()
+        {
             // The first part stands for the batch.
             let look = seen.as_deref_mut().filter(|_| part == 0);
             let loss = self.learner.task.loss(items, look);
@@ -307,7 +314,7 @@ impl<'a, T: Task> Training<'a, T> {
             terms,
             self.learner.task.chance(),
         ));
-        self.log.advance(self.plan.batch);
+        self.log.advance(self.plan.batches.batch);
         let epoch_ends = self.within_epoch() == 0;
         if epoch_ends && self.context.ranks.is_first() {
             seen.extend(self.learner.task.after_epoch(self.epoch())?);
@@ -330,7 +337,7 @@ impl<'a, T: Task> Training<'a, T> {
         let ranks = &self.context.ranks;
         let asked = first_with(ranks, self.context.stop.is_asked()).is_some();
         let due = first_with(ranks, self.is_checkpoint_due()).is_some();
-        let finished = self.state.iterations == self.per_epoch * self.plan.epochs;
+        let finished = self.state.iterations == self.per_epoch * self.plan.batches.epochs;
         if finished || !(asked || due) {
             return Ok(()); // a finished step leaves its weights, and the pipeline stops behind it
         }

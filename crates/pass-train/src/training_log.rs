@@ -57,8 +57,8 @@ impl TrainingLog {
             progress: Progress::resumed(
                 context.verbosity,
                 step.name(),
-                (done * plan.batch) as u64,
-                (total * plan.batch) as u64,
+                (done * plan.batches.batch) as u64,
+                (total * plan.batches.batch) as u64,
                 "pictures",
             ),
             stride: total.div_ceil(LOG_LINES).max(1),

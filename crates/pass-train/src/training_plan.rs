@@ -1,10 +1,11 @@
 //! What a training step does with its epochs: batches, rates, optimiser.
 
-use pass_model::optim::{CosineSchedule, OptimConfig};
+use pass_model::optim::CosineSchedule;
 
 use crate::{
-    Error, Step,
+    Error, RunFile, Step,
     run_file::{BatchRule, PUBLISHED_BATCH},
+    step::Batches,
 };
 
 /// What a training step does with its epochs.
@@ -13,32 +14,41 @@ pub(crate) struct Plan<'a> {
     pub(crate) step: Step,
     /// Pictures to learn from.
     pub(crate) pictures: usize,
-    /// Passes over them.
-    pub(crate) epochs: usize,
-    /// Pictures per iteration.
-    pub(crate) batch: usize,
-    /// How the rates meet this batch.
-    pub(crate) batch_rule: BatchRule,
-    /// Parts of a batch that go through the network one after the other.
-    pub(crate) accumulate: usize,
+    /// How it goes through them.
+    pub(crate) batches: Batches<'a>,
     /// Length of the queue, where the step has one.
     pub(crate) queue: Option<usize>,
-    /// Optimiser and schedule.
-    pub(crate) optim: &'a OptimConfig,
+}
+
+impl<'a> Plan<'a> {
+    /// What a run file says of a step that trains.
+    pub(crate) fn new(
+        step: Step,
+        file: &'a RunFile,
+        pictures: usize,
+        queue: Option<usize>,
+    ) -> Self {
+        Self {
+            step,
+            pictures,
+            batches: step.batches(file).expect("a training"),
+            queue,
+        }
+    }
 }
 
 impl Plan<'_> {
     /// Whole batches in an epoch; a rest is left out.
     pub(crate) fn iterations_per_epoch(&self) -> Result<usize, Error> {
-        let iterations = self.pictures / self.batch;
-        if iterations > 0 || self.epochs == 0 {
+        let iterations = self.pictures / self.batches.batch;
+        if iterations > 0 || self.batches.epochs == 0 {
             return Ok(iterations);
         }
         Err(Error::TooFewPictures {
             step: self.step.name(),
             pictures: self.pictures,
             what: "a batch of",
-            needed: self.batch,
+            needed: self.batches.batch,
             remedy: "add pictures or lower this step's `batch` in the run file".into(),
         })
     }
@@ -46,23 +56,23 @@ impl Plan<'_> {
     /// The learning rate of each iteration.
     pub(crate) fn schedule(&self, per_epoch: usize) -> CosineSchedule {
         let [base, last, start] = self.rates();
-        let total = (per_epoch * self.epochs) as u64;
-        let warmup = (self.optim.warmup_epochs * per_epoch) as u64;
+        let total = (per_epoch * self.batches.epochs) as u64;
+        let warmup = (self.batches.optim.warmup_epochs * per_epoch) as u64;
         CosineSchedule::new(base, last, total).with_warmup(start, warmup)
     }
 
     /// Rates at the start and at the end of the cosine, and at the start of the warm-up.
     fn rates(&self) -> [f64; 3] {
-        let factor = self.batch_rule.factor(self.batch);
-        let optim = self.optim;
+        let factor = self.batches.batch_rule.factor(self.batches.batch);
+        let optim = self.batches.optim;
         [optim.base_lr, optim.final_lr, optim.warmup_lr].map(|lr| lr * factor)
     }
 
     /// The settings that depend on the batch, as they are used.
     pub(crate) fn batch_words(&self) -> String {
-        let Self {
+        let Batches {
             batch, accumulate, ..
-        } = self;
+        } = &self.batches;
         let [base, last, _] = self.rates();
         let mut words = format!("{}: batch {batch}", self.step.name());
         if *accumulate > 1 {
@@ -73,7 +83,7 @@ impl Plan<'_> {
             words += &format!(", queue {queue}");
         }
         words
-            + &match self.batch_rule {
+            + &match self.batches.batch_rule {
                 BatchRule::Off => " (as given)".to_owned(),
                 BatchRule::Linear => format!(" ({batch}/{PUBLISHED_BATCH} of what is given)"),
             }
@@ -85,16 +95,12 @@ mod tests {
     use super::*;
 
     fn words(batch: usize, batch_rule: BatchRule, accumulate: usize) -> (String, f64) {
-        let plan = Plan {
-            step: Step::Pretrain,
-            pictures: 1000,
-            epochs: 2,
-            batch,
-            batch_rule,
-            accumulate,
-            queue: Some(batch_rule.queue_length(2048, batch)),
-            optim: &OptimConfig::default(),
-        };
+        let mut file = RunFile::default();
+        let section = &mut file.pretrain;
+        (section.batch, section.batch_rule, section.accumulate) = (batch, batch_rule, accumulate);
+        section.epochs = 2;
+        let queue = batch_rule.queue_length(2048, batch);
+        let plan = Plan::new(Step::Pretrain, &file, 1000, Some(queue));
         (plan.batch_words(), plan.schedule(10).rate(0))
     }
 

@@ -22,14 +22,14 @@ pub(crate) fn tell_without_effect(context: &Context, plan: &Plan, per_epoch: usi
 /// The settings without effect in the training of `plan`, each with its reason; nothing where all
 /// take effect, or where nothing is trained.
 fn without_effect(file: &RunFile, plan: &Plan, per_epoch: usize) -> Option<String> {
-    let total = per_epoch * plan.epochs;
+    let total = per_epoch * plan.batches.epochs;
     let training = Training {
         file,
         plan,
         per_epoch,
         total,
     };
-    let (step, epochs) = (plan.step.name(), plan.epochs);
+    let (step, epochs) = (plan.step.name(), plan.batches.epochs);
     let idle = training.idle();
     (total > 0 && !idle.is_empty()).then(|| {
         format!(
@@ -71,7 +71,7 @@ impl Training<'_> {
         }));
         let probe = self.file.probe.every_epochs;
         idle.extend(
-            (probe > self.plan.epochs)
+            (probe > self.plan.batches.epochs)
                 .then(|| format!("`probe.every_epochs` = {probe}: there is never a probe")),
         );
         idle.extend(self.switched_off());
@@ -116,27 +116,27 @@ impl Training<'_> {
                 "{length}: for this batch it is less than a batch, so there is never a queue"
             )];
         };
-        if first_epoch >= self.plan.epochs {
+        if first_epoch >= self.plan.batches.epochs {
             return vec![format!(
                 "`{section}.swapped.queue_from_epoch` = {first_epoch}: there is never a queue"
             )];
         }
         // Each part of a batch is looked up before it is pushed.
-        let filled = first_epoch * self.per_epoch + rows / self.plan.batch;
+        let filled = first_epoch * self.per_epoch + rows / self.plan.batches.batch;
         let never = filled >= self.total;
         let words = || format!("{length}: it is full after {filled} iterations, so never in use");
         never.then(words).into_iter().collect()
     }
 
     fn warmup(&self) -> Option<String> {
-        let (section, optim) = (self.section(), self.plan.optim);
+        let (section, optim) = (self.plan.batches.section, self.plan.batches.optim);
         let epochs = optim.warmup_epochs;
         if epochs == 0 {
             let idle = optim.warmup_lr != 0.0;
             return idle.then(|| format!("`{section}.optim.warmup_lr`: there is no warm-up"));
         }
         let key = format!("`{section}.optim.warmup_epochs` = {epochs}");
-        match epochs.cmp(&self.plan.epochs) {
+        match epochs.cmp(&self.plan.batches.epochs) {
             std::cmp::Ordering::Less => None,
             std::cmp::Ordering::Equal => Some(format!(
                 "`{section}.optim.final_lr`: {key} leaves no epoch for it"
@@ -149,7 +149,7 @@ impl Training<'_> {
 
     fn watching(&self) -> Vec<String> {
         let (checkpoints, health) = (&self.file.checkpoints, &self.file.health);
-        let (total, epochs) = (self.total, self.plan.epochs);
+        let (total, epochs) = (self.total, self.plan.batches.epochs);
         let cases = [
             (
                 health.every_iterations > total,
@@ -175,20 +175,11 @@ impl Training<'_> {
         idle.map(|(_, key, value, words)| format!("`{key}` = {value}: {words}"))
             .collect()
     }
-
-    /// The section of the run file.
-    fn section(&self) -> &'static str {
-        match self.plan.step {
-            Step::TuneAttention => "attention",
-            step => step.name(),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run_file::BatchRule;
 
     /// The line of a step with these settings, of ten iterations in two epochs of batches of eight.
     fn line(step: Step, settings: &[&str]) -> String {
@@ -198,23 +189,18 @@ mod tests {
             "pretrain.swapped.queue_length=0",
             "attention.swapped.queue_length=0",
         ];
+        let short = ["pretrain", "attention", "finetune"]
+            .map(|section| [format!("{section}.epochs=2"), format!("{section}.batch=8")]);
         let settings = quiet.iter().chain(settings).map(|text| text.to_string());
+        let settings = short.into_iter().flatten().chain(settings);
         let file = RunFile::parse("", "test", &settings.collect::<Vec<_>>()).unwrap();
-        let (queue, optim) = match step {
-            Step::Pretrain => (file.pretrain.swapped.queue_length, &file.pretrain.optim),
-            Step::TuneAttention => (file.attention.swapped.queue_length, &file.attention.optim),
-            _ => (0, &file.finetune.optim),
+        let queue = match step {
+            Step::Pretrain => file.pretrain.swapped.queue_length,
+            Step::TuneAttention => file.attention.swapped.queue_length,
+            _ => 0,
         };
-        let plan = Plan {
-            step,
-            pictures: 40,
-            epochs: 2,
-            batch: 8,
-            batch_rule: BatchRule::Off,
-            accumulate: 1,
-            queue: (queue >= 8).then_some(queue / 8 * 8),
-            optim,
-        };
+        let queue = (queue >= 8).then_some(queue / 8 * 8);
+        let plan = Plan::new(step, &file, 40, queue);
         without_effect(&file, &plan, 5).unwrap_or_default()
     }
 

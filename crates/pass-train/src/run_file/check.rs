@@ -6,6 +6,7 @@ use pass_model::backbone::BadSetting;
 use pixel_attention::row_file::Element;
 
 use super::{Method, PretrainSection, RunFile, Source, limits::check_values};
+use crate::Step;
 
 /// A value that cannot work.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,14 +109,10 @@ fn check_pretrain(step: &PretrainSection) -> Result<(), Fault> {
 }
 
 fn check_training_steps(file: &RunFile) -> Result<(), Fault> {
-    let (pretrain, attention, finetune) = (&file.pretrain, &file.attention, &file.finetune);
-    for (step, batch, accumulate) in [
-        ("pretrain", pretrain.batch, pretrain.accumulate),
-        ("attention", attention.batch, attention.accumulate),
-        ("finetune", finetune.batch, finetune.accumulate),
-    ] {
-        check_accumulation(step, batch, accumulate)?;
+    for of in Step::trainings().filter_map(|step| step.batches(file)) {
+        check_accumulation(of.section, of.batch, of.accumulate)?;
     }
+    let (pretrain, attention) = (&file.pretrain, &file.attention);
     let length = |given, rule: super::BatchRule, batch| rule.queue_length(given, batch);
     for (step, queue, part, views) in [
         (

@@ -52,16 +52,13 @@ pub fn tune_attention(context: &Context) -> Result<(), Error> {
     // Another stream than step 1: the same seed would repeat its crops.
     let seed = file.seed.wrapping_add(ATTENTION_STREAM);
     let make = make_views(samples, section.views.clone(), file.data.odd_pictures, seed);
-    let plan = Plan {
-        step: Step::TuneAttention,
-        pictures: context.data.samples(Split::Train).len(),
-        epochs: section.epochs,
-        batch: section.batch,
-        batch_rule: section.batch_rule,
-        accumulate: section.accumulate,
-        queue: learner.memory_rows(),
-        optim: &section.optim,
-    };
+    let pictures = context.data.samples(Split::Train).len();
+    let plan = Plan::new(
+        Step::TuneAttention,
+        &context.file,
+        pictures,
+        learner.memory_rows(),
+    );
     train(context, &plan, &mut learner, make)?;
     let seconds = started.elapsed().as_secs_f64();
     leave(

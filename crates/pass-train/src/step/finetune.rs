@@ -56,16 +56,8 @@ pub fn finetune(context: &Context) -> Result<(), Error> {
     let section = &context.file.finetune;
     let mut learner = Learner::new(Finetuning::new(context)?, &section.optim);
     let crops = first_then_others(&context.ranks, || LabelledCrops::new(context))?;
-    let plan = Plan {
-        step: Step::Finetune,
-        pictures: context.data.samples(Split::Train).len(),
-        epochs: section.epochs,
-        batch: section.batch,
-        batch_rule: section.batch_rule,
-        accumulate: section.accumulate,
-        queue: None,
-        optim: &section.optim,
-    };
+    let pictures = context.data.samples(Split::Train).len();
+    let plan = Plan::new(Step::Finetune, &context.file, pictures, None);
     train(context, &plan, &mut learner, move |place| crops.make(place))?;
     let seconds = started.elapsed().as_secs_f64();
     leave(

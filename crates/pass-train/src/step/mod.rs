@@ -16,8 +16,9 @@ mod upsampled_argmax;
 pub mod weights;
 
 use imagenet_s::Split;
+use pass_model::optim::OptimConfig;
 
-use crate::{Context, Error, RunFile, ranks::done_by_first};
+use crate::{Context, Error, RunFile, ranks::done_by_first, run_file::BatchRule};
 
 /// A step of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,21 +69,25 @@ struct Row {
     /// Whether all ranks take part, or rank 0 alone.
     of_all_ranks: bool,
     /// Of a training.
-    batches: Option<fn(&RunFile) -> Batches>,
+    batches: Option<fn(&RunFile) -> Batches<'_>>,
     /// The option of `luss weights import` that takes another file for the first result.
     import: Option<&'static str>,
     run: fn(&Context) -> Result<(), Error>,
 }
 
 /// How a training goes through the pictures.
-pub(crate) struct Batches {
+pub(crate) struct Batches<'a> {
     /// The section of the run file that says so.
     pub(crate) section: &'static str,
     pub(crate) epochs: usize,
     /// Pictures of all ranks in an iteration.
     pub(crate) batch: usize,
+    /// How the rates meet this batch.
+    pub(crate) batch_rule: BatchRule,
     /// Parts in which a batch goes through the network.
     pub(crate) accumulate: usize,
+    /// Optimiser and schedule.
+    pub(crate) optim: &'a OptimConfig,
 }
 
 macro_rules! batches {
@@ -91,7 +96,9 @@ macro_rules! batches {
             section: stringify!($section),
             epochs: file.$section.epochs,
             batch: file.$section.batch,
+            batch_rule: file.$section.batch_rule,
             accumulate: file.$section.accumulate,
+            optim: &file.$section.optim,
         })
     };
 }
@@ -362,7 +369,7 @@ impl Step {
     }
 
     /// How a training goes through the pictures; `None` for other steps.
-    pub(crate) fn batches(self, file: &RunFile) -> Option<Batches> {
+    pub(crate) fn batches(self, file: &RunFile) -> Option<Batches<'_>> {
         self.row().batches.map(|of| of(file))
     }
 

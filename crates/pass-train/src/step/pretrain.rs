@@ -98,16 +98,12 @@ pub(crate) fn train_on_views<T: Task<Item = Views>>(
         file.data.odd_pictures,
         file.seed,
     );
-    let plan = Plan {
-        step: Step::Pretrain,
+    let plan = Plan::new(
+        Step::Pretrain,
+        &context.file,
         pictures,
-        epochs: section.epochs,
-        batch: section.batch,
-        batch_rule: section.batch_rule,
-        accumulate: section.accumulate,
-        queue: learner.memory_rows(),
-        optim: &section.optim,
-    };
+        learner.memory_rows(),
+    );
     let loss_over_chance = train(context, &plan, learner, make)?;
     Ok((pictures, loss_over_chance))
 }
