@@ -45,6 +45,20 @@ pub enum Error {
         row: usize,
     },
 
+    /// A cluster lost all its points, and the policy is to report that.
+    #[error(
+        "cluster {cluster} is empty after iteration {iteration} of restart {restart}; use the \
+         empty-cluster policy `split`, fewer clusters or another seed"
+    )]
+    EmptyCluster {
+        /// The first empty cluster.
+        cluster: usize,
+        /// Restart, from 0.
+        restart: usize,
+        /// Iteration of Lloyd's algorithm, from 0.
+        iteration: usize,
+    },
+
     /// There are more clusters than label ids.
     #[error(
         "{clusters} clusters do not fit the label ids 1..={max}, since {IGNORE} means ignore; \

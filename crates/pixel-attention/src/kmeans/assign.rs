@@ -1,9 +1,13 @@
 //! The nearest centroid of every point.
 
+use ndarray::ArrayView2;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::kernel::{CentroidTable, MAX_BLOCK, Nearest, block_points, pack_points};
+use super::{
+    Metric,
+    kernel::{CentroidTable, MAX_BLOCK, Nearest, block_points, pack_points},
+};
 
 /// Beyond this, points are packed again for each assignment instead of being kept twice.
 const PACKED_BYTES: usize = 4 << 30;
@@ -102,5 +106,16 @@ impl Assigner {
             labels: &mut found[..self.block],
         });
         labels.copy_from_slice(&found[..labels.len()]);
+    }
+}
+
+/// The centroids as the kernel reads them. Unit centroids differ in their lengths by rounding
+/// only, which must not decide.
+pub(super) fn centroid_table(centroids: ArrayView2<f32>, metric: Metric) -> CentroidTable {
+    let dim = centroids.ncols();
+    let rows = centroids.to_slice().expect("standard layout");
+    match metric {
+        Metric::Euclidean => CentroidTable::by_distance(rows, dim),
+        Metric::Spherical => CentroidTable::by_product(rows, dim),
     }
 }

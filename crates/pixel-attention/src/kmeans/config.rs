@@ -2,8 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Init;
+use super::{EmptyPolicy, Init};
 use crate::error::{Error, Result};
+
+/// What centroids are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Means of their points, nearest by Euclidean distance; what PASS does.
+    #[default]
+    Euclidean,
+    /// Means scaled to length 1, nearest by inner product: spherical k-means (Dhillon and Modha
+    /// 2001). For unit rows that is the cosine.
+    Spherical,
+}
 
 /// Settings of [`KMeans`](super::KMeans).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +35,16 @@ pub struct KMeansConfig {
     /// How the first centroids are chosen.
     #[serde(default)]
     pub init: Init,
+    /// What happens to a cluster that lost all its points.
+    #[serde(default)]
+    pub empty: EmptyPolicy,
+    /// What centroids are.
+    #[serde(default)]
+    pub metric: Metric,
+    /// A run ends when an update lowers the inertia by no more than this share of it, 0 to 1;
+    /// 0 waits until no point changes its cluster.
+    #[serde(default)]
+    pub tolerance: f64,
 }
 
 fn default_iterations() -> usize {
@@ -35,7 +57,7 @@ fn default_restarts() -> usize {
 
 impl KMeansConfig {
     /// The reference's settings for `clusters` clusters: 30 restarts of 20 iterations, random
-    /// start.
+    /// start, empty clusters split off large ones, no tolerance.
     pub fn new(clusters: usize) -> Self {
         Self {
             clusters,
@@ -43,6 +65,9 @@ impl KMeansConfig {
             restarts: default_restarts(),
             seed: 0,
             init: Init::default(),
+            empty: EmptyPolicy::default(),
+            metric: Metric::default(),
+            tolerance: 0.0,
         }
     }
 
@@ -50,6 +75,15 @@ impl KMeansConfig {
         at_least_one("kmeans.clusters", self.clusters)?;
         at_least_one("kmeans.iterations", self.iterations)?;
         at_least_one("kmeans.restarts", self.restarts)?;
+        if !(0.0..1.0).contains(&self.tolerance) {
+            let (name, value) = ("kmeans.tolerance", self.tolerance.to_string());
+            let allowed = "at least 0 and below 1";
+            return Err(Error::Setting {
+                name,
+                value,
+                allowed,
+            });
+        }
         if points < self.clusters {
             let clusters = self.clusters;
             return Err(Error::TooFewPoints { points, clusters });

@@ -10,11 +10,8 @@
 //! Many columns are taken in slices ([`SLICE_COLUMNS`]), so that a block's slice stays in the
 //! first-level cache for all centroids, while the next one is fetched; partial scores are put aside.
 
-use ndarray::ArrayView2;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-
-use crate::products::squared_norm;
 
 /// Centroids whose scores are in registers at a time.
 pub(super) const GROUP: usize = 6;
@@ -71,13 +68,19 @@ pub(super) struct CentroidTable {
 }
 
 impl CentroidTable {
-    /// Of centroids `[K, D]`, in standard layout: the offset is half the squared length.
-    pub(super) fn new(centroids: ArrayView2<f32>) -> Self {
-        let (rows, dim) = (
-            centroids.to_slice().expect("standard layout"),
-            centroids.ncols(),
-        );
-        let offset = |row: &[f32]| 0.5 * squared_norm(row);
+    /// For the smallest Euclidean distance to `rows`, `[K, D]`: the offset is half the squared
+    /// length.
+    pub(super) fn by_distance(rows: &[f32], dim: usize) -> Self {
+        let half_norm = |row: &[f32]| 0.5 * crate::products::squared_norm(row);
+        Self::new(rows, dim, half_norm)
+    }
+
+    /// For the largest inner product with `rows`, `[K, D]`.
+    pub(super) fn by_product(rows: &[f32], dim: usize) -> Self {
+        Self::new(rows, dim, |_| 0.0)
+    }
+
+    fn new(rows: &[f32], dim: usize, offset: impl Fn(&[f32]) -> f32) -> Self {
         let groups = (rows.len() / dim).div_ceil(GROUP);
         let mut packed = vec![0.0; groups * GROUP * dim];
         let slices = packed.par_chunks_mut(groups * GROUP * SLICE_COLUMNS);
@@ -302,16 +305,14 @@ mod tests {
             (3, 5, 2 * SLICE_COLUMNS + 7),
         ] {
             let rows = integers(points * dim, 7);
-            let count = centroids;
-            let centroids = integers(count * dim, 5);
-            let table = ArrayView2::from_shape((count, dim), &centroids).unwrap();
+            let centroids = integers(centroids * dim, 5);
             let mut packed = vec![f32::NAN; width * dim];
             pack_points(&rows, dim, &mut packed);
             let mut labels = vec![u32::MAX; width];
             arch.dispatch(Nearest {
                 points: &packed,
                 next: &[],
-                table: &CentroidTable::new(table),
+                table: &CentroidTable::by_distance(&centroids, dim),
                 partial: &mut Vec::new(),
                 labels: &mut labels,
             });

@@ -3,15 +3,16 @@
 //! PASS clusters the attention-pooled embeddings of the training pictures into as many clusters as
 //! there are classes; the cluster centres then name the pixels
 //! ([`crate::label_generation`]). The rows are L2-normalised ([`normalize_rows`]), the centres
-//! are plain means and are *not* normalised again.
+//! are plain means and are *not* normalised again ([`Metric::Spherical`] would).
 //!
 //! 1. [`Init`] picks the first centroids from a stream keyed by seed and restart.
 //! 2. Every point goes to its nearest centroid. The products of a block of points with all
 //!    centroids are compared in the registers where they are summed; the N x K table never exists.
 //! 3. Every centroid becomes the mean of its points. The sums are `f64` and follow the points that
-//!    moved, which after a few iterations are few. A cluster without points takes half of those of
-//!    one that has many, as in the faiss library, which PASS uses.
-//! 4. 2 and 3 repeat until no point moves, or for the set number of iterations.
+//!    moved, which after a few iterations are few; [`EmptyPolicy`] decides about clusters without
+//!    points.
+//! 4. 2 and 3 repeat until no point moves, the inertia falls too little
+//!    ([`KMeansConfig::tolerance`]), or for the set number of iterations.
 //!
 //! The best of several restarts wins *whole*: centroids, assignments and inertia of a [`Run`]
 //! belong together. The result depends neither on the number of threads, nor on the width of the
@@ -20,6 +21,7 @@
 //! Cost: `restarts * iterations * N * K * D` multiplications. Memory beside the points: a second
 //! copy of them, when they are in memory and it takes up to 4 GiB; two parts of 64 MiB, when they
 //! are in a file; three copies of the centroids; 12 bytes for each point.
+//! [`mini_batch`] needs a fraction of the multiplications and finds slightly worse clusters;
 //! [`KMeans::on_device`] runs the same algorithm on a GPU ([`device`]); its group of ranks deals the
 //! rows out to several processes, which add up their sums after each assignment.
 
@@ -30,6 +32,7 @@ pub mod device;
 mod empty;
 mod init;
 mod kernel;
+pub mod mini_batch;
 mod problem;
 mod run;
 mod sums;
@@ -37,7 +40,8 @@ mod sums;
 use ndarray::{Array2, ArrayView2};
 use pass_model::group::Group;
 
-pub use config::KMeansConfig;
+pub use config::{KMeansConfig, Metric};
+pub use empty::EmptyPolicy;
 pub use init::Init;
 pub use run::{Run, Update};
 
@@ -46,7 +50,7 @@ use deal::Deal;
 use problem::{Engine, Problem, check_centroids, checked_norms};
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     rows::{Rows, normalize},
 };
 
@@ -72,9 +76,45 @@ impl<'a> KMeans<'a> {
     /// Settings out of range, fewer points than clusters, a row with NaN or infinity, a file that
     /// cannot be read. An error of one rank is not known to the others.
     pub fn new(own: &'a dyn Rows, config: &'a KMeansConfig, ranks: &Group) -> Result<Self> {
-        let problem = Problem::new(Deal::new(own, ranks), config)?;
-        let assigner = Assigner::new(own.columns());
-        let assigner = match own.in_memory() {
+        Self::with(Deal::new(own, ranks), config, None)
+    }
+
+    /// As [`KMeans::new`]; a point of weight w counts as w equal points. For
+    /// [`EmptyPolicy`] and the first centroids it is one.
+    ///
+    /// # Errors
+    ///
+    /// Also a weight that is not positive and finite, and another number of weights than rows.
+    pub fn weighted(
+        rows: &'a dyn Rows,
+        weights: &'a [f32],
+        config: &'a KMeansConfig,
+    ) -> Result<Self> {
+        if weights.len() != rows.count() {
+            let reason = format!("{} weights for {} points", weights.len(), rows.count());
+            return Err(Error::Shape {
+                what: "weights",
+                reason,
+            });
+        }
+        let bad = |&weight: &f32| weight.is_nan() || weight <= 0.0 || weight.is_infinite();
+        if let Some(point) = weights.iter().position(bad) {
+            let (name, value) = ("weight", format!("{} at point {point}", weights[point]));
+            let allowed = "positive and finite";
+            return Err(Error::Setting {
+                name,
+                value,
+                allowed,
+            });
+        }
+        Self::with(Deal::new(rows, &Group::default()), config, Some(weights))
+    }
+
+    fn with(deal: Deal<'a>, config: &'a KMeansConfig, weights: Option<&'a [f32]>) -> Result<Self> {
+        let rows = deal.own;
+        let problem = Problem::new(deal, config, weights)?;
+        let assigner = Assigner::new(rows.columns());
+        let assigner = match rows.in_memory() {
             Some(all) => assigner.keep(all),
             None => assigner,
         };
@@ -96,7 +136,7 @@ impl<'a> KMeans<'a> {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read.
+    /// An empty cluster under [`EmptyPolicy::Error`]; a file that cannot be read.
     pub fn restart(&self, restart: usize) -> Result<Run> {
         self.problem.restart(&*self.engine, restart)
     }
@@ -130,7 +170,8 @@ impl<'a> KMeans<'a> {
 ///
 /// # Errors
 ///
-/// Settings out of range, fewer points than clusters, a row with NaN or infinity.
+/// Settings out of range, fewer points than clusters, a row with NaN or infinity, an empty
+/// cluster under [`EmptyPolicy::Error`].
 ///
 /// # Example
 ///
@@ -160,10 +201,10 @@ pub fn fit(points: ArrayView2<f32>, config: &KMeansConfig) -> Result<Run> {
 /// A row of either with NaN or infinity; disagreeing column counts; no centroid.
 pub fn assign(rows: &dyn Rows, centroids: ArrayView2<f32>) -> Result<Vec<u32>> {
     check_centroids(centroids, rows.columns())?;
-    checked_norms("point", rows)?;
+    checked_norms("point", rows, None)?;
     let centroids = centroids.as_standard_layout();
     let assigner = Assigner::new(rows.columns());
-    run::assign_all(rows, &assigner, centroids.view())
+    run::assign_all(rows, &assigner, centroids.view(), Metric::Euclidean)
 }
 
 /// Divides every row by its Euclidean length plus 1e-8, as PASS does before clustering.

@@ -4,7 +4,7 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use super::{
-    KMeansConfig, Run, Update,
+    KMeansConfig, Metric, Run, Update,
     deal::Deal,
     init::initial_centroids,
     run::{Lloyd, Partition},
@@ -33,16 +33,21 @@ pub(super) struct Problem<'a> {
     pub(super) rows: &'a dyn Rows,
     pub(super) deal: Deal<'a>,
     pub(super) config: &'a KMeansConfig,
-    /// Sum of the squared lengths of the points of all ranks.
+    pub(super) weights: Option<&'a [f32]>,
+    /// Sum of the squared lengths of the points of all ranks, times their weights.
     pub(super) squared_norms: f64,
     pub(super) watch: &'a dyn Fn(&Update),
 }
 
 impl<'a> Problem<'a> {
     /// Looks at every row of this rank once.
-    pub(super) fn new(deal: Deal<'a>, config: &'a KMeansConfig) -> Result<Self> {
+    pub(super) fn new(
+        deal: Deal<'a>,
+        config: &'a KMeansConfig,
+        weights: Option<&'a [f32]>,
+    ) -> Result<Self> {
         config.check(deal.count())?;
-        let own = checked_norms("point", deal.own).map_err(|error| match error {
+        let own = checked_norms("point", deal.own, weights).map_err(|error| match error {
             Error::NotFinite { what, row } => {
                 let row = deal.first() + row;
                 Error::NotFinite { what, row }
@@ -55,9 +60,14 @@ impl<'a> Problem<'a> {
             rows: deal.own,
             deal,
             config,
+            weights,
             squared_norms,
             watch,
         })
+    }
+
+    pub(super) fn metric(&self) -> Metric {
+        self.config.metric
     }
 
     /// One restart, from centroids of its own.
@@ -106,15 +116,19 @@ pub(super) fn check_centroids(centroids: ArrayView2<f32>, columns: usize) -> Res
             reason,
         });
     }
-    checked_norms("centroid", &centroids.as_standard_layout().view()).map(|_| ())
+    checked_norms("centroid", &centroids.as_standard_layout().view(), None).map(|_| ())
 }
 
-/// The sum of the squared lengths of all rows, in `f64`. It is made of sums
+/// The sum of the squared lengths of all rows, times their weights, in `f64`. It is made of sums
 /// of fixed parts, so it does not depend on the number of threads.
 ///
 /// Names the first row that is not finite. A row's squared length is finite in `f32` exactly when
 /// the products of the assignment are.
-pub(super) fn checked_norms(what: &'static str, rows: &dyn Rows) -> Result<f64> {
+pub(super) fn checked_norms(
+    what: &'static str,
+    rows: &dyn Rows,
+    weights: Option<&[f32]>,
+) -> Result<f64> {
     let dim = rows.columns();
     if dim == 0 {
         let reason = "rows have no columns".into();
@@ -128,8 +142,21 @@ pub(super) fn checked_norms(what: &'static str, rows: &dyn Rows) -> Result<f64> 
         if let Some(row) = bad.map(|row| first + row) {
             return Err(Error::NotFinite { what, row });
         }
-        let unit = |rows: &[f32]| -> f64 { rows.chunks(dim).map(squared_norm_f64).sum() };
-        let sums: Vec<f64> = part.par_chunks(PART_UNIT * dim).map(unit).collect();
+        let norm = |point: usize, row: &[f32]| {
+            squared_norm_f64(row) * weights.map_or(1.0, |all| f64::from(all[point]))
+        };
+        let unit = |(index, rows): (usize, &[f32])| -> f64 {
+            let points = first + index * PART_UNIT..;
+            points
+                .zip(rows.chunks(dim))
+                .map(|(point, row)| norm(point, row))
+                .sum()
+        };
+        let sums: Vec<f64> = part
+            .par_chunks(PART_UNIT * dim)
+            .enumerate()
+            .map(unit)
+            .collect();
         // One after the other, whatever the parts.
         sums.iter().for_each(|sum| total += sum);
         Ok(())

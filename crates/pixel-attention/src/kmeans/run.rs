@@ -3,25 +3,27 @@
 use ndarray::{Array2, ArrayView2};
 
 use super::{
-    assign::Assigner,
-    empty::split_empty,
-    kernel::CentroidTable,
+    EmptyPolicy, Metric,
+    assign::{Assigner, centroid_table},
+    empty::{farthest_points, split_empty},
     problem::{Engine, Problem},
     sums::ClusterSums,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    products::squared_norm_f64,
     rows::{Rows, for_each_part},
 };
 
 /// The outcome of one run: everything in it belongs together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Cluster centres `[clusters, D]`: means of the points, of a length below 1 for unit rows.
+    /// Cluster centres `[clusters, D]`: means of the points (length below 1 for unit rows), or of
+    /// length 1 under [`Metric::Spherical`].
     pub centroids: Array2<f32>,
     /// For each point the index of its nearest centroid *among these centroids*.
     pub assignments: Vec<u32>,
-    /// Sum over the points of the squared distance to their centroid.
+    /// Sum over the points of the squared distance to their centroid, times their weight.
     pub inertia: f64,
     /// Updates of the centroids that were made; fewer than set when the run came to rest.
     pub iterations: usize,
@@ -45,9 +47,9 @@ pub struct Update {
 }
 
 /// The cluster of each point of this rank, and the sums of the clusters over these points.
-pub(super) struct Partition {
+pub(super) struct Partition<'a> {
     pub(super) labels: Vec<u32>,
-    pub(super) sums: ClusterSums,
+    pub(super) sums: ClusterSums<'a>,
     /// Points that changed their cluster in the last assignment.
     pub(super) moved: usize,
 }
@@ -58,9 +60,9 @@ pub(super) struct Lloyd<'a> {
     engine: &'a dyn Engine,
     restart: usize,
     centroids: Array2<f32>,
-    partition: Partition,
+    partition: Partition<'a>,
     /// The sums over the points of all ranks, where there are several.
-    sums_of_ranks: Option<ClusterSums>,
+    sums_of_ranks: Option<ClusterSums<'a>>,
     /// Points of all ranks that changed their cluster in the last assignment.
     moved: usize,
     history: Vec<f64>,
@@ -77,7 +79,7 @@ impl<'a> Lloyd<'a> {
         let (rows, clusters) = (problem.rows, centroids.nrows());
         let partition = Partition {
             labels: vec![0; rows.count()],
-            sums: ClusterSums::new(clusters, rows.columns()),
+            sums: ClusterSums::new(clusters, rows.columns(), problem.weights),
             moved: rows.count(),
         };
         let mut this = Self {
@@ -90,6 +92,7 @@ impl<'a> Lloyd<'a> {
             moved: 0,
             history: Vec::new(),
         };
+        this.scale();
         this.assign()?;
         Ok(this)
     }
@@ -97,9 +100,9 @@ impl<'a> Lloyd<'a> {
     /// Updates and assigns until the run comes to rest or the iterations are used up.
     pub(super) fn run(mut self) -> Result<Run> {
         for _ in 0..self.problem.config.iterations {
-            self.update();
+            self.update()?;
             self.assign()?;
-            if self.moved == 0 {
+            if self.is_at_rest() {
                 break;
             }
         }
@@ -117,16 +120,72 @@ impl<'a> Lloyd<'a> {
         }
     }
 
+    fn is_at_rest(&self) -> bool {
+        let [.., before, now] = self.history[..] else {
+            return false;
+        };
+        let tolerance = self.problem.config.tolerance;
+        self.moved == 0 || (tolerance > 0.0 && before - now <= tolerance * before)
+    }
+
     /// The sums over all points.
-    fn sums(&self) -> &ClusterSums {
+    fn sums(&self) -> &ClusterSums<'a> {
         self.sums_of_ranks.as_ref().unwrap_or(&self.partition.sums)
     }
 
     /// Every centroid becomes the mean of its points.
-    fn update(&mut self) {
+    fn update(&mut self) -> Result<()> {
+        let empty: Vec<usize> = clusters_without(self.sums().counts());
+        if self.problem.config.empty == EmptyPolicy::Farthest && !empty.is_empty() {
+            self.give_farthest(&empty)?;
+        }
         self.centroids = self.sums().means();
-        let mut counts = self.sums().counts().to_vec();
-        split_empty(&mut self.centroids, &mut counts);
+        if let Some(&cluster) = empty.first() {
+            match self.problem.config.empty {
+                EmptyPolicy::Farthest => {}
+                EmptyPolicy::Split => {
+                    let mut counts = self.sums().counts().to_vec();
+                    split_empty(&mut self.centroids, &mut counts);
+                }
+                EmptyPolicy::Error => {
+                    let (restart, iteration) = (self.restart, self.history.len() - 1);
+                    return Err(Error::EmptyCluster {
+                        cluster,
+                        restart,
+                        iteration,
+                    });
+                }
+            }
+        }
+        self.scale();
+        Ok(())
+    }
+
+    /// Each empty cluster takes over a point that lies far from its own centroid.
+    fn give_farthest(&mut self, empty: &[usize]) -> Result<()> {
+        let (deal, rows) = (&self.problem.deal, self.problem.rows);
+        let (centroids, labels) = (self.centroids.view(), &self.partition.labels);
+        let counts = self.sums().counts();
+        let points = farthest_points(deal, centroids, labels, counts, empty.len())?;
+        let Partition { labels, sums, .. } = &mut self.partition;
+        let mut row = vec![0.0; rows.columns()];
+        for (point, &cluster) in points.into_iter().zip(empty) {
+            let Some(point) = deal.here(point) else {
+                continue;
+            };
+            rows.read(point, &mut row)?;
+            let (old, new) = ([labels[point]], [cluster as u32]);
+            sums.move_points(point, &row, &old, &new);
+            labels[point] = cluster as u32;
+        }
+        self.sums_of_ranks = self.partition.sums.of_ranks(&deal.ranks);
+        Ok(())
+    }
+
+    fn scale(&mut self) {
+        if self.problem.config.metric == Metric::Spherical {
+            scale_rows(&mut self.centroids);
+        }
     }
 
     fn assign(&mut self) -> Result<()> {
@@ -171,7 +230,7 @@ impl Engine for Assigner {
         if afresh {
             sums.clear();
         }
-        let table = CentroidTable::new(centroids);
+        let table = centroid_table(centroids, problem.metric());
         let dim = problem.rows.columns();
         let mut new = Vec::new();
         let mut moved = 0;
@@ -180,10 +239,10 @@ impl Engine for Assigner {
             self.nearest(first, part, &table, &mut new);
             let old = &mut labels[first..][..new.len()];
             if afresh {
-                sums.add(part, &new);
+                sums.add(first, part, &new);
                 moved += changed(old, &new);
             } else {
-                moved += sums.move_points(part, old, &new);
+                moved += sums.move_points(first, part, old, &new);
             }
             old.copy_from_slice(&new);
             Ok(())
@@ -197,13 +256,30 @@ pub(super) fn changed(old: &[u32], new: &[u32]) -> usize {
     old.iter().zip(new).filter(|(old, new)| old != new).count()
 }
 
+fn clusters_without(counts: &[usize]) -> Vec<usize> {
+    (0..counts.len())
+        .filter(|&cluster| counts[cluster] == 0)
+        .collect()
+}
+
+/// Scales every row to length 1; rows of zeros stay.
+pub(super) fn scale_rows(centroids: &mut Array2<f32>) {
+    for mut row in centroids.rows_mut() {
+        let length = squared_norm_f64(row.as_slice().expect("standard layout")).sqrt();
+        if length > 0.0 {
+            row.mapv_inplace(|value| (f64::from(value) / length) as f32);
+        }
+    }
+}
+
 /// The nearest of `centroids` to each row.
 pub(super) fn assign_all(
     rows: &dyn Rows,
     assigner: &Assigner,
     centroids: ArrayView2<f32>,
+    metric: Metric,
 ) -> Result<Vec<u32>> {
-    let table = CentroidTable::new(centroids);
+    let table = centroid_table(centroids, metric);
     let mut labels = vec![0; rows.count()];
     for_each_part(rows, |first, part| {
         let here = &mut labels[first..][..part.len() / rows.columns()];

@@ -3,8 +3,9 @@ mod oracles;
 
 use ndarray::{Array2, array};
 
+use super::mini_batch::MiniBatch;
 use super::*;
-use crate::{error::Error, products::squared_distance, rows::tests::Elsewhere};
+use crate::{products::squared_distance, rows::tests::Elsewhere};
 
 /// Groups of points around unit directions: uneven sizes, reproducible without a generator.
 pub(super) fn blobs(points: usize, dim: usize, groups: usize) -> Array2<f32> {
@@ -152,6 +153,22 @@ fn an_empty_cluster_is_split_off_a_full_one() {
     initial.row_mut(2).fill(50.0); // no point is near it
     let run = fit_from(points.view(), initial.view(), &config(3)).unwrap();
     assert!(run.assignments.contains(&2));
+    let error = KMeansConfig {
+        empty: EmptyPolicy::Error,
+        ..config(3)
+    };
+    let error = fit_from(points.view(), initial.view(), &error).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::EmptyCluster {
+                cluster: 2,
+                iteration: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -296,6 +313,102 @@ fn rows_in_a_file_give_the_same_bits_as_rows_in_memory() {
 }
 
 #[test]
+fn the_farthest_points_fill_empty_clusters() {
+    let points = array![[0.0f32], [1.0], [2.0], [40.0], [100.0], [101.0]];
+    let initial = array![[1.0f32], [100.0], [-500.0], [-600.0]];
+    let config = KMeansConfig {
+        empty: EmptyPolicy::Farthest,
+        ..config(4)
+    };
+    let run = fit_from(points.view(), initial.view(), &config).unwrap();
+    // 40 is farthest from its centroid, 1; then 0 (before 2 and 101, which are as far).
+    assert_eq!(run.assignments, [3, 0, 0, 2, 1, 1]);
+    assert_eq!(run.centroids, array![[1.5f32], [100.5], [40.0], [0.0]]);
+}
+
+/// Clusters of directions, whatever the lengths; the oracle scales by hand.
+#[test]
+fn spherical_centroids_have_length_one_and_win_by_product() {
+    let mut points = blobs(300, 8, 4);
+    for (index, mut row) in points.rows_mut().into_iter().enumerate() {
+        row *= 0.5 + (index % 7) as f32;
+    }
+    let config = KMeansConfig {
+        metric: Metric::Spherical,
+        ..config(4)
+    };
+    let run = fit(points.view(), &config).unwrap();
+    for centroid in run.centroids.rows() {
+        assert!((centroid.dot(&centroid) - 1.0).abs() < 1e-6);
+    }
+    for (point, &label) in points.rows().into_iter().zip(&run.assignments) {
+        let products = run.centroids.dot(&point);
+        let largest = products.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        assert!(products[label as usize] >= largest - 1e-5);
+    }
+    for pair in run.history.windows(2) {
+        assert!(pair[1] <= pair[0] * (1.0 + 1e-7), "{pair:?}");
+    }
+}
+
+#[test]
+fn weights_count_as_repeated_points() {
+    let points = blobs(90, 6, 4);
+    let weights: Vec<f32> = (0..90).map(|i| (1 + i % 3) as f32).collect();
+    let repeated: Vec<usize> = (0..90).flat_map(|i| vec![i; 1 + i % 3]).collect();
+    let repeated = points.select(ndarray::Axis(0), &repeated);
+    let initial = points.slice(ndarray::s![..4, ..]);
+    let (view, config) = (points.view(), config(4));
+    let weighted = KMeans::weighted(&view, &weights, &config).unwrap();
+    let weighted = weighted.run_from(initial).unwrap();
+    let plain = fit_from(repeated.view(), initial, &config).unwrap();
+    assert!((weighted.inertia / plain.inertia - 1.0).abs() < 1e-9);
+    let difference = &weighted.centroids - &plain.centroids;
+    assert!(difference.iter().all(|d| d.abs() < 1e-6));
+}
+
+#[test]
+fn weights_that_mean_nothing_are_refused() {
+    let (points, config) = (blobs(9, 3, 2), config(2));
+    let view = points.view();
+    for bad in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let mut weights = [1.0; 9];
+        weights[7] = bad;
+        let error = KMeans::weighted(&view, &weights, &config).err().unwrap();
+        assert!(error.to_string().contains("at point 7"), "{error}");
+    }
+    let few = KMeans::weighted(&view, &[1.0; 8], &config);
+    assert!(matches!(few, Err(Error::Shape { .. })));
+}
+
+#[test]
+fn a_tolerance_ends_a_run_earlier() {
+    let points = blobs(900, 12, 30);
+    let run = |tolerance| {
+        fit(
+            points.view(),
+            &KMeansConfig {
+                tolerance,
+                restarts: 1,
+                ..config(12)
+            },
+        )
+        .unwrap()
+    };
+    let (exact, rough) = (run(0.0), run(0.02));
+    assert!(rough.iterations < exact.iterations);
+    assert_eq!(rough.history, exact.history[..=rough.iterations]);
+    let refused = fit(
+        points.view(),
+        &KMeansConfig {
+            tolerance: 1.0,
+            ..config(12)
+        },
+    );
+    assert!(matches!(refused, Err(Error::Setting { .. })));
+}
+
+#[test]
 fn every_update_is_told() {
     let (points, config) = (blobs(200, 5, 6), config(6));
     let updates = std::cell::RefCell::new(Vec::new());
@@ -315,4 +428,35 @@ fn every_update_is_told() {
     assert!(updates.iter().all(|update| update.restart == 3));
     assert_eq!((updates[0].iteration, updates[0].moved), (0, 200));
     assert_eq!(updates[updates.len() - 1].moved, 0, "it came to rest");
+}
+
+/// Batches find nearly what all points find.
+#[test]
+fn mini_batches_come_close_to_the_full_algorithm() {
+    let points = blobs(4000, 10, 8);
+    let config = KMeansConfig {
+        init: Init::PlusPlus,
+        ..config(8)
+    };
+    let view = points.view();
+    let kmeans = KMeans::new(&view, &config, &Group::default()).unwrap();
+    let full = kmeans.best(|_| ()).unwrap();
+    let batch = MiniBatch {
+        points: 200,
+        batches: 60,
+    };
+    let rough = mini_batch::fit(&kmeans, batch).unwrap();
+    assert!(rough.inertia >= full.inertia * 0.999);
+    assert!(
+        rough.inertia < full.inertia * 1.05,
+        "{} {}",
+        rough.inertia,
+        full.inertia
+    );
+    assert_eq!(rough, mini_batch::fit(&kmeans, batch).unwrap());
+    let none = MiniBatch { points: 0, ..batch };
+    assert!(matches!(
+        mini_batch::fit(&kmeans, none),
+        Err(Error::Setting { .. })
+    ));
 }

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     kmeans::{
+        Metric,
         problem::{Engine, Problem},
         run::{Partition, changed},
     },
@@ -27,15 +28,18 @@ pub(super) struct DeviceEngine {
 pub(super) struct Table {
     /// `[clusters, D]`.
     pub(super) centroids: Tensor<2>,
-    /// `[clusters]`: half the squared lengths.
+    /// `[clusters]`: half the squared lengths; zero under [`Metric::Spherical`].
     pub(super) offsets: Tensor<1>,
 }
 
 impl Table {
-    fn new(centroids: ArrayView2<f32>, device: &Device) -> Self {
+    fn new(centroids: ArrayView2<f32>, metric: Metric, device: &Device) -> Self {
         let (clusters, dim) = centroids.dim();
         let rows = centroids.to_slice().expect("standard layout");
-        let offset = |row: &[f32]| 0.5 * squared_norm(row);
+        let offset = |row: &[f32]| match metric {
+            Metric::Euclidean => 0.5 * squared_norm(row),
+            Metric::Spherical => 0.0,
+        };
         let offsets: Vec<f32> = rows.chunks_exact(dim).map(offset).collect();
         Self {
             centroids: upload(rows, [clusters, dim], device),
@@ -102,7 +106,7 @@ impl Engine for DeviceEngine {
         partition: &mut Partition,
     ) -> Result<usize> {
         let (clusters, dim) = centroids.dim();
-        let table = Table::new(centroids, &self.points.device);
+        let table = Table::new(centroids, problem.metric(), &self.points.device);
         let mut totals = Tensor::zeros([2, clusters, dim], (&self.points.device, DType::F32));
         let mut moved = 0;
         self.points.for_each(problem.rows, |chunks| {

@@ -15,6 +15,8 @@
 //!   error of every addition in a second number, so that high + low has about twice the digits of
 //!   `f32`; the host goes on with both in `f64`.
 //! * **Ways to compute.** See [`Compute`]; [`KMeans::device_plan`] says which one runs.
+//!
+//! Weights exist on the host only; [`mini_batch`](super::mini_batch) draws and assigns its batches there.
 
 mod engine;
 #[cfg(feature = "cube")]
@@ -48,7 +50,7 @@ impl<'a> KMeans<'a> {
         options: &DeviceOptions,
         ranks: &Group,
     ) -> Result<Self> {
-        let problem = Problem::new(Deal::new(own, ranks), config)?;
+        let problem = Problem::new(Deal::new(own, ranks), config, None)?;
         let engine = DeviceEngine::new(own, config.clusters, device, options)?;
         let plan = Some(engine.plan());
         let engine = Box::new(engine);

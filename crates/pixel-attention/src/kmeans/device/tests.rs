@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     error::Error,
     kmeans::{
-        Init, Run, Update, fit,
+        EmptyPolicy, Init, Metric, Run, Update, fit,
         tests::{blobs, config},
     },
     products::squared_distance,
@@ -33,16 +33,15 @@ fn streamed() -> DeviceOptions {
     }
 }
 
-fn on_device<'a>(
-    points: &'a dyn Rows,
-    config: &'a KMeansConfig,
-    options: &DeviceOptions,
-) -> Result<KMeans<'a>> {
-    KMeans::on_device(points, config, &device(), options, &Group::default())
-}
-
 fn fit_on_device(points: ArrayView2<f32>, config: &KMeansConfig) -> Result<Run> {
-    on_device(&points, config, &small_chunks())?.best(|_| ())
+    KMeans::on_device(
+        &points,
+        config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )?
+    .best(|_| ())
 }
 
 /// Two runs agree, but for the order in which numbers were summed.
@@ -66,17 +65,26 @@ fn the_device_finds_the_clusters_of_the_host() {
     let points = blobs(701, 19, 5);
     let view = points.view();
     for init in [Init::Random, Init::PlusPlus] {
-        for clusters in [1, 3, 5] {
-            let config = KMeansConfig {
-                init,
-                ..config(clusters)
-            };
-            let host = KMeans::new(&view, &config, &Group::default()).unwrap();
-            let kmeans = on_device(&view, &config, &small_chunks());
-            let kmeans = kmeans.unwrap();
-            for restart in 0..3 {
-                let host = host.restart(restart).unwrap();
-                assert_same(&kmeans.restart(restart).unwrap(), &host);
+        for metric in [Metric::Euclidean, Metric::Spherical] {
+            for clusters in [1, 3, 5] {
+                let config = KMeansConfig {
+                    init,
+                    metric,
+                    ..config(clusters)
+                };
+                let host = KMeans::new(&view, &config, &Group::default()).unwrap();
+                let kmeans = KMeans::on_device(
+                    &view,
+                    &config,
+                    &device(),
+                    &small_chunks(),
+                    &Group::default(),
+                );
+                let kmeans = kmeans.unwrap();
+                for restart in 0..3 {
+                    let host = host.restart(restart).unwrap();
+                    assert_same(&kmeans.restart(restart).unwrap(), &host);
+                }
             }
         }
     }
@@ -96,7 +104,14 @@ fn without_clusters_only_near_ties_go_elsewhere() {
     let host = KMeans::new(&view, &config, &Group::default())
         .unwrap()
         .run_from(initial);
-    let kmeans = on_device(&view, &config, &small_chunks()).unwrap();
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     let (host, run) = (host.unwrap(), kmeans.run_from(initial).unwrap());
     let mut elsewhere = 0;
     for (point, (&a, &b)) in host.assignments.iter().zip(&run.assignments).enumerate() {
@@ -131,9 +146,23 @@ fn streamed_points_give_the_bits_of_resident_ones() {
     };
     let config = config(9);
     let view = points.view();
-    let resident = on_device(&view, &config, &small_chunks()).unwrap();
+    let resident = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     assert!(resident.device_plan().unwrap().resident);
-    let streamed = on_device(&elsewhere, &config, &streamed()).unwrap();
+    let streamed = KMeans::on_device(
+        &elsewhere,
+        &config,
+        &device(),
+        &streamed(),
+        &Group::default(),
+    )
+    .unwrap();
     assert!(!streamed.device_plan().unwrap().resident);
     let (resident, streamed) = (resident.best(|_| ()), streamed.best(|_| ()));
     assert_eq!(streamed.unwrap(), resident.unwrap());
@@ -147,7 +176,13 @@ fn a_file_that_breaks_while_it_is_streamed_is_an_error() {
         broken: Some(650),
     };
     let config = config(3);
-    let refused = on_device(&elsewhere, &config, &streamed());
+    let refused = KMeans::on_device(
+        &elsewhere,
+        &config,
+        &device(),
+        &streamed(),
+        &Group::default(),
+    );
     assert!(matches!(refused.err(), Some(Error::Io { .. })));
 }
 
@@ -157,13 +192,36 @@ fn empty_clusters_are_treated_as_on_the_host() {
     let mut initial = points.slice(s![..5, ..]).to_owned();
     initial.slice_mut(s![3.., ..]).fill(50.0); // no point is near them
     let view = points.view();
-    let config = config(5);
-    let host = KMeans::new(&view, &config, &Group::default()).unwrap();
-    let host = host.run_from(initial.view()).unwrap();
-    let run = on_device(&view, &config, &small_chunks()).unwrap();
-    let run = run.run_from(initial.view()).unwrap();
-    assert!(run.assignments.contains(&4));
-    assert_same(&run, &host);
+    for empty in [EmptyPolicy::Split, EmptyPolicy::Farthest] {
+        let config = KMeansConfig { empty, ..config(5) };
+        let host = KMeans::new(&view, &config, &Group::default()).unwrap();
+        let host = host.run_from(initial.view()).unwrap();
+        let run = KMeans::on_device(
+            &view,
+            &config,
+            &device(),
+            &small_chunks(),
+            &Group::default(),
+        )
+        .unwrap();
+        let run = run.run_from(initial.view()).unwrap();
+        assert!(run.assignments.contains(&4), "{empty:?}");
+        assert_same(&run, &host);
+    }
+    let config = KMeansConfig {
+        empty: EmptyPolicy::Error,
+        ..config(5)
+    };
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
+    let error = kmeans.run_from(initial.view()).unwrap_err();
+    assert!(matches!(error, Error::EmptyCluster { cluster: 3, .. }));
 }
 
 #[test]
@@ -185,7 +243,14 @@ fn every_update_is_told_and_a_run_at_rest_stops() {
     let updates = RefCell::new(Vec::new());
     let watch = |update: &Update| updates.borrow_mut().push(*update);
     let view = points.view();
-    let kmeans = on_device(&view, &config, &small_chunks()).unwrap();
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     let run = kmeans.watched_by(&watch).restart(3).unwrap();
     let updates = updates.borrow();
     let told: Vec<f64> = updates.iter().map(|update| update.inertia).collect();
@@ -201,7 +266,14 @@ fn the_best_restart_wins_whole() {
     let (points, config) = (blobs(300, 8, 7), config(7));
     let mut runs = Vec::new();
     let view = points.view();
-    let kmeans = on_device(&view, &config, &small_chunks()).unwrap();
+    let kmeans = KMeans::on_device(
+        &view,
+        &config,
+        &device(),
+        &small_chunks(),
+        &Group::default(),
+    )
+    .unwrap();
     let best = kmeans.best(|run| runs.push(run.clone())).unwrap();
     assert_eq!(runs.len(), config.restarts);
     assert!(runs.iter().all(|run| best.inertia <= run.inertia));
@@ -214,8 +286,8 @@ fn equal_centroids_leave_the_points_to_the_first() {
     let initial = array![[1.0f32, 2.0], [1.0, 2.0], [3.0, 0.0]];
     let (view, config) = (points.view(), config(3));
     let engine = DeviceEngine::new(&view, 3, &device(), &small_chunks()).unwrap();
-    let problem = Problem::new(Deal::new(&view, &Group::default()), &config).unwrap();
-    let sums = crate::kmeans::sums::ClusterSums::new(3, 2);
+    let problem = Problem::new(Deal::new(&view, &Group::default()), &config, None).unwrap();
+    let sums = crate::kmeans::sums::ClusterSums::new(3, 2, None);
     let (labels, moved) = (vec![9; 3], 3);
     let mut partition = crate::kmeans::run::Partition {
         labels,

@@ -8,7 +8,12 @@ use pass_ranks::{Ending, ThreadRanks, Transport};
 use super::{blobs, config};
 use crate::{
     error::{Error, Result},
-    kmeans::{Init, KMeans, KMeansConfig, Run, device::DeviceOptions, fit},
+    kmeans::{
+        EmptyPolicy, Init, KMeans, KMeansConfig, Metric, Run,
+        device::DeviceOptions,
+        fit,
+        mini_batch::{self, MiniBatch},
+    },
     rows::{Rows, tests::Elsewhere},
 };
 
@@ -72,9 +77,14 @@ fn assert_near(runs: &[Run], alone: &Run, tolerance: f64) {
 #[test]
 fn the_clusters_of_ranks_are_those_of_one_process() {
     let points = blobs(3001, 17, 9);
-    for init in [Init::Random, Init::PlusPlus] {
+    for (init, metric) in [
+        (Init::Random, Metric::Euclidean),
+        (Init::PlusPlus, Metric::Euclidean),
+        (Init::PlusPlus, Metric::Spherical),
+    ] {
         let config = KMeansConfig {
             init,
+            metric,
             restarts: 2,
             ..config(12)
         };
@@ -104,22 +114,57 @@ fn empty_clusters_are_filled_alike_on_all_ranks() {
         &[far(80.0).view(), near, far(-90.0).view(), far(70.0).view()],
     );
     let initial = initial.unwrap();
-    let config = config(9);
-    let run_from = |kmeans: &KMeans| kmeans.run_from(initial.view());
-    let alone =
-        run_from(&KMeans::new(&points.view(), &config, &Group::default()).unwrap()).unwrap();
-    let mut sizes = [0; 9];
-    alone
-        .assignments
-        .iter()
-        .for_each(|&label| sizes[label as usize] += 1);
-    assert!(sizes.iter().all(|&size| size > 0), "{sizes:?}");
-    for size in [1, 2, 3] {
-        for streamed in [false, true] {
-            let runs = of_ranks(size, points.view(), &config, run_from, streamed);
-            assert_same(&runs, &alone);
+    for empty in [EmptyPolicy::Split, EmptyPolicy::Farthest] {
+        let config = KMeansConfig { empty, ..config(9) };
+        let run_from = |kmeans: &KMeans| kmeans.run_from(initial.view());
+        let alone =
+            run_from(&KMeans::new(&points.view(), &config, &Group::default()).unwrap()).unwrap();
+        let mut sizes = [0; 9];
+        alone
+            .assignments
+            .iter()
+            .for_each(|&label| sizes[label as usize] += 1);
+        assert!(sizes.iter().all(|&size| size > 0), "{sizes:?}");
+        for size in [1, 2, 3] {
+            for streamed in [false, true] {
+                let runs = of_ranks(size, points.view(), &config, run_from, streamed);
+                assert_same(&runs, &alone);
+            }
         }
     }
+    let config = KMeansConfig {
+        empty: EmptyPolicy::Error,
+        ..config(9)
+    };
+    let errors = ThreadRanks::run(2, |ranks| {
+        let view = points.view();
+        let own = share(&view, [ranks.rank(), 2]);
+        let kmeans = KMeans::new(&own, &config, &ranks).unwrap();
+        kmeans.run_from(initial.view())
+    });
+    for error in errors {
+        assert!(
+            matches!(error, Err(Error::EmptyCluster { cluster: 0, .. })),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn batches_are_drawn_from_the_rows_of_all_ranks() {
+    let points = blobs(900, 7, 4);
+    let batch = MiniBatch {
+        points: 64,
+        batches: 20,
+    };
+    let config = config(4);
+    let alone = mini_batch::fit(
+        &KMeans::new(&points.view(), &config, &Group::default()).unwrap(),
+        batch,
+    )
+    .unwrap();
+    let fit = |kmeans: &KMeans| mini_batch::fit(kmeans, batch);
+    assert_same(&of_ranks(3, points.view(), &config, fit, false), &alone);
 }
 
 #[test]
