@@ -1,9 +1,11 @@
 //! How long do the operations of vision transformers, ConvNeXt, EfficientNet and ResNeXt take on the CPU, alone
 //! and with all their gradients, burn's and ours?
 //!
-//! Batches of 8 pictures of 224 pixels; gradients of the sum of the output. `peers/operations.py` times PyTorch's at the same shapes.
+//! Batches of 8 pictures of 224 pixels; gradients of the sum of the output. `peers/operations.py` times
+//! PyTorch's at the same shapes. With the variables glibc keeps freed memory, as the program does.
 //!
 //! ```text
+//! export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=8589934592
 //! cargo bench -p luss-benches --bench operations
 //! cargo bench -p luss-benches --bench operations -- attention
 //! ```
