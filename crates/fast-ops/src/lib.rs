@@ -44,8 +44,6 @@ mod relu;
 mod sums;
 #[cfg(test)]
 mod tests;
-#[cfg(feature = "flex")]
-mod widest;
 
 pub use activation::{gelu, silu};
 pub use attention::attention;

@@ -31,7 +31,7 @@ pub fn path(name: &str) -> PathBuf {
 }
 
 /// The path of a file or folder of `../shared`, which lies beside some checkouts. A test that asks for
-/// one is `#[ignore]`d and has `shared` in its name, by which CI finds it.
+/// one is ignored, with the reason in its attribute, and has `shared` in its name, by which CI finds it.
 ///
 /// # Panics
 ///

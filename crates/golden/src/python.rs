@@ -2,8 +2,8 @@
 
 use std::{env, ffi::OsStr, process::Command};
 
-/// Runs `$PYTHON`, else `python3`. A test that does so is `#[ignore]`d and has `pytorch` in its name,
-/// by which CI finds it.
+/// Runs `$PYTHON`, else `python3`. A test that does so is ignored, with the reason in its
+/// attribute, and has `pytorch` in its name, by which CI finds it.
 ///
 /// # Panics
 ///

@@ -8,7 +8,7 @@ use pass_model::group::Group;
 use pass_ranks::ThreadRanks;
 use pass_train::{Context, RunFile, Verbosity, step::attention::tune_attention};
 
-#[allow(dead_code)] // its `main`
+#[expect(dead_code, reason = "the `main` of the example is not called here")]
 #[path = "../../../examples/own_method.rs"]
 mod own_method;
 

@@ -13,12 +13,10 @@ use burn::{
     },
     tensor::Tensor,
 };
+use widest::widest;
 
 use super::{logistic::logistic, normal::normal};
-use crate::{
-    flex::{tensor, tracked, values, written},
-    widest::widest,
-};
+use crate::flex::{tensor, tracked, values, written};
 
 /// Values of one task.
 const PORTION: usize = 1 << 14;

@@ -2,13 +2,13 @@
 //!
 //! With the shares P and the gradient g of the output: `dV = Pᵀ·g`, `dP = g·Vᵀ`, that of the scores is
 //! `dS = P∘(dP − Σ P∘dP)`, the sum over keys, then `dQ = dS·K` and `dK = dSᵀ·Q`.
+use widest::widest;
 
 use super::heads::{Head, Heads, Shares};
 use crate::{
     flex::{written, written_and_found},
     product::{Matrix, multiply},
     sums::sum,
-    widest::widest,
 };
 
 /// What the gradients are made of.

@@ -5,12 +5,12 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use widest::widest;
 
 use crate::{
     exponential::exp,
     flex::written,
     product::{Matrix, multiply},
-    widest::widest,
 };
 
 /// Scores of a block, at most: a quarter of a megabyte.

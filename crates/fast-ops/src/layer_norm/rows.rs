@@ -4,11 +4,11 @@
 //! rows, and with h = g·γ, in each row `dx = (h − mean(h) − x̂·mean(h·x̂))/σ`.
 //!
 //! A task takes [`ROWS`] rows, whatever the number of threads, and so do the bits not depend on it.
+use widest::widest;
 
 use crate::{
     flex::{written, written_and_found},
     sums::sum,
-    widest::widest,
 };
 
 /// Rows of a task.

@@ -3,11 +3,11 @@
 //! Blocks depend on the shapes alone, not on the number of threads, and so do the bits.
 
 use rayon::prelude::*;
+use widest::widest;
 
 use crate::{
     flex::written,
     product::{Matrix, multiply},
-    widest::widest,
 };
 
 /// Tasks that can run side by side, at least, as far as there is work for so many.

@@ -5,8 +5,8 @@
 //! extended box filtering"). Weights have 24 fractional bits, every pass is rounded to 8 bit and
 //! borders are repeated. Three passes differ from a true Gaussian by one or two gray levels.
 
-use super::widest::widest;
 use image::RgbImage;
+use widest::widest;
 
 /// Box blurs along each axis.
 const PASSES: usize = 3;

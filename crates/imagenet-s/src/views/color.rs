@@ -5,9 +5,11 @@
 //! than 1 extrapolates. Hue turns the colour circle in 256 steps. All functions take interleaved
 //! samples: `pixels` is `[height * width * 3]`.
 
-use super::{stream::Stream, widest::widest};
 use pulp::{Arch, NullaryFnOnce};
 use serde::{Deserialize, Serialize};
+use widest::widest;
+
+use super::stream::Stream;
 
 /// Pixels that are changed at a time.
 const BLOCK: usize = 32;

@@ -1,6 +1,9 @@
 //! Views without chance: whole pictures for labels and prediction, centres for clustering.
 
-use super::resize::{Filter, Region, resize_bilinear, resize_picture};
+use super::{
+    resize::{Region, resize_bilinear, resize_picture},
+    taps::Filter,
+};
 use image::RgbImage;
 
 /// Resizes the picture so that its shorter side has `side` pixels.

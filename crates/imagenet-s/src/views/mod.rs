@@ -22,7 +22,7 @@ pub mod overlap_grid;
 pub mod paired;
 pub mod resize;
 pub mod stream;
-mod widest;
+mod taps;
 
 #[cfg(test)]
 mod test_pictures;
@@ -34,5 +34,6 @@ pub use multi_crop::{Crop, CropGroup, InvalidMultiCrop, MultiCropConfig, multi_c
 pub use normalize::{MULTI_CROP, Normalization, PLAIN};
 pub use overlap_grid::{OVERLAP_GRID, overlap_grids};
 pub use paired::{PairedCrop, paired_crop};
-pub use resize::{Filter, Region, resize_bilinear, resize_mask, resize_picture};
+pub use resize::{Region, resize_bilinear, resize_mask, resize_picture};
 pub use stream::{Purpose, Stream, permutation};
+pub use taps::Filter;

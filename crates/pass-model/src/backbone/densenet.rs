@@ -10,7 +10,7 @@ use fast_ops::relu;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backbone, BackboneSettings, BadSetting, Features, KeyShapes, Network, Spelling,
+    Backbone, BackboneSettings, BadSetting, Family, Features, KeyShapes, Network, Spelling,
     conv_norm::conv_config,
     pool::{halving_max_pool, halving_mean},
 };
@@ -43,24 +43,15 @@ impl Default for DenseNetConfig {
     }
 }
 
+impl Family for DenseNetConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[("densenet161", Self::densenet161)];
+
+    fn is_in(&self, keys: &KeyShapes) -> bool {
+        SPELLINGS.iter().any(|spelling| self.fits(keys, spelling))
+    }
+}
+
 impl DenseNetConfig {
-    /// Names of the published networks.
-    pub const NAMES: &[&str] = &["densenet161"];
-
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        (name == "densenet161").then(Self::densenet161)
-    }
-
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let fits = |spelling: &Spelling| Self::densenet161().fits(keys, spelling);
-        match SPELLINGS.iter().any(fits) {
-            true => vec!["densenet161"],
-            false => vec![],
-        }
-    }
-
     /// Whether the first and the last convolution have its shapes.
     fn fits(&self, keys: &KeyShapes, spelling: &Spelling) -> bool {
         let has = |path: String, shape: [usize; 4]| {
@@ -172,10 +163,8 @@ impl BackboneSettings for DenseNetConfig {
 
     fn check(&self) -> Result<(), BadSetting> {
         BadSetting::unless_depths(&self.depths)?;
-        let rule = "must be a whole number, 1 to 4096";
-        let holds = |count: usize| (1..=4096).contains(&count);
-        BadSetting::unless(holds(self.width), "width", self.width, rule)?;
-        BadSetting::unless(holds(self.growth), "growth", self.growth, rule)
+        BadSetting::unless_within("width", self.width, 1..=4096)?;
+        BadSetting::unless_within("growth", self.growth, 1..=4096)
     }
 
     fn size(&self) -> (&'static str, usize) {

@@ -45,8 +45,8 @@ pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition}
 pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
 pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
 pub use network::{
-    BackboneSettings, BadSetting, Features, Interpolation, KeyShapes, Network, Preprocessing,
-    Spelling,
+    BackboneSettings, BadSetting, Family, Features, Interpolation, KeyShapes, Network,
+    Preprocessing, Spelling,
 };
 pub use parts::Mlp;
 pub use res2net::{Res2Block, Res2Net, Res2NetConfig};
@@ -61,8 +61,7 @@ pub use vit::{
 /// Writes the two enums that hold a network of any family, and the settings of any.
 ///
 /// A row is `Variant "family" (Network, Settings)`; `family` is its name in the tables of run files. The
-/// settings have the names of the published members (`NAMES`, `named`), and tell which of these a file
-/// may hold (`recognise`).
+/// settings are a [`Family`].
 macro_rules! families {
     ($($(#[$about:meta])* $variant:ident $family:literal ($network:ty, $config:ty),)*) => {
         /// A backbone of any family.
@@ -118,7 +117,7 @@ macro_rules! families {
 
         /// Names of backbones in files and on the command line.
         pub fn names() -> Vec<&'static str> {
-            [$(<$config>::NAMES),*].concat()
+            [$(<$config>::names()),*].concat()
         }
 
         impl BackboneConfig {

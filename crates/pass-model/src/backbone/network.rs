@@ -1,6 +1,6 @@
 //! What the network of every family can do, and what its settings tell before it is built.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{collections::BTreeMap, fmt::Debug, ops::RangeInclusive};
 
 use burn::{
     store::burn_pack::Tensor as StoredTensor,
@@ -91,6 +91,34 @@ impl Spelling {
 
 /// Shapes of a file's tensors by key, without wrapper.
 pub type KeyShapes = BTreeMap<String, Vec<usize>>;
+
+/// The published networks of a family, which its settings describe.
+pub trait Family: Sized + 'static {
+    /// Their names in files and on the command line.
+    const PUBLISHED: &[(&str, fn() -> Self)];
+
+    /// Whether a file with these keys may hold weights of this network.
+    fn is_in(&self, keys: &KeyShapes) -> bool;
+
+    /// All names.
+    fn names() -> Vec<&'static str> {
+        Self::PUBLISHED.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// The network of a name.
+    fn named(name: &str) -> Option<Self> {
+        let found = Self::PUBLISHED.iter().find(|(known, _)| *known == name);
+        found.map(|(_, config)| config())
+    }
+
+    /// The names of the networks whose weights a file with these keys may hold.
+    fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
+        let fitting = Self::PUBLISHED
+            .iter()
+            .filter(|(_, config)| config().is_in(keys));
+        fitting.map(|(name, _)| *name).collect()
+    }
+}
 
 /// What the settings of a family tell about its network before it is built.
 pub trait BackboneSettings {
@@ -220,7 +248,7 @@ pub struct BadSetting {
     /// What it holds.
     pub value: String,
     /// What is allowed.
-    pub rule: &'static str,
+    pub rule: String,
 }
 
 impl BadSetting {
@@ -229,13 +257,24 @@ impl BadSetting {
         holds: bool,
         key: &'static str,
         value: impl Debug,
-        rule: &'static str,
+        rule: impl Into<String>,
     ) -> Result<(), Self> {
-        let value = format!("{value:?}");
-        match holds {
-            true => Ok(()),
-            false => Err(Self { key, value, rule }),
+        if holds {
+            return Ok(());
         }
+        let (value, rule) = (format!("{value:?}"), rule.into());
+        Err(Self { key, value, rule })
+    }
+
+    /// An error unless a number lies in a range.
+    pub(super) fn unless_within(
+        key: &'static str,
+        value: usize,
+        range: RangeInclusive<usize>,
+    ) -> Result<(), Self> {
+        let (least, most) = (range.start(), range.end());
+        let rule = format!("must be a whole number, {least} to {most}");
+        Self::unless(range.contains(&value), key, value, rule)
     }
 
     /// An error unless every stage has a block, and none more than anybody trains.

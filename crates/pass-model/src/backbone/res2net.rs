@@ -13,7 +13,7 @@ use fast_ops::{relu, relu_of_sum};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backbone, BackboneSettings, BadSetting, Features, KeyShapes, Network, Spelling,
+    Backbone, BackboneSettings, BadSetting, Family, Features, KeyShapes, Network, Spelling,
     conv_norm::{ConvNorm, conv_config},
     pool::{halving_max_pool, halving_mean, mean_of_nine},
 };
@@ -52,29 +52,15 @@ impl Default for Res2NetConfig {
     }
 }
 
-impl Res2NetConfig {
-    /// Names of the published networks.
-    pub const NAMES: &[&str] = &["res2net50", "res2net101", "res2net50d"];
-
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "res2net50" => Self::res2net50(),
-            "res2net101" => Self::res2net101(),
-            "res2net50d" => Self::res2net50d(),
-            _ => return None,
-        })
-    }
-
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let named = |name: &&str| Self::named(name).expect("a name of the list");
-        let names = Self::NAMES.iter().copied();
-        names.filter(|name| named(name).fits(keys)).collect()
-    }
+impl Family for Res2NetConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+        ("res2net50", Self::res2net50),
+        ("res2net101", Self::res2net101),
+        ("res2net50d", Self::res2net50d),
+    ];
 
     /// Whether stem and first part have its shapes, and the third stage its depth.
-    fn fits(&self, keys: &KeyShapes) -> bool {
+    fn is_in(&self, keys: &KeyShapes) -> bool {
         let part = self.part_channels(1);
         let has = |key: &str, shape: [usize; 4]| keys.get(key).is_some_and(|found| *found == shape);
         let block = |index: usize| keys.contains_key(&format!("layer3.{index}.convs.0.weight"));
@@ -86,7 +72,9 @@ impl Res2NetConfig {
             && block(self.depths[2] - 1)
             && !block(self.depths[2])
     }
+}
 
+impl Res2NetConfig {
     /// 26w × 4s: 23.7 million parameters, 2048 channels, stride 32.
     pub fn res2net50() -> Self {
         Self {
@@ -208,12 +196,7 @@ impl BackboneSettings for Res2NetConfig {
 
     fn check(&self) -> Result<(), BadSetting> {
         BadSetting::unless_depths(&self.depths)?;
-        BadSetting::unless(
-            (2..=4096).contains(&self.width),
-            "width",
-            self.width,
-            "must be a whole number, 2 to 4096",
-        )?;
+        BadSetting::unless_within("width", self.width, 2..=4096)?;
         BadSetting::unless(
             (1..=4096).contains(&self.part_width) && self.part_channels(1) > 0,
             "part_width",

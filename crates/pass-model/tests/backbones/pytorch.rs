@@ -12,7 +12,7 @@ use burn::{
 };
 use golden::{Arrays, run_python};
 use pass_model::{
-    backbone::{Backbone, BackboneConfig, PositionRule, ResNetConfig, VitConfig},
+    backbone::{Backbone, BackboneConfig, Family, PositionRule, ResNetConfig, VitConfig},
     import::import_backbone,
     norm::NormMode,
 };

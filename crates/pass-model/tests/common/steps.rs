@@ -1,7 +1,6 @@
 //! Whole training steps of `tests/oracle/make_steps.py`, and what a test does with them.
 
-// Each test binary uses its own part.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::{collections::BTreeMap, path::PathBuf};
 

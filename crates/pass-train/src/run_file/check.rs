@@ -51,7 +51,7 @@ fn check_network(file: &RunFile) -> Result<(), Fault> {
     checked.map_err(|BadSetting { key, value, rule }| Fault {
         key: format!("network.backbone.{key}"),
         value,
-        rule: rule.into(),
+        rule,
     })
 }
 

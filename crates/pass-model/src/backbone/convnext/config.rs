@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, KeyShapes, Preprocessing},
+    backbone::{Backbone, BackboneSettings, BadSetting, Family, KeyShapes, Preprocessing},
     init::WeightStream,
 };
 
@@ -48,25 +48,11 @@ impl Default for ConvNextConfig {
     }
 }
 
-impl ConvNextConfig {
-    /// Names of the published networks.
-    pub const NAMES: &[&str] = &["convnext_t", "rf_convnext_t"];
-
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "convnext_t" => Self::convnext_t(),
-            "rf_convnext_t" => Self::rf_convnext_t(),
-            _ => return None,
-        })
-    }
-
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold: its stem and third stage tell.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let named = |name: &&str| Self::named(name).expect("a name of the list");
-        let names = Self::NAMES.iter().copied();
-        names.filter(|name| named(name).is_in(keys)).collect()
-    }
+impl Family for ConvNextConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+        ("convnext_t", Self::convnext_t),
+        ("rf_convnext_t", Self::rf_convnext_t),
+    ];
 
     fn is_in(&self, keys: &KeyShapes) -> bool {
         let stem = [
@@ -90,7 +76,9 @@ impl ConvNextConfig {
             && block(self.depths[2] - 1)
             && !block(self.depths[2])
     }
+}
 
+impl ConvNextConfig {
     /// 27.8 million parameters, 768 channels, stride 32.
     pub fn convnext_t() -> Self {
         Self {
@@ -153,12 +141,7 @@ impl BackboneSettings for ConvNextConfig {
 
     fn check(&self) -> Result<(), BadSetting> {
         BadSetting::unless_depths(&self.depths)?;
-        BadSetting::unless(
-            (1..=4096).contains(&self.width),
-            "width",
-            self.width,
-            "must be a whole number, 1 to 4096",
-        )
+        BadSetting::unless_within("width", self.width, 1..=4096)
     }
 
     fn without_effect(&self) -> Option<(&'static str, &'static str)> {

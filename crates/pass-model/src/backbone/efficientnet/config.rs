@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::keys;
 use crate::{
     backbone::{
-        Backbone, BackboneSettings, BadSetting, Interpolation, KeyShapes, Preprocessing, Spelling,
+        Backbone, BackboneSettings, BadSetting, Family, Interpolation, KeyShapes, Preprocessing,
+        Spelling,
     },
     init::WeightStream,
 };
@@ -59,34 +60,20 @@ pub(super) struct BlockShape {
     pub(super) squeezed: usize,
 }
 
-impl EfficientNetConfig {
-    /// Names of the published networks.
-    pub const NAMES: &[&str] = &[
-        "efficientnet_b3",
-        "tf_efficientnet_b3",
-        "efficientnet_lite0",
+impl Family for EfficientNetConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+        ("efficientnet_b3", Self::b3),
+        ("tf_efficientnet_b3", Self::tf_b3),
+        ("efficientnet_lite0", Self::lite0),
     ];
 
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "efficientnet_b3" => Self::b3(),
-            "tf_efficientnet_b3" => Self::tf_b3(),
-            "efficientnet_lite0" => Self::lite0(),
-            _ => return None,
-        })
+    fn is_in(&self, keys: &KeyShapes) -> bool {
+        let mut spellings = self.spellings().iter();
+        spellings.any(|spelling| self.fits(keys, spelling))
     }
+}
 
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold; of timm's EfficientNet-B3 two.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let fits = |name: &&str| {
-            let config = Self::named(name).expect("a name of the list");
-            let mut spellings = config.spellings().iter();
-            spellings.any(|spelling| config.fits(keys, spelling))
-        };
-        Self::NAMES.iter().copied().filter(fits).collect()
-    }
-
+impl EfficientNetConfig {
     fn spellings(&self) -> &'static [Spelling] {
         keys::spellings(self.lite, self.tensorflow, &self.depths)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{Layer, blocks_with_inputs, stem};
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, KeyShapes, Preprocessing},
+    backbone::{Backbone, BackboneSettings, BadSetting, Family, KeyShapes, Preprocessing},
     init::WeightStream,
 };
 
@@ -28,23 +28,17 @@ impl Default for InceptionConfig {
     }
 }
 
-impl InceptionConfig {
-    /// Names of the published networks.
-    pub const NAMES: &[&str] = &["inception_v3"];
+impl Family for InceptionConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[("inception_v3", Self::v3)];
 
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        (name == "inception_v3").then(Self::v3)
-    }
-
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
+    fn is_in(&self, keys: &KeyShapes) -> bool {
         let has = |key: &str, shape: &[usize]| keys.get(key).is_some_and(|found| found == shape);
-        let fits = has("Conv2d_1a_3x3.conv.weight", &[32, 3, 3, 3])
-            && has("Mixed_7c.branch_pool.conv.weight", &[192, 2048, 1, 1]);
-        if fits { vec!["inception_v3"] } else { vec![] }
+        has("Conv2d_1a_3x3.conv.weight", &[32, 3, 3, 3])
+            && has("Mixed_7c.branch_pool.conv.weight", &[192, 2048, 1, 1])
     }
+}
 
+impl InceptionConfig {
     /// 21.8 million parameters, 2048 channels, stride 32.
     pub fn v3() -> Self {
         Self { width: WIDTH }

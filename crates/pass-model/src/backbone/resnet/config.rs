@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, KeyShapes},
+    backbone::{Backbone, BackboneSettings, BadSetting, Family, KeyShapes},
     init::WeightStream,
 };
 
@@ -64,41 +64,19 @@ impl Default for ResNetConfig {
     }
 }
 
-impl ResNetConfig {
-    /// Names of the published networks, and of one for small pictures.
-    pub const NAMES: &[&str] = &[
-        "small",
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-        "resnext50",
-        "resnext101",
+impl Family for ResNetConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+        ("small", Self::small),
+        ("resnet18", Self::resnet18),
+        ("resnet34", Self::resnet34),
+        ("resnet50", Self::resnet50),
+        ("resnet101", Self::resnet101),
+        ("resnext50", Self::resnext50),
+        ("resnext101", Self::resnext101),
     ];
 
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "small" => Self::small(),
-            "resnet18" => Self::resnet18(),
-            "resnet34" => Self::resnet34(),
-            "resnet50" => Self::resnet50(),
-            "resnet101" => Self::resnet101(),
-            "resnext50" => Self::resnext50(),
-            "resnext101" => Self::resnext101(),
-            _ => return None,
-        })
-    }
-
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let named = |name: &&str| Self::named(name).expect("a name of the list");
-        let names = Self::NAMES.iter().copied();
-        names.filter(|name| named(name).fits(keys)).collect()
-    }
-
     /// Whether the first convolutions have its shapes, and the third stage its depth.
-    fn fits(&self, keys: &KeyShapes) -> bool {
+    fn is_in(&self, keys: &KeyShapes) -> bool {
         let (width, inner) = (self.width, self.inner_channels(1));
         let has = |key: &str, shape: [usize; 4]| keys.get(key).is_some_and(|found| *found == shape);
         let block = |index: usize| keys.contains_key(&format!("layer3.{index}.conv2.weight"));
@@ -109,7 +87,9 @@ impl ResNetConfig {
             && block(self.depths[2] - 1)
             && !block(self.depths[2])
     }
+}
 
+impl ResNetConfig {
     /// 11.2 million parameters, 512 channels, stride 32.
     pub fn resnet18() -> Self {
         Self {
@@ -239,12 +219,7 @@ impl BackboneSettings for ResNetConfig {
     fn check(&self) -> Result<(), BadSetting> {
         let is_bottleneck = self.block == Block::Bottleneck;
         BadSetting::unless_depths(&self.depths)?;
-        BadSetting::unless(
-            (1..=MOST_GROUPS).contains(&self.groups),
-            "groups",
-            self.groups,
-            "must be a whole number, 1 to 4096",
-        )?;
+        BadSetting::unless_within("groups", self.groups, 1..=MOST_GROUPS)?;
         BadSetting::unless(
             (1..=4).all(|stage| self.inner_channels(stage) > 0),
             "bottleneck_width",

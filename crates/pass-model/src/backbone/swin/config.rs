@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::spellings::{PATCHES, keys_of_third_stage};
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, Interpolation, KeyShapes, Preprocessing},
+    backbone::{
+        Backbone, BackboneSettings, BadSetting, Family, Interpolation, KeyShapes, Preprocessing,
+    },
     init::WeightStream,
 };
 
@@ -33,26 +35,12 @@ impl Default for SwinConfig {
     }
 }
 
-impl SwinConfig {
-    /// Names of the published networks.
-    pub const NAMES: &[&str] = &["swin_t", "swin_s", "swin_b"];
-
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "swin_t" => Self::swin_t(),
-            "swin_s" => Self::swin_s(),
-            "swin_b" => Self::swin_b(),
-            _ => return None,
-        })
-    }
-
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold: patches and third stage tell.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let named = |name: &&str| Self::named(name).expect("a name of the list");
-        let names = Self::NAMES.iter().copied();
-        names.filter(|name| named(name).is_in(keys)).collect()
-    }
+impl Family for SwinConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+        ("swin_t", Self::swin_t),
+        ("swin_s", Self::swin_s),
+        ("swin_b", Self::swin_b),
+    ];
 
     fn is_in(&self, keys: &KeyShapes) -> bool {
         let mut patches = PATCHES.iter().filter_map(|key| keys.get(*key));
@@ -64,7 +52,9 @@ impl SwinConfig {
             && block(self.depths[2] - 1)
             && !block(self.depths[2])
     }
+}
 
+impl SwinConfig {
     /// 27.5 million parameters, 768 channels, stride 32.
     pub fn swin_t() -> Self {
         Self {
@@ -144,23 +134,8 @@ impl BackboneSettings for SwinConfig {
             width, head_width, ..
         } = *self;
         BadSetting::unless_depths(&self.depths)?;
-        let limits = [
-            (
-                "width",
-                width,
-                1..=4096,
-                "must be a whole number, 1 to 4096",
-            ),
-            (
-                "window",
-                self.window,
-                1..=64,
-                "must be a whole number, 1 to 64",
-            ),
-        ];
-        for (key, value, range, rule) in limits {
-            BadSetting::unless(range.contains(&value), key, value, rule)?;
-        }
+        BadSetting::unless_within("width", width, 1..=4096)?;
+        BadSetting::unless_within("window", self.window, 1..=64)?;
         let is_divided = head_width > 0 && width % head_width == 0;
         let rule = "must divide `network.backbone.width`";
         BadSetting::unless(is_divided, "head_width", head_width, rule)

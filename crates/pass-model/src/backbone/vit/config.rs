@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{positions::PositionRule, spellings};
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, Interpolation, KeyShapes, Preprocessing},
+    backbone::{
+        Backbone, BackboneSettings, BadSetting, Family, Interpolation, KeyShapes, Preprocessing,
+    },
     init::WeightStream,
 };
 
@@ -65,28 +67,13 @@ impl Default for VitConfig {
     }
 }
 
-impl VitConfig {
-    /// Names of the published networks. Those of DINOv2 may have registers, see
-    /// [`fit`](BackboneSettings::fit).
-    pub const NAMES: &[&str] = &["vit_s16", "vit_b16", "dinov2_s14", "dinov2_b14"];
-
-    /// The network of one of [`NAMES`](Self::NAMES).
-    pub fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "vit_s16" => Self::vit_s16(),
-            "vit_b16" => Self::vit_s16().base(),
-            "dinov2_s14" => Self::dinov2_s14(),
-            "dinov2_b14" => Self::dinov2_s14().base(),
-            _ => return None,
-        })
-    }
-
-    /// Which of [`NAMES`](Self::NAMES) a file with these keys may hold: patches and depth tell.
-    pub fn recognise(keys: &KeyShapes) -> Vec<&'static str> {
-        let named = |name: &&str| Self::named(name).expect("a name of the list");
-        let names = Self::NAMES.iter().copied();
-        names.filter(|name| named(name).is_in(keys)).collect()
-    }
+impl Family for VitConfig {
+    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+        ("vit_s16", Self::vit_s16),
+        ("vit_b16", Self::vit_b16),
+        ("dinov2_s14", Self::dinov2_s14),
+        ("dinov2_b14", Self::dinov2_b14),
+    ];
 
     fn is_in(&self, keys: &KeyShapes) -> bool {
         let patch = [self.width, 3, self.patch, self.patch];
@@ -100,7 +87,9 @@ impl VitConfig {
             && block(self.depth - 1)
             && !block(self.depth)
     }
+}
 
+impl VitConfig {
     /// DINO, MAE, SERE and others: 21.7 million parameters, 384 channels, stride 16.
     pub fn vit_s16() -> Self {
         Self {
@@ -127,6 +116,16 @@ impl VitConfig {
             remainder: Remainder::Pad,
             ..Self::vit_s16()
         }
+    }
+
+    /// ViT-B/16: 85.8 million parameters, 768 channels, stride 16.
+    pub fn vit_b16() -> Self {
+        Self::vit_s16().base()
+    }
+
+    /// DINOv2 ViT-B/14: 86.6 million parameters, 768 channels, stride 14.
+    pub fn dinov2_b14() -> Self {
+        Self::dinov2_s14().base()
     }
 
     /// The same with 768 channels and 12 heads.
@@ -200,41 +199,11 @@ impl BackboneSettings for VitConfig {
     fn check(&self) -> Result<(), BadSetting> {
         let Self { width, heads, .. } = *self;
         let is_divided = (1..=4096).contains(&heads) && width % heads == 0;
-        let limits = [
-            (
-                "patch",
-                self.patch,
-                1..=64,
-                "must be a whole number, 1 to 64",
-            ),
-            (
-                "width",
-                width,
-                1..=4096,
-                "must be a whole number, 1 to 4096",
-            ),
-            (
-                "depth",
-                self.depth,
-                1..=200,
-                "must be a whole number, 1 to 200",
-            ),
-            (
-                "registers",
-                self.registers,
-                0..=256,
-                "must be a whole number, 0 to 256",
-            ),
-            (
-                "grid",
-                self.grid,
-                1..=256,
-                "must be a whole number, 1 to 256",
-            ),
-        ];
-        for (key, value, range, rule) in limits {
-            BadSetting::unless(range.contains(&value), key, value, rule)?;
-        }
+        BadSetting::unless_within("patch", self.patch, 1..=64)?;
+        BadSetting::unless_within("width", width, 1..=4096)?;
+        BadSetting::unless_within("depth", self.depth, 1..=200)?;
+        BadSetting::unless_within("registers", self.registers, 0..=256)?;
+        BadSetting::unless_within("grid", self.grid, 1..=256)?;
         BadSetting::unless(
             is_divided,
             "heads",
