@@ -10,7 +10,8 @@ use fast_ops::relu;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backbone, BackboneSettings, BadSetting, Family, Features, KeyShapes, Network, Spelling,
+    Backbone, BackboneSettings, BadSetting, Family, Features, KeyShapes, Network, Published,
+    Spelling,
     conv_norm::conv_config,
     pool::{halving_max_pool, halving_mean},
 };
@@ -44,7 +45,7 @@ impl Default for DenseNetConfig {
 }
 
 impl Family for DenseNetConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[("densenet161", Self::densenet161)];
+    const PUBLISHED: &[Published<Self>] = &[("densenet161", Self::densenet161)];
 
     fn is_in(&self, keys: &KeyShapes) -> bool {
         SPELLINGS.iter().any(|spelling| self.fits(keys, spelling))

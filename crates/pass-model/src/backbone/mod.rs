@@ -46,7 +46,7 @@ pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExc
 pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
 pub use network::{
     BackboneSettings, BadSetting, Family, Features, Interpolation, KeyShapes, Network,
-    Preprocessing, Spelling,
+    Preprocessing, Published, Spelling,
 };
 pub use parts::Mlp;
 pub use res2net::{Res2Block, Res2Net, Res2NetConfig};

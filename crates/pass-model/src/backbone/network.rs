@@ -92,10 +92,13 @@ impl Spelling {
 /// Shapes of a file's tensors by key, without wrapper.
 pub type KeyShapes = BTreeMap<String, Vec<usize>>;
 
+/// The name of a published network in files and on the command line, and its settings.
+pub type Published<C> = (&'static str, fn() -> C);
+
 /// The published networks of a family, which its settings describe.
 pub trait Family: Sized + 'static {
-    /// Their names in files and on the command line.
-    const PUBLISHED: &[(&str, fn() -> Self)];
+    /// All of them.
+    const PUBLISHED: &[Published<Self>];
 
     /// Whether a file with these keys may hold weights of this network.
     fn is_in(&self, keys: &KeyShapes) -> bool;

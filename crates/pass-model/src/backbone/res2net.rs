@@ -13,7 +13,8 @@ use fast_ops::{relu, relu_of_sum};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backbone, BackboneSettings, BadSetting, Family, Features, KeyShapes, Network, Spelling,
+    Backbone, BackboneSettings, BadSetting, Family, Features, KeyShapes, Network, Published,
+    Spelling,
     conv_norm::{ConvNorm, conv_config},
     pool::{halving_max_pool, halving_mean, mean_of_nine},
 };
@@ -53,7 +54,7 @@ impl Default for Res2NetConfig {
 }
 
 impl Family for Res2NetConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+    const PUBLISHED: &[Published<Self>] = &[
         ("res2net50", Self::res2net50),
         ("res2net101", Self::res2net101),
         ("res2net50d", Self::res2net50d),

@@ -4,7 +4,9 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, Family, KeyShapes, Preprocessing},
+    backbone::{
+        Backbone, BackboneSettings, BadSetting, Family, KeyShapes, Preprocessing, Published,
+    },
     init::WeightStream,
 };
 
@@ -49,7 +51,7 @@ impl Default for ConvNextConfig {
 }
 
 impl Family for ConvNextConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+    const PUBLISHED: &[Published<Self>] = &[
         ("convnext_t", Self::convnext_t),
         ("rf_convnext_t", Self::rf_convnext_t),
     ];

@@ -7,7 +7,7 @@ use super::keys;
 use crate::{
     backbone::{
         Backbone, BackboneSettings, BadSetting, Family, Interpolation, KeyShapes, Preprocessing,
-        Spelling,
+        Published, Spelling,
     },
     init::WeightStream,
 };
@@ -61,7 +61,7 @@ pub(super) struct BlockShape {
 }
 
 impl Family for EfficientNetConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+    const PUBLISHED: &[Published<Self>] = &[
         ("efficientnet_b3", Self::b3),
         ("tf_efficientnet_b3", Self::tf_b3),
         ("efficientnet_lite0", Self::lite0),

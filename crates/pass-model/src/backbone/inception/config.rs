@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::blocks::{Layer, blocks_with_inputs, stem};
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, Family, KeyShapes, Preprocessing},
+    backbone::{
+        Backbone, BackboneSettings, BadSetting, Family, KeyShapes, Preprocessing, Published,
+    },
     init::WeightStream,
 };
 
@@ -29,7 +31,7 @@ impl Default for InceptionConfig {
 }
 
 impl Family for InceptionConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[("inception_v3", Self::v3)];
+    const PUBLISHED: &[Published<Self>] = &[("inception_v3", Self::v3)];
 
     fn is_in(&self, keys: &KeyShapes) -> bool {
         let has = |key: &str, shape: &[usize]| keys.get(key).is_some_and(|found| found == shape);

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backbone::{Backbone, BackboneSettings, BadSetting, Family, KeyShapes},
+    backbone::{Backbone, BackboneSettings, BadSetting, Family, KeyShapes, Published},
     init::WeightStream,
 };
 
@@ -65,7 +65,7 @@ impl Default for ResNetConfig {
 }
 
 impl Family for ResNetConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+    const PUBLISHED: &[Published<Self>] = &[
         ("small", Self::small),
         ("resnet18", Self::resnet18),
         ("resnet34", Self::resnet34),

@@ -7,6 +7,7 @@ use super::spellings::{PATCHES, keys_of_third_stage};
 use crate::{
     backbone::{
         Backbone, BackboneSettings, BadSetting, Family, Interpolation, KeyShapes, Preprocessing,
+        Published,
     },
     init::WeightStream,
 };
@@ -36,7 +37,7 @@ impl Default for SwinConfig {
 }
 
 impl Family for SwinConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+    const PUBLISHED: &[Published<Self>] = &[
         ("swin_t", Self::swin_t),
         ("swin_s", Self::swin_s),
         ("swin_b", Self::swin_b),

@@ -7,6 +7,7 @@ use super::{positions::PositionRule, spellings};
 use crate::{
     backbone::{
         Backbone, BackboneSettings, BadSetting, Family, Interpolation, KeyShapes, Preprocessing,
+        Published,
     },
     init::WeightStream,
 };
@@ -68,7 +69,7 @@ impl Default for VitConfig {
 }
 
 impl Family for VitConfig {
-    const PUBLISHED: &[(&str, fn() -> Self)] = &[
+    const PUBLISHED: &[Published<Self>] = &[
         ("vit_s16", Self::vit_s16),
         ("vit_b16", Self::vit_b16),
         ("dinov2_s14", Self::dinov2_s14),
