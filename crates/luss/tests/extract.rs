@@ -48,9 +48,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_luss"));
         command.args(["features", "extract", "--quiet", "--images", "pictures"]);
         command.args(["--backbone", "resnet18=w.safetensors", "--out", out]);
-        command
-            .args(["--size", "64", "--batch", "2"])
-            .args(arguments);
+        command.args(["--size", "64"]).args(arguments);
         command.current_dir(self.0.path()).output().unwrap()
     }
 
@@ -137,7 +135,8 @@ fn shards_and_what_was_killed_end_with_the_same_numbers() {
     place.extract("f.npy", &[]);
     assert!(fs::read(place.path("f.npy")).unwrap() == all);
 
-    let joined = place.extract("g.npy", &["--shard", "2/2"]);
+    // Another batch, and shards that part the batches of the whole.
+    let joined = place.extract("g.npy", &["--shard", "2/2", "--batch", "2"]);
     assert_eq!(joined.shape(), whole.shape());
     assert_eq!(rows(&joined), rows(&whole));
     let output = Command::new(env!("CARGO_BIN_EXE_luss"))

@@ -9,6 +9,7 @@ use pass_train::{
     step::{
         labels::generate_labels,
         predict::predict,
+        pretrain::pretrain,
         threshold::sweep_threshold,
         weights::{Weights, begin_with_backbone, export_weights, import_centroids, import_weights},
     },
@@ -162,6 +163,13 @@ fn a_run_begins_with_one_backbone_and_keeps_it() {
     let error = begin_with_backbone(&context, &second).unwrap_err();
     assert!(matches!(&error, Error::OtherBackbone { .. }), "{error}");
     assert!(before == weights());
+    let half = open(&place("half"));
+    half.stop.ask();
+    let stopped = pretrain(&half).unwrap_err();
+    assert!(matches!(&stopped, Error::Stopped { .. }), "{stopped}");
+    let error = begin_with_backbone(&half, &first).unwrap_err().to_string();
+    assert!(error.contains("half trained here"), "{error}");
+
     let done = std::fs::read_to_string(place("run/done/pretrain.json")).unwrap();
     assert!(
         done.contains("preprocessing") && done.contains("0.485"),

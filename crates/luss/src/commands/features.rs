@@ -9,8 +9,8 @@ use imagenet_s::terminal::{show, tell};
 use luss::{
     OrRefuse,
     features::{
-        FeatureSet, Level, check_masks, choose_threshold, cluster_rows, label, label_masks,
-        prepare_out, score, write_embeddings,
+        FeatureSet, Level, array_file, check_masks, choose_threshold, cluster_rows, label,
+        label_masks, prepare_out, score, write_embeddings,
     },
     pick_device, times,
 };
@@ -284,8 +284,7 @@ fn results(cli: &Cluster, shown: &FeatureSet, name: &str) -> Vec<String> {
 fn inputs(cli: &Cluster) -> Vec<&Path> {
     let arrays = [&cli.attention, &cli.eval_features, &cli.eval_attention];
     let arrays = arrays.into_iter().flatten().chain([&cli.features]);
-    let arrays =
-        arrays.map(|name| Path::new(name.split_once('#').map_or(&**name, |(file, _)| file)));
+    let arrays = arrays.map(|name| array_file(name));
     let others = [&cli.keys, &cli.eval_keys, &cli.masks]
         .into_iter()
         .flatten();

@@ -87,6 +87,7 @@ pub fn extract(
         writer
             .append(&rows)
             .with_context(|| format!("pictures {} to {}", keys[first], keys[last]))?;
+        writer.sync()?; // a kill costs the batch that it interrupts
         progress.advance(batch.len() as u64);
     }
     writer.finish()?;
@@ -148,7 +149,10 @@ impl Views {
     }
 
     fn at(&self, picture: &RgbImage, scale: f64) -> RgbImage {
-        let pixels = |side: usize| self.multiple(side as f64 * scale);
+        let pixels = |side: usize| match scale {
+            1.0 => side as u32,
+            _ => self.multiple(side as f64 * scale),
+        };
         match self.size {
             Some(size) => {
                 let whole = Region::whole(picture.width(), picture.height());

@@ -50,7 +50,7 @@ impl FeatureSet {
         ensure!(features.count() > 0, "{path}: it holds no features");
         let (listed, source) = match keys {
             Some(keys) => (read_keys(keys)?, keys.to_owned()),
-            None => keys_beside(Path::new(path))?,
+            None => keys_beside(array_file(path))?,
         };
         ensure!(
             listed.len() == pictures,
@@ -176,6 +176,11 @@ fn open_array(name: &str) -> anyhow::Result<RowFile> {
     })
 }
 
+/// The file of `FILE#NAME`.
+pub fn array_file(name: &str) -> &Path {
+    Path::new(name.split_once('#').map_or(name, |(file, _)| file))
+}
+
 /// The keys beside an array or its shards, and where they lie.
 fn keys_beside(array: &Path) -> anyhow::Result<(Vec<String>, PathBuf)> {
     let files = match shards_of(array)? {
@@ -186,7 +191,7 @@ fn keys_beside(array: &Path) -> anyhow::Result<(Vec<String>, PathBuf)> {
     for file in &files {
         ensure!(
             file.exists(),
-            "{}: its keys are not in {}; name their file with --keys",
+            "{}: its keys are not in {}; name their file with --keys or --eval-keys",
             array.display(),
             file.display()
         );

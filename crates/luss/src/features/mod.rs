@@ -25,7 +25,7 @@ use pixel_attention::{
 
 use distinct::Distinct;
 pub use extract::{POOLED, Work, array_path, extract, parse_shard, pictures_of, shard_of};
-pub use input::FeatureSet;
+pub use input::{FeatureSet, array_file};
 pub use out_folder::prepare_out;
 pub use recipe::{Recipe, keys_path};
 pub use score::{check_masks, choose_threshold, label_masks, score};

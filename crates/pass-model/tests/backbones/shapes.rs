@@ -1,6 +1,6 @@
 //! What the settings of a network tell about its maps, against the maps.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use pass_model::{
     backbone::BackboneConfig,
     norm::NormMode,
@@ -75,5 +75,22 @@ fn pictures_of_16_bits_have_nearly_the_maps_of_32() {
         let largest = exact.clone().abs().max().into_scalar::<f32>();
         let off = (half - exact).abs().max().into_scalar::<f32>();
         assert!(off < 0.05 * largest, "{off} of {largest}, {text}");
+    }
+}
+
+/// So an extraction may go on with another batch, and in shards, to the same bits.
+#[test]
+fn a_picture_has_the_same_maps_alone_and_among_others() {
+    for text in REDUCED {
+        let config: BackboneConfig = serde_json::from_str(text).unwrap();
+        let mut network = config.init(1, &Device::default());
+        let alone = picture(98, 112);
+        let others = Tensor::cat(
+            vec![alone.clone() * -0.5, alone.clone(), alone.clone() * 2.0],
+            0,
+        );
+        let mut last = |pictures| network.forward(pictures, NormMode::Moving).into_last();
+        let among = last(others).narrow(0, 1, 1).into_data();
+        assert_eq!(last(alone).into_data(), among, "{text}");
     }
 }

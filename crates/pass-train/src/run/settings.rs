@@ -181,7 +181,7 @@ impl RunDir {
         causes.flat_map(Step::and_dependents).collect()
     }
 
-    fn has_checkpoints(&self, step: Step) -> bool {
+    pub(crate) fn has_checkpoints(&self, step: Step) -> bool {
         let any = CheckpointsSection::default();
         Checkpoints::new(self.step_dir(step), &any).exist()
     }

@@ -66,25 +66,30 @@ struct Origin {
 /// As [`import_weights`]; [`Error::OtherBackbone`] for a run that has another result of step 1.
 pub fn begin_with_backbone(context: &Context, path: &Path) -> Result<(), Error> {
     done_by_first(&context.ranks, || {
-        if !context.run.is_done(Step::Pretrain) {
+        let run = &context.run;
+        let other = |found: String| Error::OtherBackbone {
+            run: run.root().to_owned(),
+            found,
+            weights: path.to_owned(),
+        };
+        if !run.is_done(Step::Pretrain) {
+            if run.has_checkpoints(Step::Pretrain) {
+                return Err(other("half trained here".to_owned()));
+            }
             let imported = import_weights(context, Weights::Backbone, path)?;
             let (tensors, path) = (imported.loaded, path.display());
             context.say(&format!("pretrain: {tensors} tensors from {path}"));
             return Ok(());
         }
-        let origin: Origin = context.run.summary(Step::Pretrain)?;
+        let origin: Origin = run.summary(Step::Pretrain)?;
         let sum = sum_of(path).map_err(Error::io(path, "read"))?;
         if origin.sha256 == Some(sum) {
             return Ok(());
         }
-        Err(Error::OtherBackbone {
-            run: context.run.root().to_owned(),
-            found: match origin.imported {
-                Some(other) => format!("that of {}", other.display()),
-                None => "trained here".to_owned(),
-            },
-            weights: path.to_owned(),
-        })
+        Err(other(match origin.imported {
+            Some(file) => format!("that of {}", file.display()),
+            None => "trained here".to_owned(),
+        }))
     })
 }
 
