@@ -172,7 +172,7 @@ fn a_run_begins_with_one_backbone_and_keeps_it() {
 
     let done = std::fs::read_to_string(place("run/done/pretrain.json")).unwrap();
     assert!(
-        done.contains("preprocessing") && done.contains("0.485"),
+        done.contains("normalization") && done.contains("0.485"),
         "{done}"
     );
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use imagenet_s::views::Normalization;
 use pass_model::{
-    backbone::Preprocessing,
     checkpoint::save_module,
     export::{export_backbone, export_pretrain_net, export_segmentation_net},
     import::{Imported, import_backbone, import_pretrain_net, import_segmentation_net},
@@ -24,6 +24,7 @@ use crate::{
         pretrain::{pretrain_net, pretrained_backbone, pretrained_net},
     },
     sum_of,
+    view_batch::normalization,
 };
 
 /// What a file of weights holds.
@@ -47,8 +48,8 @@ struct ImportSummary<'a> {
     sha256: String,
     tensors: usize,
     ignored: &'a [String],
-    /// How the pictures of the network are made.
-    preprocessing: Preprocessing,
+    /// What the network's pictures are normalised with.
+    normalization: Normalization,
 }
 
 /// What [`begin_with_backbone`] looks at of an [`ImportSummary`]; a trained network has none of it.
@@ -204,7 +205,7 @@ fn finish(context: &Context, step: Step, path: &Path, imported: &Imported) -> Re
     let summary = ImportSummary {
         imported: path,
         sha256: sum_of(path).map_err(Error::io(path, "read"))?,
-        preprocessing: context.file.network.backbone.preprocessing(),
+        normalization: normalization(&context.file),
         tensors: imported.loaded,
         ignored: &imported.ignored,
     };
