@@ -120,9 +120,9 @@ pub fn prepare(plan: &Plan, watcher: Watcher<'_>) -> Result<Summary, PrepareErro
     let counter = Counter::new("placing files", total, watcher);
     let mut placed = place_files(plan, &plan.files, &staging, &counter)?;
     placed += place_files(plan, &plan.second_files, &staging, &counter)?;
-    let (masks, sums) = place_masks(plan, &counter)?;
+    let (masks, sums) = place_masks(plan, &staging, &counter)?;
     placed += masks;
-    write_notes(plan, &sums)?;
+    write_notes(plan, &sums, &staging)?;
     remove_folder(&staging)?;
     let kept = total as u64 - placed;
     Ok(Summary { placed, kept })
@@ -171,11 +171,15 @@ fn place_files(
 }
 
 /// Unpacks the masks: how many were missing, and the sums of all.
-fn place_masks(plan: &Plan, counter: &Counter<'_>) -> Result<(u64, Checksums), PrepareError> {
+fn place_masks(
+    plan: &Plan,
+    staging: &Path,
+    counter: &Counter<'_>,
+) -> Result<(u64, Checksums), PrepareError> {
     let (mut placed, mut sums) = (0, Checksums::default());
     plan.archive.read(&mut |name, bytes| {
         let target = name.target();
-        placed += u64::from(place::place_bytes(&target, bytes, &plan.root)?);
+        placed += u64::from(place::place_bytes(&target, bytes, &plan.root, staging)?);
         sums.insert(target, md5_of(bytes));
         counter.step();
         Ok(())
@@ -184,7 +188,7 @@ fn place_masks(plan: &Plan, counter: &Counter<'_>) -> Result<(u64, Checksums), P
 }
 
 /// Class list, sums and, last, the mark of a complete tree.
-fn write_notes(plan: &Plan, sums: &Checksums) -> Result<(), PrepareError> {
+fn write_notes(plan: &Plan, sums: &Checksums, staging: &Path) -> Result<(), PrepareError> {
     let classes = classes(plan.subset);
     let list: Vec<&str> = classes.iter().map(|class| class.wnid).collect();
     let prepared = Prepared {
@@ -199,7 +203,7 @@ fn write_notes(plan: &Plan, sums: &Checksums) -> Result<(), PrepareError> {
         (layout::CHECKSUMS, sums.to_text()),
         (layout::PREPARED, prepared),
     ] {
-        place::place_bytes(name, text.as_bytes(), &plan.root)?;
+        place::place_bytes(name, text.as_bytes(), &plan.root, staging)?;
     }
     Ok(())
 }

@@ -3,14 +3,13 @@
 use std::{
     collections::BTreeMap,
     fs::{self, Metadata},
-    io::{self, Write},
+    io,
     os::unix::fs::{MetadataExt, symlink},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use serde::{Deserialize, Serialize};
-use whole_file::WholeFile;
 
 use super::PrepareError;
 use crate::error::Error;
@@ -133,19 +132,21 @@ impl Planned {
 }
 
 /// Puts a file of these bytes below `root`, unless it lies there already.
-pub(super) fn place_bytes(target: &str, bytes: &[u8], root: &Path) -> Result<bool, PrepareError> {
+pub(super) fn place_bytes(
+    target: &str,
+    bytes: &[u8],
+    root: &Path,
+    staging: &Path,
+) -> Result<bool, PrepareError> {
     let path = root.join(target);
     match fs::read(&path) {
         Ok(found) if found == bytes => return Ok(false),
         Err(error) if !is_absent(&error) => return Err(Error::io(&path)(error).into()),
-        _ => {}
+        _ => create_folder(&path)?,
     }
-    let write = || {
-        let mut file = WholeFile::create(&path)?;
-        file.write_all(bytes)?;
-        file.commit_unsynced()
-    };
-    write().map_err(Error::io(&path))?;
+    let temporary = staging.join(temporary_name());
+    fs::write(&temporary, bytes).map_err(Error::io(&temporary))?;
+    fs::rename(&temporary, &path).map_err(Error::io(&path))?;
     Ok(true)
 }
 
