@@ -291,3 +291,31 @@ pub fn array_path(
     );
     Ok(pixel_attention::row_file::shard_path(out, shard, of))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sides of what a network with patches of 14 pixels sees of a picture of 60 x 40.
+    fn sides(size: Option<usize>, scale: f64) -> (u32, u32) {
+        let preprocessing = Preprocessing {
+            multiple: 14,
+            ..Preprocessing::default()
+        };
+        let views = Views {
+            preprocessing,
+            filter: Filter::BILINEAR,
+            size,
+            scales: vec![scale],
+        };
+        views.of(&RgbImage::new(60, 40))[0].dimensions()
+    }
+
+    #[test]
+    fn a_size_is_taken_as_it_was_given_and_scales_of_it_fill_patches() {
+        assert_eq!(sides(Some(100), 1.0), (100, 100));
+        assert_eq!(sides(Some(100), 1.5), (154, 154));
+        assert_eq!(sides(None, 1.0), (224, 224));
+        assert_eq!(sides(None, 0.5), (112, 112));
+    }
+}
