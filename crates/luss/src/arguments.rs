@@ -32,11 +32,15 @@ const SYNTHETIC: &str = include_str!("../../../examples/configs/synthetic.toml")
 /// The run file for a folder of pictures on a CPU.
 const SMALL: &str = include_str!("../../../examples/configs/small.toml");
 
+/// The run file for a folder of pictures and a backbone with published weights.
+const PRETRAINED: &str = include_str!("../../../examples/configs/pretrained.toml");
+
 /// What to run on, where, and with which settings.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// Run file (TOML). Left out: the one stored in the run directory, else the embedded
-    /// `small.toml` with --data or --images, else the embedded `synthetic.toml`.
+    /// `pretrained.toml` with --data or --images and --backbone, `small.toml` with the former alone,
+    /// else the embedded `synthetic.toml`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -322,6 +326,8 @@ impl Arguments {
                 [] => RunDir::stored(root)?.expect("just seen"),
                 settings => RunFile::read(&stored, settings)?,
             }
+        } else if named && self.network.is_some() {
+            RunFile::parse(PRETRAINED, "pretrained.toml (embedded)", &self.settings)?
         } else if named {
             RunFile::parse(SMALL, "small.toml (embedded)", &self.settings)?
         } else {

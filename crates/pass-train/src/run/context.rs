@@ -27,7 +27,9 @@ use crate::{
         mask_paths::check_mask_paths,
         pictures::keep_or_compare,
     },
-    run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
+    run_file::{
+        Amount, DataSection, KMeansPlace, LabelWay, Memory, Source, ThresholdRule, machine_memory,
+    },
 };
 
 /// What every step is given.
@@ -416,6 +418,7 @@ fn open_data(root: &Path, section: &DataSection) -> Result<Dataset, Error> {
 fn settled_rule(file: &RunFile, data: &Dataset) -> Result<ThresholdRule, Error> {
     let masks = data.has_masks(Split::Validation);
     match file.threshold.rule {
+        None if file.cluster.way == LabelWay::Objects => Ok(ThresholdRule::Fixed(0.0)),
         None if masks => Ok(ThresholdRule::Validation),
         None => Ok(ThresholdRule::Otsu),
         Some(ThresholdRule::Validation) if !masks => Err(Error::NoMasks {

@@ -5,7 +5,9 @@ use imagenet_s::views::MultiCropConfig;
 use pass_model::backbone::BadSetting;
 use pixel_attention::row_file::Element;
 
-use super::{Method, PretrainSection, RunFile, Source, limits::check_values};
+use super::{
+    LabelWay, Method, PretrainSection, RunFile, Source, ThresholdRule, limits::check_values,
+};
 use crate::Step;
 
 /// A value that cannot work.
@@ -68,6 +70,7 @@ fn check_sides(file: &RunFile) -> Result<(), Fault> {
         ("finetune.crop", file.finetune.crop),
         ("cluster.crop", file.cluster.crop as usize),
         ("predict.resize", file.predict.resize as usize),
+        ("objects.size", file.objects.size as usize),
     ] {
         let rule = format!("this backbone cannot look at fewer than {least} pixels along a side");
         that(side >= least, key, side, rule)?;
@@ -183,6 +186,7 @@ fn first_crops(views: &MultiCropConfig) -> usize {
 fn check_labels(file: &RunFile) -> Result<(), Fault> {
     check_element(file.cluster.embeddings, "cluster.embeddings")?;
     check_element(file.predict.attention, "predict.attention")?;
+    check_objects(file)?;
     that(
         file.cluster.crop <= file.cluster.resize,
         "cluster.crop",
@@ -201,6 +205,24 @@ fn check_labels(file: &RunFile) -> Result<(), Fault> {
         "finetune.min_scale",
         step.min_scale,
         "must be at most `finetune.max_scale`",
+    )
+}
+
+/// Objects end where their scores are 0, whatever their scale.
+fn check_objects(file: &RunFile) -> Result<(), Fault> {
+    let checked = file.objects.foreground.check();
+    checked.map_err(|cause| Fault {
+        key: "objects.foreground".into(),
+        value: toml::to_string(&file.objects.foreground).unwrap_or_default(),
+        rule: cause.to_string(),
+    })?;
+    let rule = file.threshold.rule;
+    let settled = matches!(rule, None | Some(ThresholdRule::Fixed(0.0)));
+    that(
+        settled || file.cluster.way != LabelWay::Objects,
+        "threshold.rule",
+        format!("{rule:?}"),
+        "objects of `cluster.way` = \"objects\" end where their scores are 0; leave it out",
     )
 }
 

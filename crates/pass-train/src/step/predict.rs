@@ -5,8 +5,13 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use imagenet_s::{Split, read_mask, remove_torn_masks, write_mask};
 use luss_metrics::LabelMask;
+use ndarray::Array2;
 use pass_model::{norm::NormMode, segmentation_net::SegmentationNet};
-use pixel_attention::cam::{CamNormalization, cam_labels};
+use pixel_attention::{
+    cam::{CamNormalization, cam_labels},
+    foreground::components,
+    label_generation::FeatureLabels,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -80,6 +85,10 @@ fn predict_split(
                 Inference::ArgMax => {
                     upsampled_argmax(&logits, picture.original, section.longer_side_cap)
                 }
+                Inference::Components => {
+                    let [width, height] = picture.original;
+                    component_labels(&logits).to_mask(width, height, FOREGROUND)
+                }
                 Inference::Cam {
                     normalization,
                     threshold,
@@ -98,6 +107,67 @@ fn count(mask: &LabelMask, pixels: &mut [u64]) {
     for &id in mask.labels() {
         pixels[usize::from(id)] += 1;
     }
+}
+
+/// The share of the probability from which on a pixel is foreground.
+const FOREGROUND: f32 = 0.5;
+
+/// Each connected part of the foreground under one category, and the probability of foreground in place of
+/// the attention. Cells of the background have the id of the nearest part, into which pixels between
+/// cells may fall.
+fn component_labels(logits: &Logits) -> FeatureLabels {
+    let (size, channels) = ((logits.height, logits.width), logits.channels);
+    let cells: Vec<&[f32]> = logits.values.chunks(channels).collect();
+    let probability = cells.iter().map(|cell| foreground_probability(cell));
+    let attention: Vec<f32> = probability.collect();
+    let inside = attention.iter().map(|&share| share >= FOREGROUND).collect();
+    let inside = Array2::from_shape_vec(size, inside).expect("a value a cell");
+    let place = |(row, column)| row * logits.width + column;
+    let mut labelled = Vec::new();
+    for part in components(&inside) {
+        let id = largest_mean(part.iter().map(|&cell| cells[place(cell)]), channels);
+        labelled.extend(part.into_iter().map(|cell| (cell, id)));
+    }
+    let ids = inside
+        .indexed_iter()
+        .map(|(cell, _)| nearest(cell, &labelled));
+    FeatureLabels {
+        width: logits.width,
+        height: logits.height,
+        ids: ids.collect(),
+        attention,
+    }
+}
+
+/// One minus the softmax of OTHER.
+fn foreground_probability(cell: &[f32]) -> f32 {
+    let largest = cell.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let all: f32 = cell.iter().map(|logit| (logit - largest).exp()).sum();
+    1.0 - (cell[0] - largest).exp() / all
+}
+
+/// The category of the largest mean logit of some cells, the first of equals.
+fn largest_mean<'a>(cells: impl Iterator<Item = &'a [f32]> + Clone, channels: usize) -> u16 {
+    let sum = |channel: usize| {
+        cells
+            .clone()
+            .map(|cell| f64::from(cell[channel]))
+            .sum::<f64>()
+    };
+    let best = (1..channels).map(|channel| (sum(channel), channel));
+    let best = best.reduce(|best, next| if next.0 > best.0 { next } else { best });
+    let (_, channel) = best.expect("a category");
+    u16::try_from(channel).expect("class ids fit u16")
+}
+
+/// The id of the nearest of some cells, the first of equals; 1 without any.
+fn nearest((row, column): (usize, usize), labelled: &[((usize, usize), u16)]) -> u16 {
+    let distance =
+        |&((y, x), _): &((usize, usize), u16)| y.abs_diff(row).pow(2) + x.abs_diff(column).pow(2);
+    labelled
+        .iter()
+        .min_by_key(|cell| distance(cell))
+        .map_or(1, |&(_, id)| id)
 }
 
 /// The category of the largest mean logit, OTHER left out, where its map reaches the threshold.
@@ -132,6 +202,39 @@ fn host_logits(logits: Tensor<4>) -> Vec<Logits> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_the_foreground_has_one_category() {
+        // A row of five cells: two of the left part, OTHER, and two of the right one.
+        let logits = Logits {
+            values: [
+                [0.0, 3.0, 2.0],
+                [0.0, 1.0, 4.0],
+                [9.0, 1.0, 1.0],
+                [0.0, 5.0, 1.0],
+                [0.0, 1.0, 2.0],
+            ]
+            .concat(),
+            height: 1,
+            width: 5,
+            channels: 3,
+        };
+        let labels = component_labels(&logits);
+        assert_eq!(labels.ids, [2, 2, 2, 1, 1]);
+        let mask = labels.to_mask(5, 1, FOREGROUND);
+        assert_eq!(mask.labels(), [2, 2, 0, 1, 1]);
+        // Two categories of which neither beats OTHER are foreground together.
+        let split = Logits {
+            values: vec![1.0, 0.9, 0.9],
+            height: 1,
+            width: 1,
+            channels: 3,
+        };
+        assert_eq!(
+            component_labels(&split).to_mask(2, 1, FOREGROUND).labels(),
+            [1, 1]
+        );
+    }
 
     #[test]
     fn cam_inference_takes_one_category_where_it_is_active() {

@@ -5,11 +5,11 @@ use ndarray::Array2;
 use super::Object;
 
 /// A cell, `(row, column)`.
-pub(super) type Cell = (usize, usize);
+pub type Cell = (usize, usize);
 
 /// The connected parts of a mask, the largest first, of equal ones the one whose first cell comes
 /// first. Cells are connected to their four neighbours.
-pub(super) fn components(mask: &Array2<bool>) -> Vec<Vec<Cell>> {
+pub fn components(mask: &Array2<bool>) -> Vec<Vec<Cell>> {
     let mut open = mask.clone();
     let starts = mask.indexed_iter().filter(|&(_, &inside)| inside);
     let mut parts: Vec<Vec<Cell>> = starts

@@ -16,6 +16,7 @@ use ndarray::{Array2, ArrayView1, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};
 
 pub use activation_and_border::ActivationAndBorder;
+pub use components::{Cell, components};
 pub use whitening::HalfWhitening;
 
 use crate::{
@@ -61,6 +62,13 @@ impl Foreground {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::ActivationAndBorder(way) => way.check(),
+        }
+    }
+
+    /// The most objects that a picture can have.
+    pub fn most_objects(&self) -> usize {
+        match self {
+            Self::ActivationAndBorder(way) => way.objects,
         }
     }
 
