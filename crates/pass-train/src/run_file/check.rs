@@ -1,12 +1,13 @@
 //! Values of a run file that parse but cannot work, refused by key before anything starts: the limits
 //! of each key ([`limits`](super::limits)), and here what several keys ask of each other.
 
-use imagenet_s::views::MultiCropConfig;
+use imagenet_s::{Stretch, views::MultiCropConfig};
 use pass_model::backbone::BadSetting;
 use pixel_attention::row_file::Element;
 
 use super::{
-    LabelWay, Method, PretrainSection, RunFile, Source, ThresholdRule, limits::check_values,
+    DataSection, LabelWay, Method, PretrainSection, RunFile, Source, ThresholdRule,
+    limits::check_values,
 };
 use crate::Step;
 
@@ -24,6 +25,7 @@ pub(crate) struct Fault {
 /// Refuses a run file whose values cannot work; `table` is what it says.
 pub(super) fn check(file: &RunFile, table: &toml::Table) -> Result<(), Fault> {
     check_values(table)?;
+    check_decoding(&file.data)?;
     check_network(file)?;
     check_sides(file)?;
     check_pretrain(&file.pretrain)?;
@@ -46,6 +48,27 @@ fn that(
         value: value.to_string(),
         rule: rule.into(),
     })
+}
+
+fn check_decoding(section: &DataSection) -> Result<(), Fault> {
+    let bands = &section.bands;
+    that(
+        [0, 1, 3].contains(&bands.len()),
+        "data.bands",
+        format!("{bands:?}"),
+        "must be one band, shown as grey, or three: red, green and blue",
+    )?;
+    let (key, [black, white]) = match section.stretch {
+        Stretch::Full => return Ok(()),
+        Stretch::Range(ends) => ("data.stretch.range", ends),
+        Stretch::Percentile(ends) => ("data.stretch.percentile", ends),
+    };
+    that(
+        black < white,
+        key,
+        format!("[{black}, {white}]"),
+        "the first must be smaller than the second",
+    )
 }
 
 fn check_network(file: &RunFile) -> Result<(), Fault> {

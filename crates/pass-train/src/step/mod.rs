@@ -149,6 +149,11 @@ static TABLE: &[Row] = &[
         leaves: &["pictures.jsonl"],
         settings: &[
             "data.source",
+            "data.pattern",
+            "data.orientation",
+            "data.stretch",
+            "data.bands",
+            "data.background",
             "data.odd_pictures",
             "data.bad_pictures",
             "data.pretrain_pictures",
