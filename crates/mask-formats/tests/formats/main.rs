@@ -1,0 +1,6 @@
+//! What is written means the same pixels: read again by decoders of these tests.
+
+mod archive;
+mod decoders;
+mod masks;
+mod records;
