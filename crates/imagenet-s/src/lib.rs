@@ -41,6 +41,7 @@
 //! | pictures and masks of your own | [`Dataset::open_pictures`], [`Dataset::with_pairs`] |
 //! | the names of its folders | [`layout`] |
 //! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
+//! | masks that viewers show in colours | [`write_indexed_mask`], [`palette`] |
 //! | CMYK and misnamed pictures | [`OddPictures`] |
 //! | the subsets of ImageNet-S and their classes | [`Subset`], [`categories`], [`classes`](categories::classes) |
 //! | archives, sums, counts, terms of use | [`Manifest`] |
@@ -69,6 +70,7 @@ pub mod layout;
 mod loader;
 pub mod manifest;
 pub mod pack;
+pub mod palette;
 mod pictures;
 #[cfg(feature = "tools")]
 pub mod prepare;
@@ -93,7 +95,7 @@ pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use pictures::{
     OddPictures, Oddity, decode_mask, decode_picture, picture_size, read_mask, read_picture,
-    remove_torn_masks, write_mask,
+    remove_torn_masks, write_indexed_mask, write_mask,
 };
 pub use progress::{Progress, Watcher};
 pub use subset::{Subset, UnknownSubset};

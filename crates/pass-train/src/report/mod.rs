@@ -10,7 +10,6 @@ pub mod cluster_report;
 pub(crate) mod data;
 mod html;
 mod overlay;
-mod palette;
 mod sheet;
 
 use std::path::Path;

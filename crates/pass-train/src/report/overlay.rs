@@ -6,9 +6,8 @@ use image::{
     codecs::jpeg::JpegEncoder,
     imageops::{self, FilterType},
 };
+use imagenet_s::palette::color_of;
 use luss_metrics::{IGNORE, LabelMask};
-
-use super::palette::color_of;
 
 /// Share of the class colour within a region; along its edge the colour is nearly pure.
 const INSIDE: f32 = 0.55;
