@@ -1,7 +1,7 @@
 //! CVAT's format "Segmentation mask 1.1": a zip archive in the form of VOC.
 //!
 //! Source: <https://docs.cvat.ai/docs/manual/advanced/formats/format-smask/>. Every colour of the masks
-//! is declared; regions have colours of their own, so that there may be any number of either.
+//! is declared; categories may be many, regions of a picture 254.
 
 use std::io::{self, Seek, Write};
 
@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 use crate::{
     Regions,
     png::color_png,
-    voc::{label_map, voc_color},
+    voc::{VOID, label_map, voc_color},
 };
 
 /// The masks of a picture.
@@ -22,18 +22,22 @@ pub struct CvatMasks {
 }
 
 impl CvatMasks {
-    /// The masks of a picture; pixels of [`IGNORE`] become background, as CVAT has no other.
-    pub fn new(mask: &LabelMask, regions: &Regions) -> Self {
+    /// The masks of a picture; `None` for more than 254 regions, as readers know so many colours. Pixels of
+    /// [`IGNORE`] become background, as CVAT has no other.
+    pub fn new(mask: &LabelMask, regions: &Regions) -> Option<Self> {
+        if regions.categories().len() >= usize::from(VOID) {
+            return None;
+        }
         let class = |&label: &u16| match label {
             IGNORE => OTHER,
             label => label,
         };
         let classes = mask.labels().iter().map(|label| class(label).into());
         let objects = regions.of_pixel().iter().copied();
-        Self {
+        Some(Self {
             class: color_png(mask.size(), classes.map(voc_color)),
             object: color_png(mask.size(), objects.map(voc_color)),
-        }
+        })
     }
 }
 
@@ -52,7 +56,7 @@ impl<W: Write + Seek> CvatWriter<W> {
     /// Those of `out`.
     pub fn begin(out: W, comment: &str, names: &[String]) -> io::Result<Self> {
         let mut archive = ZipWriter::new(out);
-        archive.set_comment(comment);
+        archive.set_comment(comment)?;
         let keys = Vec::new();
         let mut writer = Self { archive, keys };
         writer.put("labelmap.txt", label_map(names).as_bytes())?;

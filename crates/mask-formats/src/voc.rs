@@ -13,6 +13,9 @@ pub const VOID: u16 = 255;
 /// The name of [`OTHER`] in maps of labels.
 pub const BACKGROUND: &str = "background";
 
+/// The name of [`VOID`] there.
+pub const IGNORED: &str = "ignored";
+
 /// The colour of an index: its bits, dealt out to red, green and blue in turns, the lowest to the highest
 /// bits of the channels. No two indices below 2²⁴ have the same.
 pub fn voc_color(index: u32) -> [u8; 3] {
@@ -35,13 +38,22 @@ pub fn label_map(names: &[String]) -> String {
     format!("# label:color_rgb:parts:actions\n{lines}")
 }
 
+/// [`label_map`] of masks with pixels of [`VOID`], which readers ask to be declared.
+pub fn label_map_with_void(names: &[String]) -> String {
+    let [red, green, blue] = voc_color(VOID.into());
+    format!("{}{IGNORED}:{red},{green},{blue}::\n", label_map(names))
+}
+
 /// What keeps names out of a map of labels.
 pub fn label_map_problem(names: &[String]) -> Option<String> {
-    let bad = |name: &&String| name.contains(':') || name.starts_with('#') || *name == BACKGROUND;
+    let bad = |name: &&String| {
+        let taken = [BACKGROUND, IGNORED].contains(&name.as_str());
+        taken || name.contains(':') || name.starts_with('#')
+    };
     let name = names.iter().find(bad)?;
     Some(format!(
         "the name \"{name}\" cannot stand in a map of labels, whose lines are name:colour and where \
-         {BACKGROUND} is category 0"
+         {BACKGROUND} and {IGNORED} have colours of their own"
     ))
 }
 
@@ -105,7 +117,7 @@ mod tests {
     fn a_name_that_would_break_the_map_is_told() {
         let problem = |name: &str| label_map_problem(&["cat".into(), name.into()]);
         assert_eq!(problem("dog"), None);
-        for name in ["a:b", "#1", "background"] {
+        for name in ["a:b", "#1", "background", "ignored"] {
             assert!(problem(name).unwrap().contains(name));
         }
     }

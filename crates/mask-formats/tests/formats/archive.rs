@@ -24,7 +24,10 @@ fn archive() -> BTreeMap<String, Vec<u8>> {
     for (number, (_, mask)) in cases().iter().enumerate() {
         let regions = Regions::of(mask, Per::Component);
         writer
-            .push(&format!("a/{number}"), &CvatMasks::new(mask, &regions))
+            .push(
+                &format!("a/{number}"),
+                &CvatMasks::new(mask, &regions).unwrap(),
+            )
             .unwrap();
     }
     assert_eq!(writer.finish().unwrap(), cases().len() as u64);

@@ -2,5 +2,6 @@
 
 mod archive;
 mod decoders;
+mod golden;
 mod masks;
 mod records;
