@@ -5,6 +5,8 @@ mod export;
 mod extract;
 mod features;
 mod labels;
+mod model;
+mod segment;
 mod step;
 mod watch;
 mod weights;
@@ -45,6 +47,9 @@ enum Command {
     Run(PipelineArguments),
     Step(step::StepOfRun),
     Watch(watch::Watch),
+    Segment(segment::SegmentPictures),
+    #[command(subcommand)]
+    Model(model::OfModel),
     #[command(subcommand)]
     Data(data::Data),
     #[command(subcommand)]
@@ -62,6 +67,8 @@ impl Luss {
             Command::Run(run) => run.run(),
             Command::Step(step) => step.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Segment(segment) => segment.run(),
+            Command::Model(model) => model.run(),
             Command::Data(data) => data.run(),
             Command::Weights(weights) => weights.run(),
             Command::Features(features) => features.run(),
