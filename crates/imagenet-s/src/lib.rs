@@ -41,6 +41,7 @@
 //! | pictures and masks of your own | [`Dataset::open_pictures`], [`Dataset::with_pairs`] |
 //! | the names of its folders | [`layout`] |
 //! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
+//! | masks that viewers show in colours | [`write_indexed_mask`], [`palette`] |
 //! | CMYK and misnamed pictures | [`OddPictures`] |
 //! | EXIF orientation, 16 bits, bands, transparency | [`Decoding`] |
 //! | which files of a folder are pictures | [`Selection`] |
@@ -71,6 +72,7 @@ pub mod layout;
 mod loader;
 pub mod manifest;
 pub mod pack;
+pub mod palette;
 mod pictures;
 #[cfg(feature = "tools")]
 pub mod prepare;
@@ -95,7 +97,8 @@ pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use pictures::{
     Background, Decoding, OddPictures, Oddity, Orienting, Stretch, TraitCounts, decode_mask,
-    decode_picture, picture_size, read_mask, read_picture, remove_torn_masks, write_mask,
+    decode_picture, picture_size, read_mask, read_picture, remove_torn_masks, write_indexed_mask,
+    write_mask,
 };
 pub use progress::{Progress, Watcher};
 pub use subset::{Subset, UnknownSubset};

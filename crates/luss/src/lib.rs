@@ -21,6 +21,7 @@ mod pipeline;
 mod rank_threads;
 mod ranks;
 mod refusal;
+pub mod segment;
 mod table;
 
 pub use arguments::{Arguments, RankedArguments};

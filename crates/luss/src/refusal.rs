@@ -67,6 +67,7 @@ pub(crate) fn refuses(error: &Error) -> bool {
             | Error::ChangedPictures(_)
             | Error::InUse { .. }
             | Error::BatchOfRanks { .. }
+            | Error::ModelFile { .. }
     )
 }
 

@@ -247,6 +247,17 @@ pub enum Error {
         /// The process, as it has named itself.
         holder: String,
     },
+    /// A file that is not what `luss model export` writes.
+    #[error(
+        "{}: {cause}; write it again with `luss model export --run DIR --out {}`, or name another file",
+        path.display(), quoted(path)
+    )]
+    ModelFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// A batch cannot be dealt out to the ranks.
     #[error(
         "{step}: a batch of {batch} pictures cannot be dealt out evenly to {ranks} ranks in {parts} \

@@ -14,17 +14,27 @@ use pixel_attention::Error as AttentionError;
 use crate::{Context, Error, Progress, view_batch::normalization};
 
 /// A picture that is ready for the network.
-pub(crate) struct Prepared {
-    /// Index in the split.
-    pub(crate) index: usize,
+pub struct Prepared {
+    /// Index in the split or list.
+    pub index: usize,
     /// Width and height of the picture on disk, in pixels.
-    pub(crate) original: [usize; 2],
-    pixels: RgbImage,
+    pub original: [usize; 2],
+    pub(crate) pixels: RgbImage,
+}
+
+impl Prepared {
+    /// Width and height as the network sees it, in pixels.
+    pub fn seen(&self) -> [usize; 2] {
+        let (width, height) = self.pixels.dimensions();
+        [width, height].map(|side| side as usize)
+    }
 }
 
 /// How pictures are prepared.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
+    /// As it is on disk.
+    Original,
     /// The shorter side brought to this many pixels.
     Whole(u32),
     /// [`Shape::Whole`] of the first, and of that the centre square of the second.
@@ -179,6 +189,7 @@ pub(crate) fn check_finite(what: &'static str, values: &[f32]) -> Result<(), Err
 /// Makes a picture ready.
 pub(crate) fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepared {
     let pixels = match shape {
+        Shape::Original => picture.clone(),
         Shape::Whole(side) => resize_shorter(picture, side, Filter::BILINEAR),
         Shape::Center(side, crop) => {
             center_crop(&resize_shorter(picture, side, Filter::BILINEAR), crop)

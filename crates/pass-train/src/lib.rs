@@ -1,11 +1,12 @@
 //! Turns a run file into checkpoints: the steps of PASS as resumable runs.
 //!
 //! [`Step`] lists the steps, [`pipeline::run`] runs all of them. [`step::weights`] takes weights from
-//! PyTorch in place of a step's own.
+//! PyTorch in place of a step's own. [`apply`] takes a finished run to other pictures.
 //!
 //! A [`RunFile`] decides the result, a [`RunDir`] holds it, a [`Context`] joins both with the
 //! pictures and a device. This is the only crate that times, saves or resumes a step.
 
+pub mod apply;
 mod checkpoints;
 pub mod controls;
 mod error;

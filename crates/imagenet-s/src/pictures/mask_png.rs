@@ -1,4 +1,4 @@
-//! Label masks on disk: 8-bit RGB PNG with `id = R + 256 G` and `B = 0`.
+//! Label masks on disk: 8-bit RGB PNG with `id = R + 256 G` and `B = 0`, and indexed PNG with `id = index`.
 
 use std::{
     fs,
@@ -8,11 +8,11 @@ use std::{
 
 use luss_metrics::{
     LabelMask,
-    folder::{FileError, MAX_PIXELS, MaskFormat, MaskReader, encode_mask},
+    folder::{FileError, MAX_PIXELS, MaskFormat, MaskReader, encode_indexed_mask, encode_mask},
 };
 use whole_file::WholeFile;
 
-use crate::{error::Error, pictures::picture::most_png_pixels};
+use crate::{error::Error, palette::Rgb, pictures::picture::most_png_pixels};
 
 /// Reads a label mask.
 ///
@@ -47,9 +47,28 @@ pub fn decode_mask(bytes: &[u8], path: &Path) -> Result<LabelMask, Error> {
 ///
 /// [`Error::Io`]; `path` is then as it was.
 pub fn write_mask(path: &Path, mask: &LabelMask) -> Result<(), Error> {
+    write_png(path, &encode_mask(mask))
+}
+
+/// Writes a label mask as an indexed PNG of 8 bits, which viewers show in the colours of `palette`
+/// ([`palette`](crate::palette::palette) gives ours): the index of a pixel is its id. The folders above
+/// it are created. The file appears whole or not at all.
+///
+/// # Errors
+///
+/// [`Error::Io`]; `path` is then as it was.
+///
+/// # Panics
+///
+/// If an id of the mask has no colour, or if there are more than 256 colours.
+pub fn write_indexed_mask(path: &Path, mask: &LabelMask, palette: &[Rgb]) -> Result<(), Error> {
+    write_png(path, &encode_indexed_mask(mask, palette))
+}
+
+fn write_png(path: &Path, png: &[u8]) -> Result<(), Error> {
     let write = || {
         let mut file = WholeFile::create(path)?;
-        file.write_all(&encode_mask(mask))?;
+        file.write_all(png)?;
         file.commit_unsynced()
     };
     write().map_err(Error::io(path))
@@ -126,11 +145,13 @@ fn too_large(path: PathBuf, side_px: [u64; 2], most: u64) -> Error {
 #[cfg(test)]
 mod tests {
     use image::{DynamicImage, ImageBuffer, Luma, Rgb, RgbImage, RgbaImage};
+    use luss_metrics::folder::decode_mask as decode_any;
     use png::{ColorType, Encoder};
 
     use std::fs::File;
 
     use super::*;
+    use crate::palette::palette;
 
     fn mask() -> LabelMask {
         LabelMask::new(3, 2, vec![0, 1, 255, 256, 919, 1000]).unwrap()
@@ -166,6 +187,27 @@ mod tests {
         let png = image::open(&path).unwrap().into_rgb8();
         assert_eq!(png.get_pixel(2, 0), &Rgb([255, 0, 0]));
         assert_eq!(png.get_pixel(2, 1), &Rgb([232, 3, 0])); // ignore
+    }
+
+    /// Read by `image`, which turns indices into colours.
+    #[test]
+    fn an_indexed_mask_is_shown_in_the_colors_of_its_ids() {
+        let (_folder, path) = in_temporary_folder("new/folders/mask.png");
+        let mask = LabelMask::new(3, 2, vec![0, 1, 255, 2, 2, 0]).unwrap();
+        let colors = palette(255);
+        write_indexed_mask(&path, &mask, &colors).unwrap();
+        let shown = image::open(&path).unwrap().into_rgb8();
+        let expected = mask.labels().iter().map(|&id| colors[usize::from(id)]);
+        assert!(shown.pixels().map(|pixel| pixel.0).eq(expected));
+        let (found, format) = decode_any(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!((found, format), (mask, MaskFormat::Palette));
+    }
+
+    #[test]
+    #[should_panic(expected = "id 2 has no colour")]
+    fn an_id_without_a_color_is_a_bug_of_the_caller() {
+        let mask = LabelMask::new(2, 1, vec![1, 2]).unwrap();
+        let _ = write_indexed_mask(Path::new("mask.png"), &mask, &palette(1));
     }
 
     #[test]

@@ -23,7 +23,7 @@
 //! | find the masks below a folder | [`Tree`] |
 //! | which prediction belongs to which truth | [`Pairing`] |
 //! | read a mask: `R + 256·G`, 8- or 16-bit grey, palette | [`read_mask`], [`decode_mask`], [`MaskFormat`] |
-//! | write a mask as `R + 256·G` | [`encode_mask`] |
+//! | write a mask as `R + 256·G`, as a palette | [`encode_mask`], [`encode_indexed_mask`] |
 //! | read an attention map | [`read_npy`], [`decode_npy`], [`ScoreMap`] |
 //! | what can be wrong with a file, with the remedy | [`FileError`], [`Problem`] |
 //!
@@ -44,7 +44,9 @@ mod tree;
 pub use error::FileError;
 pub use format::MaskFormat;
 pub use header::MAX_PIXELS;
-pub use mask_png::{MaskReader, decode_mask, encode_mask, mask_format, read_mask};
+pub use mask_png::{
+    MaskReader, decode_mask, encode_indexed_mask, encode_mask, mask_format, read_mask,
+};
 pub use npy::{ScoreMap, decode_npy, read_npy};
 pub use pairing::{Pairing, PairingRule};
 pub use problem::{Problem, ProblemKind};

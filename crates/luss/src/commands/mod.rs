@@ -1,9 +1,12 @@
 //! The subcommands: arguments, one call, a line of result.
 
 mod data;
+mod export;
 mod extract;
 mod features;
 mod labels;
+mod model;
+mod segment;
 mod step;
 mod watch;
 mod weights;
@@ -44,6 +47,9 @@ enum Command {
     Run(PipelineArguments),
     Step(step::StepOfRun),
     Watch(watch::Watch),
+    Segment(segment::SegmentPictures),
+    #[command(subcommand)]
+    Model(model::OfModel),
     #[command(subcommand)]
     Data(data::Data),
     #[command(subcommand)]
@@ -51,6 +57,7 @@ enum Command {
     Features(features::Features),
     #[command(subcommand)]
     Labels(labels::Labels),
+    Export(export::Export),
 }
 
 impl Luss {
@@ -60,10 +67,13 @@ impl Luss {
             Command::Run(run) => run.run(),
             Command::Step(step) => step.run(),
             Command::Watch(watch) => watch.run(),
+            Command::Segment(segment) => segment.run(),
+            Command::Model(model) => model.run(),
             Command::Data(data) => data.run(),
             Command::Weights(weights) => weights.run(),
             Command::Features(features) => features.run(),
             Command::Labels(labels) => labels.run(),
+            Command::Export(export) => export.run(),
         }
     }
 }

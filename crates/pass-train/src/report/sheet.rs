@@ -3,12 +3,12 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use image::RgbImage;
+use imagenet_s::palette::{Rgb, color_of};
 use luss_metrics::{IGNORE, LabelMask, OTHER};
 
 use super::{
     html::{escape, percent},
     overlay::{data_uri, overlay, thumbnail},
-    palette::{color_of, css},
 };
 
 /// The box into which every picture is fitted, in pixels.
@@ -162,6 +162,11 @@ pub(super) fn chip(label: u16, class_names: &[String]) -> String {
     };
     let name = escape(&name_of(label, class_names));
     format!("<span class=\"chip\"><i class=\"swatch{class}\"{style}></i>{name}</span>")
+}
+
+/// `color` as CSS.
+fn css([red, green, blue]: Rgb) -> String {
+    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 fn name_of(label: u16, class_names: &[String]) -> String {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use imagenet_s::{Sample, Split, read_mask};
 use luss_metrics::{
-    CoOccurrence, Evaluator, LabelMask, MatchedEvaluator, Matching, MatchingRule, Protocol, Report,
+    CoOccurrence, Evaluator, LabelMask, MatchedEvaluator, Matching, MatchingRule, OTHER, Protocol,
+    Report,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -53,8 +54,8 @@ pub enum Match {
     None,
 }
 
-/// Scores every result that the run holds and leaves `metrics.json`, `evaluation/NAME.json` and the
-/// `match.json` of the fine-tuned predictions.
+/// Scores every result that the run holds and leaves `metrics.json`, `evaluation/NAME.json`, and
+/// `match.json` and `categories.json` of the fine-tuned predictions.
 ///
 /// Data without validation masks leaves an empty `metrics.json`.
 ///
@@ -72,9 +73,7 @@ pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
             let (report, matching) = score(context, name, how)?;
             store(context, name, &report, &mut metrics)?;
             if name == "fine_tuned" {
-                context
-                    .run
-                    .write_text(&context.run.file("match.json"), &matching.to_json())?;
+                keep_matching(context, &matching)?;
             }
         }
         if context.run.is_done(Step::DistanceMatching) {
@@ -87,6 +86,27 @@ pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
         .write_json(&context.run.file("metrics.json"), &metrics)?;
     context.run.finish(Step::Evaluate, &metrics)?;
     Ok(metrics)
+}
+
+/// Leaves `match.json`, and `categories.json` with the names that follow for the generated ids, from 1 on.
+fn keep_matching(context: &Context, matching: &Matching) -> Result<(), Error> {
+    let run = &context.run;
+    run.write_text(&run.file("match.json"), &matching.to_json())?;
+    let classes = context.data.class_names();
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let name = |id: u16| match matching.class_of(id) {
+        OTHER => unnamed(id),
+        class => classes[usize::from(class) - 1].clone(),
+    };
+    let names: Vec<String> = (1..=matching.clusters()).map(name).collect();
+    run.write_json(&run.file("categories.json"), &names)
+}
+
+/// What a category is called that nobody has named.
+pub fn unnamed(id: u16) -> String {
+    format!("category {id}")
 }
 
 /// Adds the scores of a result, and its whole report as `evaluation/NAME.json`.

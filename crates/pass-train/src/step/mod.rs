@@ -13,7 +13,6 @@ pub mod predict;
 pub mod pretrain;
 mod restarts;
 pub mod threshold;
-mod upsampled_argmax;
 pub mod weights;
 
 use imagenet_s::Split;
@@ -310,7 +309,12 @@ static TABLE: &[Row] = &[
         about: "scores the labels against the validation masks",
         reads: &[Step::GenerateLabels, Step::Predict],
         may_read: &[Step::DistanceMatching],
-        leaves: &["metrics.json", "match.json", "evaluation/"],
+        leaves: &[
+            "metrics.json",
+            "match.json",
+            "categories.json",
+            "evaluation/",
+        ],
         run: |context| evaluate::evaluate(context).map(drop),
         ..ROW
     },

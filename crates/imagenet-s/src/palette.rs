@@ -1,12 +1,18 @@
-//! Colours of classes and clusters, the same for the same id in every report.
+//! Colours of classes and clusters, the same for the same id in every mask and every report.
 
 use luss_metrics::{IGNORE, OTHER};
 
 /// An sRGB colour.
-pub(super) type Rgb = [u8; 3];
+pub type Rgb = [u8; 3];
 
-/// Colour of [`IGNORE`], between the dark and the light stripe.
-pub(super) const IGNORE_GREY: Rgb = [128, 128, 128];
+/// Colour of [`IGNORE`].
+const IGNORE_GREY: Rgb = [128, 128, 128];
+
+/// Colour of [`OTHER`] in a file that must give it one.
+const OTHER_BLACK: Rgb = [0, 0, 0];
+
+/// The most categories whose ids an indexed PNG can hold.
+pub const MOST_INDEXED: u16 = 255;
 
 /// Colours of the first ids, chosen by eye to differ from their neighbours.
 const FIRST: [Rgb; 16] = [
@@ -29,7 +35,7 @@ const FIRST: [Rgb; 16] = [
 ];
 
 /// Colour of a class or cluster id; [`OTHER`] has none, the picture shows through.
-pub(super) fn color_of(id: u16) -> Option<Rgb> {
+pub fn color_of(id: u16) -> Option<Rgb> {
     match id {
         OTHER => None,
         IGNORE => Some(IGNORE_GREY),
@@ -42,9 +48,18 @@ pub(super) fn color_of(id: u16) -> Option<Rgb> {
     }
 }
 
-/// `color` as CSS.
-pub(super) fn css([red, green, blue]: Rgb) -> String {
-    format!("#{red:02x}{green:02x}{blue:02x}")
+/// The palette of an indexed PNG: black for [`OTHER`], then the colour of each of the `categories`.
+///
+/// # Panics
+///
+/// Above [`MOST_INDEXED`] categories.
+pub fn palette(categories: u16) -> Vec<Rgb> {
+    assert!(
+        categories <= MOST_INDEXED,
+        "a palette of {categories} categories"
+    );
+    let color = |id| color_of(id).unwrap_or(OTHER_BLACK);
+    (OTHER..=categories).map(color).collect()
 }
 
 /// Hues a golden angle apart, so that any run of ids is spread over the circle, at three
@@ -88,6 +103,13 @@ mod tests {
     fn other_has_no_color_and_ignore_is_grey() {
         assert_eq!(color_of(OTHER), None);
         assert_eq!(color_of(IGNORE), Some(IGNORE_GREY));
+    }
+
+    #[test]
+    fn a_palette_has_black_and_the_color_of_each_category() {
+        let palette = palette(255);
+        assert_eq!((palette.len(), palette[0]), (256, [0, 0, 0]));
+        assert!((1..=255).all(|id| color_of(id) == Some(palette[usize::from(id)])));
     }
 
     #[test]

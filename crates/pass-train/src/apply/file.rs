@@ -1,0 +1,136 @@
+//! A model as one file: `.safetensors` with the network's weights below `network.`, the centroids of
+//! step 2.2 where the run has them, and all else that decides labels as JSON in the metadata.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use pixel_attention::centroids::read_centroids;
+use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Error, Step,
+    apply::model::{About, finished_run, hex},
+};
+
+/// The key of the metadata.
+const KEY: &str = "luss_model";
+
+/// Of the layout of the file.
+const VERSION: u32 = 1;
+
+/// What the keys of the network begin with.
+pub(super) const NETWORK: &str = "network";
+
+/// The centroids, `[categories, channels]`.
+const CENTROIDS: &str = "centroids";
+
+/// The metadata.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Packed {
+    version: u32,
+    pub(super) about: About,
+    /// [`tensors_sum`] of all tensors of the file.
+    sha256: String,
+}
+
+/// Writes all of a finished run that labels depend on as one `.safetensors` file, whole or not at all.
+///
+/// # Errors
+///
+/// As [`Model::of_run`](super::Model::of_run); a file that cannot be written.
+pub fn export_model(root: &Path, path: &Path) -> Result<About, Error> {
+    let run = finished_run(root)?;
+    let weights = run.unchanged_weights(Step::Finetune)?;
+    let bytes = fs::read(&weights).map_err(Error::io(&weights, "read"))?;
+    let about = About::of_run(&run, &bytes)?;
+    let damaged = |cause: safetensors::SafeTensorError| Error::Damaged {
+        path: weights.clone(),
+        cause: cause.to_string(),
+    };
+    let network = SafeTensors::deserialize(&bytes).map_err(damaged)?;
+    let mut tensors: Vec<(String, TensorView)> = network
+        .iter()
+        .map(|(key, tensor)| (format!("{NETWORK}.{key}"), tensor))
+        .collect();
+    let (rows, shape) = match run.centroids().exists() {
+        true => {
+            let centroids = read_centroids(&run.centroids())?;
+            let rows: Vec<u8> = centroids
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            (rows, vec![centroids.nrows(), centroids.ncols()])
+        }
+        false => (Vec::new(), Vec::new()),
+    };
+    if !shape.is_empty() {
+        let view = TensorView::new(Dtype::F32, shape, &rows).map_err(damaged)?;
+        tensors.push((CENTROIDS.to_owned(), view));
+    }
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let packed = Packed {
+        version: VERSION,
+        sha256: tensors_sum(
+            tensors
+                .iter()
+                .map(|(key, view)| (key.as_str(), view.clone())),
+        ),
+        about,
+    };
+    let text = serde_json::to_string(&packed).expect("plain data");
+    // One key: the order of several is another in each process.
+    let metadata = HashMap::from([(KEY.to_owned(), text)]);
+    let file = serialize(tensors, Some(metadata)).map_err(damaged)?;
+    whole_file::write_bytes(path, &file).map_err(Error::io(path, "write"))?;
+    Ok(packed.about)
+}
+
+/// What a file says of its model, once its tensors are those that it was written with.
+///
+/// # Errors
+///
+/// [`Error::Io`], [`Error::ModelFile`].
+pub(super) fn read_packed(path: &Path) -> Result<Packed, Error> {
+    let bytes = fs::read(path).map_err(Error::io(path, "read"))?;
+    packed_in(&bytes).map_err(|cause| Error::ModelFile {
+        path: path.into(),
+        cause,
+    })
+}
+
+fn packed_in(bytes: &[u8]) -> Result<Packed, String> {
+    let torn = |cause| format!("this is no whole .safetensors file ({cause})");
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(torn)?;
+    let text = metadata.metadata().as_ref().and_then(|all| all.get(KEY));
+    let text =
+        text.ok_or("this is no file of `luss model export`: it says nothing of its model")?;
+    let value: serde_json::Value =
+        serde_json::from_str(text).map_err(|cause| format!("its metadata are damaged: {cause}"))?;
+    let version = value["version"].as_u64();
+    if version != Some(VERSION.into()) {
+        let version = version.map_or("unknown".to_owned(), |version| version.to_string());
+        return Err(format!(
+            "its layout has the version {version}, and this program reads version {VERSION}"
+        ));
+    }
+    let packed: Packed = serde_json::from_value(value)
+        .map_err(|cause| format!("its metadata are damaged: {cause}"))?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(torn)?;
+    match tensors_sum(tensors.iter()) == packed.sha256 {
+        true => Ok(packed),
+        false => Err("its weights are not those that it was written with".to_owned()),
+    }
+}
+
+/// SHA-256 of names, shapes and bytes, in the order of the names.
+pub(super) fn tensors_sum<'a>(tensors: impl Iterator<Item = (&'a str, TensorView<'a>)>) -> String {
+    let mut all: Vec<_> = tensors.collect();
+    all.sort_by(|a, b| a.0.cmp(b.0));
+    let mut sum = Sha256::new();
+    for (key, tensor) in all {
+        sum.update(format!("{key} {:?} {:?}\n", tensor.dtype(), tensor.shape()));
+        sum.update(tensor.data());
+    }
+    hex(sum.finalize())
+}

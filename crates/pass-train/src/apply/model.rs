@@ -1,0 +1,229 @@
+//! What is applied to pictures, and all that its labels depend on.
+
+use std::{fs, path::Path};
+
+use burn::tensor::Device;
+use imagenet_s::{OddPictures, views::Normalization};
+use luss_metrics::Matching;
+use pass_model::{
+    checkpoint::{load_field, load_module},
+    segmentation_net::{SegmentationNet, SegmentationNetConfig},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Error, RunDir, Step,
+    apply::{
+        file::{NETWORK, Packed, read_packed, tensors_sum},
+        fine_tuned::{FineTuned, Labelled, Sizing},
+    },
+    inference::{Prepared, to_tensor},
+    run_file::PredictSection,
+    step::evaluate::unnamed,
+    view_batch::normalization,
+};
+
+/// What labels the pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The network of step 3.
+    FineTuned,
+}
+
+/// All that decides the labels of a picture, beside its pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// What labels the pictures.
+    pub kind: Kind,
+    /// The network.
+    pub network: SegmentationNetConfig,
+    /// SHA-256 of names, shapes and bytes of its weights.
+    pub weights_sha256: String,
+    /// What pictures are normalised with.
+    pub normalization: Normalization,
+    /// How pictures with an unusual encoding are read.
+    pub odd_pictures: OddPictures,
+    /// How step 4 resizes pictures and makes labels of logits.
+    pub predict: PredictSection,
+    /// What the categories are called, from 1 on.
+    pub names: Vec<String>,
+    /// The class that each category was matched with, from 1 on; empty for data without masks.
+    pub classes: Vec<u16>,
+}
+
+impl About {
+    /// Categories without OTHER.
+    pub fn categories(&self) -> u16 {
+        u16::try_from(self.network.classes).expect("ids fit u16")
+    }
+
+    /// The sizes of step 4.
+    pub fn sizing(&self) -> Sizing {
+        Sizing::of_step(&self.predict)
+    }
+
+    /// SHA-256 of all of this: equal where the labels are.
+    pub fn sum(&self) -> String {
+        let text = serde_json::to_vec(self).expect("plain data");
+        hex(Sha256::digest(text))
+    }
+
+    /// What is known of a finished run whose weights are `tensors`.
+    pub(super) fn of_run(run: &RunDir, tensors: &[u8]) -> Result<Self, Error> {
+        let root = run.root();
+        let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
+        let weights = run.weights(Step::Finetune);
+        let damaged = |cause: String| Error::Damaged {
+            path: weights.clone(),
+            cause,
+        };
+        let tensors = safetensors::SafeTensors::deserialize(tensors);
+        let tensors = tensors.map_err(|cause| damaged(cause.to_string()))?;
+        let bias = tensors.tensor("head.bias");
+        let bias = bias.map_err(|cause| damaged(cause.to_string()))?;
+        let classes = bias.shape().iter().product::<usize>().saturating_sub(1);
+        Ok(Self {
+            kind: Kind::FineTuned,
+            network: SegmentationNetConfig {
+                backbone: file.network.backbone.clone(),
+                classes,
+            },
+            weights_sha256: tensors_sum(tensors.iter()),
+            normalization: normalization(&file),
+            odd_pictures: file.data.odd_pictures,
+            names: names_of(run, classes)?,
+            classes: classes_of(run)?,
+            predict: file.predict,
+        })
+    }
+}
+
+fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
+    let path = run.file("categories.json");
+    if path.exists() {
+        return run.read_json(&path);
+    }
+    Ok((1..=classes as u16).map(unnamed).collect())
+}
+
+fn classes_of(run: &RunDir) -> Result<Vec<u16>, Error> {
+    let path = run.file("match.json");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
+    let matching = Matching::from_json(&text)?;
+    Ok((1..=matching.clusters())
+        .map(|id| matching.class_of(id))
+        .collect())
+}
+
+pub(super) fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A finished run, ready for other pictures.
+pub struct Model {
+    about: About,
+    network: Network,
+}
+
+/// What labels the pictures.
+enum Network {
+    FineTuned(FineTuned),
+}
+
+impl Model {
+    /// That of the run in `root`, whose pictures may be elsewhere by now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`], [`Error::StepMissing`] before step 3, [`Error::ChangedFile`] for weights that are
+    /// not what it left; files that cannot be read.
+    pub fn of_run(root: &Path, device: Device) -> Result<Self, Error> {
+        let run = finished_run(root)?;
+        let weights = run.unchanged_weights(Step::Finetune)?;
+        let tensors = fs::read(&weights).map_err(Error::io(&weights, "read"))?;
+        let about = About::of_run(&run, &tensors)?;
+        Self::new(about, device, |net| Ok(load_module(net, &weights)?))
+    }
+
+    /// That of a file of [`export_model`](super::export_model).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`], [`Error::ModelFile`] for any other file, and for one that is torn or changed.
+    pub fn read(path: &Path, device: Device) -> Result<Self, Error> {
+        let Packed { about, .. } = read_packed(path)?;
+        Self::new(about, device, |net| {
+            load_field(net, NETWORK, path)
+                .map(drop)
+                .map_err(|cause| Error::ModelFile {
+                    path: path.into(),
+                    cause: cause.to_string(),
+                })
+        })
+    }
+
+    fn new(
+        about: About,
+        device: Device,
+        load: impl FnOnce(&mut SegmentationNet) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let mut net = about.network.init(0, &device);
+        load(&mut net)?;
+        let network = FineTuned {
+            net,
+            backbone: about.network.backbone.clone(),
+            classes: about.network.classes,
+            normalization: about.normalization,
+            inference: about.predict.inference,
+            device,
+        };
+        let network = Network::FineTuned(network);
+        Ok(Self { about, network })
+    }
+
+    /// What decides its labels.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Labels pictures of one size, as the network sees them, prepared with the same sizes.
+    ///
+    /// # Errors
+    ///
+    /// Logits that are not finite.
+    ///
+    /// # Panics
+    ///
+    /// Without a picture, or for pictures of several sizes.
+    pub fn label(
+        &mut self,
+        pictures: &[Prepared],
+        sizing: &Sizing,
+    ) -> Result<Vec<Labelled>, Error> {
+        match &mut self.network {
+            Network::FineTuned(network) => {
+                let (normalization, device) = (network.normalization, network.device.clone());
+                let together = || to_tensor(pictures, &normalization, &device);
+                network.label(pictures, sizing, together)
+            }
+        }
+    }
+}
+
+/// A run whose step 3 has finished.
+pub(super) fn finished_run(root: &Path) -> Result<RunDir, Error> {
+    let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
+    let run = RunDir::find(root, &file)?;
+    run.require(Step::Predict, Step::Finetune)?;
+    Ok(run)
+}
