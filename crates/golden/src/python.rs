@@ -3,7 +3,7 @@
 use std::{env, ffi::OsStr, process::Command};
 
 /// Runs `$PYTHON`, else `python3`. A test that does so is ignored, with the reason in its
-/// attribute, and has `pytorch` in its name, by which CI finds it.
+/// attribute, and has `pytorch` in its name, or `python` where it needs other packages: by these CI finds it.
 ///
 /// # Panics
 ///

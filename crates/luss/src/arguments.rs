@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     num::NonZero,
     path::{Path, PathBuf},
     thread::available_parallelism,
@@ -14,7 +14,8 @@ use clap::Args;
 use imagenet_s::{Split, terminal::tell};
 use pass_model::{backbone::BackboneConfig, group::Group};
 use pass_train::{
-    Context, Error, RunDir, RunFile, Step, StopRequest, Verbosity, quoted, run_file::Source,
+    Context, Error, RunDir, RunFile, Step, StopRequest, Verbosity, quoted,
+    run_file::{BadPictures, Source},
 };
 
 use crate::{
@@ -32,11 +33,15 @@ const SYNTHETIC: &str = include_str!("../../../examples/configs/synthetic.toml")
 /// The run file for a folder of pictures on a CPU.
 const SMALL: &str = include_str!("../../../examples/configs/small.toml");
 
+/// The run file for a folder of pictures and a backbone with published weights.
+const PRETRAINED: &str = include_str!("../../../examples/configs/pretrained.toml");
+
 /// What to run on, where, and with which settings.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// Run file (TOML). Left out: the one stored in the run directory, else the embedded
-    /// `small.toml` with --data or --images, else the embedded `synthetic.toml`.
+    /// `pretrained.toml` with --data or --images and --backbone, `small.toml` with the former alone,
+    /// else the embedded `synthetic.toml`.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
@@ -44,13 +49,23 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", conflicts_with = "images")]
     data: Option<PathBuf>,
 
-    /// Any folder of pictures without labels, flat or nested (JPEG, PNG, WebP).
+    /// Any folder of pictures without labels, flat or nested (JPEG, PNG, WebP, TIFF, BMP). They are
+    /// turned as EXIF says, and transparent ones laid on white (docs/DATA.md has the settings).
     #[arg(long, value_name = "DIR", requires = "classes")]
     images: Option<PathBuf>,
 
     /// How many categories to discover in --images.
     #[arg(long, value_name = "K", requires = "images")]
     classes: Option<u16>,
+
+    /// Take only pictures of these names, e.g. --pattern '*.jpg' where masks lie beside them.
+    #[arg(long, value_name = "PATTERN")]
+    pattern: Option<String>,
+
+    /// Leave out training pictures that cannot be read, in all steps and in every later start: they
+    /// are listed in done/check_data.json.
+    #[arg(long)]
+    skip_broken: bool,
 
     /// The run directory [default: runs/ and the name of the data].
     #[arg(long, value_name = "DIR")]
@@ -302,6 +317,12 @@ impl Arguments {
                 classes,
             };
         }
+        if let Some(pattern) = &self.pattern {
+            file.data.pattern = Some(pattern.clone());
+        }
+        if self.skip_broken {
+            file.data.bad_pictures = BadPictures::Skip;
+        }
         if let Some(network) = &self.network {
             file.network.backbone = network.clone();
         }
@@ -322,6 +343,8 @@ impl Arguments {
                 [] => RunDir::stored(root)?.expect("just seen"),
                 settings => RunFile::read(&stored, settings)?,
             }
+        } else if named && self.network.is_some() {
+            RunFile::parse(PRETRAINED, "pretrained.toml (embedded)", &self.settings)?
         } else if named {
             RunFile::parse(SMALL, "small.toml (embedded)", &self.settings)?
         } else {
@@ -341,6 +364,10 @@ fn with_command(error: Error) -> anyhow::Error {
         Error::AnotherRun { ref path, .. } => {
             anyhow!("{error}\nto go on: {} --run {}", command(), quoted(path))
         }
+        Error::Faults(ref faults) if faults.may_be_skipped => anyhow!(
+            "{error}\nto leave them out and list them: {} --skip-broken",
+            command_line()
+        ),
         Error::Data(imagenet_s::Error::LoosePicture { path }) => anyhow!(
             "{}: this picture lies outside the class folders of --data; move it into one, or use \
              --images and --classes in place of --data, which need no classes",
@@ -361,7 +388,16 @@ fn with_command(error: Error) -> anyhow::Error {
 fn command() -> String {
     let words = env::args_os().enumerate();
     let words = words.take_while(|(place, word)| *place == 0 || !is_option(word));
-    let words: Vec<String> = words.map(|(_, word)| quoted(Path::new(&word))).collect();
+    joined(words.map(|(_, word)| word))
+}
+
+/// All words that started this program.
+fn command_line() -> String {
+    joined(env::args_os())
+}
+
+fn joined(words: impl Iterator<Item = OsString>) -> String {
+    let words: Vec<String> = words.map(|word| quoted(Path::new(&word))).collect();
     words.join(" ")
 }
 

@@ -97,7 +97,9 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
 
 /// Refuses, before the first step, a batch of a later one that these ranks cannot share.
 fn check_batches(context: &Context) -> Result<(), Error> {
-    for step in Step::trainings().filter(|&step| !context.run.is_done(step)) {
+    let file = &context.file;
+    let to_come = |step: &Step| !context.run.is_done(*step) && step.left_out(file).is_none();
+    for step in Step::trainings().filter(to_come) {
         let Batches {
             batch, accumulate, ..
         } = step.batches(&context.file).expect("a training");
@@ -119,6 +121,10 @@ fn warn_of_few_pictures(context: &Context) {
 fn run_steps(context: &Context) -> Result<Metrics, Error> {
     warn_of_few_pictures(context);
     for step in Step::all().filter(|&step| step != Step::CheckData) {
+        if let Some(reason) = step.left_out(&context.file) {
+            context.say(&format!("{}: left out, {reason}", step.name()));
+            continue;
+        }
         let masks = step.masks();
         if masks.iter().all(|&split| context.data.has_masks(split)) {
             run_unless_done(context, step)?;

@@ -1,6 +1,7 @@
 //! The subcommands: arguments, one call, a line of result.
 
 mod data;
+mod export;
 mod extract;
 mod features;
 mod labels;
@@ -56,6 +57,7 @@ enum Command {
     Features(features::Features),
     #[command(subcommand)]
     Labels(labels::Labels),
+    Export(export::Export),
 }
 
 impl Luss {
@@ -71,6 +73,7 @@ impl Luss {
             Command::Weights(weights) => weights.run(),
             Command::Features(features) => features.run(),
             Command::Labels(labels) => labels.run(),
+            Command::Export(export) => export.run(),
         }
     }
 }

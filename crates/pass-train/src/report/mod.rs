@@ -19,6 +19,7 @@ use chart::{Axis, LineChart};
 
 pub use atlas::{Atlas, AtlasCluster, AtlasPicture, drawn_labels};
 pub use chart::Series;
+pub use overlay::overlay;
 pub use sheet::SheetRow;
 
 /// All that a report shows; parts that are empty are left out.

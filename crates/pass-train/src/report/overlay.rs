@@ -26,8 +26,14 @@ pub(super) fn thumbnail(picture: &RgbImage, [box_width, box_height]: [u32; 2]) -
     imageops::resize(picture, fitted(width), fitted(height), FilterType::Triangle)
 }
 
-/// The picture, greyed a little, under the colours of the mask.
-pub(super) fn overlay(picture: &RgbImage, mask: &LabelMask) -> RgbImage {
+/// The picture, greyed a little, under the colours of the mask; borders are drawn in nearly pure colours.
+///
+/// The mask covers the whole picture, whatever its size.
+///
+/// # Panics
+///
+/// For a picture without pixels.
+pub fn overlay(picture: &RgbImage, mask: &LabelMask) -> RgbImage {
     let (width, height) = picture.dimensions();
     let label = |x: u32, y: u32| label_at(mask, (x, y), (width, height));
     RgbImage::from_fn(width, height, |x, y| {

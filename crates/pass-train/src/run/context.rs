@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
 use burn::tensor::Device;
-use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic, terminal::tell};
+use imagenet_s::{Dataset, Sample, Split, read_mask, terminal::tell};
 use luss_metrics::LabelMask;
 use pass_model::{
     group::Group,
@@ -27,7 +26,7 @@ use crate::{
         mask_paths::check_mask_paths,
         pictures::keep_or_compare,
     },
-    run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
+    run_file::{Amount, KMeansPlace, LabelWay, Memory, Source, ThresholdRule, machine_memory},
 };
 
 /// What every step is given.
@@ -114,7 +113,8 @@ impl Context {
         if let Source::Synthetic(config) = &file.data.source {
             check_synthetic_counts(&file, config)?; // before they are drawn
         }
-        let data = open_data(root, &file.data)?;
+        file.data.settle();
+        let data = file.data.open(root)?;
         let amount = amount_of(&data, &ranks);
         file.check_memory(amount, &memory_of(&device))?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
@@ -124,7 +124,7 @@ impl Context {
         let checked = if is_new {
             check_mask_paths(&run, &data)?;
             let summary = check_data(root, &file, &data, verbosity)?;
-            tell_left_out(&summary, verbosity);
+            tell_checked(&summary, verbosity);
             summary
         } else {
             run.summary(Step::CheckData)?
@@ -330,9 +330,12 @@ fn start(run: &RunDir, file: &RunFile, verbosity: Verbosity) -> Result<(), Error
     Ok(())
 }
 
-/// Folders of results and doubles among the pictures: told once, when the data is checked.
-fn tell_left_out(checked: &CheckSummary, verbosity: Verbosity) {
+/// What is left out, and what is worth knowing of the rest: told once, when the data is checked.
+fn tell_checked(checked: &CheckSummary, verbosity: Verbosity) {
     const SHOWN: usize = 5;
+    if verbosity != Verbosity::Silent {
+        checked.notes.iter().for_each(|line| warn(line));
+    }
     let folders = &checked.left_out_folders;
     if verbosity == Verbosity::Silent || folders.is_empty() {
         return;
@@ -389,33 +392,11 @@ fn memory_of(device: &Device) -> Memory {
     of_machine.unwrap_or(Memory::LARGEST)
 }
 
-/// The pictures of a run; the embedded dataset is written into the run directory first.
-fn open_data(root: &Path, section: &DataSection) -> Result<Dataset, Error> {
-    let mut data = match &section.source {
-        Source::Synthetic(config) => {
-            fs::create_dir_all(root).map_err(Error::io(root, "create the run directory"))?;
-            let place = root.join("data");
-            write_synthetic(&place, config)?;
-            Dataset::open(&place)?
-        }
-        Source::Layout { path } => Dataset::open_for(Some(root), path)?,
-        Source::Pictures { path, classes } => {
-            Dataset::open_pictures_for(Some(root), path, *classes)?
-        }
-    };
-    if let Some(pairs) = &section.validation {
-        data = data.with_pairs(Split::Validation, &pairs.pictures, &pairs.masks)?;
-    }
-    if let Some(pack) = &section.pack {
-        data = data.with_pack(pack)?;
-    }
-    Ok(data)
-}
-
 /// The threshold rule that the data allows, or the one that was asked for.
 fn settled_rule(file: &RunFile, data: &Dataset) -> Result<ThresholdRule, Error> {
     let masks = data.has_masks(Split::Validation);
     match file.threshold.rule {
+        None if file.cluster.way == LabelWay::Objects => Ok(ThresholdRule::Fixed(0.0)),
         None if masks => Ok(ThresholdRule::Validation),
         None => Ok(ThresholdRule::Otsu),
         Some(ThresholdRule::Validation) if !masks => Err(Error::NoMasks {

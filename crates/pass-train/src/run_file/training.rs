@@ -3,8 +3,10 @@
 
 use imagenet_s::views::{CropGroup, MultiCropConfig};
 use pass_model::{
+    group::Group,
     loss::{SwappedPredictionConfig, d2s::SupervisionConfig},
     method::pass::ConsistencyConfig,
+    norm::NormMode,
     optim::OptimConfig,
     overlap::AlignmentConfig,
 };
@@ -116,7 +118,7 @@ impl Default for PretrainSection {
     }
 }
 
-/// How the frozen backbone normalises while the attention learns.
+/// How a pretrained backbone normalises while something learns on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrozenNorms {
@@ -124,6 +126,16 @@ pub enum FrozenNorms {
     Batch,
     /// The running statistics of step 1.
     Moving,
+}
+
+impl FrozenNorms {
+    /// How the norms of a network compute, on all of these ranks.
+    pub(crate) fn mode(self, ranks: &Group) -> NormMode<'_> {
+        match self {
+            Self::Batch => NormMode::Group(ranks),
+            Self::Moving => NormMode::Moving,
+        }
+    }
 }
 
 /// Step 2.1: pixel attention.
@@ -203,6 +215,8 @@ pub struct FinetuneSection {
     pub max_scale: f64,
     /// Labels are brought to 1/this of the crop before the loss.
     pub label_stride: usize,
+    /// Statistics of the backbone's norms, whose scales and offsets learn either way.
+    pub norms: FrozenNorms,
 }
 
 impl Default for FinetuneSection {
@@ -217,6 +231,7 @@ impl Default for FinetuneSection {
             min_scale: 0.08,
             max_scale: 1.0,
             label_stride: 2,
+            norms: FrozenNorms::Batch,
         }
     }
 }

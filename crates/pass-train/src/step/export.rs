@@ -5,15 +5,65 @@
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
 use imagenet_s::{Split, layout::EXPORTED};
+use luss_metrics::LabelMask;
+use pixel_attention::label_store::LabelStore;
 
 use crate::{
     Context, Error, Step,
     run::cursor::Cursor,
     step::{
+        evaluate::{category_names_by, fitted_matching},
         labels::{ensure_store, write_masks},
         threshold::chosen_threshold,
     },
 };
+
+/// The pseudo labels of a split, of which masks of any size are made.
+#[derive(Debug)]
+pub struct PseudoLabels {
+    store: LabelStore,
+    threshold: f32,
+}
+
+impl PseudoLabels {
+    /// Opens the label store of a split, which is made first where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StepMissing`] before step 2.3; else from data or disk.
+    pub fn open(context: &Context, split: Split) -> Result<Self, Error> {
+        let needed = Step::SweepThreshold;
+        context.run.require(Step::GenerateLabels, needed)?;
+        Ok(Self {
+            threshold: chosen_threshold(context)?,
+            store: ensure_store(context, Step::GenerateLabels, split)?,
+        })
+    }
+
+    /// The mask of a picture by its key, of its width and height.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] for a key without labels, or a damaged store.
+    pub fn mask(&self, key: &str, (width, height): (usize, usize)) -> Result<LabelMask, Error> {
+        Ok(self.store.get(key)?.to_mask(width, height, self.threshold))
+    }
+}
+
+/// The name of each generated category, that of id 1 first: the class that it is matched to on the
+/// validation pictures, else its number.
+///
+/// # Errors
+///
+/// From masks or disk.
+pub fn category_names(context: &Context, result: &str) -> Result<Vec<String>, Error> {
+    let classes = context.data.class_names();
+    let matched = context.data.has_masks(Split::Validation) && !classes.is_empty();
+    let matching = matched.then(|| fitted_matching(context, result));
+    let matching = matching.transpose()?;
+    let categories = context.data.classes();
+    Ok(category_names_by(matching.as_ref(), classes, categories))
+}
 
 /// What [`export_labels`] wrote, and what it was made from.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -33,13 +33,15 @@ fn the_pipeline_in_a_child_process() {
 #[test]
 fn the_pipeline_leaves_every_documented_file() {
     let root = reference();
-    for step in Step::all() {
+    let file = RunFile::parse(TINY, "tiny", &[]).unwrap();
+    for step in Step::all().filter(|step| step.left_out(&file).is_none()) {
         let name = step.name();
         assert_files(
             root,
             &[&format!("done/{name}.json"), &format!("done/{name}.toml")],
         );
-        for left in step.leaves() {
+        let of_objects = |left: &&str| left.ends_with("whitening.json");
+        for left in step.leaves().filter(|left| !of_objects(left)) {
             assert!(root.join(left).exists(), "{name} leaves no {left}");
         }
     }
@@ -139,9 +141,10 @@ fn another_setting_runs_the_steps_again_that_depend_on_it() {
     let mark = |step: &Step| root.join(format!("done/{}.json", step.name()));
     for settings in [["finetune.epochs=1"].as_slice(), &[]] {
         let written = |step: &Step| fs::metadata(mark(step)).unwrap().modified().unwrap();
-        let before: Vec<_> = Step::all().map(|step| written(&step)).collect();
+        let taken = || Step::all().filter(|step| mark(step).exists());
+        let before: Vec<_> = taken().map(|step| written(&step)).collect();
         pipeline::run(&open(&root, settings), &[]).unwrap_or_else(|error| panic!("{error}"));
-        let again = Step::all().zip(before);
+        let again = taken().zip(before);
         let again = again.filter(|(step, before)| written(step) != *before);
         let again: Vec<&str> = again.map(|(step, _)| step.name()).collect();
         assert_eq!(again, ["finetune", "predict", "evaluate"]);

@@ -1,0 +1,181 @@
+//! `luss export`: folders of masks, and runs, into the formats of other programs.
+
+mod place;
+mod programs;
+mod run;
+
+use std::fs;
+
+use luss_metrics::folder::{MaskFormat, read_mask};
+use place::{KEYS, Place};
+use serde_json::Value;
+
+#[test]
+fn ids_and_palettes_read_back() {
+    let place = Place::new();
+    for (format, expected) in [("id", MaskFormat::Gray8), ("palette", MaskFormat::Palette)] {
+        place.check_exports(&["--format", format, "--out", format]);
+        for key in KEYS {
+            let (found, kind) = read_mask(&place.path(&format!("{format}/{key}.png"))).unwrap();
+            assert_eq!((found, kind), (place.mask(key), expected), "{key}");
+        }
+    }
+}
+
+#[test]
+fn ids_above_255_take_16_bits_or_are_refused() {
+    let place = Place::new();
+    place.put_mask("b/3", |labels| labels[0] = 300);
+    place.check_exports(&["--format", "id", "--out", "ids"]);
+    for key in KEYS {
+        let (found, kind) = read_mask(&place.path(&format!("ids/{key}.png"))).unwrap();
+        assert_eq!((found, kind), (place.mask(key), MaskFormat::Gray16));
+    }
+    place.check_refused(
+        &["--format", "palette", "--out", "p"],
+        &["ids go to 300", "--format id"],
+    );
+    place.check_refused(
+        &["--format", "voc", "--out", "v"],
+        &["300 categories", "--format coco"],
+    );
+}
+
+#[test]
+fn pictures_names_and_annotations_of_coco_are_in_order() {
+    let place = Place::new();
+    fs::write(place.path("names.txt"), "2 white shark\n1 cat\n").unwrap();
+    place.check_exports(&[
+        "--format",
+        "coco",
+        "--out",
+        "a/coco.json",
+        "--names",
+        "names.txt",
+    ]);
+    let coco: Value =
+        serde_json::from_slice(&fs::read(place.path("a/coco.json")).unwrap()).unwrap();
+    let names = |list: &str, key: &str| -> Vec<String> {
+        let all = coco[list].as_array().unwrap().iter();
+        all.map(|of| of[key].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        names("images", "file_name"),
+        ["a/1.png", "a/2.png", "b/3.png", "b/4.png"]
+    );
+    assert_eq!(
+        names("categories", "name"),
+        ["cat", "white shark", "category 3"]
+    );
+    let ids: Vec<u64> = coco["annotations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| of["image_id"].as_u64().unwrap())
+        .collect();
+    assert!(
+        ids.is_sorted() && ids.contains(&1) && ids.contains(&4),
+        "{ids:?}"
+    );
+}
+
+#[test]
+fn the_same_bytes_for_any_number_of_threads() {
+    let place = Place::new();
+    for (format, out) in [
+        ("coco", "c.json"),
+        ("cvat", "c.zip"),
+        ("label-studio", "t.json"),
+    ] {
+        let bytes = |threads: &str| {
+            place.check_exports_with_threads(threads, &["--format", format, "--out", out]);
+            fs::read(place.path(out)).unwrap()
+        };
+        assert!(bytes("1") == bytes("3"), "{format}");
+    }
+}
+
+#[test]
+fn an_export_replaces_its_own_result_and_nothing_else() {
+    let place = Place::new();
+    for (format, out) in [
+        ("coco", "c.json"),
+        ("cvat", "c.zip"),
+        ("label-studio", "t.json"),
+        ("yolo", "y"),
+        ("id", "i"),
+    ] {
+        place.check_exports(&["--format", format, "--out", out]);
+        place.check_exports(&["--format", format, "--out", out]);
+    }
+    let others = ["[]", "thesis"];
+    fs::write(place.path("other.json"), others[0]).unwrap();
+    fs::create_dir(place.path("other")).unwrap();
+    fs::write(place.path("other/thesis.tex"), others[1]).unwrap();
+    place.check_refused(
+        &["--format", "coco", "--out", "other.json"],
+        &["other.json", "--out", "rm "],
+    );
+    place.check_refused(
+        &["--format", "coco", "--out", "other"],
+        &["this is a folder", "--out"],
+    );
+    place.check_refused(
+        &["--format", "voc", "--out", "other"],
+        &["thesis.tex", "--out"],
+    );
+    let found = ["other.json", "other/thesis.tex"]
+        .map(|name| fs::read_to_string(place.path(name)).unwrap());
+    assert_eq!(found, others);
+}
+
+#[test]
+fn what_cannot_be_exported_is_told_before_anything_is_written() {
+    let place = Place::new();
+    fs::remove_file(place.path("pictures/a/2.png")).unwrap();
+    place.check_refused(
+        &["--format", "id", "--out", "o"],
+        &["a/2.png", "its picture a/2.* is not in"],
+    );
+    let place = Place::new();
+    place.draw("b/4", 5, 5);
+    fs::write(place.path("masks/a/1.png"), "no PNG").unwrap();
+    let said = [
+        "2 of 4 masks",
+        "b/4.png",
+        "4 x 3 pixels",
+        "5 x 5",
+        "a/1.png",
+    ];
+    place.check_refused(&["--format", "coco", "--out", "o.json"], &said);
+    assert!(!place.path("o").exists() && !place.path("o.json").exists());
+}
+
+#[test]
+fn names_that_a_label_map_cannot_hold_are_refused() {
+    let place = Place::new();
+    fs::write(place.path("names.txt"), "a:b\n").unwrap();
+    place.check_refused(
+        &["--format", "cvat", "--out", "o.zip", "--names", "names.txt"],
+        &["a:b", "--names"],
+    );
+}
+
+#[test]
+fn a_dataset_for_training_has_its_pictures() {
+    let place = Place::new();
+    for (format, pictures) in [("voc", "JPEGImages"), ("yolo", "images/train")] {
+        place.check_exports(&["--format", format, "--out", format]);
+        for key in KEYS {
+            let copied = fs::read(place.path(&format!("{format}/{pictures}/{key}.png"))).unwrap();
+            assert_eq!(
+                copied,
+                fs::read(place.path(&format!("pictures/{key}.png"))).unwrap()
+            );
+        }
+        place.check_exports(&["--format", format, "--out", format, "--without-pictures"]);
+        assert!(!place.path(format).join(pictures).exists());
+    }
+    let list = fs::read_to_string(place.path("voc/ImageSets/Segmentation/train.txt")).unwrap();
+    assert_eq!(list.lines().collect::<Vec<_>>(), KEYS);
+}
