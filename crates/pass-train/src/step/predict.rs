@@ -18,7 +18,7 @@ use crate::{
         finetune::finetuned_net,
         upsampled_argmax::{Logits, upsampled_argmax},
     },
-    watch::findings,
+    watch::{findings, mask_counts::MaskCounts},
 };
 
 /// What the step leaves in `done/predict.json`.
@@ -26,8 +26,9 @@ use crate::{
 pub struct PredictSummary {
     /// Wall time.
     pub seconds: f64,
-    /// Pixels of each id in the masks that it leaves, from 0, OTHER, on.
-    pub pixels: Vec<u64>,
+    /// How the masks that it leaves use the categories.
+    #[serde(flatten)]
+    pub counts: MaskCounts,
 }
 
 /// Runs step 4 and leaves `fine_tuned/SPLIT/FOLDER/PICTURE.png`, generated ids. Goes on after a
@@ -40,22 +41,22 @@ pub fn predict(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.begin(Step::Predict)?;
     let mut net = finetuned_net(context, Step::Predict)?;
-    let mut pixels = vec![0; usize::from(context.data.classes()) + 1];
+    let mut counts = MaskCounts::new(context.data.classes());
     for split in context.shown_splits() {
-        predict_split(context, &mut net, split, &mut pixels)?;
+        predict_split(context, &mut net, split, &mut counts)?;
     }
+    findings::tell(context, &findings::of_masks(&counts));
     let seconds = started.elapsed().as_secs_f64();
-    let summary = PredictSummary { seconds, pixels };
-    findings::tell(context, Step::Predict, &findings::of_masks(&summary));
+    let summary = PredictSummary { seconds, counts };
     context.run.finish(Step::Predict, &summary)
 }
 
-/// Adds what it predicts, and what an earlier process has, to the `pixels` of each id.
+/// Adds what it predicts, and what an earlier process has, to the counts.
 fn predict_split(
     context: &Context,
     net: &mut SegmentationNet,
     split: Split,
-    pixels: &mut [u64],
+    counts: &mut MaskCounts,
 ) -> Result<(), Error> {
     let samples = context.data.samples(split);
     let section = &context.file.predict;
@@ -63,7 +64,7 @@ fn predict_split(
     let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
     for sample in &samples[..cursor.done()] {
         let place = context.run.mask("fine_tuned", split.name(), &sample.key);
-        count(&read_mask(&place)?, pixels);
+        counts.add(&read_mask(&place)?);
     }
     let pass = Pass {
         name: &format!("predict {}", split.name()),
@@ -85,19 +86,13 @@ fn predict_split(
                     threshold,
                 } => cam_mask(&logits, picture.original, normalization, threshold)?,
             };
-            count(&mask, pixels);
+            counts.add(&mask);
             let key = &samples[picture.index].key;
             write_mask(&context.run.mask("fine_tuned", split.name(), key), &mask)?;
         }
         cursor.advance(pictures.len())
     })?;
     cursor.store()
-}
-
-fn count(mask: &LabelMask, pixels: &mut [u64]) {
-    for &id in mask.labels() {
-        pixels[usize::from(id)] += 1;
-    }
 }
 
 /// The category of the largest mean logit, OTHER left out, where its map reaches the threshold.
