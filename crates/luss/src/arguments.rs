@@ -285,6 +285,9 @@ impl Arguments {
             Verbosity::Auto
         };
         let rerun = self.rerun.as_deref().and_then(Step::from_name);
+        if ranks.is_first() {
+            self.tell_new_synthetic(&root, &file);
+        }
         let context = Context::open_of_ranks(&root, file, device, verbosity, ranks, rerun)
             .map_err(with_command)
             .with_context(|| format!("the run in {} cannot start", root.display()))?;
@@ -292,6 +295,18 @@ impl Arguments {
             context.run.note_start(&self.start())?;
         }
         Ok(context)
+    }
+
+    /// Who mistypes --run does not want images of the program's own making.
+    fn tell_new_synthetic(&self, root: &Path, file: &RunFile) {
+        let drawn = matches!(file.data.source, Source::Synthetic(_)) && self.config.is_none();
+        if drawn && self.run.is_some() && !root.join("run.toml").exists() {
+            tell(format_args!(
+                "no run at {}: begins one there, with images of its own making; give --images DIR --classes K \
+                 or --data DIR for yours, and check --run if you meant one that has begun",
+                root.display()
+            ));
+        }
     }
 
     fn start(&self) -> Start {

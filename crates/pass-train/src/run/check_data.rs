@@ -281,7 +281,7 @@ fn read_all<'a>(
     verbosity: Verbosity,
 ) -> Vec<Found<'a>> {
     let total = samples.len() as u64;
-    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total, "pictures");
+    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total, "images");
     let mut found = Vec::new();
     for chunk in samples.chunks(CHUNK) {
         let faults = chunk.par_iter().flat_map_iter(|&(split, sample)| {

@@ -155,12 +155,17 @@ fn parsed<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T, Error> {
 /// have a number there; imported weights have neither.
 fn of_pretraining(path: &Path, summary: &Value, file: &RunFile) -> Result<Vec<Finding>, Error> {
     let loss = match summary["swapped_over_ln_k"].as_f64() {
-        Some(ratio) => Some(OverChance::new(Chance::of_swapped_prediction(2), ratio)),
+        Some(ratio) => {
+            let chance = Chance::of_swapped_prediction(file.network.prototypes);
+            Some(OverChance::new(chance, ratio))
+        }
         None => parsed(path, summary["loss_over_chance"].clone())?,
     };
     let unlearned = loss.filter(OverChance::is_unlearned);
-    let unlearned =
-        unlearned.map(|loss| Finding::failed(Step::Pretrain, loss.to_string(), LEARN_MORE));
+    let unlearned = unlearned.map(|loss| {
+        let advice = format!("{LEARN_MORE}; with {}", loss.remedy);
+        Finding::failed(Step::Pretrain, loss.end_words(), advice)
+    });
     let few = match [&summary["epochs"], &summary["pictures"]].map(Value::as_u64) {
         [Some(epochs), Some(images)] => of_few_updates(epochs, images, file.pretrain.batch as u64),
         _ => None,
@@ -331,13 +336,18 @@ fn of_little_foreground(counts: &MaskCounts) -> Option<Finding> {
     })
 }
 
-/// Grave where it is half of the categories.
+/// Of less than a hundredth of what a category has in the mean. Grave where it is half of them.
 fn of_never_predicted(pixels: &[u64]) -> Option<Finding> {
-    let absent = ids(pixels.iter().skip(1).map(|&pixels| pixels == 0));
-    let (count, all) = (absent.len(), pixels.len().saturating_sub(1));
+    let categories = pixels.get(1..)?;
+    let foreground: u64 = categories.iter().sum();
+    let all = categories.len();
+    let hardly = |pixels: u64| 100 * pixels * (all as u64) < foreground || pixels == 0;
+    let absent = ids(categories.iter().map(|&pixels| hardly(pixels)));
+    let count = absent.len();
     (count > 0).then(|| {
         let what = format!(
-            "{count} of {all} categories are predicted nowhere ({})",
+            "{count} of {all} categories {} predicted nowhere, or hardly anywhere ({})",
+            if count == 1 { "is" } else { "are" },
             listed("id", &absent)
         );
         let found = match 2 * count >= all {
@@ -373,14 +383,13 @@ fn of_surroundings(counts: &MaskCounts) -> Option<Finding> {
         .collect();
     let id = *found.first()?;
     let what = format!(
-        "{} categories touch all four sides of nearly every image that they are in ({}; category {id} in {} of \
-         {}): they are what surrounds the objects, rather than objects",
-        found.len(),
+        "what touches all four sides of nearly every image that it is in ({}; category {id} in {} of {}) \
+         surrounds the objects and is none",
         listed("id", &found),
         counts.on_all_sides[id],
         counts.images[id]
     );
-    let advice = "take them for background when you use the masks, or have less foreground, as \
+    let advice = "take it for background when you use the masks, or have less foreground, as \
                   --set threshold.rule={foreground_share=0.3}";
     Some(Finding::doubtful(Step::Predict, what, advice))
 }
@@ -505,14 +514,20 @@ mod tests {
     fn categories_that_are_nowhere_or_nearly_everywhere_are_found() {
         let found = |pixels: &[u64]| of_masks(&of_pixels(pixels));
         let absent = found(&[500, 20, 0, 30, 25, 20]);
-        assert_found(&absent, &["1 of 5 categories are predicted nowhere (id 2)"]);
+        assert_found(
+            &absent,
+            &["1 of 5 categories is predicted nowhere, or hardly anywhere (id 2)"],
+        );
         assert_eq!(absent[0].grade, Grade::Doubtful);
         let half = found(&[500, 20, 0, 0, 25]);
         assert_found(
             &half,
-            &["2 of 4 categories are predicted nowhere (id 2, 3)"],
+            &["2 of 4 categories are predicted nowhere, or hardly anywhere (id 2, 3)"],
         );
         assert_eq!(half[0].grade, Grade::Failed);
+        let specks = found(&[5000, 2000, 1, 2300, 2500]);
+        assert_found(&specks, &["hardly anywhere (id 2)"]);
+        assert_found(&found(&[5000, 2000, 30, 2300, 2500]), &[]);
         let dominant = found(&[500, 5, 90, 5]);
         assert_found(
             &dominant,
@@ -576,13 +591,16 @@ mod tests {
 
     #[test]
     fn a_pretraining_at_ln_k_is_found() {
-        let file = RunFile::default();
+        let mut file = RunFile::default();
+        file.network.prototypes = 64;
         let of_summary =
             |summary| of_pretraining("pretrain.json".as_ref(), &summary, &file).unwrap();
         let of_former = |ratio| of_summary(json!({ "swapped_over_ln_k": ratio }));
         assert_found(
             &of_former(0.976),
-            &["the swapped loss is not clearly below ln K (0.976 of it"],
+            &[
+                "the swapped loss ended at 4.06 where ln K, its value when nothing is learned, is 4.16",
+            ],
         );
         assert_found(&of_former(0.9), &[]);
         assert_found(&of_summary(json!({ "epochs": 0 })), &[]);
@@ -593,8 +611,11 @@ mod tests {
             remedy: "a larger batch",
         };
         let told = of_summary(json!({ "loss_over_chance": OverChance::new(own, 0.99) }));
-        let said = &told[0].what;
-        assert!(said.contains("contrast loss is not clearly below ln B (0.990"));
-        assert!(said.ends_with("has helped: a larger batch") && !said.contains("prototypes"));
+        let said = told[0].to_string();
+        assert!(
+            said.contains("contrast loss ended at 1.98 where ln B"),
+            "{said}"
+        );
+        assert!(said.ends_with("with a larger batch") && !said.contains("prototypes"));
     }
 }

@@ -33,7 +33,7 @@ pub enum Verbosity {
 /// ```
 /// use pass_train::{Progress, Verbosity};
 ///
-/// let mut progress = Progress::new(Verbosity::Quiet, "cluster", 3, "pictures");
+/// let mut progress = Progress::new(Verbosity::Quiet, "cluster", 3, "images");
 /// for picture in 0..3 {
 ///     progress.message(format!("picture {picture}"));
 ///     progress.advance(1);
