@@ -19,7 +19,8 @@ use crate::{
 /// How the content of a file becomes 8-bit RGB.
 ///
 /// The default is what the published numbers of ImageNet-S are about: pictures as they are stored.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Decoding {
     /// What to do with the orientation of EXIF.
     pub orientation: Orienting,

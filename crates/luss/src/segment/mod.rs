@@ -6,7 +6,7 @@ mod list;
 mod names;
 mod plan;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use imagenet_s::{
@@ -107,6 +107,7 @@ pub fn segment(
 /// Prepared pictures, ahead of the network as far as memory allows.
 fn loader(plan: &Plan, left: Vec<usize>, work: &Work) -> Loader<Prepared> {
     let (sizing, odd) = (plan.recipe.sizing, plan.recipe.odd_pictures);
+    let decoding = Arc::new(plan.recipe.decoding.clone());
     let pixels = |index: &usize| {
         let size = plan.pictures[*index].size;
         sizing.seen_pixels(size).max(size[0] * size[1])
@@ -116,6 +117,7 @@ fn loader(plan: &Plan, left: Vec<usize>, work: &Work) -> Loader<Prepared> {
         .pictures
         .iter()
         .map(|picture| Sample::of_file(&picture.key, &picture.path, None))
+        .map(|sample| sample.with_decoding(decoding.clone()))
         .collect();
     let ahead = (WAITING / largest).clamp(1, 2 * work.batch);
     Loader::new(left, work.workers, ahead, move |&index: &usize| {

@@ -6,10 +6,11 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
-use imagenet_s::{Loader, OddPictures, Sample, layout::EXPORTED};
+use imagenet_s::{Decoding, Loader, OddPictures, Sample, layout::EXPORTED};
 use pass_train::{Progress, Verbosity, apply::Sizing};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,8 @@ pub struct Recipe {
     pub sizing: Sizing,
     /// How pictures with an unusual encoding are read.
     pub odd_pictures: OddPictures,
+    /// How the files of pictures become pixels.
+    pub decoding: Decoding,
     /// What the categories are called, from 1 on.
     pub names: Vec<String>,
     /// Whether pictures that cannot be read are left out.
@@ -128,8 +131,14 @@ impl Plan {
         let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
         let mut progress = Progress::new(verbosity, "read", samples.len() as u64, "pictures");
         let odd = recipe.odd_pictures;
+        let decoding = Arc::new(recipe.decoding.clone());
+        let samples = samples.iter().cloned();
+        let samples: Vec<_> = samples
+            .map(|it| it.with_decoding(decoding.clone()))
+            .collect();
+        let all = samples.len();
         let read = move |sample: &Sample| Ok(planned(sample, odd));
-        for read in Loader::new(samples.to_vec(), workers, 2 * workers, read) {
+        for read in Loader::new(samples, workers, 2 * workers, read) {
             match read? {
                 Ok(picture) => pictures.push(picture),
                 Err(picture) => skipped.push(picture),
@@ -145,13 +154,13 @@ impl Plan {
             skipped.is_empty() || recipe.skip_broken,
             "{} of {} pictures cannot be read:\n  {}\nmend or leave out these, or add --skip-broken",
             skipped.len(),
-            samples.len(),
+            all,
             causes.join("\n  ")
         );
         ensure!(
             !pictures.is_empty(),
             "none of the {} pictures can be read:\n  {}",
-            samples.len(),
+            all,
             listed(&causes)
         );
         Ok(Self {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use burn::tensor::Device;
-use imagenet_s::{OddPictures, views::Normalization};
+use imagenet_s::{Decoding, OddPictures, views::Normalization};
 use luss_metrics::Matching;
 use pass_model::{
     checkpoint::{load_field, load_module},
@@ -46,6 +46,8 @@ pub struct About {
     pub normalization: Normalization,
     /// How pictures with an unusual encoding are read.
     pub odd_pictures: OddPictures,
+    /// How the files of pictures become pixels.
+    pub decoding: Decoding,
     /// How step 4 resizes pictures and makes labels of logits.
     pub predict: PredictSection,
     /// What the categories are called, from 1 on.
@@ -94,6 +96,7 @@ impl About {
             weights_sha256: tensors_sum(tensors.iter()),
             normalization: normalization(&file),
             odd_pictures: file.data.odd_pictures,
+            decoding: file.data.decoding(),
             names: names_of(run, classes)?,
             classes: classes_of(run)?,
             predict: file.predict,

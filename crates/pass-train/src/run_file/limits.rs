@@ -163,6 +163,7 @@ const ALONE: &[(&str, Limit)] = &[
 
 /// Keys of each of [`TRAININGS`].
 const OF_TRAININGS: &[(&str, Limit)] = &[
+    ("least_updates", Whole(0, 100_000)),
     ("batch_rule", Other),
     ("accumulate", Whole(1, MOST_PICTURES / 2)),
     ("optim.algorithm", Other),
@@ -200,7 +201,7 @@ const OF_ASSIGNING: &[(&str, Limit)] = &[
     ("swapped.queue_from_epoch", INTERVAL),
 ];
 
-const TRAININGS: &[&str] = &["pretrain", "attention", "finetune"];
+pub(super) const TRAININGS: &[&str] = &["pretrain", "attention", "finetune"];
 const ASSIGNING: &[&str] = &["pretrain", "attention"];
 
 /// Every key with its limits, in the order of a run file's sections.

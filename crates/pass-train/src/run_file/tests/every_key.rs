@@ -76,10 +76,13 @@ const FORMS: [(&[&str], &[&str]); 8] = [
 ];
 
 /// Keys whose greatest value makes a sound run too long for a test.
-const LONG: [&str; 8] = [
+const LONG: [&str; 11] = [
     "pretrain.epochs",
     "attention.epochs",
     "finetune.epochs",
+    "pretrain.least_updates",
+    "attention.least_updates",
+    "finetune.least_updates",
     "cluster.restarts",
     "data.source.synthetic.train",
     "data.source.synthetic.validation",
