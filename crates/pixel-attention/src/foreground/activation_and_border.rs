@@ -15,8 +15,8 @@ use crate::{eigen::dot, error::Result};
 /// 1. The activation of a cell is the sum of its features; its similarity is the cosine with the
 ///    mean of the border's cells.
 /// 2. Both are standardised over the cells, and the similarity is subtracted.
-/// 3. The cells above Otsu's threshold are foreground; each object is a connected part of them, the
-///    largest first.
+/// 3. The cells above the middle of the last bin below Otsu's threshold (of 64 bins) are foreground;
+///    each object is a connected part of them, the largest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ActivationAndBorder {
@@ -43,8 +43,8 @@ impl ActivationAndBorder {
 
     pub(super) fn find(&self, features: ArrayView3<f32>) -> Vec<Object> {
         let score = scores(features);
-        let threshold = otsu(score.iter().copied());
-        threshold.map_or_else(Vec::new, |threshold| {
+        otsu(score.iter().copied()).map_or_else(Vec::new, |found| {
+            let threshold = found.threshold - found.bin / 2.0;
             parts_above(score, threshold, self.objects, self.least_share)
         })
     }

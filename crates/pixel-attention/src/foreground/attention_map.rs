@@ -61,7 +61,7 @@ impl AttentionMap {
         });
         let threshold = match self.keep {
             Keep::Mass(mass) => threshold_of_mass(&mean, mass),
-            Keep::Otsu => otsu(mean.iter().copied()),
+            Keep::Otsu => otsu(mean.iter().copied()).map(|found| found.threshold),
         };
         threshold.map_or_else(Vec::new, |threshold| {
             parts_above(mean, threshold, self.objects, self.least_share)
