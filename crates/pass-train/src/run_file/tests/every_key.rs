@@ -26,7 +26,7 @@ const SMALLER: [&str; 8] = [
 ];
 
 /// What makes every optional key and every form of a section appear, and the keys that are tried there.
-const FORMS: [(&[&str], &[&str]); 8] = [
+const FORMS: [(&[&str], &[&str]); 11] = [
     (&[""], &[]),
     (&["data.source.layout"], &["data.source.layout.path=a"]),
     (
@@ -68,6 +68,24 @@ const FORMS: [(&[&str], &[&str]); 8] = [
     (
         &["pretrain.consistency", "pretrain.optim.warmup"],
         &["pretrain.method=pass_p", "pretrain.optim.warmup_epochs=1"],
+    ),
+    (
+        &["objects.foreground"],
+        &[
+            "cluster.way=objects",
+            "objects.foreground={ way = 'normalized_cut', threshold = 0.2 }",
+        ],
+    ),
+    (
+        &["objects.foreground"],
+        &["objects.foreground={ way = 'principal_masks', coverage = 0.9 }"],
+    ),
+    (
+        &["objects"],
+        &[
+            "objects.foreground_layer=stage3",
+            "objects.foreground={ way = 'attention_map', keep = { mass = 0.5 } }",
+        ],
     ),
     (
         &["network.backbone.bottleneck_width", "probe"],
