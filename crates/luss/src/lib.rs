@@ -29,7 +29,7 @@ pub use arguments::{Arguments, RankedArguments};
 pub use backbone_file::{BackboneFile, LoadedBackbone};
 pub use device::pick_device;
 pub use numbers::{share, threads, times};
-pub use outcome::{STOPPED, outcome, tell_weights};
+pub use outcome::{EXIT_CODES, STOPPED, outcome, tell_weights};
 pub use pipeline::PipelineArguments;
 pub use refusal::OrRefuse;
 pub use table::metrics_table;

@@ -12,7 +12,7 @@ pub(crate) struct RankArguments {
     /// Train together with the other processes that mpirun has started, each on its share of every
     /// batch; the run directory and the pictures must be the same for all (docs/DISTRIBUTED.md). The
     /// program must have been built with --features mpi.
-    #[arg(long)]
+    #[arg(long, help_heading = "Machine")]
     pub(crate) mpi: bool,
 }
 

@@ -121,7 +121,7 @@ fn take_through(
     let (odd, shape, all) = (context.file.data.odd_pictures, pass.shape, samples.len());
     let (mut done, normalization) = (pass.done, normalization(&context.file));
     let [before, of] = [done, all].map(|pictures| pictures as u64);
-    let mut progress = Progress::resumed(context.verbosity, pass.name, before, of, "pictures");
+    let mut progress = Progress::resumed(context.verbosity, pass.name, before, of, "images");
     let loader = Loader::new(
         indices,
         context.file.data.workers,

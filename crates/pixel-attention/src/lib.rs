@@ -15,6 +15,7 @@
 //! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
 //! | image-level labels, CAM inference (equations 15, 16) | [`cam`] |
 //! | objects on a frozen map, without training | [`foreground::Foreground`] |
+//! | masks that follow the edges of a picture | [`refine::refine`] |
 //! | distance matching | [`distance_matching::SupportSet`] |
 //!
 //! The first two work on tensors of any burn device; distance matching works on the host's arrays,
@@ -50,6 +51,7 @@ pub mod kmeans;
 pub mod label_generation;
 pub mod label_store;
 pub mod pooling;
+pub mod refine;
 pub mod row_file;
 pub mod rows;
 

@@ -163,8 +163,8 @@ impl SegmentPictures {
         Ok(Recipe {
             model_sha256: about.sum(),
             sizing: self.sizing(about)?,
-            decoding: about.decoding.clone(),
             odd_pictures,
+            decoding: about.decoding.clone(),
             names,
             skip_broken: self.skip_broken,
         })

@@ -74,7 +74,7 @@ pub(super) fn summary(pairs: &[(String, String)]) -> String {
     )
 }
 
-/// The metric table, in percent; the best of each column stands out.
+/// The metric table, in percent; the best of each column stands out, of rows that use no labels.
 pub(super) fn metric_table(rows: &[MetricRow]) -> String {
     if rows.is_empty() {
         return String::new();
@@ -100,11 +100,12 @@ fn metric_row(row: &MetricRow, best: &[Option<f64>; 4]) -> String {
         .values()
         .iter()
         .zip(best)
-        .map(|(value, best)| cell(*value, *best))
+        .map(|(value, best)| cell(*value, best.filter(|_| !row.uses_labels)))
         .collect();
     format!(
-        "<tr class=\"{class}\"><th scope=\"row\">{}</th>{cells}</tr>\n",
-        escape(&row.name)
+        "<tr class=\"{class}\"><th scope=\"row\">{}<small>{}</small></th>{cells}</tr>\n",
+        escape(&row.name),
+        escape(row.about)
     )
 }
 
@@ -125,10 +126,11 @@ fn cell(value: Option<f64>, best: Option<f64>) -> String {
     )
 }
 
-/// The largest value of each column, where at least two rows have one.
+/// The largest value of each column among the rows that use no labels, where at least two have one.
 fn best_of_columns(rows: &[MetricRow]) -> [Option<f64>; 4] {
     std::array::from_fn(|column| {
-        let values = rows.iter().filter_map(|row| row.values()[column]);
+        let unlabelled = rows.iter().filter(|row| !row.uses_labels);
+        let values = unlabelled.filter_map(|row| row.values()[column]);
         let comparable = values.clone().count() > 1;
         values.filter(|_| comparable).max_by(f64::total_cmp)
     })
@@ -152,6 +154,8 @@ mod tests {
         MetricRow {
             name: name.into(),
             kind,
+            about: "",
+            uses_labels: false,
             miou,
             boundary_miou: None,
             image_accuracy: None,
@@ -175,6 +179,20 @@ mod tests {
             table.contains("<span class=\"number\">25.00</span>"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn a_row_that_uses_labels_is_never_the_best_and_every_row_says_what_it_is() {
+        let labelled = MetricRow {
+            about: "nearest <labelled> pixels",
+            uses_labels: true,
+            ..row("three", Some(0.5))
+        };
+        let table = metric_table(&[row("one", Some(0.25)), row("two", Some(0.125)), labelled]);
+        let best = "<td class=\"best\"><span class=\"bar\" style=\"width:25.0%\">";
+        assert_eq!(table.matches("class=\"best\"").count(), 1);
+        assert!(table.contains(best), "{table}");
+        assert!(table.contains("<small>nearest &lt;labelled&gt; pixels</small>"));
     }
 
     #[test]

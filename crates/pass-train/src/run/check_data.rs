@@ -314,7 +314,7 @@ fn read_all<'a>(
     verbosity: Verbosity,
 ) -> (Vec<Found<'a>>, TraitCounts) {
     let total = samples.len() as u64;
-    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total, "pictures");
+    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total, "images");
     let (mut found, mut counts) = (Vec::new(), TraitCounts::default());
     for chunk in samples.chunks(CHUNK) {
         let read = chunk.par_iter().map(|&(split, sample)| {

@@ -118,6 +118,8 @@ impl Context {
         let amount = amount_of(&data, &ranks);
         file.check_memory(amount, &memory_of(&device))?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
+        let images = data.samples(Split::Train).len();
+        let raised = file.settle_epochs(images, RunDir::stored(root)?.as_ref());
         let run = RunDir::find(root, &file)?;
         run.check_changes(rerun)?;
         let is_new = !run.is_done(Step::CheckData);
@@ -159,6 +161,7 @@ impl Context {
             _lock: lock,
         };
         context.say_what_is_left_out();
+        raised.iter().for_each(|line| context.say(line));
         Ok(context)
     }
 
@@ -209,6 +212,23 @@ impl Context {
     /// test, or the training pictures of data that has neither.
     pub fn shown_splits(&self) -> Vec<Split> {
         shown_splits(&self.data)
+    }
+
+    /// Refuses to do what needs the masks of a split where there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMasks`].
+    pub fn require_masks(&self, what: &'static str, split: Split) -> Result<(), Error> {
+        if self.data.has_masks(split) {
+            return Ok(());
+        }
+        Err(Error::NoMasks {
+            what,
+            split: split.name(),
+            data: self.data.root().display().to_string(),
+            remedy: "there is nothing to score; the images and their masks are in report.html",
+        })
     }
 
     /// The mask of a sample, checked against its picture and the class count.

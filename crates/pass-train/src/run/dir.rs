@@ -21,7 +21,10 @@
 //! categories.json       the class name of each generated id, by match.json
 //! evaluation/           RESULT.json: the scores of every class
 //! controls/             runs of their own that this one is compared with
-//! metrics.json report.html, and atlas.html where there are many clusters
+//! metrics.json          the scores of every result
+//! verdict.json          whether the run has worked
+//! starts.jsonl          when the program was started on the run, and how
+//! report.html           and atlas.html where there are many clusters
 //! ```
 
 use std::{

@@ -9,4 +9,5 @@ mod lock;
 mod mask_paths;
 pub(crate) mod pictures;
 pub(crate) mod settings;
+pub(crate) mod starts;
 mod sums;

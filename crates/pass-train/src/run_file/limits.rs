@@ -119,7 +119,12 @@ const ALONE: &[(&str, Limit)] = &[
     ("predict.batch", Whole(1, MOST_PICTURES)),
     ("objects.size", VIEW_PX),
     ("objects.layer", Other),
+    ("objects.foreground_layer", Other),
     ("objects.foreground.way", Other),
+    ("objects.foreground.threshold", Real(-1.0, 1.0)),
+    ("objects.foreground.coverage", SHARE),
+    ("objects.foreground.keep", Other),
+    ("objects.foreground.keep.mass", SHARE),
     ("objects.foreground.objects", Whole(1, 64)),
     ("objects.foreground.least_share", SHARE),
     ("objects.batch", Whole(1, MOST_PICTURES)),
@@ -163,6 +168,7 @@ const ALONE: &[(&str, Limit)] = &[
 
 /// Keys of each of [`TRAININGS`].
 const OF_TRAININGS: &[(&str, Limit)] = &[
+    ("least_updates", Whole(0, 100_000)),
     ("batch_rule", Other),
     ("accumulate", Whole(1, MOST_PICTURES / 2)),
     ("optim.algorithm", Other),
@@ -200,7 +206,7 @@ const OF_ASSIGNING: &[(&str, Limit)] = &[
     ("swapped.queue_from_epoch", INTERVAL),
 ];
 
-const TRAININGS: &[&str] = &["pretrain", "attention", "finetune"];
+pub(super) const TRAININGS: &[&str] = &["pretrain", "attention", "finetune"];
 const ASSIGNING: &[&str] = &["pretrain", "attention"];
 
 /// Every key with its limits, in the order of a run file's sections.

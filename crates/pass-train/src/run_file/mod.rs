@@ -7,6 +7,7 @@
 
 mod check;
 mod data;
+mod epochs;
 mod inference;
 mod layers;
 mod limits;

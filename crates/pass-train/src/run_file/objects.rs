@@ -11,10 +11,20 @@ pub struct ObjectsSection {
     pub foreground: Foreground,
     /// The side of the square that a picture is brought to, whatever its aspect, in pixels.
     pub size: u32,
-    /// The layer of the backbone whose map is looked at, as `luss features extract --layer` names it.
+    /// The layer of the backbone whose features embed an object, as `luss features extract --layer` names
+    /// it.
     pub layer: String,
+    /// The layer on which objects are found, where it is another; both have as many cells.
+    pub foreground_layer: Option<String>,
     /// Pictures per forward pass. Decides no result.
     pub batch: usize,
+}
+
+impl ObjectsSection {
+    /// The layer on which objects are found.
+    pub(crate) fn found_on(&self) -> &str {
+        self.foreground_layer.as_ref().unwrap_or(&self.layer)
+    }
 }
 
 impl Default for ObjectsSection {
@@ -23,6 +33,7 @@ impl Default for ObjectsSection {
             foreground: Foreground::default(),
             size: 320,
             layer: "stage4".into(),
+            foreground_layer: None,
             batch: 16,
         }
     }

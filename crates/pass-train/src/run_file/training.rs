@@ -55,6 +55,9 @@ pub struct PretrainSection {
     pub method: Method,
     /// Passes over the training pictures; 0 leaves the backbone untrained (a control).
     pub epochs: usize,
+    /// Epochs are raised until there are so many updates on the training images; 0 leaves them. A run that
+    /// begins resolves this: its `run.toml` has the epochs that it takes.
+    pub least_updates: usize,
     /// Pictures per step.
     pub batch: usize,
     /// How rates and queue meet another batch than the published one.
@@ -93,6 +96,7 @@ impl Default for PretrainSection {
         Self {
             method: Method::PassS,
             epochs: 200,
+            least_updates: 0,
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
@@ -144,6 +148,9 @@ impl FrozenNorms {
 pub struct AttentionSection {
     /// Passes over the training pictures.
     pub epochs: usize,
+    /// Epochs are raised until there are so many updates on the training images; 0 leaves them. A run that
+    /// begins resolves this: its `run.toml` has the epochs that it takes.
+    pub least_updates: usize,
     /// Pictures per step.
     pub batch: usize,
     /// How rates and queue meet another batch than the published one.
@@ -169,6 +176,7 @@ impl Default for AttentionSection {
     fn default() -> Self {
         Self {
             epochs: 20,
+            least_updates: 0,
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
@@ -198,6 +206,9 @@ impl Default for AttentionSection {
 pub struct FinetuneSection {
     /// Passes over the training pictures.
     pub epochs: usize,
+    /// Epochs are raised until there are so many updates on the training images; 0 leaves them. A run that
+    /// begins resolves this: its `run.toml` has the epochs that it takes.
+    pub least_updates: usize,
     /// Pictures per step.
     pub batch: usize,
     /// How rates and queue meet another batch than the published one.
@@ -223,6 +234,7 @@ impl Default for FinetuneSection {
     fn default() -> Self {
         Self {
             epochs: 20,
+            least_updates: 0,
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,

@@ -124,8 +124,7 @@ fn leave(
     let summary = summarize(&report, device, started.elapsed().as_secs_f64());
     findings::tell(
         context,
-        Step::Cluster,
-        &findings::of_clusters(&summary.sizes),
+        &findings::of_clusters(&summary.sizes, summary.stability),
     );
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
@@ -156,12 +155,13 @@ fn described_by_pictures(
     Ok((run, report))
 }
 
+/// The id of each picture's cluster as in label masks, from 1.
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {
     let samples = context.data.samples(Split::Train);
     let table: std::collections::BTreeMap<&str, u32> = samples
         .iter()
         .map(|sample| sample.key.as_str())
-        .zip(assignments.iter().copied())
+        .zip(assignments.iter().map(|cluster| cluster + 1))
         .collect();
     let path = context.run.step_dir(Step::Cluster).join("assignments.json");
     context.run.write_json(&path, &table)

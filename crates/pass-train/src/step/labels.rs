@@ -65,8 +65,7 @@ pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
         cells,
         seconds,
     };
-    let found = findings::of_labels(context, &summary);
-    findings::tell(context, Step::GenerateLabels, &found);
+    findings::tell(context, &findings::of_labels(context, &summary));
     context.run.finish(Step::GenerateLabels, &summary)?;
     Ok(summary)
 }

@@ -14,7 +14,7 @@ use imagenet_s::{Split, read_mask};
 use label_steps::copy;
 use luss_metrics::{Evaluator, Protocol};
 use pass_train::{
-    Context, RunFile, Step, Verbosity,
+    Context, Grade, RunFile, RunVerdict, Step, Verbosity,
     log::read_log,
     pipeline::{self, Control},
     step::{attention::tune_attention, evaluate::Scores, pretrain::pretrain},
@@ -254,9 +254,26 @@ fn controls_are_scored_beside_the_method_on_the_same_pictures() {
     let labels = read("done/generate_labels.json");
     assert!(!labels.contains("\"foreground\": 0.0,"), "{labels}");
     let page = read("report.html");
-    let (_, warnings) = page.split_once("<h2>Warnings</h2>").expect("warnings");
+    let (_, findings) = page
+        .split_once("<h2>Has it worked?</h2>")
+        .expect("a verdict");
     for step in ["pretrain", "cluster", "sweep_threshold"] {
-        assert!(warnings.contains(&format!("<li>{step}: ")), "{step}");
+        assert!(findings.contains(&format!("<li>{step}: ")), "{step}");
+    }
+    let verdict = RunVerdict::read(&context.run).unwrap();
+    assert_eq!(
+        (verdict.grade, verdict.categories.len()),
+        (Grade::Failed, 4)
+    );
+    let begins = "This run has not worked: the swapped loss ended at ";
+    assert!(verdict.sentence.starts_with(begins), "{}", verdict.sentence);
+    assert!(verdict.masks.iter().all(|masks| root.join(masks).is_dir()));
+    let lines = verdict.lines(&context.run).join("\n");
+    for command in ["luss segment --run ", "luss export --run "] {
+        assert!(
+            lines.contains(&format!("{command}{}", root.display())),
+            "{lines}"
+        );
     }
 }
 

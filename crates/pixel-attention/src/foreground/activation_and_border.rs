@@ -6,10 +6,7 @@ use ndarray::{Array2, ArrayView3};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Object, add, at_least_one,
-    components::{components, only},
-    otsu::otsu,
-    share, unit, unit_cells,
+    Object, add, at_least_one, components::parts_above, otsu::otsu, share, unit, unit_cells,
 };
 use crate::{eigen::dot, error::Result};
 
@@ -18,8 +15,8 @@ use crate::{eigen::dot, error::Result};
 /// 1. The activation of a cell is the sum of its features; its similarity is the cosine with the
 ///    mean of the border's cells.
 /// 2. Both are standardised over the cells, and the similarity is subtracted.
-/// 3. The cells above Otsu's threshold are foreground; each object is a connected part of them, the
-///    largest first.
+/// 3. The cells above the middle of the last bin below Otsu's threshold (of 64 bins) are foreground;
+///    each object is a connected part of them, the largest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ActivationAndBorder {
@@ -45,19 +42,11 @@ impl ActivationAndBorder {
     }
 
     pub(super) fn find(&self, features: ArrayView3<f32>) -> Vec<Object> {
-        let mut score = scores(features);
-        let Some(threshold) = otsu(score.iter().copied()) else {
-            return Vec::new();
-        };
-        score -= threshold;
-        let foreground = score.mapv(|score| score > 0.0);
-        let least = self.least_share * score.len() as f64;
-        let parts = components(&foreground).into_iter().enumerate();
-        parts
-            .filter(|(index, part)| *index == 0 || part.len() as f64 >= least)
-            .take(self.objects)
-            .map(|(_, part)| only(&score, &part))
-            .collect()
+        let score = scores(features);
+        otsu(score.iter().copied()).map_or_else(Vec::new, |found| {
+            let threshold = found.threshold - found.bin / 2.0;
+            parts_above(score, threshold, self.objects, self.least_share)
+        })
     }
 }
 

@@ -20,6 +20,28 @@ pub fn components(mask: &Array2<bool>) -> Vec<Vec<Cell>> {
     parts
 }
 
+/// The largest connected parts of the cells above a threshold as objects, at most so many, whose
+/// scores are what exceeds it. Parts behind the first have at least `least_share` of the cells.
+pub(super) fn parts_above(
+    score: Array2<f64>,
+    threshold: f64,
+    objects: usize,
+    least_share: f64,
+) -> Vec<Object> {
+    let above = score - threshold;
+    let least = least_share * above.len() as f64;
+    let parts = components(&above.mapv(|score| score > 0.0)).into_iter();
+    let large = parts.enumerate();
+    let large = large.filter(|(at, part)| *at == 0 || part.len() as f64 >= least);
+    let objects = large.take(objects);
+    objects.map(|(_, part)| only(&above, &part)).collect()
+}
+
+/// The connected part of a mask that holds a cell; empty where the cell is outside of the mask.
+pub(super) fn component_of(mask: &Array2<bool>, cell: Cell) -> Vec<Cell> {
+    take_part(&mut mask.clone(), cell)
+}
+
 /// An object of these cells: the score is their own there, positive or not, and negative elsewhere.
 pub(super) fn only(score: &Array2<f64>, part: &[Cell]) -> Object {
     let mut of_part = score.mapv(|score| -score.abs() as f32);
@@ -68,6 +90,8 @@ mod tests {
         let parts = components(&mask);
         let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
         assert_eq!(sizes, [4, 2, 1]);
+        assert_eq!(component_of(&mask, (2, 1)).len(), 2);
+        assert!(component_of(&mask, (2, 0)).is_empty());
     }
 
     #[test]

@@ -2,21 +2,32 @@
 //!
 //! | way | item |
 //! |---|---|
-//! | summed activation and border prototype | [`ActivationAndBorder`] |
+//! | summed activation and border prototype, for CNNs | [`ActivationAndBorder`] |
+//! | normalised cut, for keys of ViTs | [`NormalizedCut`] |
+//! | principal masks of whole scenes | [`PrincipalMasks`] |
+//! | attention of the class token of ViTs | [`AttentionMap`] |
+//!
+//! Objects become rows to be clustered by [`embedding`] and [`HalfWhitening`].
 //!
 //! Everything here looks at one picture's map on the host and in one thread, so its result does not
 //! depend on the number of threads. Sums and products are in `f64`.
 
 mod activation_and_border;
+mod attention_map;
 mod components;
+mod normalized_cut;
 mod otsu;
+mod principal_masks;
 mod whitening;
 
 use ndarray::{Array2, ArrayView1, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};
 
 pub use activation_and_border::ActivationAndBorder;
+pub use attention_map::{AttentionMap, Keep};
 pub use components::{Cell, components};
+pub use normalized_cut::NormalizedCut;
+pub use principal_masks::PrincipalMasks;
 pub use whitening::HalfWhitening;
 
 use crate::{
@@ -45,6 +56,12 @@ impl Object {
 pub enum Foreground {
     /// Large sums of activations, unlike the border: for maps of CNNs.
     ActivationAndBorder(ActivationAndBorder),
+    /// The side of a cut through the graph of similar cells: for keys of ViTs.
+    NormalizedCut(NormalizedCut),
+    /// Masks along principal directions, until the whole map is covered.
+    PrincipalMasks(PrincipalMasks),
+    /// Where the class token of a ViT looks; the map holds its attention, a channel a head.
+    AttentionMap(AttentionMap),
 }
 
 impl Default for Foreground {
@@ -62,6 +79,9 @@ impl Foreground {
     pub fn check(&self) -> Result<()> {
         match self {
             Self::ActivationAndBorder(way) => way.check(),
+            Self::NormalizedCut(way) => way.check(),
+            Self::PrincipalMasks(way) => way.check(),
+            Self::AttentionMap(way) => way.check(),
         }
     }
 
@@ -69,10 +89,14 @@ impl Foreground {
     pub fn most_objects(&self) -> usize {
         match self {
             Self::ActivationAndBorder(way) => way.objects,
+            Self::NormalizedCut(way) => way.objects,
+            Self::PrincipalMasks(way) => way.objects,
+            Self::AttentionMap(way) => way.objects,
         }
     }
 
-    /// The objects of one picture, the most prominent first. There is none where all cells are alike.
+    /// The objects of one picture, the most prominent first. There is none where all cells are alike,
+    /// except that `principal_masks` finds the whole map then, if it is not zero.
     ///
     /// # Shapes
     ///
@@ -88,6 +112,9 @@ impl Foreground {
         assert!(finite, "a feature is NaN or infinite");
         match self {
             Self::ActivationAndBorder(way) => way.find(features),
+            Self::NormalizedCut(way) => way.find(features),
+            Self::PrincipalMasks(way) => way.find(features),
+            Self::AttentionMap(way) => way.find(features),
         }
     }
 }

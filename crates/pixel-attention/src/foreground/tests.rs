@@ -1,25 +1,27 @@
 //! The ways to a foreground: laws, and what independent programs find.
 
-use std::{fs::File, path::Path};
+mod oracles;
 
-use ndarray::{Array2, Array3, Axis};
-use serde::{Deserialize, de::DeserializeOwned};
+use ndarray::{Array2, Array3, Axis, array};
 
 use super::*;
 
-fn fixture<T: DeserializeOwned>(name: &str) -> T {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    serde_json::from_reader(File::open(path.join(name)).unwrap()).unwrap()
-}
-
-fn every_way() -> Vec<Foreground> {
-    vec![Foreground::default()]
+fn every_way() -> [Foreground; 4] {
+    [
+        Foreground::default(),
+        Foreground::NormalizedCut(NormalizedCut::default()),
+        Foreground::PrincipalMasks(PrincipalMasks::default()),
+        Foreground::AttentionMap(AttentionMap {
+            keep: Keep::Otsu,
+            ..AttentionMap::default()
+        }),
+    ]
 }
 
 /// A bright disc of features of its own on a background of another kind, with some noise.
 fn disc([height, width, channels]: [usize; 3]) -> Array3<f32> {
     Array3::from_shape_fn((height, width, channels), |(y, x, channel)| {
-        let noise = ((y * 31 + x * 17 + channel * 7 + y * x) % 23) as f32 / 40.0;
+        let noise = ((y * 31 + x * 17 + channel * 7 + y * x) % 23) as f32 / 400.0;
         let far = (y as f32 - 0.4 * height as f32).hypot(x as f32 - 0.45 * width as f32);
         let inside = far < 0.28 * height as f32;
         let kind = if inside {
@@ -51,8 +53,19 @@ fn the_disc_is_found_by_every_way() {
     });
     for way in every_way() {
         let found = masks(&way, &features);
-        assert!(found.contains(&disc), "{way:?}: {found:?}");
+        // The median of the principal masks takes the tips of the disc away.
+        let near = found.iter().any(|mask| overlap(mask, &disc) > 0.8);
+        assert!(near, "{way:?}: {found:?}");
     }
+}
+
+/// Intersection over union.
+fn overlap(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
+    let count = |both: fn(bool, bool) -> bool| {
+        let pairs = a.iter().zip(b);
+        pairs.filter(|&(&a, &b)| both(a, b)).count() as f64
+    };
+    count(|a, b| a && b) / count(|a, b| a || b)
 }
 
 #[test]
@@ -74,10 +87,60 @@ fn what_is_alike_everywhere_has_no_object() {
     let cell = Array3::from_elem((1, 1, 4), 0.3);
     let dark = Array3::zeros((4, 3, 2));
     for way in every_way() {
-        for features in [&constant, &cell, &dark] {
-            assert_eq!(way.find(features.view()), [], "{way:?}");
+        assert_eq!(way.find(dark.view()), [], "{way:?}");
+        for features in [&constant, &cell] {
+            let found = way.find(features.view());
+            match way {
+                Foreground::PrincipalMasks(_) => {
+                    assert!(found.len() == 1 && found[0].mask().iter().all(|&inside| inside));
+                }
+                _ => assert_eq!(found, [], "{way:?}"),
+            }
         }
     }
+}
+
+#[test]
+fn the_fewest_cells_that_hold_a_share_of_the_attention_are_kept() {
+    let attention = array![[[0.5f32], [0.3], [0.1], [0.1]]];
+    let kept = |mass| {
+        let keep = Keep::Mass(mass);
+        let way = AttentionMap {
+            keep,
+            ..AttentionMap::default()
+        };
+        masks(&Foreground::AttentionMap(way), &attention)
+    };
+    assert_eq!(kept(0.45), [array![[true, false, false, false]]]);
+    assert_eq!(kept(0.7), [array![[true, true, false, false]]]);
+    assert!(kept(0.95).is_empty(), "all cells would be kept");
+}
+
+/// Two blocks of two kinds on a ground of a third.
+#[test]
+fn several_objects_are_found_the_largest_cut_first() {
+    let features = Array3::from_shape_fn((8, 14, 3), |(y, x, channel)| {
+        let first = (2..7).contains(&y) && (1..6).contains(&x);
+        let second = (1..5).contains(&y) && (8..12).contains(&x);
+        let kind = if first { 0 } else { 1 + usize::from(!second) };
+        let noise = ((y * 5 + x * 3 + channel) % 7) as f32 / 100.0;
+        noise + if channel == kind { 1.0 } else { 0.0 }
+    });
+    let way = |objects| {
+        Foreground::NormalizedCut(NormalizedCut {
+            objects,
+            ..NormalizedCut::default()
+        })
+    };
+    let areas = |objects| -> Vec<usize> {
+        let found = masks(&way(objects), &features);
+        let area = |mask: &Array2<bool>| mask.iter().filter(|&&inside| inside).count();
+        found.iter().map(area).collect()
+    };
+    assert_eq!(areas(1).len(), 1);
+    let mut both = areas(2);
+    both.sort_unstable();
+    assert_eq!(both, [16, 25]);
 }
 
 #[test]
@@ -114,74 +177,6 @@ fn an_embedding_is_the_mean_of_the_objects_cells() {
     // Cells (2, 3) and (4, 5): the mean is (3, 4).
     assert_eq!(of([0.0, 0.1, 2.0]), [0.6, 0.8]);
     assert_eq!(of([0.0, -0.1, -2.0]), [0.0, 0.0]);
-}
-
-#[derive(Deserialize)]
-struct Oracle {
-    maps: Vec<Map>,
-    whitening: Whitening,
-}
-
-#[derive(Deserialize)]
-struct Map {
-    features: Vec<Vec<Vec<f32>>>,
-    score: Vec<Vec<f32>>,
-    threshold: f32,
-    mask: Vec<Vec<u8>>,
-    embedding: Vec<f32>,
-}
-
-#[derive(Deserialize)]
-struct Whitening {
-    embeddings: Vec<Vec<f32>>,
-    dimensions: usize,
-    gram: Vec<Vec<f32>>,
-}
-
-/// Oracle: `tests/fixtures/activation_and_border.py`, in float64.
-#[test]
-fn activation_and_border_agrees_with_numpy() {
-    let oracle: Oracle = fixture("activation_and_border.json");
-    for map in oracle.maps {
-        let (height, width) = (map.features.len(), map.features[0].len());
-        let flat: Vec<f32> = map.features.concat().concat();
-        let features = Array3::from_shape_vec((height, width, 5), flat).unwrap();
-        let [object] = &Foreground::default().find(features.view())[..] else {
-            panic!("one object");
-        };
-        let mask: Vec<u8> = object.mask().iter().map(|&inside| inside.into()).collect();
-        assert_eq!(mask, map.mask.concat());
-        for (&score, expected) in object.score.iter().zip(map.score.concat()) {
-            let expected = expected - map.threshold;
-            // Other parts than the object's are negative.
-            assert!(
-                (score.abs() - expected.abs()).abs() < 1e-5,
-                "{score} {expected}"
-            );
-        }
-        let embedding = embedding(features.view(), object);
-        assert_close(&embedding, &map.embedding, 1e-6);
-    }
-}
-
-/// Oracle: as above; the signs of the directions cancel in products of whitened embeddings.
-#[test]
-fn half_whitening_agrees_with_numpy() {
-    let Whitening {
-        embeddings,
-        dimensions,
-        gram,
-    } = fixture::<Oracle>("activation_and_border.json").whitening;
-    let rows = Array2::from_shape_vec((embeddings.len(), 5), embeddings.concat()).unwrap();
-    let whitening = HalfWhitening::fit(&rows.view(), dimensions).unwrap();
-    let whitened: Vec<Vec<f32>> = embeddings.iter().map(|row| whitening.apply(row)).collect();
-    for (a, expected) in whitened.iter().zip(gram) {
-        let products: Vec<f32> = whitened
-            .iter()
-            .map(|b| a.iter().zip(b).map(|(a, b)| a * b).sum())
-            .collect();
-        assert_close(&products, &expected, 1e-5);
-    }
 }
 
 #[test]
@@ -223,12 +218,4 @@ fn no_more_directions_are_kept_than_rows_vary_in() {
     bad[[5, 1]] = f32::INFINITY;
     let error = HalfWhitening::fit(&bad.view(), 2).unwrap_err();
     assert!(matches!(error, Error::NotFinite { row: 5, .. }));
-}
-
-#[track_caller]
-fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expected.len());
-    for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() < tolerance, "{found} {expected}");
-    }
 }

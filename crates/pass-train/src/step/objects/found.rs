@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayView3};
 use pixel_attention::{
-    foreground::{Foreground, Object, embedding},
+    foreground::{Object, embedding},
     row_file::RowFile,
     rows::Rows,
 };
@@ -40,8 +40,8 @@ impl MapShape {
     }
 }
 
-/// The rows of a picture.
-pub(super) fn record(map: ArrayView3<f32>, foreground: &Foreground, shape: &MapShape) -> Vec<f32> {
+/// The rows of a picture, with what was found on it.
+pub(super) fn record(map: ArrayView3<f32>, found: Vec<Object>, shape: &MapShape) -> Vec<f32> {
     let size = (shape.height, shape.width);
     let of_whole = || {
         embedding(
@@ -51,7 +51,7 @@ pub(super) fn record(map: ArrayView3<f32>, foreground: &Foreground, shape: &MapS
             },
         )
     };
-    let mut objects = foreground.find(map).into_iter().take(shape.most);
+    let mut objects = found.into_iter().take(shape.most);
     let mut rows = match objects.next() {
         Some(object) => row(embedding(map, &object), &object.score),
         None => row(of_whole(), &Array2::from_elem(size, ABSENT)),

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use imagenet_s::Split;
-use ndarray::ArrayView3;
+use ndarray::Array4;
 use pass_model::backbone::Backbone;
 use pixel_attention::row_file::{Element, RowFileWriter};
 use rayon::prelude::*;
@@ -87,8 +87,8 @@ fn map_file(context: &Context) -> std::path::PathBuf {
 fn extract(context: &Context, split: Split) -> Result<(), Error> {
     let section = &context.file.objects;
     let mut backbone = pretrained_backbone(context, &context.device)?;
-    check_layer(&backbone, section)?;
-    let shape = map_shape(&mut backbone, section, &context.device);
+    check_layers(&backbone, section)?;
+    let shape = map_shape(&mut backbone, section, &context.device)?;
     let (run, path) = (&context.run, context.run.objects(split.name()));
     run.make_room_for(&path)?;
     run.write_json(&map_file(context), &shape)?;
@@ -110,30 +110,51 @@ fn extract(context: &Context, split: Split) -> Result<(), Error> {
     run.seal(&path)
 }
 
-fn check_layer(backbone: &Backbone, section: &ObjectsSection) -> Result<(), Error> {
+fn check_layers(backbone: &Backbone, section: &ObjectsSection) -> Result<(), Error> {
     let layers = backbone.layers();
-    if layers.contains(&section.layer.as_str()) {
-        return Ok(());
+    for (key, layer) in [
+        ("objects.layer", section.layer.as_str()),
+        ("objects.foreground_layer", section.found_on()),
+    ] {
+        if !layers.contains(&layer) {
+            return Err(Error::Value {
+                place: "this run".into(),
+                key: key.into(),
+                value: layer.into(),
+                rule: format!("the layers of this backbone are {}", layers.join(", ")),
+            });
+        }
     }
-    Err(Error::Value {
-        place: "this run".into(),
-        key: "objects.layer".into(),
-        value: section.layer.clone(),
-        rule: format!("the layers of this backbone are {}", layers.join(", ")),
-    })
+    Ok(())
 }
 
 /// The size of every map: all pictures are of one size.
-fn map_shape(backbone: &mut Backbone, section: &ObjectsSection, device: &Device) -> MapShape {
+fn map_shape(
+    backbone: &mut Backbone,
+    section: &ObjectsSection,
+    device: &Device,
+) -> Result<MapShape, Error> {
     let side = section.size as usize;
     let blank = Tensor::zeros([1, 3, side, side], device);
+    let [_, _, rows, columns] = backbone.layer(blank.clone(), section.found_on()).dims();
     let [_, channels, height, width] = backbone.layer(blank, &section.layer).dims();
-    MapShape {
+    if [rows, columns] != [height, width] {
+        return Err(Error::Value {
+            place: "this run".into(),
+            key: "objects.foreground_layer".into(),
+            value: section.found_on().into(),
+            rule: format!(
+                "its map is {rows} x {columns}, that of `objects.layer` {height} x {width}: they must have \
+                 the same cells"
+            ),
+        });
+    }
+    Ok(MapShape {
         height,
         width,
         channels,
         most: section.foreground.most_objects(),
-    }
+    })
 }
 
 /// The rows of a batch of pictures, one picture after the other.
@@ -143,14 +164,24 @@ fn records(
     section: &ObjectsSection,
     shape: &MapShape,
 ) -> Result<Vec<f32>, Error> {
-    let maps = backbone.layer(pictures, &section.layer);
-    let maps: Vec<f32> = maps.permute([0, 2, 3, 1]).into_data().iter().collect();
-    check_finite("feature", &maps)?;
-    let size = (shape.height, shape.width, shape.channels);
-    let each = maps.par_chunks(shape.height * shape.width * shape.channels);
-    let rows = each.map(|map| {
-        let map = ArrayView3::from_shape(size, map).expect("a map a picture");
-        record(map, &section.foreground, shape)
-    });
+    let maps = host_maps(backbone.layer(pictures.clone(), &section.layer))?;
+    let looked_at = match &section.foreground_layer {
+        Some(layer) => host_maps(backbone.layer(pictures, layer))?,
+        None => maps.clone(),
+    };
+    let pairs = maps.outer_iter().zip(looked_at.outer_iter());
+    let pairs: Vec<_> = pairs.collect();
+    let rows = pairs
+        .into_par_iter()
+        .map(|(map, looked_at)| record(map, section.foreground.find(looked_at), shape));
     Ok(rows.collect::<Vec<_>>().concat())
+}
+
+/// `[batch, channels, height, width]` as `[batch, height, width, channels]` on the host.
+fn host_maps(maps: Tensor<4>) -> Result<Array4<f32>, Error> {
+    let [batch, channels, height, width] = maps.dims();
+    let values: Vec<f32> = maps.permute([0, 2, 3, 1]).into_data().iter().collect();
+    check_finite("feature", &values)?;
+    let maps = Array4::from_shape_vec((batch, height, width, channels), values);
+    Ok(maps.expect("as many values as the shape says"))
 }
