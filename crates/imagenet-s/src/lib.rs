@@ -95,7 +95,7 @@ pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use pictures::{
     OddPictures, Oddity, decode_mask, decode_picture, picture_size, read_mask, read_picture,
-    remove_torn_masks, write_indexed_mask, write_mask,
+    read_written_mask, remove_torn_masks, write_indexed_mask, write_mask,
 };
 pub use progress::{Progress, Watcher};
 pub use subset::{Subset, UnknownSubset};

@@ -12,21 +12,12 @@ use pass_train::step::evaluate::unnamed;
 /// A file that cannot be read, names of other categories, a category that is named twice.
 pub fn read_names(path: &Path, categories: u16) -> anyhow::Result<Vec<String>> {
     let shown = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("--names {shown}"))?;
-    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
-    let numbered: Option<Vec<(usize, &str)>> = lines.iter().map(|line| numbered(line)).collect();
-    let in_order = || {
-        lines
-            .iter()
-            .enumerate()
-            .map(|(at, name)| (at + 1, *name))
-            .collect()
-    };
+    let text = read(path)?;
     let mut names = vec![None; categories.into()];
-    for (id, name) in numbered.unwrap_or_else(in_order) {
+    for (id, name) in lines_of(&text) {
         ensure!(
             (1..=names.len()).contains(&id) && !name.is_empty(),
-            "--names {shown}: category {id} is {name:?}, but the model has the categories 1 to {categories}; \
+            "--names {shown}: category {id} is {name:?}, but the categories are 1 to {categories}; \
              0 is other"
         );
         let twice = names[id - 1].replace(name.to_owned());
@@ -39,6 +30,28 @@ pub fn read_names(path: &Path, categories: u16) -> anyhow::Result<Vec<String>> {
         .zip(names)
         .map(|(id, name)| name.unwrap_or_else(|| unnamed(id)));
     Ok(named.collect())
+}
+
+/// The last category that such a file names, 0 for none.
+///
+/// # Errors
+///
+/// A file that cannot be read.
+pub fn last_named(path: &Path) -> anyhow::Result<usize> {
+    let text = read(path)?;
+    let ids = lines_of(&text).into_iter().map(|(id, _)| id);
+    Ok(ids.max().unwrap_or(0))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("--names {}", path.display()))
+}
+
+/// The lines with their ids.
+fn lines_of(text: &str) -> Vec<(usize, &str)> {
+    let lines: Vec<&str> = text.trim_end().lines().map(str::trim).collect();
+    let numbered: Option<Vec<(usize, &str)>> = lines.iter().map(|line| numbered(line)).collect();
+    numbered.unwrap_or_else(|| (1..).zip(lines).collect())
 }
 
 /// `3 dog` as `(3, "dog")`.

@@ -101,7 +101,13 @@ impl About {
     }
 }
 
-fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
+/// What the categories of a run are called, from 1 on: the classes that it has matched them with, else their
+/// numbers.
+///
+/// # Errors
+///
+/// A `categories.json` that cannot be read.
+pub fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
     let path = run.file("categories.json");
     if path.exists() {
         return run.read_json(&path);

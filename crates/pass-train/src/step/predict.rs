@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use imagenet_s::{Split, read_mask, remove_torn_masks, write_mask};
+use imagenet_s::{Split, remove_torn_masks};
 use luss_metrics::LabelMask;
 use serde::{Deserialize, Serialize};
 
@@ -68,8 +68,10 @@ fn predict_split(
     remove_torn_masks(&context.run.masks("fine_tuned", split.name()))?;
     let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
     for sample in &samples[..cursor.done()] {
-        let place = context.run.mask("fine_tuned", split.name(), &sample.key);
-        count(&read_mask(&place)?, pixels);
+        count(
+            &context.read_mask("fine_tuned", split, &sample.key)?,
+            pixels,
+        );
     }
     let pass = Pass {
         name: &format!("predict {}", split.name()),
@@ -84,8 +86,7 @@ fn predict_split(
         for (picture, labelled) in pictures.iter().zip(labelled) {
             count(&labelled.mask, pixels);
             let key = &samples[picture.index].key;
-            let place = context.run.mask("fine_tuned", split.name(), key);
-            write_mask(&place, &labelled.mask)?;
+            context.write_mask("fine_tuned", split, key, &labelled.mask)?;
         }
         cursor.advance(pictures.len())
     })?;

@@ -1,25 +1,36 @@
 //! Where masks, pictures and names come from: a run, or two folders.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
 use imagenet_s::{LabelMask, OddPictures, Sample, Split};
-use luss::{features::pictures_of, pick_device};
+use luss::{
+    features::pictures_of,
+    pick_device,
+    segment::{last_named, read_names},
+};
 use luss_metrics::{
-    IGNORE,
+    IGNORE, OTHER,
     folder::{Tree, read_mask},
 };
 use pass_train::{
-    Context, RunDir, Verbosity, quoted,
-    step::export::{PseudoLabels, category_names},
+    Context, RunDir, Verbosity,
+    apply::names_of,
+    quoted,
+    step::{evaluate::unnamed, export::PseudoLabels},
 };
 use rayon::prelude::*;
+use serde::Deserialize;
 
-use super::{MasksOf, Where, names::filled};
+use super::{MasksOf, Where};
+
+/// The most categories of a list of names, all ids but 0 and [`IGNORE`].
+const MOST: usize = IGNORE as usize - 1;
 
 /// Faults that are told by name.
 const TOLD: usize = 5;
@@ -88,76 +99,76 @@ impl Item {
 }
 
 impl Source {
-    /// Finds all, and reads every mask once.
+    /// Finds all, and reads every mask once; `names` is a file.
     ///
     /// # Errors
     ///
     /// A run without these masks, masks without pictures, masks that cannot be read or do not fit.
-    pub(super) fn open(
-        place: &Where,
-        given: Option<&BTreeMap<u16, String>>,
-    ) -> anyhow::Result<Self> {
-        match (&place.run, &place.masks, &place.images) {
-            (Some(run), ..) => Self::of_run(run, place, given),
-            (None, Some(masks), Some(images)) => Self::of_folders(masks, images, given),
-            _ => bail!("nothing to export: give --run DIR, or --masks DIR and --images DIR"),
+    pub(super) fn open(place: &Where, names: Option<&Path>) -> anyhow::Result<Self> {
+        match (&place.run, &place.masks) {
+            (Some(run), _) => Self::of_run(run, place, names),
+            (None, Some(masks)) => Self::of_folders(masks, place.images.as_deref(), names),
+            (None, None) => bail!("nothing to export: give --run DIR or --masks DIR"),
         }
     }
 
-    fn of_run(
-        root: &Path,
-        place: &Where,
-        given: Option<&BTreeMap<u16, String>>,
-    ) -> anyhow::Result<Self> {
+    fn of_run(root: &Path, place: &Where, names: Option<&Path>) -> anyhow::Result<Self> {
         let context = open_run(root)?;
         let split = split_of(&context, place)?;
         let items = items_of_run(&context, split, place.from)?;
         let classes = context.data.classes();
-        let read = survey(&items)?;
-        let largest = read
-            .iter()
-            .filter_map(|found| found.largest)
-            .max()
-            .unwrap_or(0);
+        let found = survey(&items)?;
+        let largest = largest_of(&found);
         ensure!(
             largest <= classes,
             "{}: category {largest} of {classes}; these masks are not of this run, predict them again",
             root.display()
         );
-        let names = match given {
-            Some(given) => filled(given, classes)?,
-            None => category_names(&context, place.from.name())?,
+        let names = match names {
+            Some(path) => read_names(path, classes)?,
+            None => names_of(&context.run, classes.into())?,
         };
         let odd = context.file.data.odd_pictures;
-        Ok(Self::new(items, read, names, usual_name(split), odd))
+        Ok(Self::new(items, found, names, usual_name(split), odd))
     }
 
     fn of_folders(
         masks: &Path,
-        images: &Path,
-        given: Option<&BTreeMap<u16, String>>,
+        images: Option<&Path>,
+        names: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let items = items_of_folders(masks, images)?;
-        let read = survey(&items)?;
-        let none = BTreeMap::new();
-        let given = given.unwrap_or(&none);
-        let largest = read.iter().filter_map(|found| found.largest).max();
-        let count = largest.max(given.keys().last().copied()).unwrap_or(0);
-        let names = filled(given, count)?;
-        Ok(Self::new(items, read, names, "train", OddPictures::Decode))
+        let segments = Segments::read(masks)?;
+        let pictures = match (images, &segments) {
+            (Some(images), _) => pictures_of(images).context("--images")?,
+            (None, Some(segments)) => segments.samples(),
+            (None, None) => bail!(
+                "--masks {}: there is no segments.json in it that names the pictures; give their folder with --images",
+                masks.display()
+            ),
+        };
+        let items = items_of_folder(masks, pictures)?;
+        let found = survey(&items)?;
+        let mut stated = segments.map_or_else(Vec::new, Segments::names);
+        let count = largest_of(&found).max(stated.len() as u16);
+        stated.extend((stated.len() as u16 + 1..=count).map(unnamed));
+        let names = match names {
+            Some(path) => read_names(path, count.max(last_named(path)?.min(MOST) as u16))?,
+            None => stated,
+        };
+        Ok(Self::new(items, found, names, "train", OddPictures::Decode))
     }
 
     fn new(
         items: Vec<Item>,
-        read: Vec<Found>,
+        found: Vec<Found>,
         names: Vec<String>,
         split: &'static str,
         odd: OddPictures,
     ) -> Self {
         Self {
             items,
-            sizes: read.iter().map(|found| found.size).collect(),
-            has_ignored: read.iter().any(|found| found.has_ignored),
+            sizes: found.iter().map(|found| found.size).collect(),
+            has_ignored: found.iter().any(|found| found.has_ignored),
             names,
             split,
             odd,
@@ -235,8 +246,8 @@ fn items_of_run(context: &Context, split: Split, from: MasksOf) -> anyhow::Resul
     samples.map(item).collect()
 }
 
-/// Each mask below a folder with the picture of its path; pictures may lack masks.
-fn items_of_folders(masks: &Path, images: &Path) -> anyhow::Result<Vec<Item>> {
+/// Each mask below a folder with the picture of its key; pictures may lack masks.
+fn items_of_folder(masks: &Path, pictures: Vec<Sample>) -> anyhow::Result<Vec<Item>> {
     let tree = Tree::of_masks(masks).context("--masks")?;
     if let Some(problem) = tree.problems().first() {
         bail!("--masks: {problem}");
@@ -246,24 +257,72 @@ fn items_of_folders(masks: &Path, images: &Path) -> anyhow::Result<Vec<Item>> {
         "--masks {}: there is no PNG in it; give the folder that `luss segment` wrote, or one of id masks",
         masks.display()
     );
-    let pictures = pictures_of(images).context("--images")?;
-    let mut pictures: HashMap<PathBuf, Sample> = pictures
+    let keyed = pictures
         .into_iter()
-        .map(|sample| (PathBuf::from(&sample.key), sample))
-        .collect();
+        .map(|sample| (PathBuf::from(&sample.key), sample));
+    let mut pictures: HashMap<PathBuf, Sample> = keyed.collect();
     let item = |(key, mask): (&Path, &Path)| {
         let sample = pictures.remove(key).with_context(|| {
             format!(
-                "{}: its picture {}.* is not in --images {}; give the folder that the masks were made of",
+                "{}: its picture {}.* is not there; give the folder that the masks were made of with --images",
                 mask.display(),
-                key.display(),
-                images.display()
+                key.display()
             )
         })?;
         let mask = Mask::File(mask.to_owned());
         Ok(Item { sample, mask })
     };
     tree.iter().map(item).collect()
+}
+
+/// `segments.json` of `luss segment`, as far as it is needed.
+#[derive(Deserialize)]
+struct Segments {
+    categories: Vec<Category>,
+    pictures: Vec<Segmented>,
+}
+
+#[derive(Deserialize)]
+struct Category {
+    id: u16,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Segmented {
+    key: String,
+    path: PathBuf,
+}
+
+impl Segments {
+    /// That of a folder of masks, if there is one.
+    fn read(masks: &Path) -> anyhow::Result<Option<Self>> {
+        let path = masks.join("segments.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let shown = path.display();
+        let text = fs::read_to_string(&path).with_context(|| format!("{shown}"))?;
+        let read = serde_json::from_str(&text);
+        read.with_context(|| {
+            format!("{shown}: not as `luss segment` writes it; start that again, or give --images")
+        })
+        .map(Some)
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        let sample = |of: &Segmented| Sample::of_file(of.key.as_str(), &of.path, None);
+        self.pictures.iter().map(sample).collect()
+    }
+
+    /// From id 1 on.
+    fn names(self) -> Vec<String> {
+        let named = self
+            .categories
+            .into_iter()
+            .filter(|category| category.id != OTHER);
+        named.map(|category| category.name).collect()
+    }
 }
 
 /// What a mask holds.
@@ -292,6 +351,15 @@ fn survey(items: &[Item]) -> anyhow::Result<Vec<Found>> {
         faults.len(),
         items.len()
     )
+}
+
+/// The largest id of a category.
+fn largest_of(found: &[Found]) -> u16 {
+    found
+        .iter()
+        .filter_map(|found| found.largest)
+        .max()
+        .unwrap_or(0)
 }
 
 fn look(item: &Item) -> anyhow::Result<Found> {

@@ -41,6 +41,7 @@ const FORMS: [(&[&str], &[&str]); 8] = [
             "data.pretrain_pack=a",
             "data.validation={ pictures = 'a', masks = 'a' }",
             "threshold.rule=otsu",
+            "predict.masks=imagenet_s",
         ],
     ),
     (
