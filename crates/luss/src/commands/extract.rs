@@ -36,7 +36,7 @@ pub(crate) struct Extract {
     #[arg(long, value_name = "NAME=FILE")]
     backbone: BackboneFile,
 
-    /// A folder of pictures, flat or nested (JPEG, PNG, WebP).
+    /// A folder of pictures, flat or nested (JPEG, PNG, WebP, TIFF, BMP), turned as EXIF says.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
 
