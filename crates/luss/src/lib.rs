@@ -15,6 +15,7 @@ pub mod features;
 mod kept_kernels;
 #[cfg(feature = "flex")]
 mod kept_memory;
+pub mod names;
 mod numbers;
 mod outcome;
 mod pipeline;

@@ -3,10 +3,9 @@
 mod inputs;
 mod journal;
 mod list;
-mod names;
 mod plan;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
 use imagenet_s::{
@@ -22,7 +21,6 @@ use serde::Serialize;
 
 pub use inputs::pictures_of;
 pub use journal::Journal;
-pub use names::read_names;
 pub use plan::{Plan, Planned, Recipe, Skipped};
 
 use journal::{Done, Segment, mask_path};
@@ -107,18 +105,12 @@ pub fn segment(
 /// Prepared pictures, ahead of the network as far as memory allows.
 fn loader(plan: &Plan, left: Vec<usize>, work: &Work) -> Loader<Prepared> {
     let (sizing, odd) = (plan.recipe.sizing, plan.recipe.odd_pictures);
-    let decoding = Arc::new(plan.recipe.decoding.clone());
     let pixels = |index: &usize| {
         let size = plan.pictures[*index].size;
         sizing.seen_pixels(size).max(size[0] * size[1])
     };
     let largest = 3 * left.iter().map(pixels).max().unwrap_or(1).max(1);
-    let samples: Vec<Sample> = plan
-        .pictures
-        .iter()
-        .map(|picture| Sample::of_file(&picture.key, &picture.path, None))
-        .map(|sample| sample.with_decoding(decoding.clone()))
-        .collect();
+    let samples: Vec<Sample> = plan.samples().collect();
     let ahead = (WAITING / largest).clamp(1, 2 * work.batch);
     Loader::new(left, work.workers, ahead, move |&index: &usize| {
         let picture = samples[index].read_picture(odd)?;

@@ -30,10 +30,10 @@ pub struct Recipe {
     pub model_sha256: String,
     /// Sizes of pictures.
     pub sizing: Sizing,
+    /// How files become pixels.
+    pub decoding: Decoding,
     /// How pictures with an unusual encoding are read.
     pub odd_pictures: OddPictures,
-    /// How the files of pictures become pixels.
-    pub decoding: Decoding,
     /// What the categories are called, from 1 on.
     pub names: Vec<String>,
     /// Whether pictures that cannot be read are left out.
@@ -130,15 +130,11 @@ impl Plan {
     ) -> anyhow::Result<Self> {
         let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
         let mut progress = Progress::new(verbosity, "read", samples.len() as u64, "pictures");
-        let odd = recipe.odd_pictures;
-        let decoding = Arc::new(recipe.decoding.clone());
-        let samples = samples.iter().cloned();
-        let samples: Vec<_> = samples
-            .map(|it| it.with_decoding(decoding.clone()))
-            .collect();
-        let all = samples.len();
+        let (odd, decoding) = (recipe.odd_pictures, Arc::new(recipe.decoding.clone()));
+        let decoded = |sample: &Sample| sample.clone().with_decoding(decoding.clone());
+        let decoded = samples.iter().map(decoded).collect();
         let read = move |sample: &Sample| Ok(planned(sample, odd));
-        for read in Loader::new(samples, workers, 2 * workers, read) {
+        for read in Loader::new(decoded, workers, 2 * workers, read) {
             match read? {
                 Ok(picture) => pictures.push(picture),
                 Err(picture) => skipped.push(picture),
@@ -154,19 +150,28 @@ impl Plan {
             skipped.is_empty() || recipe.skip_broken,
             "{} of {} pictures cannot be read:\n  {}\nmend or leave out these, or add --skip-broken",
             skipped.len(),
-            all,
+            samples.len(),
             causes.join("\n  ")
         );
         ensure!(
             !pictures.is_empty(),
             "none of the {} pictures can be read:\n  {}",
-            all,
+            samples.len(),
             listed(&causes)
         );
         Ok(Self {
             recipe,
             pictures,
             skipped,
+        })
+    }
+
+    /// The pictures, in their order, as they are read.
+    pub(super) fn samples(&self) -> impl Iterator<Item = Sample> {
+        let decoding = Arc::new(self.recipe.decoding.clone());
+        self.pictures.iter().map(move |picture| {
+            let sample = Sample::of_file(&picture.key, &picture.path, None);
+            sample.with_decoding(decoding.clone())
         })
     }
 

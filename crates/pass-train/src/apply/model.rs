@@ -20,7 +20,7 @@ use crate::{
     },
     inference::{Prepared, to_tensor},
     run_file::PredictSection,
-    step::evaluate::unnamed,
+    step::evaluate::category_names_by,
     view_batch::normalization,
 };
 
@@ -44,10 +44,10 @@ pub struct About {
     pub weights_sha256: String,
     /// What pictures are normalised with.
     pub normalization: Normalization,
+    /// How files become pixels.
+    pub decoding: Decoding,
     /// How pictures with an unusual encoding are read.
     pub odd_pictures: OddPictures,
-    /// How the files of pictures become pixels.
-    pub decoding: Decoding,
     /// How step 4 resizes pictures and makes labels of logits.
     pub predict: PredictSection,
     /// What the categories are called, from 1 on.
@@ -95,8 +95,8 @@ impl About {
             },
             weights_sha256: tensors_sum(tensors.iter()),
             normalization: normalization(&file),
-            odd_pictures: file.data.odd_pictures,
             decoding: file.data.decoding(),
+            odd_pictures: file.data.odd_pictures,
             names: names_of(run, classes)?,
             classes: classes_of(run)?,
             predict: file.predict,
@@ -109,7 +109,7 @@ fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
     if path.exists() {
         return run.read_json(&path);
     }
-    Ok((1..=classes as u16).map(unnamed).collect())
+    Ok(category_names_by(None, &[], classes as u16))
 }
 
 fn classes_of(run: &RunDir) -> Result<Vec<u16>, Error> {

@@ -12,7 +12,7 @@ use crate::{
     Context, Error, Step,
     run::cursor::Cursor,
     step::{
-        evaluate::fitted_matching,
+        evaluate::{category_names_by, fitted_matching},
         labels::{ensure_store, write_masks},
         threshold::chosen_threshold,
     },
@@ -61,16 +61,8 @@ pub fn category_names(context: &Context, result: &str) -> Result<Vec<String>, Er
     let matched = context.data.has_masks(Split::Validation) && !classes.is_empty();
     let matching = matched.then(|| fitted_matching(context, result));
     let matching = matching.transpose()?;
-    let class_of = |id| {
-        matching
-            .as_ref()
-            .map_or(0, |matching| matching.class_of(id))
-    };
-    let name = |id: u16| match class_of(id) {
-        0 => format!("category {id}"),
-        class => classes[usize::from(class) - 1].clone(),
-    };
-    Ok((1..=context.data.classes()).map(name).collect())
+    let categories = context.data.classes();
+    Ok(category_names_by(matching.as_ref(), classes, categories))
 }
 
 /// What [`export_labels`] wrote, and what it was made from.

@@ -1,6 +1,5 @@
 //! Masks in the formats that other programs read.
 
-mod names;
 mod one_file;
 mod source;
 mod tree;
@@ -16,7 +15,6 @@ use pass_train::{Progress, Verbosity};
 use rayon::prelude::*;
 
 use super::split_of;
-use names::read_names;
 use source::{Item, Source};
 
 /// Writes masks in the formats of other programs: for looking at, correcting, training.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use imagenet_s::{LabelMask, OddPictures, Sample, Split};
-use luss::{features::pictures_of, pick_device};
+use luss::{features::pictures_of, names::filled, pick_device};
 use luss_metrics::{
     IGNORE,
     folder::{Tree, read_mask},
@@ -19,7 +19,7 @@ use pass_train::{
 };
 use rayon::prelude::*;
 
-use super::{MasksOf, Where, names::filled};
+use super::{MasksOf, Where};
 
 /// Faults that are told by name.
 const TOLD: usize = 5;

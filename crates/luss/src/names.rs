@@ -14,7 +14,7 @@ use anyhow::{Context as _, ensure};
 /// # Errors
 ///
 /// A file that cannot be read, an id twice, a name twice.
-pub(super) fn read_names(path: &Path) -> anyhow::Result<BTreeMap<u16, String>> {
+pub fn read_names(path: &Path) -> anyhow::Result<BTreeMap<u16, String>> {
     let text = fs::read_to_string(path).with_context(|| format!("--names {}", path.display()))?;
     parse(&text).with_context(|| format!("--names {}", path.display()))
 }
@@ -57,7 +57,7 @@ fn numbered(line: &str) -> Option<(u16, &str)> {
 /// # Errors
 ///
 /// A name for a category above `count`.
-pub(super) fn filled(given: &BTreeMap<u16, String>, count: u16) -> anyhow::Result<Vec<String>> {
+pub fn filled(given: &BTreeMap<u16, String>, count: u16) -> anyhow::Result<Vec<String>> {
     let last = given.keys().last().copied().unwrap_or(0);
     ensure!(
         last <= count,
