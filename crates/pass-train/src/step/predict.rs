@@ -18,7 +18,10 @@ use crate::{
         finetune::finetuned_net,
         upsampled_argmax::{Logits, upsampled_argmax},
     },
-    watch::{findings, mask_counts::MaskCounts},
+    watch::{
+        findings::{self, masks},
+        mask_counts::MaskCounts,
+    },
 };
 
 /// What the step leaves in `done/predict.json`.
@@ -45,7 +48,7 @@ pub fn predict(context: &Context) -> Result<(), Error> {
     for split in context.shown_splits() {
         predict_split(context, &mut net, split, &mut counts)?;
     }
-    findings::tell(context, &findings::of_masks(&counts));
+    findings::tell(context, &masks::of_masks(&counts));
     let seconds = started.elapsed().as_secs_f64();
     let summary = PredictSummary { seconds, counts };
     context.run.finish(Step::Predict, &summary)
