@@ -17,8 +17,9 @@ pub struct PipelineArguments {
     #[command(flatten)]
     run: RankedArguments,
 
-    /// Begin with the published weights of a network in place of step 1, as resnet50=resnet50.pth: .pth,
-    /// .safetensors, or a .whl or .zip with one of them. NAME= may be left out where the keys tell.
+    /// Begin with the published weights of a network in place of step 1, as resnet50=resnet50.pth.
+    ///
+    /// The file is .pth, .safetensors, or a .whl or .zip with one of them. NAME= may be left out where the keys tell.
     #[arg(long, value_name = "NAME=FILE", help_heading = "Images")]
     backbone: Option<BackboneFile>,
 

@@ -12,7 +12,10 @@ use crate::{
     run::cursor::Cursor,
     step::finetune::finetuned_net,
     view_batch::normalization,
-    watch::{findings, mask_counts::MaskCounts},
+    watch::{
+        findings::{self, masks},
+        mask_counts::MaskCounts,
+    },
 };
 
 /// What the step leaves in `done/predict.json`.
@@ -39,7 +42,7 @@ pub fn predict(context: &Context) -> Result<(), Error> {
     for split in context.shown_splits() {
         predict_split(context, &mut network, split, &mut counts)?;
     }
-    findings::tell(context, &findings::of_masks(&counts));
+    findings::tell(context, &masks::of_masks(&counts));
     let seconds = started.elapsed().as_secs_f64();
     let summary = PredictSummary { seconds, counts };
     context.run.finish(Step::Predict, &summary)
