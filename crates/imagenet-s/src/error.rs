@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::pictures::oddity::Oddity;
+use crate::{dataset::OtherFiles, pictures::oddity::Oddity};
 
 /// Everything this crate refuses. The message names the cause and, where there is one, the remedy;
 /// an underlying error is the [`source`](std::error::Error::source).
@@ -28,15 +28,23 @@ pub enum Error {
     },
     /// A folder without a single picture.
     #[error(
-        "{}: no JPEG, PNG or WebP picture in or below this folder ({ignored} other files were \
-         ignored); check the path and that the archives were unpacked",
+        "{}: no JPEG, PNG, WebP, TIFF or BMP picture in or below this folder (left out: {others}); \
+         check the path and that the archives were unpacked",
         .path.display()
     )]
     NoPictures {
         /// The folder that was searched.
         path: PathBuf,
-        /// Files of other kinds that were seen there.
-        ignored: u64,
+        /// Files that were seen there.
+        others: OtherFiles,
+    },
+    /// A pattern of names that is none.
+    #[error("{pattern:?}: this is no pattern of file names; write one as *.jpg")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: glob::PatternError,
     },
     /// A picture beside the class folders instead of in one.
     #[error(
@@ -120,7 +128,7 @@ pub enum Error {
     /// Pictures of a split that has masks lack theirs.
     #[error(
         "{}: {count} pictures have no mask there, the first is {}; unpack the mask archive again, \
-         or remove these pictures",
+         remove these pictures, or name the pictures alone (--pattern '*.jpg')",
         .folder.display(),
         .first.display()
     )]
@@ -222,8 +230,8 @@ pub enum Error {
     },
     /// Content in none of the supported formats.
     #[error(
-        "{}: content is neither JPEG, PNG nor WebP but {content}; convert it to one of them, or \
-         remove it",
+        "{}: content is neither JPEG, PNG, WebP, TIFF nor BMP but {content}; convert it to one of \
+         them, or remove it",
         .path.display()
     )]
     PictureFormat {
@@ -232,17 +240,39 @@ pub enum Error {
         /// What the content is, as far as its first bytes tell.
         content: String,
     },
-    /// A JPEG of a kind that no decoder here reads rightly.
+    /// A JPEG or TIFF file of a kind that no decoder here reads rightly.
     #[error(
         "{}: this is {kind}, which is not read; convert it to PNG or to an ordinary JPEG with a \
          program that reads it (`magick FILE NEW.png`)",
         .path.display()
     )]
-    JpegKind {
+    PictureKind {
         /// The picture.
         path: PathBuf,
         /// The kind, with its article.
         kind: String,
+    },
+    /// A TIFF file whose bands are no colours, or that lacks those that were chosen.
+    #[error(
+        "{}: this TIFF file has {bands} bands; say which one is shown as grey, or which three as red, \
+         green and blue, from 1 to {bands}: data.bands = [1]",
+        .path.display()
+    )]
+    Bands {
+        /// The picture.
+        path: PathBuf,
+        /// Bands that it has.
+        bands: u16,
+    },
+    /// Samples without a smallest and a largest value.
+    #[error(
+        "{}: the samples of this TIFF file are signed, real or of 64 bits; say which values are black \
+         and white: data.stretch.range = [0, 3000], or data.stretch.percentile = [2, 98]",
+        .path.display()
+    )]
+    NoRange {
+        /// The picture.
+        path: PathBuf,
     },
     /// A picture of a kind that other tools read differently.
     #[error(

@@ -43,6 +43,8 @@
 //! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
 //! | masks that viewers show in colours | [`write_indexed_mask`], [`palette`] |
 //! | CMYK and misnamed pictures | [`OddPictures`] |
+//! | EXIF orientation, 16 bits, bands, transparency | [`Decoding`] |
+//! | which files of a folder are pictures | [`Selection`] |
 //! | the subsets of ImageNet-S and their classes | [`Subset`], [`categories`], [`classes`](categories::classes) |
 //! | archives, sums, counts, terms of use | [`Manifest`] |
 //! | all pictures in one file, for slow disks | [`pack`], [`Dataset::with_pack`] |
@@ -87,15 +89,16 @@ mod tensor;
 pub mod terminal;
 pub mod views;
 
-pub use dataset::{Dataset, LeftOut, Sample};
+pub use dataset::{Dataset, LeftOut, OtherFiles, Sample, Selection};
 pub use error::Error;
 pub use layout::Split;
 pub use loader::{Loader, LoaderStats};
 pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use pictures::{
-    OddPictures, Oddity, decode_mask, decode_picture, picture_size, read_mask, read_picture,
-    read_written_mask, remove_torn_masks, write_indexed_mask, write_mask,
+    Background, Decoding, OddPictures, Oddity, Orienting, Stretch, TraitCounts, decode_mask,
+    decode_picture, picture_size, read_mask, read_picture, read_written_mask, remove_torn_masks,
+    write_indexed_mask, write_mask,
 };
 pub use progress::{Progress, Watcher};
 pub use subset::{Subset, UnknownSubset};

@@ -47,7 +47,7 @@ fn every_sampling_has_the_colours_that_pillow_sees() {
 fn refusal(bytes: &[u8]) -> String {
     let error = decode_picture(bytes, Path::new("a.jpg"), OddPictures::Decode).unwrap_err();
     let message = error.to_string();
-    assert!(matches!(error, Error::JpegKind { .. }), "{message}");
+    assert!(matches!(error, Error::PictureKind { .. }), "{message}");
     assert!(message.contains("convert it") && !message.contains("fetch it again"));
     message
 }

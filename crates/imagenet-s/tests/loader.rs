@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use imagenet_s::{Error, Loader};
+use imagenet_s::{Error, Loader, OtherFiles};
 
 fn failure(at: usize) -> Error {
     Error::NoPictures {
         path: PathBuf::from(at.to_string()),
-        ignored: 0,
+        others: OtherFiles::default(),
     }
 }
 

@@ -17,8 +17,11 @@ use std::{
     time::Duration,
 };
 
-use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, Rgb, RgbaImage};
-use imagenet_s::{Error, LabelMask, OddPictures, decode_mask, decode_picture, write_mask};
+use image::{
+    DynamicImage, ImageBuffer, ImageEncoder, ImageFormat, Luma, Rgb, RgbImage, RgbaImage,
+    codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder},
+};
+use imagenet_s::{Decoding, Error, LabelMask, OddPictures, Stretch, decode_mask, write_mask};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -116,6 +119,53 @@ fn others() -> Vec<Original> {
     ]
 }
 
+/// TIFF files of each layout, and BMP files.
+fn formats() -> Vec<Original> {
+    [
+        "rgb_strips.tif",
+        "rgb_planar_tiles.tif",
+        "infrared.tif",
+        "big.tif",
+        "palette_4_bits.tif",
+        "fax.tif",
+        "luma.tif",
+        "real.tif",
+        "transparent.tif",
+        "colours.bmp",
+        "few_colours.bmp",
+        "two_colours.bmp",
+    ]
+    .map(|name| Original {
+        name,
+        bytes: fixture(&format!("formats/{name}")),
+    })
+    .into()
+}
+
+/// A JPEG, a PNG and a WebP file that are to be turned.
+fn turned() -> Vec<Original> {
+    let picture = RgbImage::from_fn(24, 16, |x, y| Rgb([10 * x as u8, 15 * y as u8, 90]));
+    // One entry of a TIFF directory: the orientation, a number of 16 bits, "turn by 90 degrees".
+    let entry = [0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
+    let exif = [b"II*\0".as_slice(), &[8, 0, 0, 0, 1, 0], &entry, &[0; 4]].concat();
+    let (mut jpeg, mut png, mut webp) = (Vec::new(), Vec::new(), Vec::new());
+    let mut encoder = JpegEncoder::new(&mut jpeg);
+    encoder.set_exif_metadata(exif.clone()).unwrap();
+    picture.write_with_encoder(encoder).unwrap();
+    let mut encoder = PngEncoder::new(&mut png);
+    encoder.set_exif_metadata(exif.clone()).unwrap();
+    picture.write_with_encoder(encoder).unwrap();
+    let mut encoder = WebPEncoder::new_lossless(&mut webp);
+    encoder.set_exif_metadata(exif).unwrap();
+    picture.write_with_encoder(encoder).unwrap();
+    let files = [
+        ("turned.jpg", jpeg),
+        ("turned.png", png),
+        ("turned.webp", webp),
+    ];
+    files.map(|(name, bytes)| Original { name, bytes }).into()
+}
+
 fn mask_png() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mask.png");
@@ -166,12 +216,24 @@ fn damage(bytes: &mut Vec<u8>, random: &mut ChaCha8Rng) {
     }
 }
 
-/// Writes a large size into the header of a JPEG or a PNG.
+/// Writes a large size into the header.
 fn huge(bytes: &mut [u8], side: u16) {
     let [high, low] = (side | 0x8000).to_be_bytes();
     if bytes.starts_with(b"\x89PNG") && bytes.len() > 24 {
         bytes[18..20].copy_from_slice(&[high, low]);
         bytes[22..24].copy_from_slice(&[high, low]);
+    } else if bytes.starts_with(b"BM") && bytes.len() > 26 {
+        bytes[18..20].copy_from_slice(&[low, high]);
+        bytes[22..24].copy_from_slice(&[low, high]);
+    } else if bytes.starts_with(b"II*") {
+        // Width and height of the picture, and of its tiles.
+        for tag in [256_u16, 257, 322, 323] {
+            let [first, second] = tag.to_le_bytes();
+            let entry = bytes.windows(2).position(|pair| pair == [first, second]);
+            if let Some(value) = entry.and_then(|at| bytes.get_mut(at + 8..at + 10)) {
+                value.copy_from_slice(&[low, high]);
+            }
+        }
     } else if let Some(at) = bytes.windows(2).position(|pair| pair == [0xFF, 0xC0])
         && bytes.len() > at + 9
     {
@@ -246,7 +308,15 @@ fn check_pictures(originals: Vec<Original>) {
             let bytes = mutated(&original.bytes, 1000 * kind as u64 + seed);
             let name = format!("{seed}_{}", original.name);
             let path = PathBuf::from(&name);
-            let decode = move || decode_picture(&bytes, &path, OddPictures::Decode).map(drop);
+            let decoding = Decoding {
+                stretch: Stretch::Percentile([2.0, 98.0]),
+                ..Decoding::as_shown()
+            };
+            let decode = move || {
+                decoding
+                    .decode(&bytes, &path, OddPictures::Decode)
+                    .map(drop)
+            };
             decoded += usize::from(check(name, decode));
             all += 1;
         }
@@ -259,6 +329,8 @@ fn check_pictures(originals: Vec<Original>) {
 fn damaged_files_are_decoded_or_refused() {
     check_pictures(jpegs());
     check_pictures(others());
+    check_pictures(formats());
+    check_pictures(turned());
     let mask = mask_png();
     let decoded = (0..MUTATIONS).filter(|&seed| {
         let (bytes, name) = (mutated(&mask, 9000 + seed), format!("{seed}_mask.png"));

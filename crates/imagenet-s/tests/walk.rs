@@ -4,7 +4,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use imagenet_s::{Dataset, Error, LeftOut, Split};
+use imagenet_s::{Dataset, Error, LeftOut, Selection, Split};
 use tempfile::TempDir;
 
 /// A folder with these files. Opening a dataset opens no file, so they may be empty.
@@ -27,10 +27,14 @@ fn keys(data: &Dataset) -> Vec<&str> {
     samples.map(|sample| sample.key.as_str()).collect()
 }
 
+fn selection(run: Option<&Path>) -> Selection {
+    run.map(Selection::of_run).unwrap_or_default()
+}
+
 /// The pictures of a folder, and how often each reason left out a folder: results, doubles.
 #[track_caller]
 fn check_pictures(root: &Path, run: Option<&Path>, expected: &[&str], left_out: [usize; 2]) {
-    let data = Dataset::open_pictures_for(run, root, 3).unwrap();
+    let data = Dataset::open_selected_pictures(&selection(run), root, 3).unwrap();
     assert_eq!(keys(&data), expected, "{:?}", data.left_out());
     let is_results = |folder: &&LeftOut| matches!(folder, LeftOut::Results { .. });
     let results = data.left_out().iter().filter(is_results).count();
@@ -110,7 +114,7 @@ fn pictures_in_a_run_are_read_where_the_user_names_their_folder() {
     add_run(folder.path());
     let root = folder.path().join("data");
     check_pictures(&root.join("train"), Some(folder.path()), &["a/1"], [0, 0]);
-    let data = Dataset::open_for(Some(folder.path()), &root).unwrap();
+    let data = Dataset::open_selected(&Selection::of_run(folder.path()), &root).unwrap();
     assert_eq!(keys(&data), ["a/1"]);
 }
 
@@ -118,7 +122,7 @@ fn pictures_in_a_run_are_read_where_the_user_names_their_folder() {
 fn the_folder_of_a_run_is_refused_as_one_of_pictures() {
     let folder = tree(&["1.jpg"]);
     let root = folder.path();
-    let refused = |run| Dataset::open_pictures_for(run, root, 3).unwrap_err();
+    let refused = |run| Dataset::open_selected_pictures(&selection(run), root, 3).unwrap_err();
     assert!(matches!(refused(Some(root)), Error::RunNotPictures { .. }));
     add_run(root);
     let message = refused(None).to_string();
@@ -179,13 +183,16 @@ fn links_to_folders_elsewhere_are_followed_once_each() {
 }
 
 #[test]
-fn all_pairs_of_one_stem_are_named() {
+fn all_pairs_of_one_stem_in_a_tree_are_named() {
     let folder = tree(&[
-        "a/1.jpg", "a/1.png", "a/1.webp", "b/2.jpg", "b/2.png", "b/3.png",
+        "train/a/1.jpg",
+        "train/a/1.png",
+        "train/a/1.webp",
+        "train/b/2.jpg",
+        "train/b/2.png",
+        "train/b/3.png",
     ]);
-    let message = Dataset::open_pictures(folder.path(), 2)
-        .unwrap_err()
-        .to_string();
+    let message = Dataset::open(folder.path()).unwrap_err().to_string();
     for name in ["a/1.jpg and ", "a/1.webp", "b/2.jpg and "] {
         assert!(message.contains(name), "{message}");
     }

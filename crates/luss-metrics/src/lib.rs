@@ -151,6 +151,7 @@ pub use scores::{
 };
 pub use thresholds::{
     AttentionHistogram, ChosenThreshold, LabelsUsed, ThresholdCurve, ThresholdPoint, ThresholdRule,
+    otsu_split,
 };
 pub use uncertainty::{
     Bootstrap, Comparison, Fit, Interval, Intervals, Predictions, ScoreComparison, ScoreInterval,

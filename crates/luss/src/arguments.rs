@@ -2,19 +2,22 @@
 
 use std::{
     env,
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     num::NonZero,
     path::{Path, PathBuf},
     thread::available_parallelism,
+    time::SystemTime,
 };
 
 use anyhow::{Context as _, anyhow, bail};
 use burn::tensor::Device;
 use clap::Args;
+use humantime::format_rfc3339_seconds;
 use imagenet_s::{Split, terminal::tell};
 use pass_model::{backbone::BackboneConfig, group::Group};
 use pass_train::{
-    Context, Error, RunDir, RunFile, Step, StopRequest, Verbosity, quoted, run_file::Source,
+    Context, Error, RunDir, RunFile, Start, Step, StopRequest, Verbosity, quoted,
+    run_file::{BadPictures, Source},
 };
 
 use crate::{
@@ -32,35 +35,73 @@ const SYNTHETIC: &str = include_str!("../../../examples/configs/synthetic.toml")
 /// The run file for a folder of pictures on a CPU.
 const SMALL: &str = include_str!("../../../examples/configs/small.toml");
 
+/// The run file for a folder of pictures and a backbone with published weights.
+const PRETRAINED: &str = include_str!("../../../examples/configs/pretrained.toml");
+
 /// What to run on, where, and with which settings.
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Run file (TOML). Left out: the one stored in the run directory, else the embedded
-    /// `small.toml` with --data or --images, else the embedded `synthetic.toml`.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// A tree in the ImageNet-S layout: train/CLASS/*.JPEG, validation/…, validation-segmentation/…
-    #[arg(long, value_name = "DIR", conflicts_with = "images")]
-    data: Option<PathBuf>,
-
-    /// Any folder of pictures without labels, flat or nested (JPEG, PNG, WebP).
-    #[arg(long, value_name = "DIR", requires = "classes")]
+    /// Any folder of images without labels, flat or nested (JPEG, PNG, WebP, TIFF, BMP). They are
+    /// turned as EXIF says, and transparent ones laid on white (docs/DATA.md has the settings).
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "classes",
+        help_heading = "Images"
+    )]
     images: Option<PathBuf>,
 
     /// How many categories to discover in --images.
-    #[arg(long, value_name = "K", requires = "images")]
+    #[arg(long, value_name = "K", requires = "images", help_heading = "Images")]
     classes: Option<u16>,
 
+    /// Take only pictures of these names, e.g. --pattern '*.jpg' where masks lie beside them.
+    #[arg(long, value_name = "PATTERN", help_heading = "Images")]
+    pattern: Option<String>,
+
+    /// Leave out training pictures that cannot be read, in all steps and in every later start: they
+    /// are listed in done/check_data.json.
+    #[arg(long, help_heading = "Images")]
+    skip_broken: bool,
+
+    /// A tree in the ImageNet-S layout: train/CLASS/*.JPEG, validation/…, validation-segmentation/…
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with = "images",
+        help_heading = "Images"
+    )]
+    data: Option<PathBuf>,
+
     /// The run directory [default: runs/ and the name of the data].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
     run: Option<PathBuf>,
 
+    /// Run file (TOML).
+    ///
+    /// Left out: the one stored in the run directory, else the embedded
+    /// `pretrained.toml` with --data or --images and --backbone, `small.toml` with the former alone,
+    /// else the embedded `synthetic.toml`.
+    #[arg(long, value_name = "FILE", help_heading = "Run")]
+    config: Option<PathBuf>,
+
+    /// One setting of the run file, e.g. --set pretrain.epochs=40; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Run")]
+    settings: Vec<String>,
+
     /// Seed of every random stream of the run.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, help_heading = "Run", value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
 
-    /// cpu, cuda, cuda:1, wgpu: where tensors live (the program must have been built with it). A list,
+    /// Let a changed setting run pretrain and all behind it again.
+    ///
+    /// Other steps need no leave: what depends on a changed setting runs again, and what comes before is kept.
+    #[arg(long, value_name = "STEP", value_parser = ["pretrain"], help_heading = "Run")]
+    rerun: Option<String>,
+
+    /// Where tensors live: cpu, cuda, cuda:1, wgpu, or a list.
+    ///
+    /// The program must have been built with it. A list,
     /// as cuda:0,cuda:1, trains on all of them together, each with its share of every batch
     /// (whole runs, pretrain, tune_attention, cluster and finetune; docs/DISTRIBUTED.md). With --mpi,
     /// cuda gives each process of a machine its own GPU.
@@ -68,26 +109,20 @@ pub struct Arguments {
         long,
         value_name = "DEVICE",
         default_value = "cpu",
-        value_delimiter = ','
+        value_delimiter = ',',
+        help_heading = "Machine"
     )]
     device: Vec<String>,
 
-    /// Threads of the arithmetic and of the loader; the result does not depend on it. With several
+    /// Threads of the arithmetic and of the loader; the result does not depend on it.
+    ///
+    /// With several
     /// devices the arithmetic of all has so many, and the loader of each.
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
     threads: Option<usize>,
 
-    /// One setting of the run file, e.g. --set pretrain.epochs=40; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    settings: Vec<String>,
-
-    /// Let a changed setting run pretrain and all behind it again. Other steps need no leave: what
-    /// depends on a changed setting runs again, and what comes before is kept.
-    #[arg(long, value_name = "STEP", value_parser = ["pretrain"])]
-    rerun: Option<String>,
-
     /// Say only what starts, what ends and what fails.
-    #[arg(long)]
+    #[arg(long, help_heading = "Machine")]
     quiet: bool,
 
     /// The backbone in place of that of the run file.
@@ -272,9 +307,38 @@ impl Arguments {
             Verbosity::Auto
         };
         let rerun = self.rerun.as_deref().and_then(Step::from_name);
-        Context::open_of_ranks(&root, file, device, verbosity, ranks, rerun)
+        if ranks.is_first() {
+            self.tell_new_synthetic(&root, &file);
+        }
+        let context = Context::open_of_ranks(&root, file, device, verbosity, ranks, rerun)
             .map_err(with_command)
-            .with_context(|| format!("the run in {} cannot start", root.display()))
+            .with_context(|| format!("the run in {} cannot start", root.display()))?;
+        if context.speaks() {
+            context.run.note_start(&self.start())?;
+        }
+        Ok(context)
+    }
+
+    /// Who mistypes --run does not want images of the program's own making.
+    fn tell_new_synthetic(&self, root: &Path, file: &RunFile) {
+        let drawn = matches!(file.data.source, Source::Synthetic(_)) && self.config.is_none();
+        if drawn && self.run.is_some() && !root.join("run.toml").exists() {
+            tell(format_args!(
+                "no run at {}: begins one there, with images of its own making; give --images DIR --classes K \
+                 or --data DIR for yours, and check --run if you meant one that has begun",
+                root.display()
+            ));
+        }
+    }
+
+    fn start(&self) -> Start {
+        let words = env::args_os().map(|word| quoted(Path::new(&word)));
+        Start {
+            time: format_rfc3339_seconds(SystemTime::now()).to_string(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            device: self.device.join(","),
+            command: words.collect::<Vec<_>>().join(" "),
+        }
     }
 
     fn run_dir(&self) -> PathBuf {
@@ -302,6 +366,12 @@ impl Arguments {
                 classes,
             };
         }
+        if let Some(pattern) = &self.pattern {
+            file.data.pattern = Some(pattern.clone());
+        }
+        if self.skip_broken {
+            file.data.bad_pictures = BadPictures::Skip;
+        }
         if let Some(network) = &self.network {
             file.network.backbone = network.clone();
         }
@@ -322,6 +392,8 @@ impl Arguments {
                 [] => RunDir::stored(root)?.expect("just seen"),
                 settings => RunFile::read(&stored, settings)?,
             }
+        } else if named && self.network.is_some() {
+            RunFile::parse(PRETRAINED, "pretrained.toml (embedded)", &self.settings)?
         } else if named {
             RunFile::parse(SMALL, "small.toml (embedded)", &self.settings)?
         } else {
@@ -341,6 +413,10 @@ fn with_command(error: Error) -> anyhow::Error {
         Error::AnotherRun { ref path, .. } => {
             anyhow!("{error}\nto go on: {} --run {}", command(), quoted(path))
         }
+        Error::Faults(ref faults) if faults.may_be_skipped => anyhow!(
+            "{error}\nto leave them out and list them: {} --skip-broken",
+            command_line()
+        ),
         Error::Data(imagenet_s::Error::LoosePicture { path }) => anyhow!(
             "{}: this picture lies outside the class folders of --data; move it into one, or use \
              --images and --classes in place of --data, which need no classes",
@@ -361,7 +437,16 @@ fn with_command(error: Error) -> anyhow::Error {
 fn command() -> String {
     let words = env::args_os().enumerate();
     let words = words.take_while(|(place, word)| *place == 0 || !is_option(word));
-    let words: Vec<String> = words.map(|(_, word)| quoted(Path::new(&word))).collect();
+    joined(words.map(|(_, word)| word))
+}
+
+/// All words that started this program.
+fn command_line() -> String {
+    joined(env::args_os())
+}
+
+fn joined(words: impl Iterator<Item = OsString>) -> String {
+    let words: Vec<String> = words.map(|word| quoted(Path::new(&word))).collect();
     words.join(" ")
 }
 

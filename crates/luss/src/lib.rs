@@ -11,10 +11,12 @@ mod arguments;
 mod backbone_file;
 mod device;
 pub mod features;
+mod hub;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod kept_kernels;
 #[cfg(feature = "flex")]
 mod kept_memory;
+pub mod names;
 mod numbers;
 mod outcome;
 mod pipeline;
@@ -27,8 +29,9 @@ mod table;
 pub use arguments::{Arguments, RankedArguments};
 pub use backbone_file::{BackboneFile, LoadedBackbone};
 pub use device::pick_device;
+pub use hub::HubFile;
 pub use numbers::{share, threads, times};
-pub use outcome::{STOPPED, outcome, tell_weights};
+pub use outcome::{EXIT_CODES, STOPPED, outcome, tell_weights};
 pub use pipeline::PipelineArguments;
 pub use refusal::OrRefuse;
 pub use table::metrics_table;

@@ -12,6 +12,14 @@ use crate::{
     refusal::{Refusal, refuses},
 };
 
+/// How `luss` and `luss-eval` end, for the help.
+pub const EXIT_CODES: &str = "Exit codes of every command, also of luss-eval:
+    0  done
+    1  failed: an error, which is printed
+    2  refused before any work: arguments, run file or data
+   75  stopped as asked, with a checkpoint; the same command resumes
+  130  ended at once by a signal";
+
 /// Exit code where the arguments, the run file or the data are refused: also that of clap.
 const REFUSED: u8 = 2;
 

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 use imagenet_s::terminal::show;
 use pass_train::{
-    Context,
+    Context, RunVerdict,
     pipeline::{self, Control},
     step::weights::begin_with_backbone,
 };
@@ -17,19 +17,26 @@ pub struct PipelineArguments {
     #[command(flatten)]
     run: RankedArguments,
 
-    /// Begin with the published weights of a network in place of step 1, as resnet50=resnet50.pth: .pth,
-    /// .safetensors, or a .whl or .zip with one of them. NAME= may be left out where the keys tell.
-    #[arg(long, value_name = "NAME=FILE")]
+    /// Begin with the published weights of a network in place of step 1, as resnet50=resnet50.pth.
+    ///
+    /// The file is .pth, .safetensors, or a .whl or .zip with one of them. NAME= may be left out where the keys tell.
+    /// FILE may be hf:OWNER/REPO[/FILE][@REVISION] in a program built with the hub (docs/PIPELINE.md).
+    #[arg(long, value_name = "NAME=FILE", help_heading = "Images")]
     backbone: Option<BackboneFile>,
 
     /// Results to compare with, comma-separated: single_cluster, random_cluster, colour_clusters,
     /// untrained, swav_only, or all. The last two train again.
-    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAMES",
+        help_heading = "Run"
+    )]
     controls: Vec<String>,
 }
 
 impl PipelineArguments {
-    /// Runs all steps and prints the table of results.
+    /// Runs all steps and prints the table of results, whether the run has worked, and what comes next.
     ///
     /// # Errors
     ///
@@ -42,21 +49,26 @@ impl PipelineArguments {
         }
         run.on_all_ranks(|context| {
             if let Some(backbone) = &self.backbone {
-                begin_with_backbone(context, backbone.path()).or_refuse()?;
+                begin_with_backbone(context, backbone.path().or_refuse()?).or_refuse()?;
             }
             let metrics = pipeline::run(context, &controls)?;
             if context.speaks() {
-                show(format_args!("{}", metrics_table(&metrics)))?;
-                tell_report(context)?;
+                show(format_args!("{}\n", metrics_table(&metrics)))?;
+                tell_verdict(context)?;
             }
             Ok(())
         })
     }
 }
 
-fn tell_report(context: &Context) -> std::io::Result<()> {
+fn tell_verdict(context: &Context) -> anyhow::Result<()> {
+    let verdict = RunVerdict::read(&context.run)?;
     let report = context.run.file("report.html");
-    show(format_args!("report: {}", report.display()))
+    for line in verdict.lines(&context.run) {
+        show(format_args!("{line}"))?;
+    }
+    show(format_args!("report: {}", report.display()))?;
+    Ok(())
 }
 
 fn controls(names: &[String]) -> anyhow::Result<Vec<Control>> {

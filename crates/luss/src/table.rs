@@ -5,7 +5,7 @@ use pass_train::step::evaluate::Metrics;
 /// The scores of every result in percent, one line each.
 pub fn metrics_table(metrics: &Metrics) -> String {
     if metrics.is_empty() {
-        return "no validation masks: nothing to score".into();
+        return "no validation masks, so there are no scores".into();
     }
     let width = metrics.keys().map(String::len).max().unwrap_or(0).max(6);
     let mut lines = vec![format!(

@@ -4,7 +4,10 @@
 //! are as they lie in memory, and the moving statistics of the norms are among them. Loading is
 //! strict. For weights of other programs see [`crate::import`].
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -23,6 +26,9 @@ use crate::{
     values::{bad_tensor, check_read, refuse_to_write},
 };
 
+/// The key of [`save_described`] in a file's metadata.
+const DESCRIPTION: &str = "luss";
+
 /// Writes all parameters and buffers of a module, replacing the file in one step.
 ///
 /// # Errors
@@ -30,6 +36,25 @@ use crate::{
 /// [`Error::Diverged`] with every tensor that holds NaN, infinity or a negative variance;
 /// [`Error::Write`]. An earlier file then stays as it was.
 pub fn save_module<M: Module>(module: &M, path: &Path) -> Result<(), Error> {
+    write(module, path, None)
+}
+
+/// [`save_module`] with words on what the weights are, under the key `luss` of the file's metadata.
+///
+/// # Errors
+///
+/// As [`save_module`].
+pub fn save_described<M: Module>(module: &M, path: &Path, words: &str) -> Result<(), Error> {
+    // One key: the order of several would differ from file to file.
+    let metadata = HashMap::from([(DESCRIPTION.to_owned(), words.to_owned())]);
+    write(module, path, Some(metadata))
+}
+
+fn write<M: Module>(
+    module: &M,
+    path: &Path,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<(), Error> {
     let failed = |reason: String| Error::Write {
         path: path.to_owned(),
         reason,
@@ -51,7 +76,7 @@ pub fn save_module<M: Module>(module: &M, path: &Path) -> Result<(), Error> {
             view.expect("a tensor has as many bytes as its shape"),
         )
     });
-    let file = serialize(views, None).map_err(|error| failed(error.to_string()))?;
+    let file = serialize(views, metadata).map_err(|error| failed(error.to_string()))?;
     whole_file::write_bytes(path, &file).map_err(|error| failed(error.to_string()))
 }
 
@@ -374,6 +399,19 @@ mod tests {
         let said = save_module(&net, &path).unwrap_err().to_string();
         assert!(said.contains("backbone.bn1.running_var"), "{said}");
         assert_eq!(std::fs::read(&path).unwrap(), sound);
+    }
+
+    #[test]
+    fn a_described_file_says_what_it_is_and_loads_as_any_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.safetensors");
+        let device = Device::default();
+        save_described(&config().init(1, &device), &path, "of a test").unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        let metadata = header.metadata().as_ref().unwrap();
+        assert_eq!(metadata["luss"], "of a test");
+        load_module(&mut config().init(2, &device), &path).unwrap();
     }
 
     #[cfg(unix)]

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use imagenet_s::{
     Loader, Sample, Split, pictures_to_tensor,
-    views::{Filter, Normalization, center_crop, resize_shorter},
+    views::{Filter, Normalization, Region, center_crop, resize_bilinear, resize_shorter},
 };
 use pass_model::group::Group;
 use pixel_attention::Error as AttentionError;
@@ -39,6 +39,8 @@ pub(crate) enum Shape {
     Whole(u32),
     /// [`Shape::Whole`] of the first, and of that the centre square of the second.
     Center(u32, u32),
+    /// Brought to a square of this side, whatever the aspect.
+    Square(u32),
 }
 
 /// Which pictures go through a network, and how.
@@ -119,7 +121,7 @@ fn take_through(
     let (odd, shape, all) = (context.file.data.odd_pictures, pass.shape, samples.len());
     let (mut done, normalization) = (pass.done, normalization(&context.file));
     let [before, of] = [done, all].map(|pictures| pictures as u64);
-    let mut progress = Progress::resumed(context.verbosity, pass.name, before, of, "pictures");
+    let mut progress = Progress::resumed(context.verbosity, pass.name, before, of, "images");
     let loader = Loader::new(
         indices,
         context.file.data.workers,
@@ -191,6 +193,10 @@ pub(crate) fn prepare(index: usize, picture: &RgbImage, shape: Shape) -> Prepare
         Shape::Whole(side) => resize_shorter(picture, side, Filter::BILINEAR),
         Shape::Center(side, crop) => {
             center_crop(&resize_shorter(picture, side, Filter::BILINEAR), crop)
+        }
+        Shape::Square(side) => {
+            let whole = Region::whole(picture.width(), picture.height());
+            resize_bilinear(picture, whole, side, side)
         }
     };
     let original = [picture.width() as usize, picture.height() as usize];

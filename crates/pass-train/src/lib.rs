@@ -32,12 +32,18 @@ mod without_effect;
 
 pub use error::{Difference, Error, WhyRefused, quoted};
 pub use report::cluster_report;
-pub use run::{check_data::Faults, checksums::sum_of, context::Context, dir::RunDir};
+pub use run::{
+    check_data::Faults, checksums::sum_of, context::Context, dir::RunDir, starts::Start,
+};
 pub use run_file::RunFile;
 pub use step::Step;
 pub use stop::StopRequest;
 pub use watch::{
-    event_file, log,
+    event_file,
+    findings::Finding,
+    log,
+    mask_counts::MaskCounts,
     progress::{Progress, Verbosity},
     terminal_view,
+    verdict::{CategoryUse, Grade, RunVerdict},
 };

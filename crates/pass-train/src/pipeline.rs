@@ -14,8 +14,14 @@ use crate::{
         Batches,
         evaluate::{Metrics, store},
     },
-    watch::findings,
+    watch::{findings, verdict::RunVerdict},
 };
+
+/// Training images of the smallest published set, ImageNet-S50 (<https://arxiv.org/abs/2106.03149>, table 1).
+const PUBLISHED_IMAGES: usize = 64_431;
+
+/// With fewer images a training from scratch is told what to expect.
+const ENOUGH_TO_LEARN: usize = 20_000;
 
 /// What a result is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,18 +92,20 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
     for &control in controls {
         add_control(context, control, &mut metrics)?;
     }
-    done_by_first(&context.ranks, || write_run_report(context, &metrics))?;
-    if context.ranks.is_first() {
-        for finding in findings::of_run(context)? {
-            context.warn(&format!("warning: {finding}"));
-        }
-    }
+    done_by_first(&context.ranks, || {
+        let verdict = RunVerdict::leave(context)?;
+        write_run_report(context, &metrics, &verdict)?;
+        findings::tell(context, &verdict.findings);
+        Ok(())
+    })?;
     Ok(metrics)
 }
 
 /// Refuses, before the first step, a batch of a later one that these ranks cannot share.
 fn check_batches(context: &Context) -> Result<(), Error> {
-    for step in Step::trainings().filter(|&step| !context.run.is_done(step)) {
+    let file = &context.file;
+    let to_come = |step: &Step| !context.run.is_done(*step) && step.left_out(file).is_none();
+    for step in Step::trainings().filter(to_come) {
         let Batches {
             batch, accumulate, ..
         } = step.batches(&context.file).expect("a training");
@@ -107,18 +115,40 @@ fn check_batches(context: &Context) -> Result<(), Error> {
 }
 
 /// Before hours of work, what can be told already.
-fn warn_of_few_pictures(context: &Context) {
-    let pictures = context.data.samples(Split::Train).len();
+fn warn_of_few_images(context: &Context) {
+    if !context.ranks.is_first() {
+        return;
+    }
+    let images = context.data.samples(Split::Train).len();
     let clusters = usize::from(context.data.classes());
-    let ahead = context.ranks.is_first() && !context.run.is_done(Step::Cluster);
-    if ahead && let Some(finding) = findings::of_few_pictures(pictures, clusters) {
-        context.warn(&format!("warning: {finding}"));
+    if !context.run.is_done(Step::Cluster) {
+        let few = findings::of_few_images(images, clusters);
+        findings::tell(context, few.as_slice());
+    }
+    let learns = !context.run.is_done(Step::Pretrain) && context.file.pretrain.epochs > 0;
+    let data = &context.file.data;
+    let others = matches!(data.source, Source::Synthetic(_)) || data.pretrain_pictures.is_some();
+    if learns && !others && images < ENOUGH_TO_LEARN {
+        context.warn(&expectation(images));
     }
 }
 
+/// What to expect of a network that learns from nothing but so many images.
+fn expectation(images: usize) -> String {
+    format!(
+        "{images} images are few to train a network on from scratch: published runs have {PUBLISHED_IMAGES} and \
+         more, and with 900 photographs the result was no better than that of plain colours (docs/RESULTS.md). \
+         What helps most is a pretrained backbone: luss run --backbone NAME=FILE (docs/PIPELINE.md, Backbones)"
+    )
+}
+
 fn run_steps(context: &Context) -> Result<Metrics, Error> {
-    warn_of_few_pictures(context);
+    warn_of_few_images(context);
     for step in Step::all().filter(|&step| step != Step::CheckData) {
+        if let Some(reason) = step.left_out(&context.file) {
+            context.say(&format!("{}: left out, {reason}", step.name()));
+            continue;
+        }
         let masks = step.masks();
         if masks.iter().all(|&split| context.data.has_masks(split)) {
             run_unless_done(context, step)?;

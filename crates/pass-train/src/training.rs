@@ -14,8 +14,9 @@ use std::{
 
 use burn::{module::Module, optim::GradientsParams};
 use imagenet_s::{Loader, views::permutation};
-use pass_model::{checkpoint::save_module, optim::CosineSchedule, precision::Precision};
+use pass_model::{checkpoint::save_described, optim::CosineSchedule, precision::Precision};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     Context, Error, Step,
@@ -75,10 +76,23 @@ pub(crate) fn leave<M: Module>(
 fn save_weights<M: Module>(context: &Context, net: &M, step: Step) -> Result<(), Error> {
     let place = context.run.weights(step);
     context.run.make_room_for(&place)?;
-    save_module(&net.valid(), &place).map_err(|cause| Error::NotKept {
+    let saved = save_described(&net.valid(), &place, &description(context, step));
+    saved.map_err(|cause| Error::NotKept {
         step: step.name(),
         cause: cause.into(),
     })
+}
+
+/// What weights are, for whoever finds the file alone: JSON.
+fn description(context: &Context, step: Step) -> String {
+    let words = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "step": step.name(),
+        "backbone": context.file.network.backbone.describe(),
+        "classes": context.data.classes(),
+        "seed": context.file.seed,
+    });
+    words.to_string()
 }
 
 /// Marks a training step as finished, then removes its checkpoints: a kill in between costs room on

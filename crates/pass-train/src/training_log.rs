@@ -54,12 +54,12 @@ impl TrainingLog {
             step,
             log,
             peak,
-            progress: Progress::resumed(
+            progress: Progress::of_epochs(
                 context.verbosity,
                 step.name(),
-                (done * plan.batches.batch) as u64,
-                (total * plan.batches.batch) as u64,
-                "pictures",
+                [done, total].map(|iterations| (iterations * plan.batches.batch) as u64),
+                "images",
+                plan.batches.epochs as u64,
             ),
             stride: total.div_ceil(LOG_LINES).max(1),
             started: Instant::now(),
@@ -146,7 +146,7 @@ fn message(terms: &Terms, waiting: f64) -> String {
     if waiting > MUCH_WAITING {
         let percent = 100.0 * waiting;
         parts.push(format!(
-            "{percent:.0} % waiting for pictures: raise data.workers"
+            "{percent:.0} % waiting for images: raise data.workers"
         ));
     }
     parts.join("  ")

@@ -14,6 +14,8 @@
 //! | what the clusters are like | [`cluster_report::ClusterReport`] |
 //! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
 //! | image-level labels, CAM inference (equations 15, 16) | [`cam`] |
+//! | objects on a frozen map, without training | [`foreground::Foreground`] |
+//! | masks that follow the edges of a picture | [`refine::refine`] |
 //! | distance matching | [`distance_matching::SupportSet`] |
 //!
 //! The first two work on tensors of any burn device; distance matching works on the host's arrays,
@@ -44,13 +46,16 @@ pub mod centroids;
 pub mod cluster_report;
 pub mod distance_matching;
 pub mod error;
+pub mod foreground;
 pub mod kmeans;
 pub mod label_generation;
 pub mod label_store;
 pub mod pooling;
+pub mod refine;
 pub mod row_file;
 pub mod rows;
 
+mod eigen;
 mod partial_file;
 mod products;
 mod read_at;

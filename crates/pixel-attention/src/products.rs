@@ -1,6 +1,7 @@
 //! Inner products of many rows with many rows: the one hot loop of k-means and distance matching.
 
 use gemm::{Parallelism, gemm};
+use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Writes the inner products of all rows of `a` with all rows of `b`.
 ///
@@ -42,6 +43,48 @@ pub(crate) fn row_products(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
             pitch,
             1,
             0.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+/// Adds the matrix product of `a` and `b` to `out`, in double precision and in the calling thread.
+///
+/// # Shapes
+///
+/// - `a`: `[m, k]`, `b`: `[k, n]`, `out`: `[m, n]`, all in any layout
+///
+/// # Panics
+///
+/// If the shapes contradict each other.
+pub(crate) fn add_product(a: ArrayView2<f64>, b: ArrayView2<f64>, mut out: ArrayViewMut2<f64>) {
+    let ((m, k), n) = (a.dim(), b.ncols());
+    assert_eq!((b.nrows(), out.dim()), (k, (m, n)), "shapes fit");
+    let (a_strides, b_strides) = (a.strides(), b.strides());
+    let out_strides = [out.strides()[0], out.strides()[1]];
+    // SAFETY: the strides are those of arrays of the shapes asserted above; `out` is borrowed
+    // exclusively.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            out_strides[1],
+            out_strides[0],
+            true,
+            a.as_ptr(),
+            a_strides[1],
+            a_strides[0],
+            b.as_ptr(),
+            b_strides[1],
+            b_strides[0],
+            1.0,
             1.0,
             false,
             false,
@@ -115,6 +158,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn products_are_added_whatever_the_layout() {
+        let a = ndarray::array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let b = ndarray::array![
+            [1.0, 0.0, 2.0, 1.0],
+            [0.0, 1.0, 0.0, 1.0],
+            [2.0, 1.0, 0.0, 1.0]
+        ];
+        let mut out = ndarray::Array2::from_elem((4, 2), 10.0);
+        add_product(a.view(), b.view(), out.view_mut().reversed_axes());
+        assert_eq!(out, a.dot(&b).reversed_axes() + 10.0);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Datasets of one's own: any folder of pictures, pictures with masks.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use crate::{
-    Dataset, Error, Sample, Split,
+    Dataset, Decoding, Error, Sample, Selection, Split,
     dataset::{
         samples::{SplitSamples, class_count, pair_masks, scan_pictures},
         scan::Found,
@@ -12,7 +12,7 @@ use crate::{
 
 impl Dataset {
     /// Opens any folder of pictures, flat or nested, as a training split without labels, to be
-    /// divided into `classes` clusters.
+    /// divided into `classes` clusters. They are read [as viewers show them](Decoding::as_shown).
     ///
     /// # Errors
     ///
@@ -21,19 +21,22 @@ impl Dataset {
     /// [`Error::TreeNotFolder`] for the root of an ImageNet-S tree, whose masks would be taken for
     /// pictures, and those of [`open`](Self::open) that concern single files.
     pub fn open_pictures(root: &Path, classes: u16) -> Result<Self, Error> {
-        Self::open_pictures_for(None, root, classes)
+        Self::open_selected_pictures(&Selection::default(), root, classes)
     }
 
-    /// [`open_pictures`](Self::open_pictures) for a run in the folder `run`, whose files are never
-    /// pictures, also before its `run.toml` tells.
+    /// [`open_pictures`](Self::open_pictures) of those that are selected.
     ///
     /// # Errors
     ///
     /// Those of [`open_pictures`](Self::open_pictures).
-    pub fn open_pictures_for(run: Option<&Path>, root: &Path, classes: u16) -> Result<Self, Error> {
+    pub fn open_selected_pictures(
+        selection: &Selection,
+        root: &Path,
+        classes: u16,
+    ) -> Result<Self, Error> {
         check_is_no_tree(root)?;
         let classes = class_count(root, classes.into())?;
-        let scan = scan_pictures(run, root)?;
+        let scan = scan_pictures(selection, root)?;
         let sample = |found: Found| {
             let folder = found.folder.map(|folder| folder as u32);
             Sample::new(found, folder)
@@ -42,7 +45,7 @@ impl Dataset {
             samples: scan.files.into_iter().map(sample).collect(),
             has_masks: false,
         };
-        Ok(Self {
+        let data = Self {
             root: root.to_owned(),
             classes,
             class_names: Vec::new(),
@@ -52,14 +55,17 @@ impl Dataset {
                 Default::default(),
                 Default::default(),
             ],
-            ignored_files: scan.ignored,
+            other_files: scan.others,
+            same_stems: scan.same_stems,
             left_out: scan.left_out,
-            run: run.map(Path::to_owned),
-        })
+            selection: selection.clone(),
+            decoding: Arc::default(),
+        };
+        Ok(data.with_decoding(Decoding::as_shown()))
     }
 
     /// This dataset with the pictures and masks of two folders as one of its splits: flat or
-    /// nested, paired by their paths without extension. The masks tell the classes, not the folders.
+    /// nested, paired by their keys: the mask of `a/b.jpg` is `a/b.png`. The masks tell the classes, not the folders.
     ///
     /// # Errors
     ///
@@ -71,11 +77,12 @@ impl Dataset {
         pictures: &Path,
         masks: &Path,
     ) -> Result<Self, Error> {
-        let scan = scan_pictures(self.run.as_deref(), pictures)?;
-        self.ignored_files += scan.ignored;
+        let scan = scan_pictures(&self.selection, pictures)?;
+        self.other_files += &scan.others;
         self.left_out.extend(scan.left_out);
-        let found = scan.files.into_iter();
-        let mut samples: Vec<Sample> = found.map(|found| Sample::new(found, None)).collect();
+        self.same_stems.extend(scan.same_stems);
+        let sample = |found| Sample::new(found, None).with_decoding(self.decoding.clone());
+        let mut samples: Vec<Sample> = scan.files.into_iter().map(sample).collect();
         pair_masks(&mut samples, masks)?;
         self.splits[split as usize] = SplitSamples {
             samples,

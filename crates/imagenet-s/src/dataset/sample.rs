@@ -1,6 +1,11 @@
 //! One picture of a dataset: where it lies, and reading it.
 
-use std::{fs::File, io::Read, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use image::RgbImage;
 
@@ -8,14 +13,15 @@ use crate::{
     Error,
     dataset::scan::Found,
     pack::PackedPicture,
-    pictures::picture::{OddPictures, decode_picture, picture_size, read_picture, size_of},
+    pictures::{decoding::Decoding, picture::OddPictures, traits::Traits},
 };
 
 /// One picture of a dataset.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// `folder/stem`: the path below the split's folder without the extension, always with `/`.
-    /// Unique within a split; pseudo labels and predictions go by it.
+    /// Unique within a split; pseudo labels and predictions go by it. Pictures of one's own that differ
+    /// in nothing but the extension keep it: `a.jpg` and `a.png`.
     pub key: String,
     /// The picture's file.
     pub picture: PathBuf,
@@ -28,6 +34,8 @@ pub struct Sample {
     pub folder: Option<u32>,
     /// Where the picture lies in a pack, from which it is then read.
     pub(crate) packed: Option<PackedPicture>,
+    /// How its file becomes pixels.
+    pub(crate) decoding: Arc<Decoding>,
 }
 
 impl Sample {
@@ -43,6 +51,7 @@ impl Sample {
             mask: None,
             folder,
             packed: None,
+            decoding: Arc::default(),
         }
     }
 
@@ -50,16 +59,30 @@ impl Sample {
         Self::of_file(found.key, found.path, folder)
     }
 
+    /// The same picture, read in another way.
+    pub fn with_decoding(self, decoding: Arc<Decoding>) -> Self {
+        Self { decoding, ..self }
+    }
+
     /// The picture, from the pack of the dataset if it has one: the same bits as from the file.
     ///
     /// # Errors
     ///
-    /// Those of [`read_picture`](crate::read_picture), and [`Error::PackFormat`] for a pack that
-    /// was damaged since it was opened.
+    /// Those of [`Decoding::read`], and [`Error::PackFormat`] for a pack that was damaged since it
+    /// was opened.
     pub fn read_picture(&self, odd: OddPictures) -> Result<RgbImage, Error> {
+        Ok(self.examine(odd)?.0)
+    }
+
+    /// [`read_picture`](Self::read_picture), and what was noticed.
+    pub(crate) fn examine(&self, odd: OddPictures) -> Result<(RgbImage, Traits), Error> {
+        self.decoding.examine(&self.bytes()?, &self.picture, odd)
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, Error> {
         match &self.packed {
-            Some(packed) => decode_picture(&packed.read()?, &self.picture, odd),
-            None => read_picture(&self.picture, odd),
+            Some(packed) => packed.read(),
+            None => fs::read(&self.picture).map_err(Error::io(&self.picture)),
         }
     }
 
@@ -83,15 +106,13 @@ impl Sample {
         read().map_err(Error::io(&self.picture))
     }
 
-    /// Width and height of the picture in pixels, from its header.
+    /// Width and height in pixels of the picture that [`read_picture`](Self::read_picture) gives, from
+    /// the headers of its file.
     ///
     /// # Errors
     ///
-    /// Those of [`picture_size`](crate::picture_size), and [`Error::PackFormat`].
+    /// [`Error::Io`], [`Error::PackFormat`], and a header that cannot be read.
     pub fn picture_size(&self) -> Result<(usize, usize), Error> {
-        match &self.packed {
-            Some(packed) => size_of(&packed.read()?, &self.picture),
-            None => picture_size(&self.picture),
-        }
+        self.decoding.size_of(&self.bytes()?, &self.picture)
     }
 }

@@ -4,22 +4,27 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use luss_metrics::{IGNORE, LabelMask};
 
 use crate::{
     dataset::{
+        other_files::OtherFiles,
         sample::Sample,
         scan::{Scan, scan, scan_on},
+        selection::Selection,
         tour::{LeftOut, Tour},
     },
     error::Error,
     layout::{self, Split},
     pictures::{
-        picture::{OddPictures, named_format},
+        decoding::Decoding,
+        picture::OddPictures,
         read_mask,
         sound::{guarded, mask_errors, size_px},
+        traits::TraitCounts,
     },
 };
 
@@ -32,9 +37,11 @@ pub struct Dataset {
     pub(crate) classes: u16,
     pub(crate) class_names: Vec<String>,
     pub(crate) splits: [SplitSamples; Split::ALL.len()],
-    pub(crate) ignored_files: u64,
+    pub(crate) other_files: OtherFiles,
+    pub(crate) same_stems: Vec<[PathBuf; 2]>,
     pub(crate) left_out: Vec<LeftOut>,
-    pub(crate) run: Option<PathBuf>,
+    pub(crate) selection: Selection,
+    pub(crate) decoding: Arc<Decoding>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -49,8 +56,9 @@ impl Dataset {
     /// `train` must be there; the other splits, and their masks, may be absent. The class names
     /// are those of the class list, or of the class folders of all splits where there is none.
     /// Symbolic links are followed, but each real folder is walked once. Hidden files are skipped,
-    /// and files that are no pictures counted in [`ignored_files`](Self::ignored_files). Nothing
-    /// below a folder of results is a picture, see [`left_out`](Self::left_out).
+    /// and files that are no pictures counted in [`other_files`](Self::other_files). Nothing
+    /// below a folder of results is a picture, see [`left_out`](Self::left_out). Pictures are read as
+    /// they are stored.
     ///
     /// # Errors
     ///
@@ -58,35 +66,39 @@ impl Dataset {
     /// class folders, two files with one stem, a folder that is no class, a link to nothing, and
     /// a split in which only some pictures have masks or only some masks pictures.
     pub fn open(root: &Path) -> Result<Self, Error> {
-        Self::open_for(None, root)
+        Self::open_selected(&Selection::default(), root)
     }
 
-    /// [`open`](Self::open) for a run in the folder `run`, whose files are never pictures, also
-    /// before its `run.toml` tells.
+    /// [`open`](Self::open) of the pictures that are selected.
     ///
     /// # Errors
     ///
     /// Those of [`open`](Self::open).
-    pub fn open_for(run: Option<&Path>, root: &Path) -> Result<Self, Error> {
+    pub fn open_selected(selection: &Selection, root: &Path) -> Result<Self, Error> {
         check_root(root)?;
         let scans = [
-            scan_split(run, root, Split::Train)?,
-            scan_split(run, root, Split::TrainSemi)?,
-            scan_split(run, root, Split::Validation)?,
-            scan_split(run, root, Split::Test)?,
+            scan_split(selection, root, Split::Train)?,
+            scan_split(selection, root, Split::TrainSemi)?,
+            scan_split(selection, root, Split::Validation)?,
+            scan_split(selection, root, Split::Test)?,
         ];
         let mut dataset = Self {
             root: root.to_owned(),
             classes: 0,
             class_names: class_names(root, &scans)?,
             splits: Default::default(),
-            ignored_files: scans.iter().map(|scan| scan.ignored).sum(),
+            other_files: OtherFiles::default(),
+            same_stems: Vec::new(),
             left_out: scans
                 .iter()
                 .flat_map(|scan| scan.left_out.clone())
                 .collect(),
-            run: run.map(Path::to_owned),
+            selection: selection.clone(),
+            decoding: Arc::default(),
         };
+        for scan in &scans {
+            dataset.other_files += &scan.others;
+        }
         dataset.classes = class_count(root, dataset.class_names.len())?;
         for (scan, split) in scans.into_iter().zip(Split::ALL) {
             dataset.splits[split as usize] =
@@ -128,9 +140,29 @@ impl Dataset {
         self.splits[split as usize].has_masks
     }
 
-    /// Files in the picture folders that are no pictures, hidden ones not counted.
-    pub fn ignored_files(&self) -> u64 {
-        self.ignored_files
+    /// This dataset with all its pictures read in another way.
+    pub fn with_decoding(mut self, decoding: Decoding) -> Self {
+        self.decoding = Arc::new(decoding);
+        let samples = self.splits.iter_mut().flat_map(|split| &mut split.samples);
+        for sample in samples {
+            sample.decoding = self.decoding.clone();
+        }
+        self
+    }
+
+    /// How its pictures are read.
+    pub fn decoding(&self) -> &Arc<Decoding> {
+        &self.decoding
+    }
+
+    /// Files in the picture folders that are no pictures, or that the pattern leaves out.
+    pub fn other_files(&self) -> &OtherFiles {
+        &self.other_files
+    }
+
+    /// Pictures of one's own that differ in nothing but the extension, by pairs.
+    pub fn same_stems(&self) -> &[[PathBuf; 2]] {
+        &self.same_stems
     }
 
     /// Folders among the pictures in which none was looked for: runs, and doubles by links.
@@ -154,10 +186,13 @@ impl Dataset {
         errors.next().map_or(Ok(()), Err)
     }
 
-    /// What is wrong with a picture, and with its mask; nothing where both are sound.
-    pub fn errors_of(&self, sample: &Sample, odd: OddPictures) -> Vec<Error> {
-        let picture = guarded(&sample.picture, || sample.read_picture(odd));
-        let size_px = picture.as_ref().ok().map(size_px);
+    /// What is wrong with a picture, and with its mask; nothing where both are sound. Of a picture that
+    /// is read also what is worth knowing.
+    pub fn examine(&self, sample: &Sample, odd: OddPictures) -> (Vec<Error>, TraitCounts) {
+        let picture = guarded(&sample.picture, || sample.examine(odd));
+        let counts = picture.as_ref().ok();
+        let counts = counts.map(|(_, traits)| TraitCounts::of(&sample.picture, traits));
+        let size_px = picture.as_ref().ok().map(|(picture, _)| size_px(picture));
         let mask = sample
             .mask
             .as_ref()
@@ -165,7 +200,8 @@ impl Dataset {
                 Ok(mask) => mask_errors(&mask, path, size_px, self.classes).next(),
                 Err(error) => Some(error),
             });
-        picture.err().into_iter().chain(mask).collect()
+        let errors = picture.err().into_iter().chain(mask).collect();
+        (errors, counts.unwrap_or_default())
     }
 }
 
@@ -201,12 +237,13 @@ pub(crate) fn class_count(root: &Path, classes: usize) -> Result<u16, Error> {
 }
 
 /// The pictures of a split; an absent split has none.
-fn scan_split(run: Option<&Path>, root: &Path, split: Split) -> Result<Scan, Error> {
+fn scan_split(selection: &Selection, root: &Path, split: Split) -> Result<Scan, Error> {
     let folder = split.pictures(root);
     if !folder.is_dir() {
         return Ok(Scan::default());
     }
-    let scan = scan_pictures(run, &folder)?;
+    let scan = scan_pictures(selection, &folder)?;
+    scan.check_stems()?;
     match scan.files.iter().find(|found| found.folder.is_none()) {
         Some(loose) => Err(Error::LoosePicture {
             path: loose.path.clone(),
@@ -216,17 +253,17 @@ fn scan_split(run: Option<&Path>, root: &Path, split: Split) -> Result<Scan, Err
 }
 
 /// The pictures of a folder that the user named; it may lie in a run, but not be one.
-pub(crate) fn scan_pictures(run: Option<&Path>, folder: &Path) -> Result<Scan, Error> {
-    let tour = Tour::of_pictures(folder, run)?;
+pub(crate) fn scan_pictures(selection: &Selection, folder: &Path) -> Result<Scan, Error> {
+    let tour = Tour::of_pictures(folder, selection.run())?;
     if tour.starts_in_run() {
         let path = folder.to_owned();
         return Err(Error::RunNotPictures { path });
     }
-    let scan = scan_on(tour, folder, |path| named_format(path).is_some())?;
+    let scan = scan_on(tour, folder, &|path| selection.takes(folder, path))?;
     if scan.files.is_empty() {
         return Err(Error::NoPictures {
             path: folder.to_owned(),
-            ignored: scan.ignored,
+            others: scan.others,
         });
     }
     Ok(scan)

@@ -1,13 +1,16 @@
 //! Walks a folder of files in a defined order.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    dataset::tour::{LeftOut, Tour},
+    dataset::{
+        other_files::OtherFiles,
+        tour::{LeftOut, Tour},
+    },
     error::Error,
 };
 
@@ -19,8 +22,10 @@ pub(crate) struct Scan {
     pub(crate) folders: Vec<String>,
     /// The wanted files in and below it, sorted by name at each level.
     pub(crate) files: Vec<Found>,
-    /// Files that were not wanted. Hidden ones are not counted.
-    pub(crate) ignored: u64,
+    /// Files that were not wanted.
+    pub(crate) others: OtherFiles,
+    /// The first two files of each stem that several in one folder have.
+    pub(crate) same_stems: Vec<[PathBuf; 2]>,
     /// Folders that were not walked.
     pub(crate) left_out: Vec<LeftOut>,
 }
@@ -28,7 +33,8 @@ pub(crate) struct Scan {
 /// A wanted file.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Path below the scanned folder with `/` between its parts, without the extension; unique.
+    /// Path below the scanned folder with `/` between its parts, without the extension but where
+    /// files of one folder differ in it alone; unique.
     pub(crate) key: String,
     /// The file.
     pub(crate) path: PathBuf,
@@ -38,17 +44,27 @@ pub(crate) struct Found {
 
 /// Everything in and below `root`: follows symbolic links, but walks each real folder once; skips
 /// hidden names.
+///
+/// # Errors
+///
+/// [`Error::DuplicateStem`], and those of [`scan_on`].
 pub(crate) fn scan(root: &Path, wanted: fn(&Path) -> bool) -> Result<Scan, Error> {
-    scan_on(Tour::of_files(root)?, root, wanted)
+    let scan = scan_on(Tour::of_files(root)?, root, &wanted)?;
+    scan.check_stems()?;
+    Ok(scan)
 }
 
-/// The same on a tour that has not begun, of pictures for instance.
-pub(crate) fn scan_on(tour: Tour, root: &Path, wanted: fn(&Path) -> bool) -> Result<Scan, Error> {
+/// The same on a tour that has not begun, of pictures for instance; files of one stem are kept apart
+/// by their extensions.
+pub(crate) fn scan_on(
+    tour: Tour,
+    root: &Path,
+    wanted: &dyn Fn(&Path) -> bool,
+) -> Result<Scan, Error> {
     let mut walk = Walk {
         wanted,
         tour,
         scan: Scan::default(),
-        same_stems: Vec::new(),
     };
     for entry in walk.sorted_entries(root)? {
         if entry.is_folder {
@@ -57,19 +73,31 @@ pub(crate) fn scan_on(tour: Tour, root: &Path, wanted: fn(&Path) -> bool) -> Res
             walk.scan.files.push(entry.found("", None));
         }
     }
-    check_stems(walk.same_stems)?;
     walk.scan.left_out = walk.tour.left_out;
     Ok(walk.scan)
 }
 
-struct Walk {
-    wanted: fn(&Path) -> bool,
-    tour: Tour,
-    scan: Scan,
-    same_stems: Vec<[PathBuf; 2]>,
+impl Scan {
+    /// Refuses files of one stem, which masks and results cannot tell apart by it.
+    pub(crate) fn check_stems(&self) -> Result<(), Error> {
+        match self.same_stems.split_first() {
+            Some(([first, second], more)) => Err(Error::DuplicateStem {
+                first: first.clone(),
+                second: second.clone(),
+                more: more.to_vec(),
+            }),
+            None => Ok(()),
+        }
+    }
 }
 
-impl Walk {
+struct Walk<'a> {
+    wanted: &'a dyn Fn(&Path) -> bool,
+    tour: Tour,
+    scan: Scan,
+}
+
+impl Walk<'_> {
     fn top_folder(&mut self, folder: Entry) -> Result<(), Error> {
         let files = self.scan.files.len();
         let left_out = self.tour.left_out.len();
@@ -108,20 +136,43 @@ impl Walk {
             if entry.is_folder || (self.wanted)(&entry.path) {
                 entries.push(entry);
             } else {
-                self.scan.ignored += 1;
+                self.scan.others.add(&entry.path);
             }
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         self.note_same_stems(&entries);
+        keep_apart(&mut entries);
         Ok(entries)
     }
 
     fn note_same_stems(&mut self, entries: &[Entry]) {
         let mut seen = HashMap::new();
         for entry in entries.iter().filter(|entry| !entry.is_folder) {
-            if let Some(first) = seen.insert(entry.stem(), &entry.path) {
-                self.same_stems.push([first.clone(), entry.path.clone()]);
+            if let Some(first) = seen.insert(entry.stem.as_str(), &entry.path) {
+                self.scan
+                    .same_stems
+                    .push([first.clone(), entry.path.clone()]);
             }
+        }
+    }
+}
+
+/// Files whose stem is that of another one in the folder are known by their whole name, and so are
+/// those whose stem is then such a name.
+fn keep_apart(entries: &mut [Entry]) {
+    loop {
+        let (mut seen, mut doubled) = (HashSet::new(), HashSet::new());
+        for entry in entries.iter().filter(|entry| !entry.is_folder) {
+            if !seen.insert(&entry.stem) {
+                doubled.insert(entry.stem.clone());
+            }
+        }
+        if doubled.is_empty() {
+            return; // whole names differ
+        }
+        let doubled = |entry: &&mut Entry| !entry.is_folder && doubled.contains(&entry.stem);
+        for entry in entries.iter_mut().filter(doubled) {
+            entry.stem.clone_from(&entry.name);
         }
     }
 }
@@ -129,20 +180,16 @@ impl Walk {
 /// A folder, or a wanted file.
 struct Entry {
     name: String,
+    /// What a file is known by in its folder.
+    stem: String,
     path: PathBuf,
     is_folder: bool,
 }
 
 impl Entry {
-    fn stem(&self) -> &str {
-        self.name
-            .rsplit_once('.')
-            .map_or(self.name.as_str(), |(stem, _)| stem)
-    }
-
     fn found(self, prefix: &str, folder: Option<usize>) -> Found {
         Found {
-            key: format!("{prefix}{}", self.stem()),
+            key: format!("{prefix}{}", self.stem),
             path: self.path,
             folder,
         }
@@ -158,6 +205,7 @@ impl Entry {
         }
         match entry.file_name().into_string() {
             Ok(name) => Ok(Self {
+                stem: stem_of(&name).to_owned(),
                 name,
                 path,
                 is_folder: kind.is_dir(),
@@ -186,14 +234,6 @@ fn dangling(link: &Path) -> Error {
     }
 }
 
-fn check_stems(same: Vec<[PathBuf; 2]>) -> Result<(), Error> {
-    let mut pairs = same.into_iter();
-    match pairs.next() {
-        Some([first, second]) => Err(Error::DuplicateStem {
-            first,
-            second,
-            more: pairs.collect(),
-        }),
-        None => Ok(()),
-    }
+fn stem_of(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }

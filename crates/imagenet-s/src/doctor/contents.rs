@@ -1,8 +1,7 @@
 //! Opens every picture and mask: does it decode, does the mask fit, has the file its sum.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use image::ImageFormat;
 use luss_metrics::LabelMask;
 
 use super::{
@@ -13,10 +12,11 @@ use crate::{
     checksums::{Checksums, md5_of},
     error::Error,
     pictures::{
-        jpeg_structure::JpegStructure,
+        decoding::Decoding,
         mask_png::decode_mask,
-        picture::{OddPictures, decode_picture},
+        picture::OddPictures,
         sound::{guarded, mask_errors, size_px},
+        traits::Traits,
     },
 };
 
@@ -41,14 +41,19 @@ impl Findings {
         let mut findings = Self::default();
         let picture = pair.picture.as_ref().and_then(|entry| {
             findings.decoded(entry, expected, |bytes| {
-                let picture = decode_picture(bytes, &entry.path, expected.odd)?;
-                Ok(size_px(&picture))
+                let stored = Decoding::default();
+                let (picture, traits) = stored.examine(bytes, &entry.path, expected.odd)?;
+                Ok((size_px(&picture), traits))
             })
         });
+        if let (Some(entry), Some((_, traits))) = (&pair.picture, &picture) {
+            findings.note(entry, traits);
+        }
+        let picture_px = picture.map(|(size, _)| size);
         if let Some(entry) = &pair.mask {
             let decode = |bytes: &[u8]| decode_mask(bytes, &entry.path);
             if let Some(mask) = findings.decoded(entry, expected, decode) {
-                findings.check_mask(&mask, entry, picture, own, expected.classes);
+                findings.check_mask(&mask, entry, picture_px, own, expected.classes);
             }
         }
         findings
@@ -77,10 +82,7 @@ impl Findings {
         }
         self.check_sum(&bytes, entry, expected.sums);
         match guarded(&entry.path, || decode(&bytes)) {
-            Ok(decoded) => {
-                self.faults.extend(missing_end(&bytes, &entry.path));
-                Some(decoded)
-            }
+            Ok(decoded) => Some(decoded),
             Err(error) => {
                 self.faults.push(Fault::of(&error, &entry.path));
                 None
@@ -119,13 +121,29 @@ impl Findings {
                 .push(Fault::new(FaultKind::ClassNotInMask, path, text));
         }
     }
-}
 
-/// Only JPEGs have a structure in which the end can be missing unnoticed.
-fn missing_end(bytes: &[u8], path: &Path) -> Option<Fault> {
-    let text = "has no end-of-image marker, but all pixels; it is read, and whoever wants it as it \
-                was published fetches it again";
-    let is_jpeg = image::guess_format(bytes).ok() == Some(ImageFormat::Jpeg);
-    let lacks_end = is_jpeg && !JpegStructure::of(bytes).complete;
-    lacks_end.then(|| Fault::new(FaultKind::MissingEnd, path, text))
+    /// What is worth knowing of a picture that is read.
+    fn note(&mut self, entry: &Entry, traits: &Traits) {
+        let mut note = |kind, text: &str| {
+            self.faults.push(Fault::new(kind, &entry.path, text));
+        };
+        if traits.lacks_end {
+            let text = "has no end-of-image marker, but all pixels; it is read, and whoever wants it \
+                        as it was published fetches it again";
+            note(FaultKind::MissingEnd, text);
+        }
+        if traits.is_to_be_turned() {
+            let text = "has an EXIF orientation, by which viewers turn it, and is read as it is \
+                        stored; data.orientation = \"apply\" turns such pictures in a run, and wants \
+                        masks of the turned size";
+            note(FaultKind::Orientation, text);
+        }
+        if let Some([least, most]) = traits.narrow {
+            let text = format!(
+                "has 16 bits and values of {least} to {most}, so it is dark or flat; \
+                 data.stretch.range = [{least}, {most}] shows that part"
+            );
+            note(FaultKind::NarrowRange, &text);
+        }
+    }
 }

@@ -50,7 +50,7 @@ pub enum FaultKind {
     EmptyFile,
     /// A JPEG that ends before its last pixel.
     TruncatedPicture,
-    /// Content in no supported format, or a JPEG of a kind that is not read.
+    /// Content in no supported format, or a JPEG or TIFF file of a kind that is not read.
     PictureFormat,
     /// A picture that does not decode.
     UndecodablePicture,
@@ -84,6 +84,10 @@ pub enum FaultKind {
     SharedBetweenSubsets,
     /// Warning: a JPEG that has all pixels and no end-of-image marker.
     MissingEnd,
+    /// Warning: a picture that viewers turn, by EXIF, and that is read as it is stored.
+    Orientation,
+    /// Warning: a picture of 16 bits that uses less than a quarter of their range.
+    NarrowRange,
     /// Warning: a mask without a pixel of its folder's class.
     ClassNotInMask,
     /// Warning: a file that nothing reads.
@@ -99,6 +103,8 @@ impl FaultKind {
                 | Self::LinkAgain
                 | Self::SharedBetweenSubsets
                 | Self::MissingEnd
+                | Self::Orientation
+                | Self::NarrowRange
                 | Self::ClassNotInMask
                 | Self::StrayFile
         )
@@ -146,7 +152,10 @@ fn kind_of(error: &Error) -> FaultKind {
         Error::ClassListOrder { .. } => FaultKind::ClassList,
         Error::TruncatedPicture { .. } => FaultKind::TruncatedPicture,
         Error::EmptyFile { .. } => FaultKind::EmptyFile,
-        Error::PictureFormat { .. } | Error::JpegKind { .. } => FaultKind::PictureFormat,
+        Error::PictureFormat { .. }
+        | Error::PictureKind { .. }
+        | Error::Bands { .. }
+        | Error::NoRange { .. } => FaultKind::PictureFormat,
         Error::Picture { .. } | Error::DecoderPanic { .. } => FaultKind::UndecodablePicture,
         Error::OddPicture { .. } => FaultKind::OddPicture,
         Error::PictureTooLarge { .. } => FaultKind::PictureTooLarge,

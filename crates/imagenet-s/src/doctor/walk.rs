@@ -216,7 +216,8 @@ impl Walk<'_> {
     }
 
     fn stray(&mut self, path: PathBuf) {
-        let text = "nothing reads this file; remove it if it is left over";
+        let text = "nothing reads a file of this name (pictures are JPEG, PNG, WebP, TIFF and BMP); \
+                    convert it if it is a picture, or remove it if it is left over";
         self.faults
             .push(Fault::new(FaultKind::StrayFile, path, text));
     }

@@ -11,7 +11,7 @@
 //! place and length of the entries, their number, CRC-32 of the entries, PACKLUSS
 //! ```
 //!
-//! Numbers are little-endian. A name is `SPLIT/KEY.EXTENSION`. The records alone say what a pack that
+//! Numbers are little-endian. A name is `SPLIT/PATH`. The records alone say what a pack that
 //! is not complete holds, so that packing can go on where it stopped.
 
 mod write;
@@ -247,15 +247,12 @@ fn places_of(mut entries: &[u8]) -> Option<HashMap<String, Place>> {
     Some(places)
 }
 
-/// The name of a picture in a pack.
+/// The name of a picture in a pack: its path below the split.
 fn name_of(split: Split, sample: &Sample) -> String {
-    let extension = sample.picture.extension().unwrap_or_default();
-    format!(
-        "{}/{}.{}",
-        split.name(),
-        sample.key,
-        extension.to_string_lossy()
-    )
+    let folder = sample.key.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let file = sample.picture.file_name().unwrap_or_default();
+    let path = Path::new(split.name()).join(folder).join(file);
+    path.to_string_lossy().replace('\\', "/")
 }
 
 /// Reads without moving a place in the file, so that threads share it.

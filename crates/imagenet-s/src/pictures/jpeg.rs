@@ -36,13 +36,13 @@ enum Reader {
 ///
 /// # Errors
 ///
-/// [`Error::JpegKind`], [`Error::TruncatedPicture`] and [`Error::Picture`].
+/// [`Error::PictureKind`], [`Error::TruncatedPicture`] and [`Error::Picture`].
 pub(crate) fn decode_jpeg(
     bytes: &[u8],
     structure: &JpegStructure,
     path: &Path,
 ) -> Result<RgbImage, Error> {
-    let reader = reader_of(structure).map_err(|kind| Error::JpegKind {
+    let reader = reader_of(structure).map_err(|kind| Error::PictureKind {
         path: path.to_owned(),
         kind,
     })?;

@@ -4,10 +4,16 @@
 //! ITU-T T.81, Annex B: a file is a run of markers (`0xFF` and a code); most carry a length, and
 //! compressed data follows the start of a scan up to the next marker.
 
+use image::metadata::Orientation;
+
+use crate::pictures::orientation::{EXIF_HEADER, orientation_in};
+
 const END_OF_IMAGE: u8 = 0xD9;
 const START_OF_SCAN: u8 = 0xDA;
 const HIERARCHY: u8 = 0xDE;
 const ADOBE: u8 = 0xEE;
+/// The segment of EXIF, and of other metadata.
+const APPLICATION_1: u8 = 0xE1;
 const PROGRESSIVE: u8 = 0xC2;
 /// The frame of JPEG-LS, ITU-T T.87.
 const NEAR_LOSSLESS: u8 = 0xF7;
@@ -21,6 +27,8 @@ pub(crate) struct JpegStructure {
     scans: Vec<Scan>,
     /// What Adobe's segment says about the colours: 0 for RGB and CMYK.
     pub(crate) adobe_transform: Option<u8>,
+    /// How viewers turn it, by the first segment of EXIF.
+    orientation: Option<Orientation>,
     /// Whether the end-of-image marker was reached.
     pub(crate) complete: bool,
 }
@@ -76,11 +84,20 @@ impl JpegStructure {
             ADOBE if segment.starts_with(b"Adobe") => {
                 self.adobe_transform = segment.get(11).copied();
             }
+            APPLICATION_1 if segment.starts_with(EXIF_HEADER) => {
+                self.orientation
+                    .get_or_insert_with(|| orientation_in(segment));
+            }
             _ if is_frame_header(code) && self.frame.is_none() => {
                 self.frame = Frame::of(code, segment);
             }
             _ => {}
         }
+    }
+
+    /// How viewers turn the picture.
+    pub(crate) fn orientation(&self) -> Orientation {
+        self.orientation.unwrap_or(Orientation::NoTransforms)
     }
 
     /// Whether the scans that have begun bring every bit of every coefficient.

@@ -6,15 +6,21 @@ use std::{
     path::Path,
 };
 
-use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{
+    DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
     pictures::{
+        decoding::Decoding,
         jpeg::decode_jpeg,
         jpeg_structure::{Frame, JpegStructure},
+        layers::Layers,
         oddity::Oddity,
+        orientation::orientation_of,
+        tiff::{decode_tiff, tiff_orientation, tiff_size},
     },
 };
 
@@ -24,6 +30,9 @@ pub(crate) const MAX_PIXELS: u64 = 1 << 27;
 /// Pixels that a byte of a JPEG file can stand for: a block of 64 takes at least one bit in the
 /// first scan, and colour at half resolution makes that one of 512.
 const MAX_PIXELS_A_BYTE: u64 = 512;
+
+/// The same of a BMP file, whose runs of 255 pixels take two bytes.
+const MAX_BMP_PIXELS_A_BYTE: u64 = 128;
 
 /// How much longer the content of a deflate stream can be than the stream.
 const MAX_DEFLATE_RATIO: u64 = 1032;
@@ -41,46 +50,85 @@ pub enum OddPictures {
     Decode,
 }
 
-/// Reads a JPEG, PNG or WebP file as 8-bit RGB.
+/// Reads a JPEG, PNG, WebP, TIFF or BMP file as 8-bit RGB, as it is stored.
 ///
-/// Grey becomes RGB, 16-bit samples are rounded to 8 bits, and transparency is dropped. The
-/// orientation of EXIF is ignored, as masks are drawn on the stored pixels.
+/// Grey becomes RGB, 16-bit samples are rounded to 8 bits, transparency is dropped, and the
+/// orientation of EXIF ignored, as the masks of ImageNet-S are drawn on the stored pixels.
+/// [`Decoding::read`] has the choice.
 ///
 /// # Errors
 ///
-/// [`Error::Io`], [`Error::EmptyFile`], [`Error::PictureFormat`], [`Error::TruncatedPicture`],
-/// [`Error::JpegKind`] for a JPEG that nothing here decodes rightly, [`Error::Picture`] when the
-/// decoder fails, [`Error::PictureTooLarge`] for more than 2^27 pixels or more than the bytes of
-/// the file can hold, and [`Error::OddPicture`] under [`OddPictures::Refuse`].
+/// Those of [`Decoding::read`].
 pub fn read_picture(path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    decode_picture(&bytes, path, odd)
+    Decoding::default().read(path, odd)
 }
 
 /// The same for the content of a file; `path` is for its extension and for messages.
 ///
 /// # Errors
 ///
-/// Those of [`read_picture`] but [`Error::Io`].
+/// Those of [`Decoding::decode`].
 pub fn decode_picture(bytes: &[u8], path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
+    Decoding::default().decode(bytes, path, odd)
+}
+
+/// The layers of a picture, by the content of its file.
+pub(crate) fn decode_layers(
+    bytes: &[u8],
+    path: &Path,
+    odd: OddPictures,
+    decoding: &Decoding,
+) -> Result<Layers, Error> {
     let format = content_format(bytes, path)?;
     if odd == OddPictures::Refuse {
         check_name(path, format)?;
     }
-    if format == ImageFormat::Jpeg {
-        let structure = JpegStructure::of(bytes);
-        check_colours(&structure, path, odd)?;
-        if structure.frame.is_some() {
+    match format {
+        ImageFormat::Jpeg => jpeg_layers(bytes, path, odd, decoding),
+        ImageFormat::Tiff => decode_tiff(bytes, path, odd, decoding),
+        _ => {
             check_size(bytes, format, path)?;
+            let decoded = decode(bytes, format).map_err(|source| Error::Picture {
+                path: path.to_owned(),
+                source,
+            })?;
+            Ok(Layers {
+                orientation: orientation_of(bytes, format),
+                ..Layers::of(decoded, decoding.stretch)
+            })
         }
-        return decode_jpeg(bytes, &structure, path);
     }
-    check_size(bytes, format, path)?;
-    let decoded = decode(bytes, format).map_err(|source| Error::Picture {
-        path: path.to_owned(),
-        source,
-    })?;
-    Ok(decoded.into_rgb8())
+}
+
+fn jpeg_layers(
+    bytes: &[u8],
+    path: &Path,
+    odd: OddPictures,
+    decoding: &Decoding,
+) -> Result<Layers, Error> {
+    let structure = JpegStructure::of(bytes);
+    check_colours(&structure, path, odd)?;
+    if structure.frame.is_some() {
+        check_size(bytes, ImageFormat::Jpeg, path)?;
+    }
+    let picture = decode_jpeg(bytes, &structure, path)?;
+    let mut layers = Layers::of(picture.into(), decoding.stretch);
+    layers.orientation = structure.orientation();
+    layers.traits.lacks_end = !structure.complete;
+    Ok(layers)
+}
+
+/// How viewers turn the picture, by the headers of its file.
+pub(crate) fn orientation_of_file(
+    bytes: &[u8],
+    format: ImageFormat,
+    path: &Path,
+) -> Result<Orientation, Error> {
+    match format {
+        ImageFormat::Jpeg => Ok(JpegStructure::of(bytes).orientation()),
+        ImageFormat::Tiff => tiff_orientation(bytes, path),
+        _ => Ok(orientation_of(bytes, format)),
+    }
 }
 
 pub(crate) fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError> {
@@ -94,11 +142,12 @@ pub(crate) fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, 
 
 /// Refuses what would take more memory than any picture needs, by the header alone.
 fn check_size(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(), Error> {
-    let (width, height) = dimensions(bytes, format, path)?;
+    let (width, height) = stored_size(bytes, format, path)?;
     let pixels = u64::from(width) * u64::from(height);
     let most = match format {
         ImageFormat::Jpeg => MAX_PIXELS.min(MAX_PIXELS_A_BYTE * bytes.len() as u64),
         ImageFormat::Png => most_png_pixels(bytes.len(), png_pixel_bits(bytes)),
+        ImageFormat::Bmp => MAX_PIXELS.min(MAX_BMP_PIXELS_A_BYTE * bytes.len() as u64),
         _ => MAX_PIXELS,
     };
     if pixels <= most {
@@ -130,7 +179,8 @@ fn png_pixel_bits(bytes: &[u8]) -> u64 {
     (u64::from(depth) * samples).max(1)
 }
 
-/// Width and height of a picture in pixels, from its header: nothing else is decoded or checked.
+/// Width and height of a picture in pixels as it is stored, from its header: nothing else is decoded
+/// or checked.
 ///
 /// # Errors
 ///
@@ -138,25 +188,25 @@ fn png_pixel_bits(bytes: &[u8]) -> u64 {
 pub fn picture_size(path: &Path) -> Result<(usize, usize), Error> {
     let reader = ImageReader::open(path).map_err(Error::io(path))?;
     let reader = reader.with_guessed_format().map_err(Error::io(path))?;
-    let size = if reader.format() == Some(ImageFormat::Jpeg) {
-        dimensions(
-            &fs::read(path).map_err(Error::io(path))?,
-            ImageFormat::Jpeg,
-            path,
-        )?
-    } else {
-        into_dimensions(reader, path)?
+    let size = match reader.format() {
+        Some(ImageFormat::Png | ImageFormat::WebP) => into_dimensions(reader, path)?,
+        _ => {
+            let bytes = fs::read(path).map_err(Error::io(path))?;
+            stored_size(&bytes, content_format(&bytes, path)?, path)?
+        }
     };
     Ok((size.0 as usize, size.1 as usize))
 }
 
-/// The same for the content of a file; `path` is for messages.
-pub(crate) fn size_of(bytes: &[u8], path: &Path) -> Result<(usize, usize), Error> {
-    let (width, height) = dimensions(bytes, content_format(bytes, path)?, path)?;
-    Ok((width as usize, height as usize))
-}
-
-fn dimensions(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(u32, u32), Error> {
+/// Width and height in pixels as they are stored, by the headers of a file.
+pub(crate) fn stored_size(
+    bytes: &[u8],
+    format: ImageFormat,
+    path: &Path,
+) -> Result<(u32, u32), Error> {
+    if format == ImageFormat::Tiff {
+        return tiff_size(bytes, path);
+    }
     // The decoder of `image` refuses the header of some files that the other one reads.
     let frame = (format == ImageFormat::Jpeg).then(|| Frame::first_of(bytes));
     match frame.flatten() {
@@ -179,17 +229,22 @@ fn into_dimensions<R: BufRead + Seek>(
 pub(crate) fn named_format(path: &Path) -> Option<ImageFormat> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     match extension.as_str() {
-        "jpg" | "jpeg" => Some(ImageFormat::Jpeg),
+        "jpg" | "jpeg" | "jpe" | "jfif" => Some(ImageFormat::Jpeg),
         "png" => Some(ImageFormat::Png),
         "webp" => Some(ImageFormat::WebP),
+        "tif" | "tiff" => Some(ImageFormat::Tiff),
+        "bmp" => Some(ImageFormat::Bmp),
         _ => None,
     }
 }
 
-fn content_format(bytes: &[u8], path: &Path) -> Result<ImageFormat, Error> {
+/// The format of a content, if it is one that is read.
+pub(crate) fn content_format(bytes: &[u8], path: &Path) -> Result<ImageFormat, Error> {
+    use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
     let path = || path.to_owned();
     match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => Ok(format),
+        Ok(format @ (Jpeg | Png | WebP | Tiff | Bmp)) => Ok(format),
+        _ if is_big_tiff(bytes) => Ok(Tiff),
         _ if bytes.is_empty() => Err(Error::EmptyFile { path: path() }),
         Ok(other) => Err(Error::PictureFormat {
             path: path(),
@@ -202,13 +257,32 @@ fn content_format(bytes: &[u8], path: &Path) -> Result<ImageFormat, Error> {
     }
 }
 
+/// A TIFF file whose offsets have 64 bits.
+fn is_big_tiff(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+")
+}
+
 fn unknown_content(bytes: &[u8]) -> &'static str {
+    let brand = bytes
+        .strip_prefix(b"\0\0\0")
+        .and_then(|bytes| bytes.get(1..9));
     match str::from_utf8(bytes) {
+        _ if bytes.starts_with(b"%PDF") => "PDF",
+        _ if brand.is_some_and(|brand| HEIC_BRANDS.contains(&brand)) => "HEIC",
         Ok(text) if text.trim_start().starts_with('<') => "a web page or other text in tags",
         Ok(_) => "text",
         Err(_) => "of an unknown format",
     }
 }
+
+/// What phones write at the beginning of HEIC files.
+const HEIC_BRANDS: [&[u8]; 5] = [
+    b"ftypheic",
+    b"ftypheix",
+    b"ftyphevc",
+    b"ftypmif1",
+    b"ftypmsf1",
+];
 
 fn check_name(path: &Path, content: ImageFormat) -> Result<(), Error> {
     match named_format(path) {
@@ -231,6 +305,8 @@ fn format_name(format: ImageFormat) -> &'static str {
         ImageFormat::Jpeg => "JPEG",
         ImageFormat::Png => "PNG",
         ImageFormat::WebP => "WebP",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Bmp => "BMP",
         _ => "another format",
     }
 }
@@ -385,6 +461,8 @@ mod tests {
         };
         assert!(refused(b"<html>404 not found</html>").contains("but a web page"));
         assert!(refused(b"GIF89a, and more").contains("but GIF"));
+        assert!(refused(b"\0\0\0\x18ftypheic\0\0\0\0\xFE").contains("but HEIC"));
+        assert!(refused(b"%PDF-1.7").contains("but PDF"));
         assert!(refused(b"version https://git-lfs").contains("but text"));
         assert!(refused(&[0xFE; 9]).contains("but of an unknown format"));
         assert!(refused(b"").contains("file is empty (0 bytes)"));

@@ -34,6 +34,6 @@ pub use multi_crop::{Crop, CropGroup, InvalidMultiCrop, MultiCropConfig, multi_c
 pub use normalize::{MULTI_CROP, Normalization, PLAIN};
 pub use overlap_grid::{OVERLAP_GRID, overlap_grids};
 pub use paired::{PairedCrop, paired_crop};
-pub use resize::{Region, resize_bilinear, resize_mask, resize_picture};
+pub use resize::{Region, resize_bilinear, resize_mask, resize_picture, resize_plane};
 pub use stream::{Purpose, Stream, permutation};
 pub use taps::Filter;

@@ -116,6 +116,43 @@ pub fn resize_mask(mask: &LabelMask, region: Region, width: u32, height: u32) ->
     LabelMask::new(width as usize, height as usize, labels).expect("width x height labels")
 }
 
+/// Resizes a row-major plane of numbers, `from = [width, height]`, to `to`.
+///
+/// # Panics
+///
+/// If `from` is not the size of `values`, or a side is 0.
+pub fn resize_plane(values: &[f32], from: [usize; 2], to: [usize; 2], filter: Filter) -> Vec<f32> {
+    let sides = [from, to].concat();
+    assert!(!sides.contains(&0), "cannot resize {from:?} to {to:?}");
+    assert_eq!(values.len(), from[0] * from[1], "a plane of {from:?}");
+    let [columns, rows] = [0, 1].map(|axis| Taps::new(from[axis], to[axis], filter));
+    let lines = values.chunks(from[0]);
+    let wide: Vec<f32> = lines
+        .flat_map(|line| {
+            columns
+                .iter()
+                .map(|(first, weights)| blend(&line[first..], weights))
+        })
+        .collect();
+    let column = |at: usize| wide.iter().skip(at).step_by(to[0]).copied();
+    let columns: Vec<Vec<f32>> = (0..to[0]).map(|at| column(at).collect()).collect();
+    rows.iter()
+        .flat_map(|(first, weights)| {
+            columns
+                .iter()
+                .map(move |column| blend(&column[first..], weights))
+        })
+        .collect()
+}
+
+fn blend(values: &[f32], weights: &[i32]) -> f32 {
+    let products = values
+        .iter()
+        .zip(weights)
+        .map(|(&value, &weight)| f64::from(value) * f64::from(weight));
+    (products.sum::<f64>() / f64::from(1 << FRACTION_BITS)) as f32
+}
+
 /// Cuts the region and resizes its columns to `width`: samples of `region.height` rows.
 fn resize_columns(picture: &RgbImage, region: Region, width: usize, filter: Filter) -> Vec<u8> {
     let columns = region.left as usize..(region.left + region.width) as usize;

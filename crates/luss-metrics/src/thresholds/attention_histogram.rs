@@ -68,19 +68,8 @@ impl AttentionHistogram {
     ///
     /// [`Error::NoAttention`] when nothing was added.
     pub fn otsu(&self) -> Result<f32, Error> {
-        let total = self.check_values()?;
-        let moment = self.moment();
-        let (mut below, mut moment_below) = (0u64, 0u128);
-        let mut best = (0.0, 0);
-        for (bin, &n) in self.0.iter().enumerate() {
-            let between = variance_between(below, moment_below, total, moment);
-            if between > best.0 {
-                best = (between, bin);
-            }
-            below += n;
-            moment_below += bin as u128 * u128::from(n);
-        }
-        Ok(edge(best.1))
+        self.check_values()?;
+        Ok(edge(otsu_split(&self.0)))
     }
 
     /// The lowest threshold, to a thousandth, that leaves at most `share` of the values at or above
@@ -112,12 +101,26 @@ impl AttentionHistogram {
             values => Ok(values),
         }
     }
+}
 
-    /// Sum of the values, in bins.
-    fn moment(&self) -> u128 {
-        let bins = (0u128..).zip(&self.0);
-        bins.map(|(bin, &n)| bin * u128::from(n)).sum()
+/// The first bin above Otsu's threshold (IEEE Trans. SMC 9, 1979) of a histogram whose bins are
+/// equally wide. Between it and the bin before, the variance between both sides is largest, the
+/// lowest place of equals. 0 when fewer than two bins hold something.
+pub fn otsu_split(counts: &[u64]) -> usize {
+    let total = counts.iter().sum();
+    let bins = (0u128..).zip(counts);
+    let moment = bins.map(|(bin, &n)| bin * u128::from(n)).sum();
+    let (mut below, mut moment_below) = (0u64, 0u128);
+    let mut best = (0.0, 0);
+    for (bin, &n) in counts.iter().enumerate() {
+        let between = variance_between(below, moment_below, total, moment);
+        if between > best.0 {
+            best = (between, bin);
+        }
+        below += n;
+        moment_below += bin as u128 * u128::from(n);
     }
+    best.1
 }
 
 /// The variance between both sides, in bins² times counts²; 0 when one side is empty.

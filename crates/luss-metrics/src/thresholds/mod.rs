@@ -5,6 +5,6 @@ mod attention_histogram;
 mod curve;
 mod rule;
 
-pub use attention_histogram::AttentionHistogram;
+pub use attention_histogram::{AttentionHistogram, otsu_split};
 pub use curve::{ThresholdCurve, ThresholdPoint};
 pub use rule::{ChosenThreshold, LabelsUsed, ThresholdRule};

@@ -167,7 +167,8 @@ impl Cluster {
             "inertia {:.6} after {} iterations",
             run.inertia, run.iterations
         ))?;
-        write_json(self, "assignments.json", &json!(run.assignments))?;
+        let ids: Vec<u32> = run.assignments.iter().map(|row| row + 1).collect();
+        write_json(self, "assignments.json", &json!(ids))?; // as in label masks
         tell_sizes(&run.assignments, clusters)?;
 
         let store = label(shown, run.centroids.view(), &sets.device, name, &self.out)?;

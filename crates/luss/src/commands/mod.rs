@@ -16,18 +16,22 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use imagenet_s::Split;
-use luss::PipelineArguments;
+use luss::{EXIT_CODES, PipelineArguments};
 
 /// Large-scale unsupervised semantic segmentation: pictures without labels become a model that
 /// assigns every pixel a category which it discovered by itself.
 ///
 /// Example: luss run --images ~/pictures --classes 12 --run runs/mine
 ///
-/// Leaves everything in the run directory; report.html there shows it. Exit codes: 0 done, 1 failed,
-/// 2 refused before any work (arguments, run file or data), 75 stopped as asked, with a checkpoint
-/// from which the same command goes on.
+/// Leaves everything in the run directory; report.html there shows it.
 #[derive(Parser)]
-#[command(name = "luss", version, arg_required_else_help = true)]
+#[command(
+    name = "luss",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+#[command(after_help = EXIT_CODES)]
 pub(crate) struct Luss {
     #[command(subcommand)]
     command: Command,
@@ -43,7 +47,9 @@ enum Command {
     /// second start of the same command skips the steps that have finished, and a killed one goes on from
     /// its last checkpoint. Prints a table of mIoU, boundary mIoU, image accuracy and F-beta.
     ///
-    /// Leaves in the run directory what each step does (luss step --help), and report.html.
+    /// Leaves in the run directory what each step does (luss step --help), report.html, and in
+    /// verdict.json whether it has worked.
+    #[command(after_help = EXIT_CODES)]
     Run(PipelineArguments),
     Step(step::StepOfRun),
     Watch(watch::Watch),
@@ -91,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// Each command's help has a sentence, an example that parses, and what is left.
+    /// Each command's help has a sentence, behind it an example that parses, and what is left.
     fn check_teaches(path: &str, command: &clap::Command) {
         let help = command.get_long_about().unwrap_or_default().to_string();
         let about = command.get_about().unwrap_or_default().to_string();
@@ -100,6 +106,8 @@ mod tests {
             "{path}: {about}"
         );
         assert!(help.contains("\nLeaves "), "{path}: {help}");
+        let second = help.split("\n\n").nth(1).unwrap_or_default();
+        assert!(second.starts_with("Example: "), "{path}: {help}");
         let example = help.lines().find_map(|line| line.strip_prefix("Example: "));
         let example = example.unwrap_or_else(|| panic!("{path}: no example in {help}"));
         assert!(example.starts_with(path), "{path}: {example}");
@@ -114,5 +122,47 @@ mod tests {
     #[test]
     fn the_help_of_each_command_teaches() {
         check_teaches("luss", &Luss::command());
+    }
+
+    /// Clap adds the flag when it builds the commands.
+    fn check_has_version(path: &str, command: &clap::Command) {
+        let has = command.get_arguments().any(|arg| arg.get_id() == "version");
+        assert!(has, "{path} has no --version");
+        for inner in command.get_subcommands() {
+            if inner.get_name() != "help" {
+                check_has_version(&format!("{path} {}", inner.get_name()), inner);
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_version() {
+        let mut luss = Luss::command();
+        luss.build();
+        check_has_version("luss", &luss);
+    }
+
+    #[test]
+    fn the_options_of_a_run_stand_in_groups() {
+        let mut luss = Luss::command();
+        luss.build();
+        for name in ["run", "step"] {
+            let command = luss.find_subcommand(name).unwrap();
+            let own = command
+                .get_opts()
+                .filter(|of| of.get_help_heading().is_none());
+            let own: Vec<_> = own.map(|of| of.get_id().as_str()).collect();
+            assert_eq!(own, [""; 0], "{name}");
+        }
+    }
+
+    /// `docs/PIPELINE.md` has the same table.
+    #[test]
+    fn the_documented_exit_codes_are_those_of_the_help() {
+        let docs = include_str!("../../../../docs/PIPELINE.md");
+        for line in EXIT_CODES.lines().skip(1) {
+            let (code, meaning) = line.trim().split_once("  ").unwrap();
+            assert!(docs.contains(&format!("| {code} | {meaning} |")), "{line}");
+        }
     }
 }

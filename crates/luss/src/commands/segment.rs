@@ -10,8 +10,10 @@ use imagenet_s::{
     terminal::{show, tell},
 };
 use luss::{
-    OrRefuse, pick_device,
-    segment::{Journal, MaskForm, Plan, Recipe, Work, pictures_of, read_names, segment},
+    OrRefuse,
+    names::{filled, read_names},
+    pick_device,
+    segment::{Journal, MaskForm, Plan, Recipe, Work, pictures_of, segment},
     threads, times,
 };
 use pass_train::{
@@ -151,7 +153,7 @@ impl SegmentPictures {
 
     fn recipe(&self, about: &About) -> anyhow::Result<Recipe> {
         let names = match &self.names {
-            Some(path) => read_names(path, about.categories())?,
+            Some(path) => filled(&read_names(path)?, about.categories())?,
             None => about.names.clone(),
         };
         let odd_pictures = match self.odd_pictures {
@@ -161,6 +163,7 @@ impl SegmentPictures {
         Ok(Recipe {
             model_sha256: about.sum(),
             sizing: self.sizing(about)?,
+            decoding: about.decoding.clone(),
             odd_pictures,
             names,
             skip_broken: self.skip_broken,

@@ -6,7 +6,7 @@ use clap::{
     Args,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use imagenet_s::terminal::show;
+use imagenet_s::{Split, terminal::show};
 use luss::{RankedArguments, metrics_table, tell_weights};
 use pass_train::{
     Context, Step,
@@ -72,7 +72,10 @@ fn carry_out(step: Step, context: &Context) -> anyhow::Result<()> {
                 "{pictures} pictures, {percent:.1} % foreground"
             ))?;
         }
-        Step::Evaluate => show(format_args!("{}", metrics_table(&evaluate(context)?)))?,
+        Step::Evaluate => {
+            context.require_masks("step `evaluate`", Split::Validation)?;
+            show(format_args!("{}", metrics_table(&evaluate(context)?)))?;
+        }
         other => other.run(context)?,
     }
     Ok(tell_place(step, context)?)

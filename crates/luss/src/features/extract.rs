@@ -71,7 +71,7 @@ pub fn extract(
         "extract",
         done as u64,
         samples.len() as u64,
-        "pictures",
+        "images",
     );
     let mut loader = loader(&samples[done..], &views, work);
     loop {

@@ -115,9 +115,9 @@ fn real_file(path: &Path) -> anyhow::Result<PathBuf> {
 
 fn pictures_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let data = Dataset::open_pictures(folder, 1)?;
-    if data.ignored_files() > 0 {
-        let (folder, ignored) = (folder.display(), data.ignored_files());
-        tell(format_args!("{folder}: {ignored} files are no pictures"));
+    let others = data.other_files();
+    if others.count() > 0 {
+        tell(format_args!("{}: left out: {others}", folder.display()));
     }
     data.left_out()
         .iter()

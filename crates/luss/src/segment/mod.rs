@@ -3,7 +3,6 @@
 mod inputs;
 mod journal;
 mod list;
-mod names;
 mod plan;
 
 use std::{collections::BTreeMap, path::Path};
@@ -21,7 +20,6 @@ use pass_train::{
 
 pub use inputs::pictures_of;
 pub use journal::Journal;
-pub use names::{last_named, read_names};
 pub use pass_train::run_file::MaskForm;
 pub use plan::{Plan, Planned, Recipe, Skipped};
 
@@ -92,11 +90,7 @@ fn loader(plan: &Plan, left: Vec<usize>, work: &Work) -> Loader<Prepared> {
         sizing.seen_pixels(size).max(size[0] * size[1])
     };
     let largest = 3 * left.iter().map(pixels).max().unwrap_or(1).max(1);
-    let samples: Vec<Sample> = plan
-        .pictures
-        .iter()
-        .map(|picture| Sample::of_file(&picture.key, &picture.path, None))
-        .collect();
+    let samples: Vec<Sample> = plan.samples().collect();
     let ahead = (WAITING / largest).clamp(1, 2 * work.batch);
     Loader::new(left, work.workers, ahead, move |&index: &usize| {
         let picture = samples[index].read_picture(odd)?;

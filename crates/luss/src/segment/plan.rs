@@ -6,10 +6,11 @@ use std::{
     ffi::OsStr,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
-use imagenet_s::{Loader, OddPictures, Sample, layout::EXPORTED};
+use imagenet_s::{Decoding, Loader, OddPictures, Sample, layout::EXPORTED};
 use pass_train::{Progress, Verbosity, apply::Sizing};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,8 @@ pub struct Recipe {
     pub model_sha256: String,
     /// Sizes of pictures.
     pub sizing: Sizing,
+    /// How files become pixels.
+    pub decoding: Decoding,
     /// How pictures with an unusual encoding are read.
     pub odd_pictures: OddPictures,
     /// What the categories are called, from 1 on.
@@ -127,9 +130,11 @@ impl Plan {
     ) -> anyhow::Result<Self> {
         let (mut pictures, mut skipped) = (Vec::new(), Vec::new());
         let mut progress = Progress::new(verbosity, "read", samples.len() as u64, "pictures");
-        let odd = recipe.odd_pictures;
+        let (odd, decoding) = (recipe.odd_pictures, Arc::new(recipe.decoding.clone()));
+        let decoded = |sample: &Sample| sample.clone().with_decoding(decoding.clone());
+        let decoded = samples.iter().map(decoded).collect();
         let read = move |sample: &Sample| Ok(planned(sample, odd));
-        for read in Loader::new(samples.to_vec(), workers, 2 * workers, read) {
+        for read in Loader::new(decoded, workers, 2 * workers, read) {
             match read? {
                 Ok(picture) => pictures.push(picture),
                 Err(picture) => skipped.push(picture),
@@ -158,6 +163,15 @@ impl Plan {
             recipe,
             pictures,
             skipped,
+        })
+    }
+
+    /// The pictures, in their order, as they are read.
+    pub(super) fn samples(&self) -> impl Iterator<Item = Sample> {
+        let decoding = Arc::new(self.recipe.decoding.clone());
+        self.pictures.iter().map(move |picture| {
+            let sample = Sample::of_file(&picture.key, &picture.path, None);
+            sample.with_decoding(decoding.clone())
         })
     }
 

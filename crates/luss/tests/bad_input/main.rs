@@ -1,6 +1,7 @@
 //! Bad input, as a user meets it: the built program stops with a message that names path, cause and
 //! remedy, before it has trained or written anything.
 
+mod own_pictures;
 mod place;
 
 use std::{
@@ -29,7 +30,10 @@ fn a_folder_without_pictures_is_refused() {
     fs::create_dir(&texts).unwrap();
     fs::write(texts.join("notes.txt"), "no picture").unwrap();
     fs::write(texts.join("labels.csv"), "none either").unwrap();
-    for (folder, ignored) in [(empty, "0 other files"), (texts, "2 other files")] {
+    for (folder, ignored) in [
+        (empty, "left out: nothing"),
+        (texts, "left out: 1 csv, 1 txt"),
+    ] {
         place.check_is_refused(
             &[
                 "--images".as_ref(),
@@ -39,7 +43,7 @@ fn a_folder_without_pictures_is_refused() {
             ],
             &[
                 as_text(&folder),
-                "no JPEG, PNG or WebP picture",
+                "no JPEG, PNG, WebP, TIFF or BMP picture",
                 ignored,
                 "check the path",
             ],

@@ -6,6 +6,7 @@ mod run;
 
 use std::fs;
 
+use imagenet_s::Decoding;
 use luss_metrics::folder::{MaskFormat, read_mask};
 use place::{KEYS, Place};
 use serde_json::Value;
@@ -159,6 +160,7 @@ fn a_folder_of_segment_names_its_pictures_and_categories() {
     let category = |(id, name)| serde_json::json!({ "id": id, "name": name });
     let segments = serde_json::json!({
         "version": 1,
+        "model": { "decoding": Decoding::as_shown() },
         "categories": names.into_iter().enumerate().map(category).collect::<Vec<_>>(),
         "pictures": KEYS.map(picture),
     });
@@ -203,8 +205,8 @@ fn names_that_do_not_tell_categories_apart_are_refused() {
         place.check_refused(&arguments, &[said, "--names"]);
     };
     named("a:b\n", "cvat", "a:b");
-    named("cat\ncat\n", "coco", "two categories are called \"cat\"");
-    named("1 cat\n1 dog\n", "coco", "two names");
+    named("cat\ncat\n", "coco", "\"cat\" occurs twice");
+    named("1 cat\n1 dog\n", "coco", "named twice");
 }
 
 #[test]

@@ -10,12 +10,17 @@ use imagenet_s::{
 };
 use luss_metrics::LabelMask;
 use pass_model::{backbone::BackboneConfig, norm::NormMode, segmentation_net::SegmentationNet};
-use pixel_attention::cam::{CamNormalization, cam_labels};
+use pixel_attention::cam::cam_labels;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    apply::{confidence::ConfidenceSums, tiles::blend, upsampled_argmax::UpsampledArgmax},
+    apply::{
+        components::{FOREGROUND, component_labels},
+        confidence::ConfidenceSums,
+        tiles::blend,
+        upsampled_argmax::UpsampledArgmax,
+    },
     inference::{Prepared, Shape, check_finite, prepare},
     run_file::{Inference, PredictSection},
 };
@@ -177,16 +182,12 @@ impl FineTuned {
                 let cap = sizing.longer_side_cap;
                 Mask::ArgMax(UpsampledArgmax::new(map, channels, picture.original, cap))
             }
-            Inference::Cam {
-                normalization,
-                threshold,
-            } => Mask::Cam(CamMask {
+            rule => Mask::Whole(WholeMap {
                 logits: Vec::new(),
                 map,
                 channels,
                 picture: picture.original,
-                normalization,
-                threshold,
+                rule,
             }),
         };
         let confidence = ConfidenceSums::new(channels);
@@ -207,7 +208,7 @@ struct Labels {
 
 enum Mask {
     ArgMax(UpsampledArgmax),
-    Cam(CamMask),
+    Whole(WholeMap),
 }
 
 impl Labels {
@@ -216,7 +217,7 @@ impl Labels {
         self.confidence.add(rows);
         match &mut self.mask {
             Mask::ArgMax(labels) => labels.push(rows),
-            Mask::Cam(labels) => labels.logits.extend_from_slice(rows),
+            Mask::Whole(labels) => labels.logits.extend_from_slice(rows),
         }
         Ok(())
     }
@@ -224,7 +225,7 @@ impl Labels {
     fn finish(self) -> Result<Labelled, Error> {
         let mask = match self.mask {
             Mask::ArgMax(labels) => labels.finish(),
-            Mask::Cam(labels) => labels.finish()?,
+            Mask::Whole(labels) => labels.finish()?,
         };
         let (confidence, of_ids) = self.confidence.means();
         Ok(Labelled {
@@ -235,23 +236,38 @@ impl Labels {
     }
 }
 
-/// The category of the largest mean logit, OTHER left out, where its map reaches the threshold.
-struct CamMask {
+/// A rule that looks at all logits of a picture together.
+struct WholeMap {
     logits: Vec<f32>,
     map: [usize; 2],
     channels: usize,
     picture: [usize; 2],
-    normalization: CamNormalization,
-    threshold: f32,
+    rule: Inference,
 }
 
-impl CamMask {
+impl WholeMap {
     fn finish(self) -> Result<LabelMask, Error> {
-        let map = |channel| self.logits.iter().skip(channel).step_by(self.channels);
-        let maps: Vec<f32> = (1..self.channels).flat_map(map).copied().collect();
-        let labels = cam_labels(&maps, self.map, self.normalization)?;
         let [width, height] = self.picture;
-        Ok(labels.to_mask(width, height, self.threshold))
+        match self.rule {
+            Inference::ArgMax => unreachable!("goes row by row"),
+            Inference::Components => {
+                let labels = component_labels(&self.logits, self.map, self.channels);
+                Ok(labels.to_mask(width, height, FOREGROUND))
+            }
+            Inference::Cam {
+                normalization,
+                threshold,
+            } => {
+                let labels = cam_labels(&self.maps(), self.map, normalization)?;
+                Ok(labels.to_mask(width, height, threshold))
+            }
+        }
+    }
+
+    /// The map of each category, one behind the other, without OTHER's.
+    fn maps(&self) -> Vec<f32> {
+        let map = |channel| self.logits.iter().skip(channel).step_by(self.channels);
+        (1..self.channels).flat_map(map).copied().collect()
     }
 }
 
@@ -260,20 +276,23 @@ mod tests {
     use super::*;
     use image::Rgb;
     use pass_model::segmentation_net::SegmentationNetConfig;
+    use pixel_attention::cam::CamNormalization;
 
     use crate::inference::to_tensor;
 
     #[test]
     fn cam_inference_takes_one_category_where_it_is_active() {
         // Two pixels of three channels; OTHER is the largest everywhere, category 2 in the mean.
-        let cam = |normalization, threshold| {
-            let labels = CamMask {
+        let cam = |normalization: CamNormalization, threshold| {
+            let labels = WholeMap {
                 logits: vec![9.0, 0.0, 1.0, 9.0, 2.0, 4.0],
                 map: [2, 1],
                 channels: 3,
                 picture: [2, 1],
-                normalization,
-                threshold,
+                rule: Inference::Cam {
+                    normalization,
+                    threshold,
+                },
             };
             labels.finish().unwrap().labels().to_vec()
         };

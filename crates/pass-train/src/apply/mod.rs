@@ -14,6 +14,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod components;
 mod confidence;
 mod file;
 pub(crate) mod fine_tuned;

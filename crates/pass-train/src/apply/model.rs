@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use burn::tensor::Device;
-use imagenet_s::{OddPictures, views::Normalization};
+use imagenet_s::{Decoding, OddPictures, views::Normalization};
 use luss_metrics::Matching;
 use pass_model::{
     checkpoint::{load_field, load_module},
@@ -20,7 +20,7 @@ use crate::{
     },
     inference::{Prepared, to_tensor},
     run_file::PredictSection,
-    step::evaluate::unnamed,
+    step::evaluate::category_names_by,
     view_batch::normalization,
 };
 
@@ -44,6 +44,8 @@ pub struct About {
     pub weights_sha256: String,
     /// What pictures are normalised with.
     pub normalization: Normalization,
+    /// How files become pixels.
+    pub decoding: Decoding,
     /// How pictures with an unusual encoding are read.
     pub odd_pictures: OddPictures,
     /// How step 4 resizes pictures and makes labels of logits.
@@ -93,6 +95,7 @@ impl About {
             },
             weights_sha256: tensors_sum(tensors.iter()),
             normalization: normalization(&file),
+            decoding: file.data.decoding(),
             odd_pictures: file.data.odd_pictures,
             names: names_of(run, classes)?,
             classes: classes_of(run)?,
@@ -112,7 +115,7 @@ pub fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
     if path.exists() {
         return run.read_json(&path);
     }
-    Ok((1..=classes as u16).map(unnamed).collect())
+    Ok(category_names_by(None, &[], classes as u16))
 }
 
 fn classes_of(run: &RunDir) -> Result<Vec<u16>, Error> {

@@ -170,7 +170,7 @@ mod tests {
     use imagenet_s::{Dataset, read_mask};
 
     fn progress() -> Progress {
-        Progress::new(Verbosity::Quiet, "control", 0, "pictures")
+        Progress::new(Verbosity::Quiet, "control", 0, "images")
     }
 
     #[test]

@@ -163,6 +163,9 @@ pub struct OverChance {
     pub term: String,
     /// That value, in a word.
     pub chance: String,
+    /// That value; of runs of former versions nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
     /// The quotient of the two: 1 when nothing is learned.
     pub ratio: f64,
     /// What has helped.
@@ -174,8 +177,29 @@ impl OverChance {
         Self {
             term: chance.term.into(),
             chance: chance.called.into(),
+            value: Some(chance.value),
             ratio,
             remedy: chance.remedy.into(),
+        }
+    }
+
+    /// Where the training has ended, beside where it would be without learning anything.
+    pub(crate) fn end_words(&self) -> String {
+        let Self {
+            term,
+            chance,
+            ratio,
+            ..
+        } = self;
+        match self.value {
+            Some(value) => format!(
+                "the {term} loss ended at {:.2} where {chance}, its value when nothing is learned, is \
+                 {value:.2}",
+                ratio * value
+            ),
+            None => format!(
+                "the {term} loss ended at {ratio:.3} of {chance}, its value when nothing is learned"
+            ),
         }
     }
 
@@ -193,6 +217,7 @@ impl fmt::Display for OverChance {
             chance,
             ratio,
             remedy,
+            ..
         } = self;
         write!(
             f,

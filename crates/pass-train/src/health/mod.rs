@@ -35,7 +35,7 @@ const PLATEAU_INFORMATION: f64 = 0.05;
 /// Nothing is learned: a mean loss of an epoch above this share of its value by chance, ...
 const UNLEARNED: f64 = 0.97;
 /// ... at the end of a training, or at half of it after so many iterations.
-const TIME_TO_LEARN: usize = 500;
+pub(crate) const TIME_TO_LEARN: usize = 500;
 
 /// Looks in a row after which a state that may be passing counts as a fault.
 const PATIENCE: u32 = 2;

@@ -15,11 +15,11 @@ use plotters::{
 use super::html::escape;
 
 /// Size of a drawing, whose units are whole numbers; the page scales it.
-const SIZE: (u32, u32) = (1120, 540);
+const SIZE: (u32, u32) = (960, 500);
 /// Room around the lines: on all sides, below them and left of them.
 const MARGIN: u32 = 24;
 const BELOW: u32 = 76;
-const LEFT: u32 = 108;
+const LEFT: u32 = 156;
 /// More points than this are drawn as means of neighbours within a band of their extremes.
 const MOST_POINTS: usize = 200;
 /// Colours of the lines; more series repeat them, dashed. The style sheet replaces these by its own,
@@ -131,7 +131,7 @@ impl LineChart<'_> {
     fn x_range(&self) -> Range<f64> {
         match range(self.points().map(|point| point.0)) {
             Some([low, high]) if low < high => low..high,
-            Some([only, _]) => only - 1.0..only + 1.0,
+            Some([only, _]) => 0.0..(2.0 * only).max(1.0),
             None => 0.0..1.0,
         }
     }
@@ -141,10 +141,10 @@ impl LineChart<'_> {
         let values = self.points().map(|point| point.1);
         let found = range(values.filter(|&value| self.y_axis.holds(value)));
         match (self.y_axis, found) {
-            (Axis::Linear, None) => 0.0..1.0,
+            (Axis::Linear, None | Some([0.0, 0.0])) => 0.0..1.0,
             (Axis::Linear, Some([low, high])) => {
                 let margin = match high - low {
-                    0.0 => (0.1 * low.abs()).max(f64::MIN_POSITIVE.sqrt()),
+                    0.0 => 0.1 * low.abs(),
                     span => 0.05 * span,
                 };
                 // Losses and ratios do not go below 0, and a frame that does suggests otherwise.
@@ -281,7 +281,7 @@ fn tick(value: f64) -> String {
     let (unit, suffix) = match value.abs() {
         v if v >= 1e6 => (1e6, "M"),
         v if v >= 1e4 => (1e3, "k"),
-        v if v < 1e-4 && v > 0.0 => return format!("{value:.0e}"),
+        v if v < 1e-3 && v > 0.0 => return format!("{value:.1e}").replace(".0e", "e"),
         _ => (1.0, ""),
     };
     // Sums of steps end in rounding errors, and may be -0.
@@ -397,6 +397,28 @@ mod tests {
         }
     }
 
+    /// Neither an iteration nor a norm is below 0.
+    #[test]
+    fn a_chart_of_one_value_does_not_begin_below_zero() {
+        let ranges = |x: f64, y: f64| {
+            let series = [Series {
+                name: "norm".into(),
+                points: vec![(x, y)],
+            }];
+            let chart = LineChart {
+                title: "",
+                x_label: "",
+                y_label: "",
+                y_axis: Axis::Linear,
+                series: &series,
+                mark: None,
+            };
+            (chart.x_range(), chart.y_range())
+        };
+        assert_eq!(ranges(0.0, 0.0), (0.0..1.0, 0.0..1.0));
+        assert_eq!(ranges(3.0, 2.0), (0.0..6.0, 1.8..2.2));
+    }
+
     #[test]
     fn many_points_become_means_within_their_extremes() {
         let points = |count: i32| -> Vec<(f64, f64)> {
@@ -429,7 +451,7 @@ mod tests {
 
     #[test]
     fn ticks_are_short() {
-        let ticks = [-0.0, 0.1 + 0.2, 250.0, 40_000.0, 2.5e6, 2e-5].map(tick);
-        assert_eq!(ticks, ["0", "0.3", "250", "40k", "2.5M", "2e-5"]);
+        let ticks = [-0.0, 0.1 + 0.2, 250.0, 40_000.0, 2.5e6, 2e-5, 2.5e-4].map(tick);
+        assert_eq!(ticks, ["0", "0.3", "250", "40k", "2.5M", "2e-5", "2.5e-4"]);
     }
 }

@@ -60,9 +60,9 @@ pub struct FolderAgreement {
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredCluster {
-    /// Its index, from 0, as in `assignments.json`.
+    /// Its row in `centroids.npy`, from 0.
     pub cluster: usize,
-    /// Its id in label masks: the index plus 1.
+    /// Its id in label masks and in `assignments.json`: the row plus 1.
     pub id: u16,
     /// Pictures in it.
     pub size: usize,

@@ -2,23 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use imagenet_s::{Sample, Split};
+use imagenet_s::{Sample, Split, views::permutation};
 use luss_metrics::{LabelMask, Matching, image_miou};
+use serde_json::Value;
 
 use crate::{
-    Context, Error, Step,
+    Context, Error, RunVerdict, Step,
     log::{LogRecord, read_log},
     report::{
-        Atlas, Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ThresholdChart,
-        atlas_data::atlas, write_report,
+        Atlas, Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ShownVerdict,
+        ThresholdChart, atlas_data::atlas, write_report,
     },
+    run::starts::starts,
     step::{
         evaluate::{Metrics, Scores, fitted_matching},
         threshold::SweptThreshold,
     },
     watch::{
-        findings,
-        log_groups::{group_of, name_in_group},
+        log_groups::{group_of, name_in_group, unit_of},
+        progress::clock,
+        verdict::next_commands,
     },
 };
 
@@ -29,11 +32,18 @@ const SHEET_HALF: usize = 12;
 const METHOD: [&str; 3] = ["pseudo_labels", "fine_tuned", "distance_matching"];
 
 /// Writes `report.html`.
-pub(crate) fn write_run_report(context: &Context, metrics: &Metrics) -> Result<(), Error> {
+pub(crate) fn write_run_report(
+    context: &Context,
+    metrics: &Metrics,
+    verdict: &RunVerdict,
+) -> Result<(), Error> {
     let data = ReportData {
         title: format!("PASS on {}", context.data.root().display()),
-        summary: summary(context),
-        findings: findings::of_run(context)?,
+        summary: summary(context)?,
+        verdict: Some(ShownVerdict {
+            verdict: verdict.clone(),
+            next: next_commands(&context.run).to_vec(),
+        }),
         metrics: metric_rows(metrics),
         curves: curves(&read_log(&context.run.file("log.jsonl"))?),
         threshold: threshold_chart(context)?,
@@ -69,14 +79,14 @@ fn class_names(context: &Context) -> Vec<String> {
     }
 }
 
-fn summary(context: &Context) -> Vec<(String, String)> {
+fn summary(context: &Context) -> Result<Vec<(String, String)>, Error> {
     let file = &context.file;
     let count = |split| context.data.samples(split).len();
-    let rows = [
+    let mut rows = vec![
         ("data", context.data.root().display().to_string()),
         ("classes", context.data.classes().to_string()),
         (
-            "pictures",
+            "images",
             format!(
                 "{} train, {} train-semi, {} validation, {} test",
                 count(Split::Train),
@@ -96,7 +106,32 @@ fn summary(context: &Context) -> Vec<(String, String)> {
             ),
         ),
     ];
-    rows.map(|(key, value)| (key.to_string(), value)).to_vec()
+    rows.extend(header(context)?);
+    let owned = rows.into_iter();
+    Ok(owned.map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// When, by what and how long: what the starts of the run have noted, and the time of its steps.
+fn header(context: &Context) -> Result<Vec<(&'static str, String)>, Error> {
+    let mut rows = vec![("time of all steps", clock(seconds_of_steps(context)?))];
+    if let Some([first, last]) = starts(&context.run)? {
+        rows.push(("begun", first.time));
+        rows.push(("version", last.version));
+        rows.push(("device", last.device));
+        rows.push(("command", last.command));
+    }
+    Ok(rows)
+}
+
+/// The sum of what the steps have noted; some note a number, others a field.
+fn seconds_of_steps(context: &Context) -> Result<f64, Error> {
+    let mut sum = 0.0;
+    for step in Step::all().filter(|&step| context.run.is_done(step)) {
+        let summary: Value = context.run.summary(step)?;
+        let seconds = summary.as_f64().or(summary["seconds"].as_f64());
+        sum += seconds.unwrap_or(0.0);
+    }
+    Ok(sum)
 }
 
 fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
@@ -105,6 +140,8 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
         move |(name, scores): (&String, &Scores)| MetricRow {
             name: name.clone(),
             kind,
+            about: about(name),
+            uses_labels: uses_labels(name),
             miou: Some(scores.miou),
             boundary_miou: Some(scores.boundary_miou),
             image_accuracy: Some(scores.image_accuracy),
@@ -115,6 +152,28 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
     let controls = metrics.iter().filter(|(name, _)| !is_method(name));
     let methods = methods.map(row(RowKind::Method));
     methods.chain(controls.map(row(RowKind::Control))).collect()
+}
+
+/// What a row of the metrics is.
+fn about(name: &str) -> &'static str {
+    match name {
+        "pseudo_labels" => "labels of the clusters, before fine-tuning",
+        "fine_tuned" => "the result: predictions of the fine-tuned network",
+        "single_cluster" => "baseline without learning: a centred ellipse, one category",
+        "random_cluster" => "baseline without learning: a centred ellipse, random categories",
+        "colour_clusters" => "baseline without learning: a centred ellipse, k-means of its colours",
+        name if uses_labels(name) => {
+            "nearest labelled pixels: uses the masks of the train-semi split"
+        }
+        name if name.starts_with("untrained") => "baseline: the same steps on initial weights",
+        name if name.starts_with("swav_only") => "the same steps without P2P and D2S",
+        _ => "",
+    }
+}
+
+/// Distance matching compares with labelled pixels.
+fn uses_labels(name: &str) -> bool {
+    name.ends_with("distance_matching")
 }
 
 /// The curves of each training step: the terms of the loss in one chart, since they have one scale,
@@ -133,6 +192,7 @@ fn curves(log: &[LogRecord]) -> Vec<Curve> {
                 None => curves.push(Curve {
                     step: step.name().into(),
                     group: group.into(),
+                    unit: unit_of(&name).into(),
                     series: vec![series],
                 }),
             }
@@ -170,10 +230,15 @@ fn threshold_chart(context: &Context) -> Result<Option<ThresholdChart>, Error> {
     }))
 }
 
-/// The best and then the worst pictures by their own mIoU; without masks the first ones.
+/// The best and then the worst images by their own mIoU; without masks a sample by the run's seed.
 fn sheet(context: &Context) -> Result<Vec<SheetRow>, Error> {
     let split = context.shown_splits()[0];
     let samples = context.data.samples(split);
+    if samples.iter().all(|sample| sample.mask.is_none()) {
+        let matchings = Matchings::fit(context, split)?;
+        let row = |sample: &&Sample| sheet_row(context, split, sample, &matchings, None);
+        return drawn(samples, context.file.seed).iter().map(row).collect();
+    }
     let mut ranked = Vec::with_capacity(samples.len());
     let matchings = Matchings::fit(context, split)?;
     for sample in samples {
@@ -185,6 +250,14 @@ fn sheet(context: &Context) -> Result<Vec<SheetRow>, Error> {
     best.chain(ranked.iter().skip(worst))
         .map(|(score, sample)| sheet_row(context, split, sample, &matchings, *score))
         .collect()
+}
+
+/// As many as a sheet has of scored ones, in the order of the data.
+fn drawn(samples: &[Sample], seed: u64) -> Vec<&Sample> {
+    let mut indices = permutation(samples.len(), seed, 0);
+    indices.truncate(2 * SHEET_HALF);
+    indices.sort_unstable();
+    indices.into_iter().map(|index| &samples[index]).collect()
 }
 
 /// What turns generated ids into classes, for pseudo labels and for predictions.
@@ -283,6 +356,21 @@ mod tests {
             seconds: 1.0,
             values: values.collect(),
         }
+    }
+
+    #[test]
+    fn a_sample_is_of_the_seed_and_not_the_first_ones() {
+        let sample = |index: usize| Sample::of_file(&format!("{index:03}"), "x.jpg", None);
+        let samples: Vec<Sample> = (0..100).map(sample).collect();
+        let keys = |seed| {
+            let drawn = drawn(&samples, seed);
+            drawn.iter().map(|of| of.key.clone()).collect::<Vec<_>>()
+        };
+        let first: Vec<String> = samples[..24].iter().map(|of| of.key.clone()).collect();
+        assert_eq!(keys(3).len(), 24);
+        assert_eq!(keys(3), keys(3));
+        assert!(keys(3).is_sorted() && keys(3) != first && keys(3) != keys(4));
+        assert_eq!(drawn(&samples[..5], 3).len(), 5);
     }
 
     #[test]

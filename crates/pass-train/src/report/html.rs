@@ -21,6 +21,16 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// A sentence; what stands in backticks is code.
+pub(super) fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let part = |(index, part): (usize, &str)| match index % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    parts.map(part).collect()
+}
+
 /// The whole page around its `sections`.
 pub(super) fn page(title: &str, sections: &[String]) -> String {
     let title = escape(title);
@@ -46,7 +56,7 @@ pub(super) fn section(heading: &str, content: &str) -> String {
 
 /// A list of sentences; empty when there are none.
 pub(super) fn list(sentences: &[String]) -> String {
-    let item = |sentence: &String| format!("<li>{}</li>\n", escape(sentence));
+    let item = |sentence: &String| format!("<li>{}</li>\n", prose(sentence));
     match sentences {
         [] => String::new(),
         _ => format!(
@@ -74,7 +84,7 @@ pub(super) fn summary(pairs: &[(String, String)]) -> String {
     )
 }
 
-/// The metric table, in percent; the best of each column stands out.
+/// The metric table, in percent; the best of each column stands out, of rows that use no labels.
 pub(super) fn metric_table(rows: &[MetricRow]) -> String {
     if rows.is_empty() {
         return String::new();
@@ -100,11 +110,12 @@ fn metric_row(row: &MetricRow, best: &[Option<f64>; 4]) -> String {
         .values()
         .iter()
         .zip(best)
-        .map(|(value, best)| cell(*value, *best))
+        .map(|(value, best)| cell(*value, best.filter(|_| !row.uses_labels)))
         .collect();
     format!(
-        "<tr class=\"{class}\"><th scope=\"row\">{}</th>{cells}</tr>\n",
-        escape(&row.name)
+        "<tr class=\"{class}\"><th scope=\"row\">{}<small>{}</small></th>{cells}</tr>\n",
+        escape(&row.name),
+        escape(row.about)
     )
 }
 
@@ -125,10 +136,11 @@ fn cell(value: Option<f64>, best: Option<f64>) -> String {
     )
 }
 
-/// The largest value of each column, where at least two rows have one.
+/// The largest value of each column among the rows that use no labels, where at least two have one.
 fn best_of_columns(rows: &[MetricRow]) -> [Option<f64>; 4] {
     std::array::from_fn(|column| {
-        let values = rows.iter().filter_map(|row| row.values()[column]);
+        let unlabelled = rows.iter().filter(|row| !row.uses_labels);
+        let values = unlabelled.filter_map(|row| row.values()[column]);
         let comparable = values.clone().count() > 1;
         values.filter(|_| comparable).max_by(f64::total_cmp)
     })
@@ -152,6 +164,8 @@ mod tests {
         MetricRow {
             name: name.into(),
             kind,
+            about: "",
+            uses_labels: false,
             miou,
             boundary_miou: None,
             image_accuracy: None,
@@ -168,6 +182,12 @@ mod tests {
     }
 
     #[test]
+    fn code_in_a_sentence_stands_out() {
+        assert_eq!(prose("more `a<b` here"), "more <code>a&lt;b</code> here");
+        assert_eq!(prose("none"), "none");
+    }
+
+    #[test]
     fn the_best_row_of_a_column_stands_out() {
         let table = metric_table(&[row("one", Some(0.25)), row("two", Some(0.125))]);
         assert_eq!(table.matches("class=\"best\"").count(), 1);
@@ -175,6 +195,20 @@ mod tests {
             table.contains("<span class=\"number\">25.00</span>"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn a_row_that_uses_labels_is_never_the_best_and_every_row_says_what_it_is() {
+        let labelled = MetricRow {
+            about: "nearest <labelled> pixels",
+            uses_labels: true,
+            ..row("three", Some(0.5))
+        };
+        let table = metric_table(&[row("one", Some(0.25)), row("two", Some(0.125)), labelled]);
+        let best = "<td class=\"best\"><span class=\"bar\" style=\"width:25.0%\">";
+        assert_eq!(table.matches("class=\"best\"").count(), 1);
+        assert!(table.contains(best), "{table}");
+        assert!(table.contains("<small>nearest &lt;labelled&gt; pixels</small>"));
     }
 
     #[test]

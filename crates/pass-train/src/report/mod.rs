@@ -11,6 +11,7 @@ pub(crate) mod data;
 mod html;
 mod overlay;
 mod sheet;
+mod verdict;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ pub use atlas::{Atlas, AtlasCluster, AtlasPicture, drawn_labels};
 pub use chart::Series;
 pub use overlay::overlay;
 pub use sheet::SheetRow;
+pub use verdict::ShownVerdict;
 
 /// All that a report shows; parts that are empty are left out.
 #[derive(Debug, Clone, Default)]
@@ -29,8 +31,8 @@ pub struct ReportData {
     pub title: String,
     /// Facts about the run: data, seed, sizes, commit.
     pub summary: Vec<(String, String)>,
-    /// What was found to be of no use, shown first.
-    pub findings: Vec<String>,
+    /// Whether the run has worked, shown first.
+    pub verdict: Option<ShownVerdict>,
     /// Rows of the metric table, in this order.
     pub metrics: Vec<MetricRow>,
     /// Curves of the trainings, one chart for each group of numbers of a step.
@@ -53,6 +55,10 @@ pub struct MetricRow {
     pub name: String,
     /// Result of the method, or a control.
     pub kind: RowKind,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// Whether it uses labels of the images beyond the matching; such a row is never the best.
+    pub uses_labels: bool,
     /// Mean IoU.
     pub miou: Option<f64>,
     /// Mean boundary IoU.
@@ -91,6 +97,8 @@ pub struct Curve {
     pub step: String,
     /// What the numbers are, such as `"loss"`; curves of one group stand together.
     pub group: String,
+    /// What is along the vertical axis: the unit of the numbers.
+    pub unit: String,
     /// One series for each number.
     pub series: Vec<Series>,
 }
@@ -149,15 +157,18 @@ fn render(data: &ReportData) -> String {
         .as_ref()
         .map(threshold_chart)
         .unwrap_or_default();
+    let verdict = data.verdict.as_ref();
+    let verdict = verdict.map(|shown| verdict::content(shown, &data.class_names));
+    let verdict = verdict.unwrap_or_default();
     let sections = [
-        html::section("Warnings", &html::list(&data.findings)),
+        html::section("Has it worked?", &verdict),
         html::summary(&data.summary),
         html::section("Metrics", &html::metric_table(&data.metrics)),
         html::section("Training", &curves(&data.curves)),
         html::section("Clusters", &atlas.unwrap_or_default()),
         html::section("Attention threshold", &threshold),
         html::section(
-            "Pictures",
+            "Images",
             &sheet::contact_sheet(&data.sheet, &data.class_names),
         ),
     ];
@@ -177,7 +188,7 @@ fn curves(curves: &[Curve]) -> String {
         let of_group = curves.iter().filter(|curve| curve.group == group);
         let charts: String = of_group.map(curve_chart).collect();
         let open = if index == 0 { " open" } else { "" };
-        let group = html::escape(group);
+        let group = html::escape(heading(group));
         format!(
             "<details{open}><summary>{group}</summary>\n\
              <div class=\"charts\">\n{charts}</div></details>\n"
@@ -186,11 +197,20 @@ fn curves(curves: &[Curve]) -> String {
     groups.collect()
 }
 
+/// A group of numbers as people call it.
+fn heading(group: &str) -> &str {
+    match group {
+        "rate" => "learning rate",
+        "time" => "waiting for images",
+        other => other,
+    }
+}
+
 fn curve_chart(curve: &Curve) -> String {
     let y_axis = axis_for(&curve.series);
     let y_label = match y_axis {
-        Axis::Linear => curve.group.clone(),
-        Axis::Logarithmic => format!("{}, logarithmic", curve.group),
+        Axis::Linear => curve.unit.clone(),
+        Axis::Logarithmic => format!("{}, logarithmic", curve.unit),
     };
     let title = match &curve.series[..] {
         [only] => format!("{}: {}", curve.step, only.name),

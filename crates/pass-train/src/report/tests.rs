@@ -4,11 +4,14 @@ use image::{Rgb, RgbImage};
 use luss_metrics::{IGNORE, LabelMask};
 
 use super::*;
+use crate::{CategoryUse, Finding, Grade, RunVerdict};
 
 fn metric(name: &str, kind: RowKind, miou: f64) -> MetricRow {
     MetricRow {
         name: name.into(),
         kind,
+        about: "what it is",
+        uses_labels: name == "distance_matching",
         miou: Some(miou),
         boundary_miou: Some(0.4 * miou),
         image_accuracy: Some(0.3 + miou),
@@ -101,6 +104,30 @@ fn atlas(clusters: u16) -> Atlas {
     }
 }
 
+fn verdict() -> RunVerdict {
+    RunVerdict {
+        schema: 1,
+        grade: Grade::Doubtful,
+        sentence: "The result is doubtful: 2 of 9 clusters hold < 1 image.".into(),
+        findings: vec![Finding {
+            step: "cluster".into(),
+            grade: Grade::Doubtful,
+            what: "2 of 9 clusters hold < 1 image".into(),
+            advice: "fewer classes".into(),
+        }],
+        categories: (0..10)
+            .map(|id| CategoryUse {
+                id,
+                share: 0.1,
+                images: 20,
+                on_all_sides: 3,
+            })
+            .collect(),
+        stability: Some(0.8),
+        masks: vec!["fine_tuned/validation".into()],
+    }
+}
+
 fn sample() -> ReportData {
     let names = [
         "t-shirt", "shoes", "trousers", "dress", "hat", "shirt", "skirt", "coat", "bag",
@@ -127,7 +154,10 @@ fn sample() -> ReportData {
             ("device".into(), "CPU (flex)".into()),
             ("crate version".into(), "0.1.0".into()),
         ],
-        findings: vec!["cluster: 2 of 9 clusters hold < 1 picture".into()],
+        verdict: Some(ShownVerdict {
+            verdict: verdict(),
+            next: vec!["luss segment --run runs/sample".into()],
+        }),
         metrics: vec![
             metric("pseudo_labels", RowKind::Method, 0.2345),
             metric("fine_tuned", RowKind::Method, 0.2678),
@@ -140,11 +170,13 @@ fn sample() -> ReportData {
             Curve {
                 step: "pretrain".into(),
                 group: "loss".into(),
+                unit: "loss".into(),
                 series: losses(),
             },
             Curve {
                 step: "finetune".into(),
                 group: "loss".into(),
+                unit: "loss".into(),
                 series: vec![series("cross_entropy", 90, |i| {
                     2.4 * (-i / 15.0).exp() + 0.02
                 })],
@@ -176,7 +208,9 @@ fn a_report_is_one_file_that_needs_nothing_from_elsewhere() {
         assert!(!page.contains(outside), "the page holds {outside}");
     }
     assert!(page.contains("PASS on &lt;cloth10&gt;"));
-    assert!(page.contains("<li>cluster: 2 of 9 clusters hold &lt; 1 picture</li>"));
+    let finding = "<li>cluster: 2 of 9 clusters hold &lt; 1 image; fewer classes</li>";
+    assert!(page.contains(finding));
+    assert!(page.find(finding) < page.find("<h2>Metrics"));
     assert_eq!(page.matches("<img").count(), 8 * 4 + 9 * 6);
 }
 

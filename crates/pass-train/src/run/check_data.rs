@@ -11,7 +11,9 @@ use std::{
     time::Instant,
 };
 
-use imagenet_s::{Dataset, OddPictures, Sample, Split, synthetic::SyntheticConfig};
+use imagenet_s::{
+    Dataset, OddPictures, OtherFiles, Sample, Split, TraitCounts, synthetic::SyntheticConfig,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,9 @@ pub(crate) struct CheckSummary {
     /// Folders among the pictures that are not walked, with the reason: runs, and doubles by links.
     #[serde(default)]
     pub(crate) left_out_folders: Vec<String>,
+    /// Lines about files that are left out, and about what the pictures have that a setting concerns.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
     /// Wall time.
     seconds: f64,
 }
@@ -66,6 +71,8 @@ pub struct Faults {
     pub count: usize,
     /// The first of them in the order of the splits, at most 20.
     pub first: Vec<imagenet_s::Error>,
+    /// Whether all of them are training pictures, which a run can leave out.
+    pub may_be_skipped: bool,
 }
 
 impl fmt::Display for Faults {
@@ -106,7 +113,7 @@ pub(crate) fn check_data(
     let extra = file.data.open_pretrain_pictures(run, data.classes())?;
     check_counts(file, data, extra.as_ref())?;
     let samples = samples_of(data, extra.as_ref());
-    let found = read_all(data, &samples, file.data.odd_pictures, verbosity);
+    let (found, counts) = read_all(data, &samples, file.data.odd_pictures, verbosity);
     let skipped = skipped_or_refused(found, file.data.bad_pictures, samples.len())?;
     let summary = CheckSummary {
         pictures: samples.len(),
@@ -116,6 +123,7 @@ pub(crate) fn check_data(
             .count(),
         skipped,
         left_out_folders: left_out_folders(data, extra.as_ref()),
+        notes: notes(data, extra.as_ref(), &counts),
         seconds: started.elapsed().as_secs_f64(),
     };
     let left_out = summary.left_out();
@@ -130,6 +138,29 @@ fn left_out_folders(data: &Dataset, extra: Option<&Dataset>) -> Vec<String> {
     // Step 1 may learn from the pictures of the other steps.
     let told: BTreeSet<String> = folders.map(ToString::to_string).collect();
     told.into_iter().collect()
+}
+
+/// What to know of the pictures before a run learns from them.
+fn notes(data: &Dataset, extra: Option<&Dataset>, counts: &TraitCounts) -> Vec<String> {
+    let sets: Vec<&Dataset> = [data].into_iter().chain(extra).collect();
+    let mut others = OtherFiles::default();
+    sets.iter().for_each(|data| others += data.other_files());
+    let others = (others.count() > 0)
+        .then(|| format!("left out: {others}; read are: JPEG, PNG, WebP, TIFF and BMP"));
+    let stems = sets.iter().flat_map(|data| data.same_stems());
+    let stems: Vec<_> = stems.collect();
+    let same = stems.first().map(|[first, second]| {
+        format!(
+            "{} pairs of pictures differ in the extension alone, the first are {} and {}: both are \
+             pictures, and their masks are called by the whole name; if one of them is a mask, \
+             --pattern '*.jpg' leaves it out",
+            stems.len(),
+            first.display(),
+            second.display()
+        )
+    });
+    let read = counts.lines(data.decoding());
+    others.into_iter().chain(same).chain(read).collect()
 }
 
 /// Every sample of a run with its split.
@@ -156,6 +187,7 @@ fn skipped_or_refused(
         return Ok(skipped.into_iter().map(Skipped::from).collect());
     }
     Err(Error::Faults(Faults {
+        may_be_skipped: refused.iter().all(|found| found.split == Split::Train),
         pictures,
         count: refused.len(),
         first: refused
@@ -215,7 +247,7 @@ fn check_enough(
     for_step_1: usize,
     classes: u16,
 ) -> Result<(), Error> {
-    for step in Step::trainings() {
+    for step in Step::trainings().filter(|step| step.left_out(file).is_none()) {
         let Batches {
             section,
             epochs,
@@ -273,30 +305,35 @@ impl From<Found<'_>> for Skipped {
     }
 }
 
-/// Reads all samples on all threads and collects what is wrong with them, in their order.
+/// Reads all samples on all threads; collects what is wrong with them, in their order, and what is
+/// worth knowing of the sound ones.
 fn read_all<'a>(
     data: &Dataset,
     samples: &[(Split, &'a Sample)],
     odd: OddPictures,
     verbosity: Verbosity,
-) -> Vec<Found<'a>> {
+) -> (Vec<Found<'a>>, TraitCounts) {
     let total = samples.len() as u64;
-    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total, "pictures");
-    let mut found = Vec::new();
+    let mut progress = Progress::new(verbosity, Step::CheckData.name(), total, "images");
+    let (mut found, mut counts) = (Vec::new(), TraitCounts::default());
     for chunk in samples.chunks(CHUNK) {
-        let faults = chunk.par_iter().flat_map_iter(|&(split, sample)| {
-            let errors = data.errors_of(sample, odd).into_iter();
-            errors.map(move |error| Found {
+        let read = chunk.par_iter().map(|&(split, sample)| {
+            let (errors, counts) = data.examine(sample, odd);
+            let found = move |error| Found {
                 split,
                 sample,
                 error,
-            })
+            };
+            (errors.into_iter().map(found).collect::<Vec<_>>(), counts)
         });
-        found.par_extend(faults);
+        for (errors, of_sample) in read.collect::<Vec<_>>() {
+            found.extend(errors);
+            counts += &of_sample;
+        }
         progress.advance(chunk.len() as u64);
     }
     progress.finish();
-    found
+    (found, counts)
 }
 
 #[cfg(test)]

@@ -2,12 +2,11 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
     path::{Path, PathBuf},
 };
 
 use burn::tensor::Device;
-use imagenet_s::{Dataset, Sample, Split, read_mask, synthetic::write_synthetic, terminal::tell};
+use imagenet_s::{Dataset, Sample, Split, read_mask, terminal::tell};
 use luss_metrics::LabelMask;
 use pass_model::{
     group::Group,
@@ -28,7 +27,7 @@ use crate::{
         masks::settled_form,
         pictures::keep_or_compare,
     },
-    run_file::{Amount, DataSection, KMeansPlace, Memory, Source, ThresholdRule, machine_memory},
+    run_file::{Amount, KMeansPlace, LabelWay, Memory, Source, ThresholdRule, machine_memory},
 };
 
 /// What every step is given.
@@ -115,18 +114,21 @@ impl Context {
         if let Source::Synthetic(config) = &file.data.source {
             check_synthetic_counts(&file, config)?; // before they are drawn
         }
-        let data = open_data(root, &file.data)?;
+        file.data.settle();
+        let data = file.data.open(root)?;
         let amount = amount_of(&data, &ranks);
         file.check_memory(amount, &memory_of(&device))?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
         file.predict.masks = Some(settled_form(&file, &data)?);
+        let images = data.samples(Split::Train).len();
+        let raised = file.settle_epochs(images, RunDir::stored(root)?.as_ref());
         let run = RunDir::find(root, &file)?;
         run.check_changes(rerun)?;
         let is_new = !run.is_done(Step::CheckData);
         let checked = if is_new {
             check_mask_paths(&run, &data)?;
             let summary = check_data(root, &file, &data, verbosity)?;
-            tell_left_out(&summary, verbosity);
+            tell_checked(&summary, verbosity);
             summary
         } else {
             run.summary(Step::CheckData)?
@@ -161,6 +163,7 @@ impl Context {
             _lock: lock,
         };
         context.say_what_is_left_out();
+        raised.iter().for_each(|line| context.say(line));
         Ok(context)
     }
 
@@ -212,6 +215,23 @@ impl Context {
     /// test, or the training pictures of data that has neither.
     pub fn shown_splits(&self) -> Vec<Split> {
         shown_splits(&self.data)
+    }
+
+    /// Refuses to do what needs the masks of a split where there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMasks`].
+    pub fn require_masks(&self, what: &'static str, split: Split) -> Result<(), Error> {
+        if self.data.has_masks(split) {
+            return Ok(());
+        }
+        Err(Error::NoMasks {
+            what,
+            split: split.name(),
+            data: self.data.root().display().to_string(),
+            remedy: "there is nothing to score; the images and their masks are in report.html",
+        })
     }
 
     /// The mask of a sample, checked against its picture and the class count.
@@ -333,9 +353,12 @@ fn start(run: &RunDir, file: &RunFile, verbosity: Verbosity) -> Result<(), Error
     Ok(())
 }
 
-/// Folders of results and doubles among the pictures: told once, when the data is checked.
-fn tell_left_out(checked: &CheckSummary, verbosity: Verbosity) {
+/// What is left out, and what is worth knowing of the rest: told once, when the data is checked.
+fn tell_checked(checked: &CheckSummary, verbosity: Verbosity) {
     const SHOWN: usize = 5;
+    if verbosity != Verbosity::Silent {
+        checked.notes.iter().for_each(|line| warn(line));
+    }
     let folders = &checked.left_out_folders;
     if verbosity == Verbosity::Silent || folders.is_empty() {
         return;
@@ -392,33 +415,11 @@ fn memory_of(device: &Device) -> Memory {
     of_machine.unwrap_or(Memory::LARGEST)
 }
 
-/// The pictures of a run; the embedded dataset is written into the run directory first.
-fn open_data(root: &Path, section: &DataSection) -> Result<Dataset, Error> {
-    let mut data = match &section.source {
-        Source::Synthetic(config) => {
-            fs::create_dir_all(root).map_err(Error::io(root, "create the run directory"))?;
-            let place = root.join("data");
-            write_synthetic(&place, config)?;
-            Dataset::open(&place)?
-        }
-        Source::Layout { path } => Dataset::open_for(Some(root), path)?,
-        Source::Pictures { path, classes } => {
-            Dataset::open_pictures_for(Some(root), path, *classes)?
-        }
-    };
-    if let Some(pairs) = &section.validation {
-        data = data.with_pairs(Split::Validation, &pairs.pictures, &pairs.masks)?;
-    }
-    if let Some(pack) = &section.pack {
-        data = data.with_pack(pack)?;
-    }
-    Ok(data)
-}
-
 /// The threshold rule that the data allows, or the one that was asked for.
 fn settled_rule(file: &RunFile, data: &Dataset) -> Result<ThresholdRule, Error> {
     let masks = data.has_masks(Split::Validation);
     match file.threshold.rule {
+        None if file.cluster.way == LabelWay::Objects => Ok(ThresholdRule::Fixed(0.0)),
         None if masks => Ok(ThresholdRule::Validation),
         None => Ok(ThresholdRule::Otsu),
         Some(ThresholdRule::Validation) if !masks => Err(Error::NoMasks {

@@ -11,6 +11,7 @@
 //! done/STEP.json        a finished step
 //! done/STEP.toml        the settings that it depended on
 //! pretrain/ tune_attention/ finetune/     weights.safetensors, and checkpoint-ITERATION/ on the way
+//! find_objects/         SPLIT.npy, objects of its pictures, and map.json, where `cluster.way` asks for them
 //! cluster/              embeddings.npy, centroids.npy, assignments.json, report.json; restarts/ on the way
 //! threshold.json        the curve and the chosen threshold
 //! labels/               pseudo labels at feature resolution, one file a split
@@ -20,7 +21,10 @@
 //! categories.json       the class name of each generated id, by match.json
 //! evaluation/           RESULT.json: the scores of every class
 //! controls/             runs of their own that this one is compared with
-//! metrics.json report.html, and atlas.html where there are many clusters
+//! metrics.json          the scores of every result
+//! verdict.json          whether the run has worked
+//! starts.jsonl          when the program was started on the run, and how
+//! report.html           and atlas.html where there are many clusters
 //! ```
 
 use std::{
@@ -41,6 +45,8 @@ pub struct RunDir {
     root: PathBuf,
     /// Of this start, those that decide a result.
     settings: toml::Table,
+    /// The steps that these leave out.
+    left_out: Vec<Step>,
 }
 
 impl RunDir {
@@ -68,6 +74,9 @@ impl RunDir {
         let run = Self {
             root: root.into(),
             settings: settings_of(file),
+            left_out: Step::all()
+                .filter(|step| step.left_out(file).is_some())
+                .collect(),
         };
         // Made already now, so that an unwritable place shows before anything else takes time.
         fs::create_dir_all(run.done_marks())
@@ -155,6 +164,17 @@ impl RunDir {
         self.step_dir(Step::Cluster).join("embeddings.npy")
     }
 
+    /// How embeddings of objects are whitened before they are clustered.
+    pub fn whitening(&self) -> PathBuf {
+        self.step_dir(Step::Cluster).join("whitening.json")
+    }
+
+    /// The objects of the pictures of a split.
+    pub fn objects(&self, split: &str) -> PathBuf {
+        self.step_dir(Step::FindObjects)
+            .join(format!("{split}.npy"))
+    }
+
     /// The finished restarts of an unfinished clustering.
     pub(crate) fn restarts(&self) -> PathBuf {
         self.step_dir(Step::Cluster).join("restarts")
@@ -224,7 +244,7 @@ impl RunDir {
 
     /// [`RunDir::begin`] of a step whose result comes from elsewhere.
     pub(crate) fn invalidate(&self, step: Step) -> Result<(), Error> {
-        let dependents = step.and_dependents();
+        let dependents = self.and_dependents(step);
         for &stale in &dependents[1..] {
             remove_if_there(&self.done_mark(stale), fs::remove_file)?;
             self.forget_progress(stale)?;
@@ -241,9 +261,12 @@ impl RunDir {
     pub(crate) fn forget_progress(&self, step: Step) -> Result<(), Error> {
         if step == Step::Cluster {
             self.forget_labels()?;
-            for name in ["embeddings.npy", "embeddings.npy.partial"] {
+            for name in ["embeddings.npy", "embeddings.npy.partial", "whitening.json"] {
                 remove_if_there(&self.step_dir(step).join(name), fs::remove_file)?;
             }
+        }
+        if step == Step::FindObjects {
+            remove_if_there(&self.step_dir(step), fs::remove_dir_all)?;
         }
         if step.trains() {
             let any = CheckpointsSection::default();
@@ -286,13 +309,22 @@ impl RunDir {
         self.read_json(&self.done_mark(step))
     }
 
-    /// Refuses to go on before `needs` has finished.
+    /// A step and those whose results follow from its own; from that of a step which the settings
+    /// leave out none follows.
+    pub(crate) fn and_dependents(&self, step: Step) -> Vec<Step> {
+        match self.left_out.contains(&step) {
+            true => vec![step],
+            false => step.and_dependents(),
+        }
+    }
+
+    /// Refuses to go on before `needs` has finished, unless the settings leave it out.
     ///
     /// # Errors
     ///
     /// [`Error::StepMissing`].
     pub fn require(&self, step: Step, needs: Step) -> Result<(), Error> {
-        if self.is_done(needs) {
+        if self.left_out.contains(&needs) || self.is_done(needs) {
             return Ok(());
         }
         Err(Error::StepMissing {

@@ -10,4 +10,5 @@ mod mask_paths;
 pub(crate) mod masks;
 pub(crate) mod pictures;
 pub(crate) mod settings;
+pub(crate) mod starts;
 mod sums;

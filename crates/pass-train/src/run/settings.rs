@@ -141,7 +141,7 @@ impl RunDir {
         let mut stale = Vec::new();
         for step in Step::all() {
             if !self.changes_of(step)?.is_empty() {
-                stale.extend(step.and_dependents());
+                stale.extend(self.and_dependents(step));
             }
         }
         let marked = Step::all().filter(|step| stale.contains(step) && self.is_marked(*step));
@@ -179,7 +179,7 @@ impl RunDir {
         let differs =
             |step: &Step| part(stored, step.settings()) != part(self.settings(), step.settings());
         let causes = Step::all().filter(differs);
-        causes.flat_map(Step::and_dependents).collect()
+        causes.flat_map(|step| self.and_dependents(step)).collect()
     }
 
     pub(crate) fn has_checkpoints(&self, step: Step) -> bool {

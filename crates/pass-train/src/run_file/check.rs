@@ -1,11 +1,14 @@
 //! Values of a run file that parse but cannot work, refused by key before anything starts: the limits
 //! of each key ([`limits`](super::limits)), and here what several keys ask of each other.
 
-use imagenet_s::views::MultiCropConfig;
+use imagenet_s::{Stretch, views::MultiCropConfig};
 use pass_model::backbone::BadSetting;
 use pixel_attention::row_file::Element;
 
-use super::{Method, PretrainSection, RunFile, Source, limits::check_values};
+use super::{
+    DataSection, LabelWay, Method, PretrainSection, RunFile, Source, ThresholdRule,
+    limits::check_values,
+};
 use crate::Step;
 
 /// A value that cannot work.
@@ -22,6 +25,7 @@ pub(crate) struct Fault {
 /// Refuses a run file whose values cannot work; `table` is what it says.
 pub(super) fn check(file: &RunFile, table: &toml::Table) -> Result<(), Fault> {
     check_values(table)?;
+    check_decoding(&file.data)?;
     check_network(file)?;
     check_sides(file)?;
     check_pretrain(&file.pretrain)?;
@@ -46,6 +50,27 @@ fn that(
     })
 }
 
+fn check_decoding(section: &DataSection) -> Result<(), Fault> {
+    let bands = &section.bands;
+    that(
+        [0, 1, 3].contains(&bands.len()),
+        "data.bands",
+        format!("{bands:?}"),
+        "must be one band, shown as grey, or three: red, green and blue",
+    )?;
+    let (key, [black, white]) = match section.stretch {
+        Stretch::Full => return Ok(()),
+        Stretch::Range(ends) => ("data.stretch.range", ends),
+        Stretch::Percentile(ends) => ("data.stretch.percentile", ends),
+    };
+    that(
+        black < white,
+        key,
+        format!("[{black}, {white}]"),
+        "the first must be smaller than the second",
+    )
+}
+
 fn check_network(file: &RunFile) -> Result<(), Fault> {
     let checked = file.network.backbone.check();
     checked.map_err(|BadSetting { key, value, rule }| Fault {
@@ -68,6 +93,7 @@ fn check_sides(file: &RunFile) -> Result<(), Fault> {
         ("finetune.crop", file.finetune.crop),
         ("cluster.crop", file.cluster.crop as usize),
         ("predict.resize", file.predict.resize as usize),
+        ("objects.size", file.objects.size as usize),
     ] {
         let rule = format!("this backbone cannot look at fewer than {least} pixels along a side");
         that(side >= least, key, side, rule)?;
@@ -183,6 +209,7 @@ fn first_crops(views: &MultiCropConfig) -> usize {
 fn check_labels(file: &RunFile) -> Result<(), Fault> {
     check_element(file.cluster.embeddings, "cluster.embeddings")?;
     check_element(file.predict.attention, "predict.attention")?;
+    check_objects(file)?;
     that(
         file.cluster.crop <= file.cluster.resize,
         "cluster.crop",
@@ -201,6 +228,24 @@ fn check_labels(file: &RunFile) -> Result<(), Fault> {
         "finetune.min_scale",
         step.min_scale,
         "must be at most `finetune.max_scale`",
+    )
+}
+
+/// Objects end where their scores are 0, whatever their scale.
+fn check_objects(file: &RunFile) -> Result<(), Fault> {
+    let checked = file.objects.foreground.check();
+    checked.map_err(|cause| Fault {
+        key: "objects.foreground".into(),
+        value: toml::to_string(&file.objects.foreground).unwrap_or_default(),
+        rule: cause.to_string(),
+    })?;
+    let rule = file.threshold.rule;
+    let settled = matches!(rule, None | Some(ThresholdRule::Fixed(0.0)));
+    that(
+        settled || file.cluster.way != LabelWay::Objects,
+        "threshold.rule",
+        format!("{rule:?}"),
+        "objects of `cluster.way` = \"objects\" end where their scores are 0; leave it out",
     )
 }
 

@@ -1,8 +1,14 @@
 //! The section `data` of a run file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use imagenet_s::{Dataset, OddPictures, synthetic::SyntheticConfig};
+use imagenet_s::{
+    Background, Dataset, Decoding, OddPictures, Orienting, Selection, Split, Stretch,
+    synthetic::{SyntheticConfig, write_synthetic},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -13,7 +19,20 @@ use crate::Error;
 pub struct DataSection {
     /// Where they come from.
     pub source: Source,
-    /// CMYK JPEGs and files whose content is not what their name says.
+    /// Only pictures of these names: a pattern as `*.jpg`, or as `left/*` about the path below the
+    /// folder.
+    pub pattern: Option<String>,
+    /// What to do with the orientation of EXIF. Left out, pictures of a plain folder are turned, and
+    /// those of a tree with masks are read as they are stored.
+    pub orientation: Option<Orienting>,
+    /// Which values of samples with more than 8 bits become black and white.
+    pub stretch: Stretch,
+    /// Which band of TIFF files is grey, or which three are red, green and blue, from 1 on.
+    pub bands: Vec<u16>,
+    /// What is seen through transparent pixels. Left out, white in a plain folder, and nothing in a
+    /// tree.
+    pub background: Option<Background>,
+    /// CMYK pictures and files whose content is not what their name says.
     pub odd_pictures: OddPictures,
     /// Training pictures that cannot be read. Those of the other splits always stop a run, since
     /// its numbers would be about other pictures.
@@ -45,6 +64,52 @@ pub struct Pairs {
 }
 
 impl DataSection {
+    /// Settles what the source decides where the section leaves it open.
+    pub(crate) fn settle(&mut self) {
+        let by_source = match self.source {
+            Source::Pictures { .. } => Decoding::as_shown(),
+            Source::Synthetic(_) | Source::Layout { .. } => Decoding::default(),
+        };
+        self.orientation.get_or_insert(by_source.orientation);
+        self.background.get_or_insert(by_source.background);
+    }
+
+    /// How the files of the pictures become pixels.
+    pub fn decoding(&self) -> Decoding {
+        let mut settled = self.clone();
+        settled.settle();
+        Decoding {
+            orientation: settled.orientation.expect("settled"),
+            stretch: self.stretch,
+            bands: self.bands.clone(),
+            background: settled.background.expect("settled"),
+        }
+    }
+
+    /// The pictures of the run in the folder `run`; the embedded dataset is written there first.
+    pub(crate) fn open(&self, run: &Path) -> Result<Dataset, Error> {
+        let selection = self.selection(run)?;
+        let mut data = match &self.source {
+            Source::Synthetic(config) => {
+                fs::create_dir_all(run).map_err(Error::io(run, "create the run directory"))?;
+                let place = run.join("data");
+                write_synthetic(&place, config)?;
+                Dataset::open(&place)?
+            }
+            Source::Layout { path } => Dataset::open_selected(&selection, path)?,
+            Source::Pictures { path, classes } => {
+                Dataset::open_selected_pictures(&selection, path, *classes)?
+            }
+        };
+        if let Some(pairs) = &self.validation {
+            data = data.with_pairs(Split::Validation, &pairs.pictures, &pairs.masks)?;
+        }
+        if let Some(pack) = &self.pack {
+            data = data.with_pack(pack)?;
+        }
+        Ok(data.with_decoding(self.decoding()))
+    }
+
     /// The pictures of step 1 alone, if there are any, without those of the run in the folder `run`.
     pub(crate) fn open_pretrain_pictures(
         &self,
@@ -54,11 +119,21 @@ impl DataSection {
         let Some(folder) = &self.pretrain_pictures else {
             return Ok(None);
         };
-        let pictures = Dataset::open_pictures_for(Some(run), folder, classes)?;
+        let selection = self.selection(run)?;
+        let pictures = Dataset::open_selected_pictures(&selection, folder, classes)?;
+        let pictures = pictures.with_decoding(self.decoding());
         Ok(Some(match &self.pretrain_pack {
             Some(pack) => pictures.with_pack(pack)?,
             None => pictures,
         }))
+    }
+
+    fn selection(&self, run: &Path) -> Result<Selection, Error> {
+        let selection = Selection::of_run(run);
+        Ok(match &self.pattern {
+            Some(pattern) => selection.matching(pattern)?,
+            None => selection,
+        })
     }
 }
 
@@ -66,6 +141,11 @@ impl Default for DataSection {
     fn default() -> Self {
         Self {
             source: Source::Synthetic(SyntheticConfig::default()),
+            pattern: None,
+            orientation: None,
+            stretch: Stretch::Full,
+            bands: Vec::new(),
+            background: None,
             odd_pictures: OddPictures::Refuse,
             bad_pictures: BadPictures::Refuse,
             workers: 2,

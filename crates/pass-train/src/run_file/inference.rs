@@ -2,7 +2,11 @@
 
 use imagenet_s::palette::MOST_INDEXED;
 use luss_metrics::ThresholdRule;
-use pixel_attention::{cam::CamNormalization, kmeans::device::DeviceOptions, row_file::Element};
+use pixel_attention::{
+    cam::CamNormalization,
+    kmeans::{Metric, device::DeviceOptions},
+    row_file::Element,
+};
 use serde::{Deserialize, Serialize};
 
 /// What is clustered, and how labels follow from the clusters (table X (a) of the paper).
@@ -18,6 +22,9 @@ pub enum LabelWay {
     ImageLevel,
     /// The pixels of the feature maps; every pixel takes the nearest centroid, none is OTHER.
     PixelLevel,
+    /// Objects that stand out on the map of the frozen backbone (the section `objects`), without any
+    /// training; each takes the nearest centroid, and is there where its score is above 0.
+    Objects,
 }
 
 /// Step 2.2: k-means of the attended embeddings.
@@ -32,6 +39,11 @@ pub struct ClusterSection {
     pub restarts: usize,
     /// Lloyd iterations of each.
     pub iterations: usize,
+    /// What centroids are: means, or means of length 1.
+    pub metric: Metric,
+    /// Principal directions that `way = "objects"` clusters in, each divided by the fourth root of its
+    /// variance; of embeddings that have fewer, all.
+    pub whitened_dims: usize,
     /// Where k-means runs.
     pub kmeans: KMeansPlace,
     /// The shorter side of a picture is brought to this, in pixels.
@@ -54,6 +66,8 @@ impl Default for ClusterSection {
             cam: CamNormalization::MinMax,
             restarts: 30,
             iterations: 20,
+            metric: Metric::Euclidean,
+            whitened_dims: 64,
             kmeans: KMeansPlace::default(),
             resize: 256,
             crop: 224,
@@ -133,6 +147,9 @@ pub enum Inference {
     /// The largest logit of every pixel, OTHER being one of them.
     #[default]
     ArgMax,
+    /// One category for each connected part of the foreground, that of the largest mean logit. A pixel
+    /// is foreground where OTHER has less than half of the probability.
+    Components,
     /// The category of the largest mean logit, where its scaled map reaches `threshold`
     /// (equations 15 and 16 of the paper); OTHER elsewhere.
     Cam {

@@ -22,8 +22,10 @@ pub(crate) fn lay_over(lower: &mut Table, upper: Table) {
 }
 
 fn merges(key: &str, below: &Table, above: &Table) -> bool {
-    if let Some(family) = above.get("family") {
-        return below.get("family") == Some(family); // a backbone of another kind
+    // A backbone, or a foreground, of another kind.
+    let kind = if key == "foreground" { "way" } else { "family" };
+    if let Some(kind_above) = above.get(kind) {
+        return below.get(kind) == Some(kind_above);
     }
     !ALTERNATIVES.contains(&key) || above.keys().all(|form| below.contains_key(form))
 }

@@ -42,6 +42,14 @@ const DRAWN: i64 = 100_000;
 const ALONE: &[(&str, Limit)] = &[
     ("seed", ANY),
     ("precision", Other),
+    ("data.pattern", Other),
+    ("data.orientation", Other),
+    ("data.stretch", Other),
+    ("data.stretch.range[]", Real(-1e12, 1e12)),
+    ("data.stretch.percentile[]", Real(0.0, 100.0)),
+    ("data.bands[]", Whole(1, 65_535)),
+    ("data.background", Other),
+    ("data.background.colour[]", Whole(0, 255)),
     ("data.odd_pictures", Other),
     ("data.bad_pictures", Other),
     ("data.workers", Whole(1, super::MOST_THREADS as i64)),
@@ -106,8 +114,22 @@ const ALONE: &[(&str, Limit)] = &[
     ("finetune.min_scale", Real(1e-6, 1.0)),
     ("finetune.max_scale", Real(1e-6, 1.0)),
     ("finetune.label_stride", Whole(1, 2048)),
+    ("finetune.norms", Other),
     ("cluster.batch", Whole(1, MOST_PICTURES)),
     ("predict.batch", Whole(1, MOST_PICTURES)),
+    ("objects.size", VIEW_PX),
+    ("objects.layer", Other),
+    ("objects.foreground_layer", Other),
+    ("objects.foreground.way", Other),
+    ("objects.foreground.threshold", Real(-1.0, 1.0)),
+    ("objects.foreground.coverage", SHARE),
+    ("objects.foreground.keep", Other),
+    ("objects.foreground.keep.mass", SHARE),
+    ("objects.foreground.objects", Whole(1, 64)),
+    ("objects.foreground.least_share", SHARE),
+    ("objects.batch", Whole(1, MOST_PICTURES)),
+    ("cluster.metric", Other),
+    ("cluster.whitened_dims", CHANNELS),
     ("cluster.way", Other),
     ("cluster.cam", Other),
     ("cluster.restarts", Whole(1, 100_000)),
@@ -147,6 +169,7 @@ const ALONE: &[(&str, Limit)] = &[
 
 /// Keys of each of [`TRAININGS`].
 const OF_TRAININGS: &[(&str, Limit)] = &[
+    ("least_updates", Whole(0, 100_000)),
     ("batch_rule", Other),
     ("accumulate", Whole(1, MOST_PICTURES / 2)),
     ("optim.algorithm", Other),
@@ -184,7 +207,7 @@ const OF_ASSIGNING: &[(&str, Limit)] = &[
     ("swapped.queue_from_epoch", INTERVAL),
 ];
 
-const TRAININGS: &[&str] = &["pretrain", "attention", "finetune"];
+pub(super) const TRAININGS: &[&str] = &["pretrain", "attention", "finetune"];
 const ASSIGNING: &[&str] = &["pretrain", "attention"];
 
 /// Every key with its limits, in the order of a run file's sections.

@@ -7,10 +7,12 @@
 
 mod check;
 mod data;
+mod epochs;
 mod inference;
 mod layers;
 mod limits;
 mod memory;
+mod objects;
 mod overrides;
 mod training;
 mod watching;
@@ -33,6 +35,7 @@ pub use inference::{
     ClusterSection, Inference, KMeansPlace, LabelWay, MaskForm, PredictSection, ThresholdSection,
 };
 pub use luss_metrics::ThresholdRule;
+pub use objects::ObjectsSection;
 pub use training::{
     AttentionSection, BatchRule, FinetuneSection, FrozenNorms, PUBLISHED_BATCH, PretrainSection,
 };
@@ -58,6 +61,8 @@ pub struct RunFile {
     pub pretrain: PretrainSection,
     /// Step 2.1: pixel attention.
     pub attention: AttentionSection,
+    /// Step 2.1 of `cluster.way = "objects"`: what is found on the frozen backbone.
+    pub objects: ObjectsSection,
     /// Step 2.2: k-means of the attended embeddings.
     pub cluster: ClusterSection,
     /// Step 2.3: the attention threshold.

@@ -7,7 +7,7 @@ use super::{
     RunFile,
     check::{Fault, check},
     layers::lay_over,
-    limits::{Limit, check_values, limit_of, limits},
+    limits::{Limit, TRAININGS, check_values, limit_of, limits},
 };
 use crate::Error;
 
@@ -95,11 +95,24 @@ fn laid_over(document: &Table, overrides: &[&Override]) -> Result<RunFile, Refus
     for setting in overrides {
         lay_over(&mut table, setting.document.clone());
     }
+    take_epochs_as_given(&mut table, overrides);
     check_values(&table).map_err(Refusal::Value)?;
     let file = RunFile::deserialize(table.clone());
     let file = file.map_err(|cause| Refusal::Type(cause.to_string()))?;
     check(&file, &table).map_err(Refusal::Value)?;
     Ok(file)
+}
+
+/// Whoever names epochs means them: without a word on `least_updates` that no longer raises them.
+fn take_epochs_as_given(table: &mut Table, overrides: &[&Override]) {
+    let names = |key: String| overrides.iter().any(|setting| setting.key == key);
+    for section in TRAININGS {
+        let given =
+            names(format!("{section}.epochs")) && !names(format!("{section}.least_updates"));
+        if let Some(Value::Table(section)) = table.get_mut(*section).filter(|_| given) {
+            section.insert("least_updates".into(), Value::Integer(0));
+        }
+    }
 }
 
 /// The overrides that are at fault, as they were given; none where the document is.

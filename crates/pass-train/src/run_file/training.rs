@@ -3,8 +3,10 @@
 
 use imagenet_s::views::{CropGroup, MultiCropConfig};
 use pass_model::{
+    group::Group,
     loss::{SwappedPredictionConfig, d2s::SupervisionConfig},
     method::pass::ConsistencyConfig,
+    norm::NormMode,
     optim::OptimConfig,
     overlap::AlignmentConfig,
 };
@@ -53,6 +55,9 @@ pub struct PretrainSection {
     pub method: Method,
     /// Passes over the training pictures; 0 leaves the backbone untrained (a control).
     pub epochs: usize,
+    /// Epochs are raised until there are so many updates on the training images; 0 leaves them. A run that
+    /// begins resolves this: its `run.toml` has the epochs that it takes.
+    pub least_updates: usize,
     /// Pictures per step.
     pub batch: usize,
     /// How rates and queue meet another batch than the published one.
@@ -91,6 +96,7 @@ impl Default for PretrainSection {
         Self {
             method: Method::PassS,
             epochs: 200,
+            least_updates: 0,
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
@@ -116,7 +122,7 @@ impl Default for PretrainSection {
     }
 }
 
-/// How the frozen backbone normalises while the attention learns.
+/// How a pretrained backbone normalises while something learns on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FrozenNorms {
@@ -126,12 +132,25 @@ pub enum FrozenNorms {
     Moving,
 }
 
+impl FrozenNorms {
+    /// How the norms of a network compute, on all of these ranks.
+    pub(crate) fn mode(self, ranks: &Group) -> NormMode<'_> {
+        match self {
+            Self::Batch => NormMode::Group(ranks),
+            Self::Moving => NormMode::Moving,
+        }
+    }
+}
+
 /// Step 2.1: pixel attention.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AttentionSection {
     /// Passes over the training pictures.
     pub epochs: usize,
+    /// Epochs are raised until there are so many updates on the training images; 0 leaves them. A run that
+    /// begins resolves this: its `run.toml` has the epochs that it takes.
+    pub least_updates: usize,
     /// Pictures per step.
     pub batch: usize,
     /// How rates and queue meet another batch than the published one.
@@ -157,6 +176,7 @@ impl Default for AttentionSection {
     fn default() -> Self {
         Self {
             epochs: 20,
+            least_updates: 0,
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
@@ -186,6 +206,9 @@ impl Default for AttentionSection {
 pub struct FinetuneSection {
     /// Passes over the training pictures.
     pub epochs: usize,
+    /// Epochs are raised until there are so many updates on the training images; 0 leaves them. A run that
+    /// begins resolves this: its `run.toml` has the epochs that it takes.
+    pub least_updates: usize,
     /// Pictures per step.
     pub batch: usize,
     /// How rates and queue meet another batch than the published one.
@@ -203,12 +226,15 @@ pub struct FinetuneSection {
     pub max_scale: f64,
     /// Labels are brought to 1/this of the crop before the loss.
     pub label_stride: usize,
+    /// Statistics of the backbone's norms, whose scales and offsets learn either way.
+    pub norms: FrozenNorms,
 }
 
 impl Default for FinetuneSection {
     fn default() -> Self {
         Self {
             epochs: 20,
+            least_updates: 0,
             batch: 256,
             batch_rule: BatchRule::Off,
             accumulate: 1,
@@ -217,6 +243,7 @@ impl Default for FinetuneSection {
             min_scale: 0.08,
             max_scale: 1.0,
             label_stride: 2,
+            norms: FrozenNorms::Batch,
         }
     }
 }

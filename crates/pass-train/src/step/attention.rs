@@ -10,7 +10,6 @@ use pass_model::{
     group::Group,
     loss::swapped_prediction,
     method::{Memory, SwappedSignal},
-    norm::NormMode,
     precision::Precision,
     pretrain_net::PretrainNet,
     queue::SwavQueue,
@@ -22,7 +21,7 @@ use crate::{
     Context, Error, Step,
     health::{Assigning, Vitals},
     ranks::done_by_first,
-    run_file::{AttentionSection, FrozenNorms},
+    run_file::AttentionSection,
     step::pretrain::{pretrain_net, pretrained_heads, swav_queue},
     training::{Learner, Loss, Position, Task, leave, number, train},
     training_plan::Plan,
@@ -139,10 +138,7 @@ impl Tuning {
 
     fn loss_of(&mut self, groups: Vec<Tensor<4>>, seen: Option<&mut Vitals>) -> Tensor<1> {
         let section = &self.section;
-        let mode = match section.frozen_norms {
-            FrozenNorms::Batch => NormMode::Group(&self.ranks),
-            FrozenNorms::Moving => NormMode::Moving,
-        };
+        let mode = section.frozen_norms.mode(&self.ranks);
         let ranks = &self.ranks;
         let (embeddings, scores) = self.net.forward_train(groups, mode, ranks);
         let looked_at = seen.map(|seen| (seen, scores.clone(), embeddings.clone()));

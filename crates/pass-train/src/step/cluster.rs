@@ -14,8 +14,10 @@ use crate::{
     Context, Error, Step,
     cluster_report::{StoredReport, describe},
     ranks::{done_by_first, first_then_others},
+    run_file::LabelWay,
     step::{
-        embeddings::{PictureMeans, embeddings, own_part, rows_each, with_rows},
+        embeddings::{FirstRows, PictureMeans, embeddings, own_part, rows_each, with_rows},
+        objects::clustered::first_rows,
         restarts::{best_restart, compared_with, run_restarts},
     },
     watch::findings,
@@ -65,6 +67,7 @@ pub fn cluster(context: &Context) -> Result<ClusterSummary, Error> {
         iterations: section.iterations,
         restarts: section.restarts,
         seed: context.file.seed,
+        metric: section.metric,
         ..KMeansConfig::new(usize::from(context.data.classes()))
     };
     let own = own_part(&points, ranks);
@@ -103,9 +106,14 @@ fn leave(
 ) -> Result<ClusterSummary, Error> {
     let restarts = context.file.cluster.restarts;
     let run = best_restart(context, restarts)?;
-    let (run, report) = match rows_each(context) {
-        1 => described(context, rows, run, restarts),
-        each => described_by_pictures(context, &PictureMeans { rows, each }, run),
+    let pictures = context.data.samples(Split::Train).len();
+    let (run, report) = match (context.file.cluster.way, rows_each(context)) {
+        _ if rows.count() == pictures => described(context, rows, run, restarts),
+        (LabelWay::Objects, _) => {
+            let firsts = first_rows(context)?;
+            described_by_pictures(context, &FirstRows { rows, firsts }, run)
+        }
+        (_, each) => described_by_pictures(context, &PictureMeans { rows, each }, run),
     }?;
     context.run.make_room_for(&context.run.centroids())?;
     write_centroids(&context.run.centroids(), run.centroids.view())?;
@@ -116,8 +124,7 @@ fn leave(
     let summary = summarize(&report, device, started.elapsed().as_secs_f64());
     findings::tell(
         context,
-        Step::Cluster,
-        &findings::of_clusters(&summary.sizes),
+        &findings::of_clusters(&summary.sizes, summary.stability),
     );
     context.run.finish(Step::Cluster, &summary)?;
     Ok(summary)
@@ -135,25 +142,26 @@ fn described(
     Ok((run, report))
 }
 
-/// The same where a picture has several rows: it belongs to the cluster of their mean. Restarts
-/// assign rows, so they are not compared.
+/// The same where a picture has several rows: it belongs to the cluster of the one that stands for it.
+/// Restarts assign rows, so they are not compared.
 fn described_by_pictures(
     context: &Context,
-    means: &PictureMeans,
+    pictures: &dyn Rows,
     run: Run,
 ) -> Result<(Run, StoredReport), Error> {
-    let assignments = kmeans::assign(means, run.centroids.view())?;
+    let assignments = kmeans::assign(pictures, run.centroids.view())?;
     let run = Run { assignments, ..run };
-    let report = describe(context, means, &run, Vec::new())?;
+    let report = describe(context, pictures, &run, Vec::new())?;
     Ok((run, report))
 }
 
+/// The id of each picture's cluster as in label masks, from 1.
 fn write_assignments(context: &Context, assignments: &[u32]) -> Result<(), Error> {
     let samples = context.data.samples(Split::Train);
     let table: std::collections::BTreeMap<&str, u32> = samples
         .iter()
         .map(|sample| sample.key.as_str())
-        .zip(assignments.iter().copied())
+        .zip(assignments.iter().map(|cluster| cluster + 1))
         .collect();
     let path = context.run.step_dir(Step::Cluster).join("assignments.json");
     context.run.write_json(&path, &table)

@@ -19,7 +19,7 @@ use crate::{
     inference::{Pass, Shape, check_finite, for_each_round},
     ranks::{done_by_first, first_with},
     run_file::LabelWay,
-    step::attention::tuned_net,
+    step::{attention::tuned_net, objects::clustered::write_embeddings},
 };
 
 /// Opens `embeddings.npy`, which all ranks write first, or to its end, if it is not whole. Collective.
@@ -27,11 +27,16 @@ pub(super) fn embeddings(context: &Context) -> Result<RowFile, Error> {
     let (path, ranks) = (context.run.embeddings(), &context.ranks);
     done_by_first(ranks, || context.set_aside_if_changed(&path))?;
     if first_with(ranks, ranks.is_first() && path.exists()).is_none() {
-        extract(context)?;
+        match context.file.cluster.way {
+            LabelWay::Objects => done_by_first(ranks, || write_embeddings(context))?,
+            _ => extract(context)?,
+        }
     }
     let rows = RowFile::open(&path)?;
     let (count, pictures) = (rows.count(), context.data.samples(Split::Train).len());
-    if count != pictures * rows_each(context) {
+    let expected = pictures * rows_each(context);
+    let several = context.file.cluster.way == LabelWay::Objects;
+    if count < expected || count > expected && !several {
         let cause = format!("{count} embeddings for {pictures} training pictures");
         return Err(Error::Damaged { path, cause });
     }
@@ -91,6 +96,7 @@ fn embedded(net: &mut AttentionNet, pictures: Tensor<4>, way: LabelWay) -> Vec<f
         LabelWay::PixelAttention => net.cluster_embedding(pictures),
         LabelWay::ImageLevel => global_average_pool(net.features(pictures)),
         LabelWay::PixelLevel => pixels(net.features(pictures)),
+        LabelWay::Objects => unreachable!("found on the frozen backbone"),
     };
     let values: Vec<f32> = rows.clone().into_data().iter().collect();
     let rows = Array2::from_shape_vec(rows.dims(), values);
@@ -114,7 +120,7 @@ fn pixels(features: Tensor<4>) -> Tensor<2> {
     pixels.reshape([batch * height * width, channels])
 }
 
-/// Rows of each picture: 1, or the pixels of the map of a centre crop.
+/// Rows of each picture, at least: 1, or the pixels of the map of a centre crop.
 pub(super) fn rows_each(context: &Context) -> usize {
     let (section, backbone) = (&context.file.cluster, &context.file.network.backbone);
     match section.way {
@@ -139,6 +145,30 @@ pub(super) fn with_rows<T>(
     match read_within(rows, memory_mib)? {
         Some(all) => work(&all.view()),
         None => work(rows),
+    }
+}
+
+/// The first of the rows of each picture.
+pub(super) struct FirstRows<'a> {
+    /// The rows of all pictures.
+    pub(super) rows: &'a dyn Rows,
+    /// The first of each.
+    pub(super) firsts: Vec<usize>,
+}
+
+impl Rows for FirstRows<'_> {
+    fn count(&self) -> usize {
+        self.firsts.len()
+    }
+
+    fn columns(&self) -> usize {
+        self.rows.columns()
+    }
+
+    fn read(&self, first: usize, into: &mut [f32]) -> pixel_attention::error::Result<()> {
+        let rows = into.chunks_mut(self.columns());
+        let mut places = self.firsts[first..].iter().zip(rows);
+        places.try_for_each(|(&place, row)| self.rows.read(place, row))
     }
 }
 

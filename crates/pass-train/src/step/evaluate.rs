@@ -96,17 +96,22 @@ fn keep_matching(context: &Context, matching: &Matching) -> Result<(), Error> {
     if classes.is_empty() {
         return Ok(());
     }
-    let name = |id: u16| match matching.class_of(id) {
-        OTHER => unnamed(id),
-        class => classes[usize::from(class) - 1].clone(),
-    };
-    let names: Vec<String> = (1..=matching.clusters()).map(name).collect();
+    let names = category_names_by(Some(matching), classes, matching.clusters());
     run.write_json(&run.file("categories.json"), &names)
 }
 
-/// What a category is called that nobody has named.
-pub fn unnamed(id: u16) -> String {
-    format!("category {id}")
+/// The names of generated ids, from 1 on: of the class that each is matched to, else its number.
+pub(crate) fn category_names_by(
+    matching: Option<&Matching>,
+    classes: &[String],
+    categories: u16,
+) -> Vec<String> {
+    let class_of = |id| matching.map_or(OTHER, |matching| matching.class_of(id));
+    let name = |id: u16| match class_of(id) {
+        OTHER => format!("category {id}"),
+        class => classes[usize::from(class) - 1].clone(),
+    };
+    (1..=categories).map(name).collect()
 }
 
 /// Adds the scores of a result, and its whole report as `evaluation/NAME.json`.

@@ -12,7 +12,6 @@ use pass_model::{
     checkpoint::load_module,
     group::Group,
     loss::pixel_cross_entropy,
-    norm::NormMode,
     precision::Precision,
     resize::upsample_bilinear,
     segmentation_net::{SegmentationNet, SegmentationNetConfig},
@@ -184,7 +183,8 @@ impl Finetuning {
         );
         let [_, height, width] = labels.dims();
         let pictures = self.precision.cast(pictures);
-        let logits = self.net.forward(pictures, NormMode::Group(&self.ranks));
+        let mode = self.section.norms.mode(&self.ranks);
+        let logits = self.net.forward(pictures, mode);
         pixel_cross_entropy(upsample_bilinear(logits, [height, width]), labels)
     }
 }

@@ -7,6 +7,7 @@
 use std::{path::Path, time::Instant};
 
 use imagenet_s::{Split, remove_torn_masks};
+use ndarray::Array2;
 use pixel_attention::{
     attention_net::AttentionNet,
     cam::image_level_labels,
@@ -21,7 +22,7 @@ use crate::{
     inference::{Pass, Shape, for_each_batch},
     run::{cursor::Cursor, masks::write_as},
     run_file::LabelWay,
-    step::{attention::tuned_net, threshold::chosen_threshold},
+    step::{attention::tuned_net, objects::labels::ObjectLabels, threshold::chosen_threshold},
     watch::findings,
 };
 
@@ -64,8 +65,7 @@ pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
         cells,
         seconds,
     };
-    let found = findings::of_labels(context, &summary);
-    findings::tell(context, Step::GenerateLabels, &found);
+    findings::tell(context, &findings::of_labels(context, &summary));
     context.run.finish(Step::GenerateLabels, &summary)?;
     Ok(summary)
 }
@@ -83,9 +83,8 @@ pub(crate) fn ensure_store(
         context.set_aside_if_changed(&path)?;
     }
     if !path.exists() {
-        let mut net = tuned_net(context, step)?;
         context.run.unseal(&path)?;
-        write_store(context, &mut net, split)?;
+        write_store(context, step, split)?;
         context.run.seal(&path)?;
     } else if context.speaks() {
         context.run.unchanged(&path)?;
@@ -94,17 +93,50 @@ pub(crate) fn ensure_store(
     Ok(LabelStore::open(&path)?)
 }
 
-fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Result<(), Error> {
+fn write_store(context: &Context, step: Step, split: Split) -> Result<(), Error> {
     let centroids = read_centroids(&context.run.unchanged(&context.run.centroids())?)?;
-    let samples = context.data.samples(split);
-    let section = &context.file.predict;
     let place = context.run.labels(split.name());
     context.run.make_room_for(&place)?;
     let format = LabelFormat {
         classes: context.data.classes(),
-        attention: section.attention,
+        attention: context.file.predict.attention,
     };
     let mut writer = LabelStoreWriter::resume(&place, format)?;
+    match context.file.cluster.way {
+        LabelWay::Objects => label_objects(context, split, &centroids, &mut writer)?,
+        _ => {
+            let mut net = tuned_net(context, step)?;
+            label_maps(context, &mut net, split, &centroids, &mut writer)?;
+        }
+    }
+    Ok(writer.finish()?)
+}
+
+/// Labels the objects that were found on the pictures.
+fn label_objects(
+    context: &Context,
+    split: Split,
+    centroids: &Array2<f32>,
+    writer: &mut LabelStoreWriter,
+) -> Result<(), Error> {
+    let objects = ObjectLabels::new(context, split)?;
+    let samples = context.data.samples(split).iter().enumerate();
+    for (picture, sample) in samples.skip(writer.len()) {
+        writer.push(&sample.key, &objects.of_picture(picture, centroids.view())?)?;
+    }
+    Ok(())
+}
+
+/// Takes the pictures through the attention network and labels their maps.
+fn label_maps(
+    context: &Context,
+    net: &mut AttentionNet,
+    split: Split,
+    centroids: &Array2<f32>,
+    writer: &mut LabelStoreWriter,
+) -> Result<(), Error> {
+    let samples = context.data.samples(split);
+    let section = &context.file.predict;
     let pass = Pass {
         name: &format!("label {}", split.name()),
         split,
@@ -122,6 +154,7 @@ fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Resul
                 image_level_labels(features, centroids, context.file.cluster.cam)?
             }
             LabelWay::PixelLevel => generate(features, attention.ones_like(), centroids)?,
+            LabelWay::Objects => unreachable!("labelled without a network"),
         };
         for (picture, labels) in pictures.iter().zip(labels) {
             writer.push(&samples[picture.index].key, &labels)?;
@@ -131,8 +164,7 @@ fn write_store(context: &Context, net: &mut AttentionNet, split: Split) -> Resul
             writer.sync()?;
         }
         Ok(())
-    })?;
-    Ok(writer.finish()?)
+    })
 }
 
 /// The share of foreground among the cells of the training pictures, and its cells by id.

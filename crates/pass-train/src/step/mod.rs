@@ -8,6 +8,7 @@ pub mod evaluate;
 pub mod export;
 pub mod finetune;
 pub mod labels;
+pub mod objects;
 pub mod predict;
 pub mod pretrain;
 mod restarts;
@@ -17,7 +18,11 @@ pub mod weights;
 use imagenet_s::Split;
 use pass_model::optim::OptimConfig;
 
-use crate::{Context, Error, RunFile, ranks::done_by_first, run_file::BatchRule};
+use crate::{
+    Context, Error, RunFile,
+    ranks::done_by_first,
+    run_file::{BatchRule, LabelWay},
+};
 
 /// A step of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub enum Step {
     Pretrain,
     /// Step 2.1: [`attention::tune_attention`].
     TuneAttention,
+    /// Step 2.1 of `cluster.way = "objects"`: [`objects::find_objects`].
+    FindObjects,
     /// Step 2.2: [`cluster::cluster`].
     Cluster,
     /// Step 2.3: [`threshold::sweep_threshold`].
@@ -67,6 +74,8 @@ struct Row {
     masks: &'static [Split],
     /// Whether all ranks take part, or rank 0 alone.
     of_all_ranks: bool,
+    /// Why the settings of a run leave it out, if they do.
+    left_out: fn(&RunFile) -> Option<&'static str>,
     /// Of a training.
     batches: Option<fn(&RunFile) -> Batches<'_>>,
     /// The option of `luss weights import` that takes another file for the first result.
@@ -124,6 +133,7 @@ const ROW: Row = Row {
     settings: &[],
     masks: &[],
     of_all_ranks: false,
+    left_out: |_| None,
     batches: None,
     import: None,
     run: |_| Ok(()),
@@ -138,6 +148,11 @@ static TABLE: &[Row] = &[
         leaves: &["pictures.jsonl"],
         settings: &[
             "data.source",
+            "data.pattern",
+            "data.orientation",
+            "data.stretch",
+            "data.bands",
+            "data.background",
             "data.odd_pictures",
             "data.bad_pictures",
             "data.pretrain_pictures",
@@ -166,23 +181,48 @@ static TABLE: &[Row] = &[
         results: &["tune_attention/weights.safetensors"],
         settings: &["seed", "data.red_deviation", "network", "attention"],
         of_all_ranks: true,
+        left_out: |file| {
+            let without = file.cluster.way == LabelWay::Objects;
+            without.then_some("`cluster.way` = \"objects\" learns no attention")
+        },
         batches: batches!(attention),
         import: Some("--pixelatt"),
         run: attention::tune_attention,
         ..ROW
     },
     Row {
+        step: Step::FindObjects,
+        name: "find_objects",
+        about: "2.1: finds objects on the map of the frozen backbone, without training",
+        reads: &[Step::Pretrain],
+        results: &["find_objects/map.json"],
+        leaves: &["find_objects/"],
+        settings: &["network.backbone", "objects"],
+        left_out: |file| {
+            let without = file.cluster.way != LabelWay::Objects;
+            without.then_some("only `cluster.way` = \"objects\" takes it")
+        },
+        run: |context| objects::find_objects(context).map(drop),
+        ..ROW
+    },
+    Row {
         step: Step::Cluster,
         name: "cluster",
-        about: "2.2: clusters the attended embeddings of the training pictures",
-        reads: &[Step::TuneAttention],
+        about: "2.2: clusters the embeddings of the training pictures, or of their objects",
+        reads: &[Step::TuneAttention, Step::FindObjects],
         results: &["cluster/centroids.npy", "cluster/assignments.json"],
-        leaves: &["cluster/embeddings.npy", "cluster/report.json"],
+        leaves: &[
+            "cluster/embeddings.npy",
+            "cluster/report.json",
+            "cluster/whitening.json",
+        ],
         partial: &["cluster/restarts"],
         settings: &[
             "seed",
             "network.backbone",
             "cluster.way",
+            "cluster.metric",
+            "cluster.whitened_dims",
             "cluster.restarts",
             "cluster.iterations",
             "cluster.kmeans",
@@ -350,6 +390,11 @@ impl Step {
             }
         }
         found
+    }
+
+    /// Why the settings of a run leave it out, if they do.
+    pub fn left_out(self, file: &RunFile) -> Option<&'static str> {
+        (self.row().left_out)(file)
     }
 
     /// Files that later steps read, whose sums are kept.

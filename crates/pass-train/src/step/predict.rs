@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use imagenet_s::{Split, remove_torn_masks};
-use luss_metrics::LabelMask;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,7 +12,10 @@ use crate::{
     run::cursor::Cursor,
     step::finetune::finetuned_net,
     view_batch::normalization,
-    watch::findings,
+    watch::{
+        findings::{self, masks},
+        mask_counts::MaskCounts,
+    },
 };
 
 /// What the step leaves in `done/predict.json`.
@@ -21,8 +23,9 @@ use crate::{
 pub struct PredictSummary {
     /// Wall time.
     pub seconds: f64,
-    /// Pixels of each id in the masks that it leaves, from 0, OTHER, on.
-    pub pixels: Vec<u64>,
+    /// How the masks that it leaves use the categories.
+    #[serde(flatten)]
+    pub counts: MaskCounts,
 }
 
 /// Runs step 4 and leaves `fine_tuned/SPLIT/FOLDER/PICTURE.png`, generated ids. Goes on after a
@@ -35,13 +38,13 @@ pub fn predict(context: &Context) -> Result<(), Error> {
     let started = Instant::now();
     context.run.begin(Step::Predict)?;
     let mut network = network(context)?;
-    let mut pixels = vec![0; usize::from(context.data.classes()) + 1];
+    let mut counts = MaskCounts::new(context.data.classes());
     for split in context.shown_splits() {
-        predict_split(context, &mut network, split, &mut pixels)?;
+        predict_split(context, &mut network, split, &mut counts)?;
     }
+    findings::tell(context, &masks::of_masks(&counts));
     let seconds = started.elapsed().as_secs_f64();
-    let summary = PredictSummary { seconds, pixels };
-    findings::tell(context, Step::Predict, &findings::of_masks(&summary));
+    let summary = PredictSummary { seconds, counts };
     context.run.finish(Step::Predict, &summary)
 }
 
@@ -56,22 +59,19 @@ fn network(context: &Context) -> Result<FineTuned, Error> {
     })
 }
 
-/// Adds what it predicts, and what an earlier process has, to the `pixels` of each id.
+/// Adds what it predicts, and what an earlier process has, to the counts.
 fn predict_split(
     context: &Context,
     network: &mut FineTuned,
     split: Split,
-    pixels: &mut [u64],
+    counts: &mut MaskCounts,
 ) -> Result<(), Error> {
     let samples = context.data.samples(split);
     let section = &context.file.predict;
     remove_torn_masks(&context.run.masks("fine_tuned", split.name()))?;
     let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
     for sample in &samples[..cursor.done()] {
-        count(
-            &context.read_mask("fine_tuned", split, &sample.key)?,
-            pixels,
-        );
+        counts.add(&context.read_mask("fine_tuned", split, &sample.key)?);
     }
     let pass = Pass {
         name: &format!("predict {}", split.name()),
@@ -84,17 +84,11 @@ fn predict_split(
     for_each_batch(context, &pass, |pictures, tensor| {
         let labelled = network.label(pictures, &sizing, || tensor)?;
         for (picture, labelled) in pictures.iter().zip(labelled) {
-            count(&labelled.mask, pixels);
+            counts.add(&labelled.mask);
             let key = &samples[picture.index].key;
             context.write_mask("fine_tuned", split, key, &labelled.mask)?;
         }
         cursor.advance(pictures.len())
     })?;
     cursor.store()
-}
-
-fn count(mask: &LabelMask, pixels: &mut [u64]) {
-    for &id in mask.labels() {
-        pixels[usize::from(id)] += 1;
-    }
 }

@@ -41,8 +41,7 @@ pub fn sweep_threshold(context: &Context) -> Result<SweptThreshold, Error> {
         ThresholdRule::Fixed(_) => without_masks(rule, &AttentionHistogram::new())?,
         _ => without_masks(rule, &attention_histogram(context)?)?,
     };
-    let found = findings::of_threshold(&swept);
-    findings::tell(context, Step::SweepThreshold, &found);
+    findings::tell(context, &findings::of_threshold(&swept));
     context
         .run
         .write_json(&context.run.file("threshold.json"), &swept)?;

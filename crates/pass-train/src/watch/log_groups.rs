@@ -16,6 +16,29 @@ pub(crate) fn name_in_group(name: &str) -> &str {
     name.split_once('/').map_or(name, |(_, rest)| rest)
 }
 
+/// What the number of this name counts or measures: the label of its axis. A number that is not known
+/// is labelled with its name.
+pub(crate) fn unit_of(name: &str) -> &str {
+    match (group_of(name), name_in_group(name)) {
+        ("loss", _) => "loss",
+        ("rate", _) => "learning rate",
+        ("time", _) => "share of the time",
+        ("probe", _) => "share of images",
+        (_, name) if name.ends_with("_mib") => "MiB",
+        (_, name) if name.ends_with("_norm") => "Euclidean norm",
+        (_, name) if name.ends_with("_entropy") => "nats",
+        (_, name) if name.ends_with("_spread") => "variance, 0 to 1",
+        (_, "prototypes_used" | "prototype_perplexity") => "prototypes",
+        (_, "loss_over_ln_k") => "ratio to ln K",
+        (_, "feature_variance_min") => "variance times dimensions",
+        (_, "feature_dimensions") => "dimensions",
+        (_, "no_overlap") => "share of images",
+        (_, "loss_scale") => "factor",
+        (_, "skipped_updates") => "updates",
+        (_, name) => name,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +51,13 @@ mod tests {
         assert_eq!(parts("lr"), ("rate", "lr"));
         assert_eq!(parts("waiting"), ("time", "waiting"));
         assert_eq!(parts("p2p"), ("loss", "p2p"));
+    }
+
+    #[test]
+    fn every_axis_has_a_unit_or_the_name_of_its_number() {
+        assert_eq!(unit_of("health/memory_peak_mib"), "MiB");
+        assert_eq!(unit_of("health/update_norm"), "Euclidean norm");
+        assert_eq!(unit_of("lr"), "learning rate");
+        assert_eq!(unit_of("own/pearls"), "pearls");
     }
 }

@@ -33,7 +33,7 @@ pub enum Verbosity {
 /// ```
 /// use pass_train::{Progress, Verbosity};
 ///
-/// let mut progress = Progress::new(Verbosity::Quiet, "cluster", 3, "pictures");
+/// let mut progress = Progress::new(Verbosity::Quiet, "cluster", 3, "images");
 /// for picture in 0..3 {
 ///     progress.message(format!("picture {picture}"));
 ///     progress.advance(1);
@@ -65,6 +65,8 @@ struct State {
     position: u64,
     /// Position at which this process began: a resumed step did not do the part before it now.
     resumed_at: u64,
+    /// Epochs of all units together, where the step has some.
+    epochs: Option<u64>,
     started: Instant,
     message: String,
 }
@@ -89,7 +91,10 @@ impl Progress {
         total: u64,
         unit: &'static str,
     ) -> Self {
-        let state = State::new(name.into(), unit, total, done);
+        Self::of_state(verbosity, State::new(name.into(), unit, total, done))
+    }
+
+    fn of_state(verbosity: Verbosity, state: State) -> Self {
         match (verbosity, stderr().is_terminal()) {
             (Verbosity::Quiet, _) => Self::begin(
                 state,
@@ -109,6 +114,19 @@ impl Progress {
                 Self::begin(state, Output::Bar(bar))
             }
         }
+    }
+
+    /// [`Progress::resumed`] for a training of so many epochs, which are counted too.
+    pub(crate) fn of_epochs(
+        verbosity: Verbosity,
+        name: impl Into<String>,
+        [done, total]: [u64; 2],
+        unit: &'static str,
+        epochs: u64,
+    ) -> Self {
+        let mut state = State::new(name.into(), unit, total, done);
+        state.epochs = Some(epochs);
+        Self::of_state(verbosity, state)
     }
 
     /// Counts `units` more as done.
@@ -188,6 +206,7 @@ impl State {
             total,
             position,
             resumed_at: position,
+            epochs: None,
             started,
             message,
         }
@@ -204,13 +223,12 @@ impl State {
     }
 
     fn line(&self, elapsed: Duration) -> String {
-        let mut line = format!(
-            "{}: {}/{} {}",
-            self.name, self.position, self.total, self.unit
-        );
+        let mut line = format!("{}: ", self.name);
+        line += &epoch_at(self.position, self.total, self.epochs);
+        line += &format!("{}/{} {}", self.position, self.total, self.unit);
         let steps = [self.resumed_at, self.position, self.total];
         if let Some((rate, left)) = pace(steps, elapsed) {
-            line += &format!(", {rate}, {left}");
+            line += &format!(", {rate} {}/s, {left} left", self.unit);
         }
         line + &self.suffix()
     }
@@ -234,35 +252,47 @@ impl State {
     }
 }
 
+/// The epoch under way at a position of so many, counted from 1, with a comma behind it.
+fn epoch_at(position: u64, total: u64, epochs: Option<u64>) -> String {
+    match epochs {
+        Some(epochs) if epochs > 0 && total > 0 => {
+            let epoch = (position * epochs / total + 1).min(epochs);
+            format!("epoch {epoch}/{epochs}, ")
+        }
+        _ => String::new(),
+    }
+}
+
 /// Rate and time left, of the work of this process alone: it began at the first of these numbers,
 /// stands at the second, and the third is the last. None before the first unit.
 fn pace([first, now, last]: [u64; 3], elapsed: Duration) -> Option<(String, String)> {
     let rate = now.saturating_sub(first) as f64 / elapsed.as_secs_f64();
     let left = last.saturating_sub(now) as f64 / rate;
     let known = rate.is_finite() && rate > 0.0;
-    known.then(|| {
-        (
-            format!("{}/s", short(rate)),
-            format!("{} left", clock(left)),
-        )
-    })
+    known.then(|| (short(rate), clock(left)))
 }
 
 /// Its rate is that of the lines: `indicatif`'s own takes what an earlier process did for the work of
 /// the first moment.
 fn bar(state: &State) -> ProgressBar {
     let template = format!(
-        "{{prefix:.bold}} {{bar:24.cyan/dim}} {{pos}}/{{len}} {}{{pace}} {{wide_msg:.dim}}",
+        "{{prefix:.bold}} {{bar:24.cyan/dim}} {{epoch}}{{pos}}/{{len}} {}{{pace}} {{wide_msg:.dim}}",
         state.unit
     );
-    let first = state.resumed_at;
+    let (first, unit, epochs) = (state.resumed_at, state.unit, state.epochs);
     let style = ProgressStyle::with_template(&template).expect("the template is fixed");
+    let style = style.with_key(
+        "epoch",
+        move |bar: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = out.write_str(&epoch_at(bar.pos(), bar.len().unwrap_or_default(), epochs));
+        },
+    );
     let style = style.with_key(
         "pace",
         move |bar: &ProgressState, out: &mut dyn fmt::Write| {
             let steps = [first, bar.pos(), bar.len().unwrap_or_default()];
             if let Some((rate, left)) = pace(steps, bar.elapsed()) {
-                let _ = write!(out, ", {rate}, {left}");
+                let _ = write!(out, ", {rate} {unit}/s, {left} left");
             }
         },
     );
@@ -286,7 +316,8 @@ fn short(value: f64) -> String {
     }
 }
 
-fn clock(seconds: f64) -> String {
+/// A duration as people say it: `7 s`, `1 min 05 s`, `2 h 03 min`.
+pub(crate) fn clock(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {
@@ -335,8 +366,23 @@ mod tests {
         let line = state.line(Duration::from_secs(20));
         assert_eq!(
             line,
-            "pretrain: 100/700 iterations, 5.00/s, 2 min 00 s left, loss 3.21"
+            "pretrain: 100/700 iterations, 5.00 iterations/s, 2 min 00 s left, loss 3.21"
         );
+    }
+
+    #[test]
+    fn a_training_counts_its_epochs_from_one() {
+        let line_at = |position| {
+            let mut state = state(position, 0);
+            (state.unit, state.epochs) = ("images", Some(7));
+            state.line(Duration::from_secs(20))
+        };
+        assert_eq!(
+            line_at(100),
+            "pretrain: epoch 2/7, 100/700 images, 5.00 images/s, 2 min 00 s left"
+        );
+        assert!(line_at(0).starts_with("pretrain: epoch 1/7, 0/700"));
+        assert!(line_at(700).starts_with("pretrain: epoch 7/7, 700/700"));
     }
 
     #[test]
@@ -349,7 +395,7 @@ mod tests {
         let line = state.line(Duration::from_secs(50));
         assert_eq!(
             line,
-            "pretrain: 500/700 iterations, 2.00/s, 1 min 40 s left"
+            "pretrain: 500/700 iterations, 2.00 iterations/s, 1 min 40 s left"
         );
     }
 
@@ -456,8 +502,8 @@ mod tests {
         bar.inc(100);
         bar.force_draw();
         let drawn = drawn.lock().unwrap();
-        assert!(!drawn.contains("4.00/s"), "{drawn}");
-        let line = "500/700 iterations, 1.00/s, 3 min 20 s left";
+        assert!(!drawn.contains("4.00 iterations/s"), "{drawn}");
+        let line = "500/700 iterations, 1.00 iterations/s, 3 min 20 s left";
         assert!(drawn.contains(line), "{drawn}");
     }
 

@@ -1,10 +1,13 @@
-//! A run as a text for the terminal: which steps have finished, and every number of the log with its
-//! first and last value and a small curve.
+//! A run as a text for the terminal: first a line for each step and what was found, then every number of
+//! the log with its first and last value and a small curve.
 
-use std::{fmt::Write, path::Path};
+use std::{
+    fmt::{self, Write},
+    path::Path,
+};
 
 use crate::{
-    Error, RunDir, Step,
+    Error, RunDir, RunVerdict, Step,
     log::{LogRecord, read_log},
     report::data::series_by_name,
     watch::log_groups::{group_of, name_in_group},
@@ -13,11 +16,14 @@ use crate::{
 /// Characters of a curve, from the lowest value to the highest.
 const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Columns of a curve.
-const COLUMNS: usize = 40;
+/// Columns of a narrow terminal, in which every line fits, ...
+const WIDTH: usize = 60;
+/// ... and of them those of a name and of a curve.
+const NAME: usize = 27;
+const CURVE: usize = 10;
 
 /// The run in `root`, as it stands now. Reads the log and changes nothing, so that it may look at a
-/// run that is under way.
+/// run that is under way. No line but the path is longer than 60 columns.
 ///
 /// # Errors
 ///
@@ -31,10 +37,19 @@ pub fn terminal_view(root: &Path) -> Result<String, Error> {
     } else {
         Vec::new()
     };
+    let of = |step: Step| records.iter().filter(move |of| of.step == step.name());
     let mut text = format!("{}\n", root.display());
     for step in Step::all() {
-        let of_step = records.iter().filter(|r| r.step == step.name());
-        step_lines(&mut text, step, run.is_done(step), of_step.collect());
+        let state = state(run.is_done(step), of(step).next_back());
+        line(&mut text, format_args!("{:<18} {state}", step.name()));
+    }
+    if is_over(root)
+        && let Ok(verdict) = RunVerdict::read(&run)
+    {
+        text += &wrapped(&verdict.sentence);
+    }
+    for step in Step::all() {
+        number_lines(&mut text, step, of(step));
     }
     Ok(text)
 }
@@ -47,33 +62,64 @@ pub fn is_over(root: &Path) -> bool {
     RunDir::find(root, &file).is_ok_and(|run| run.is_done(Step::Evaluate))
 }
 
-fn step_lines(text: &mut String, step: Step, done: bool, records: Vec<&LogRecord>) {
-    let state = match (done, records.last()) {
+fn state(done: bool, last: Option<&LogRecord>) -> String {
+    match (done, last) {
         (true, _) => "done".to_owned(),
-        (false, Some(last)) => format!("epoch {}, iteration {}", last.epoch, last.iteration),
+        (false, Some(last)) => {
+            format!("epoch {}, iteration {}", last.epoch + 1, last.iteration + 1)
+        }
         (false, None) => "-".to_owned(),
-    };
-    // Writing into a string cannot fail.
-    let _ = writeln!(text, "{:<18} {state}", step.name());
-    let mut series: Vec<_> = series_by_name(records.into_iter()).into_iter().collect();
+    }
+}
+
+/// A line for each number of a step, losses first.
+fn number_lines<'a>(text: &mut String, step: Step, records: impl Iterator<Item = &'a LogRecord>) {
+    let mut series: Vec<_> = series_by_name(records).into_iter().collect();
+    if series.is_empty() {
+        return;
+    }
+    line(text, format_args!("\n{}", step.name()));
     series.sort_by_key(|(name, _)| (group_of(name) != "loss", group_of(name).to_owned()));
     for (name, series) in series {
         let values: Vec<f64> = series.points.iter().map(|point| point.1).collect();
         let name = format!("{}/{}", group_of(&name), name_in_group(&name));
-        let (first, last) = (short(values[0]), short(values[values.len() - 1]));
-        let _ = writeln!(
+        let name: String = name.chars().take(NAME).collect();
+        let [first, last] = [values[0], values[values.len() - 1]].map(short);
+        let curve = curve(&values);
+        line(
             text,
-            "  {name:<32} {first:>10} → {last:<10} {}",
-            curve(&values)
+            format_args!("  {name:<NAME$} {first:>8} → {last:<8} {curve}"),
         );
     }
+}
+
+fn line(text: &mut String, line: fmt::Arguments) {
+    let _ = writeln!(text, "{line}"); // writing into a string cannot fail
+}
+
+/// A sentence over as many lines as it takes, behind an empty one.
+fn wrapped(sentence: &str) -> String {
+    let (mut text, mut column) = (String::new(), WIDTH);
+    for word in sentence.split_whitespace() {
+        let length = word.chars().count();
+        if column + 1 + length > WIDTH {
+            text.push('\n');
+            column = 0;
+        } else {
+            text.push(' ');
+            column += 1;
+        }
+        text += word;
+        column += length;
+    }
+    text + "\n"
 }
 
 /// A character for each stretch of values: the height of their mean between the lowest and the
 /// highest mean; a space where no value is finite.
 fn curve(values: &[f64]) -> String {
     let means: Vec<Option<f64>> = values
-        .chunks(values.len().div_ceil(COLUMNS).max(1))
+        .chunks(values.len().div_ceil(CURVE).max(1))
         .map(|stretch| {
             let finite = stretch.iter().filter(|value| value.is_finite());
             let count = finite.clone().count();
@@ -118,7 +164,7 @@ mod tests {
         assert_eq!(curve(&[0.0, 3.5, 7.0]), "▁▅█");
         assert_eq!(curve(&[1.0, f64::NAN, 1.0]), "▁ ▁");
         let long: Vec<f64> = (0..1000).map(f64::from).collect();
-        assert_eq!(curve(&long).chars().count(), COLUMNS);
+        assert_eq!(curve(&long).chars().count(), CURVE);
         assert!(curve(&long).starts_with('▁') && curve(&long).ends_with('█'));
     }
 
@@ -162,11 +208,41 @@ mod tests {
         let text = terminal_view(root.path()).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "check_data         done");
-        assert_eq!(lines[2], "pretrain           epoch 1, iteration 20");
-        assert!(lines[3].starts_with("  loss/total "), "{text}");
-        assert!(lines[3].ends_with("5.500 → 3.250      █▁"), "{text}");
-        assert!(lines[4].starts_with("  health/update_norm "), "{text}");
+        assert_eq!(lines[2], "pretrain           epoch 2, iteration 21");
+        let steps = Step::all().count();
+        assert_eq!(lines[steps + 1..steps + 3], ["", "pretrain"]);
+        let numbers = &lines[steps + 3..];
+        assert!(numbers[0].starts_with("  loss/total "), "{text}");
+        assert!(numbers[0].ends_with("5.500 → 3.250    █▁"), "{text}");
+        assert!(numbers[1].starts_with("  health/update_norm "), "{text}");
         assert!(!is_over(root.path()));
+    }
+
+    #[test]
+    fn every_line_fits_sixty_columns() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::open(root.path(), &RunFile::default()).unwrap();
+        let mut log = LogWriter::open(&run.file("log.jsonl")).unwrap();
+        for iteration in 0..100 {
+            let values = [
+                ("health/prototype_perplexity_of_all", -1.25e-7),
+                ("total", 12_345.6),
+            ];
+            log.append(&LogRecord {
+                step: "tune_attention".into(),
+                epoch: 1,
+                iteration,
+                seconds: 1.0,
+                values: values.map(|(name, value)| (name.to_owned(), value)).into(),
+            })
+            .unwrap();
+        }
+        let text = terminal_view(root.path()).unwrap();
+        let sentence = wrapped(&"The result is doubtful: few images. ".repeat(9));
+        for line in text.lines().skip(1).chain(sentence.lines()) {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
+        assert_eq!(wrapped("a b"), "\na b\n");
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn the_cluster_report_agrees_with_the_assignments() {
     for (index, cluster) in report.clusters.iter().enumerate() {
         let members: BTreeSet<&String> = assignments
             .iter()
-            .filter(|(_, cluster)| **cluster as usize == index)
+            .filter(|(_, cluster)| **cluster as usize == index + 1)
             .map(|(key, _)| key)
             .collect();
         assert_eq!(cluster.size, members.len());

@@ -147,7 +147,7 @@ fn counted(path: PathBuf) -> impl Fn() -> bool {
 #[track_caller]
 fn assert_went_on(root: &Path, name: &str, all: usize) {
     let said = fs::read_to_string(root.with_extension("stderr")).unwrap();
-    let start = format!("{name}: {all} pictures, resumed at ");
+    let start = format!("{name}: {all} images, resumed at ");
     assert!(said.contains(&start), "no {start:?} in: {said}");
 }
 

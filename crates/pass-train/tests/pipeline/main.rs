@@ -14,7 +14,7 @@ use imagenet_s::{Split, read_mask};
 use label_steps::copy;
 use luss_metrics::{Evaluator, Protocol};
 use pass_train::{
-    Context, RunFile, Step, Verbosity,
+    Context, Grade, RunFile, RunVerdict, Step, Verbosity,
     log::read_log,
     pipeline::{self, Control},
     step::{attention::tune_attention, evaluate::Scores, pretrain::pretrain},
@@ -33,13 +33,15 @@ fn the_pipeline_in_a_child_process() {
 #[test]
 fn the_pipeline_leaves_every_documented_file() {
     let root = reference();
-    for step in Step::all() {
+    let file = RunFile::parse(TINY, "tiny", &[]).unwrap();
+    for step in Step::all().filter(|step| step.left_out(&file).is_none()) {
         let name = step.name();
         assert_files(
             root,
             &[&format!("done/{name}.json"), &format!("done/{name}.toml")],
         );
-        for left in step.leaves() {
+        let of_objects = |left: &&str| left.ends_with("whitening.json");
+        for left in step.leaves().filter(|left| !of_objects(left)) {
             assert!(root.join(left).exists(), "{name} leaves no {left}");
         }
     }
@@ -139,9 +141,10 @@ fn another_setting_runs_the_steps_again_that_depend_on_it() {
     let mark = |step: &Step| root.join(format!("done/{}.json", step.name()));
     for settings in [["finetune.epochs=1"].as_slice(), &[]] {
         let written = |step: &Step| fs::metadata(mark(step)).unwrap().modified().unwrap();
-        let before: Vec<_> = Step::all().map(|step| written(&step)).collect();
+        let taken = || Step::all().filter(|step| mark(step).exists());
+        let before: Vec<_> = taken().map(|step| written(&step)).collect();
         pipeline::run(&open(&root, settings), &[]).unwrap_or_else(|error| panic!("{error}"));
-        let again = Step::all().zip(before);
+        let again = taken().zip(before);
         let again = again.filter(|(step, before)| written(step) != *before);
         let again: Vec<&str> = again.map(|(step, _)| step.name()).collect();
         assert_eq!(again, ["finetune", "predict", "evaluate"]);
@@ -251,9 +254,26 @@ fn controls_are_scored_beside_the_method_on_the_same_pictures() {
     let labels = read("done/generate_labels.json");
     assert!(!labels.contains("\"foreground\": 0.0,"), "{labels}");
     let page = read("report.html");
-    let (_, warnings) = page.split_once("<h2>Warnings</h2>").expect("warnings");
+    let (_, findings) = page
+        .split_once("<h2>Has it worked?</h2>")
+        .expect("a verdict");
     for step in ["pretrain", "cluster", "sweep_threshold"] {
-        assert!(warnings.contains(&format!("<li>{step}: ")), "{step}");
+        assert!(findings.contains(&format!("<li>{step}: ")), "{step}");
+    }
+    let verdict = RunVerdict::read(&context.run).unwrap();
+    assert_eq!(
+        (verdict.grade, verdict.categories.len()),
+        (Grade::Failed, 4)
+    );
+    let begins = "This run has not worked: the swapped loss ended at ";
+    assert!(verdict.sentence.starts_with(begins), "{}", verdict.sentence);
+    assert!(verdict.masks.iter().all(|masks| root.join(masks).is_dir()));
+    let lines = verdict.lines(&context.run).join("\n");
+    for command in ["luss segment --run ", "luss export --run "] {
+        assert!(
+            lines.contains(&format!("{command}{}", root.display())),
+            "{lines}"
+        );
     }
 }
 

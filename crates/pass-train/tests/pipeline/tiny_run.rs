@@ -106,7 +106,7 @@ pub(crate) fn kill_in(root: &Path, step: Step) {
 #[track_caller]
 pub(crate) fn assert_resumed(root: &Path, step: Step) {
     let said = fs::read_to_string(root.with_extension("stderr")).unwrap();
-    let start = format!("{}: 72 pictures, resumed at ", step.name());
+    let start = format!("{}: 72 images, resumed at ", step.name());
     assert!(said.contains(&start), "no {start:?} in: {said}");
 }
 

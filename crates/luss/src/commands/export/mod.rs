@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use imagenet_s::{Split, terminal::show};
-use luss::OrRefuse;
+use luss::{OrRefuse, names::read_names};
 use mask_formats::{Per, coco::Segmentation, voc};
 use pass_train::{Progress, Verbosity};
 use rayon::prelude::*;
@@ -152,7 +152,13 @@ enum SegmentationArgument {
 
 impl Export {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let source = Source::open(&self.place, self.names.as_deref()).or_refuse()?;
+        let given = self
+            .names
+            .as_deref()
+            .map(read_names)
+            .transpose()
+            .or_refuse()?;
+        let source = Source::open(&self.place, given.as_ref()).or_refuse()?;
         self.check(&source).or_refuse()?;
         match self.format {
             Format::Coco | Format::Cvat | Format::LabelStudio => self.write_file(&source)?,

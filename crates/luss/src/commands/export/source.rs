@@ -1,36 +1,24 @@
 //! Where masks, pictures and names come from: a run, or two folders.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
-use imagenet_s::{LabelMask, OddPictures, Sample, Split};
-use luss::{
-    features::pictures_of,
-    pick_device,
-    segment::{last_named, read_names},
-};
+use imagenet_s::{Decoding, LabelMask, OddPictures, Sample, Split};
+use luss::{features::pictures_of, names::filled, pick_device};
 use luss_metrics::{
     IGNORE, OTHER,
     folder::{Tree, read_mask},
 };
-use pass_train::{
-    Context, RunDir, Verbosity,
-    apply::names_of,
-    quoted,
-    step::{evaluate::unnamed, export::PseudoLabels},
-};
+use pass_train::{Context, RunDir, Verbosity, apply::names_of, quoted, step::export::PseudoLabels};
 use rayon::prelude::*;
 use serde::Deserialize;
 
 use super::{MasksOf, Where};
-
-/// The most categories of a list of names, all ids but 0 and [`IGNORE`].
-const MOST: usize = IGNORE as usize - 1;
 
 /// Faults that are told by name.
 const TOLD: usize = 5;
@@ -68,7 +56,14 @@ impl Item {
         &self.sample.key
     }
 
-    /// The same with the extension.
+    /// The key with the extension of the picture, by which training programs find its mask. It differs from
+    /// the picture's own name where that has a namesake of another extension, and the key its own.
+    pub(super) fn key_and_extension(&self) -> String {
+        let extension = self.sample.picture.extension().unwrap_or_default();
+        format!("{}.{}", self.key(), extension.to_string_lossy())
+    }
+
+    /// The path of the picture below the folder of pictures.
     pub(super) fn file_name(&self) -> String {
         let depth = 1 + self.key().matches('/').count();
         let parts: Vec<_> = self.sample.picture.iter().rev().take(depth).collect();
@@ -99,20 +94,27 @@ impl Item {
 }
 
 impl Source {
-    /// Finds all, and reads every mask once; `names` is a file.
+    /// Finds all, and reads every mask once; `given` are names by ids.
     ///
     /// # Errors
     ///
     /// A run without these masks, masks without pictures, masks that cannot be read or do not fit.
-    pub(super) fn open(place: &Where, names: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        place: &Where,
+        given: Option<&BTreeMap<u16, String>>,
+    ) -> anyhow::Result<Self> {
         match (&place.run, &place.masks) {
-            (Some(run), _) => Self::of_run(run, place, names),
-            (None, Some(masks)) => Self::of_folders(masks, place.images.as_deref(), names),
+            (Some(run), _) => Self::of_run(run, place, given),
+            (None, Some(masks)) => Self::of_folders(masks, place.images.as_deref(), given),
             (None, None) => bail!("nothing to export: give --run DIR or --masks DIR"),
         }
     }
 
-    fn of_run(root: &Path, place: &Where, names: Option<&Path>) -> anyhow::Result<Self> {
+    fn of_run(
+        root: &Path,
+        place: &Where,
+        given: Option<&BTreeMap<u16, String>>,
+    ) -> anyhow::Result<Self> {
         let context = open_run(root)?;
         let split = split_of(&context, place)?;
         let items = items_of_run(&context, split, place.from)?;
@@ -124,8 +126,8 @@ impl Source {
             "{}: category {largest} of {classes}; these masks are not of this run, predict them again",
             root.display()
         );
-        let names = match names {
-            Some(path) => read_names(path, classes)?,
+        let names = match given {
+            Some(given) => filled(given, classes)?,
             None => names_of(&context.run, classes.into())?,
         };
         let odd = context.file.data.odd_pictures;
@@ -135,7 +137,7 @@ impl Source {
     fn of_folders(
         masks: &Path,
         images: Option<&Path>,
-        names: Option<&Path>,
+        given: Option<&BTreeMap<u16, String>>,
     ) -> anyhow::Result<Self> {
         let segments = Segments::read(masks)?;
         let pictures = match (images, &segments) {
@@ -148,13 +150,14 @@ impl Source {
         };
         let items = items_of_folder(masks, pictures)?;
         let found = survey(&items)?;
-        let mut stated = segments.map_or_else(Vec::new, Segments::names);
-        let count = largest_of(&found).max(stated.len() as u16);
-        stated.extend((stated.len() as u16 + 1..=count).map(unnamed));
-        let names = match names {
-            Some(path) => read_names(path, count.max(last_named(path)?.min(MOST) as u16))?,
-            None => stated,
-        };
+        let stated = segments.map_or_else(BTreeMap::new, Segments::names);
+        let names = given.unwrap_or(&stated);
+        let named = [names, &stated].map(|names| names.keys().last().copied());
+        let count = named
+            .into_iter()
+            .flatten()
+            .fold(largest_of(&found), u16::max);
+        let names = filled(names, count)?;
         Ok(Self::new(items, found, names, "train", OddPictures::Decode))
     }
 
@@ -278,8 +281,14 @@ fn items_of_folder(masks: &Path, pictures: Vec<Sample>) -> anyhow::Result<Vec<It
 /// `segments.json` of `luss segment`, as far as it is needed.
 #[derive(Deserialize)]
 struct Segments {
+    model: OfModel,
     categories: Vec<Category>,
     pictures: Vec<Segmented>,
+}
+
+#[derive(Deserialize)]
+struct OfModel {
+    decoding: Decoding,
 }
 
 #[derive(Deserialize)]
@@ -304,24 +313,28 @@ impl Segments {
         let shown = path.display();
         let text = fs::read_to_string(&path).with_context(|| format!("{shown}"))?;
         let read = serde_json::from_str(&text);
-        read.with_context(|| {
-            format!("{shown}: not as `luss segment` writes it; start that again, or give --images")
-        })
-        .map(Some)
+        let read = read.with_context(|| {
+            format!("{shown}: not as `luss segment` writes it; start that again")
+        })?;
+        Ok(Some(read))
     }
 
+    /// The pictures as they were segmented.
     fn samples(&self) -> Vec<Sample> {
-        let sample = |of: &Segmented| Sample::of_file(of.key.as_str(), &of.path, None);
+        let decoding = Arc::new(self.model.decoding.clone());
+        let sample = |of: &Segmented| {
+            let sample = Sample::of_file(of.key.as_str(), &of.path, None);
+            sample.with_decoding(decoding.clone())
+        };
         self.pictures.iter().map(sample).collect()
     }
 
-    /// From id 1 on.
-    fn names(self) -> Vec<String> {
+    fn names(self) -> BTreeMap<u16, String> {
         let named = self
             .categories
             .into_iter()
             .filter(|category| category.id != OTHER);
-        named.map(|category| category.name).collect()
+        named.map(|category| (category.id, category.name)).collect()
     }
 }
 

@@ -121,7 +121,7 @@ impl Export {
             content,
         };
         let pictures = |folder: String| Part {
-            path: Box::new(move |item: &Item| format!("{folder}/{}", item.file_name())),
+            path: Box::new(move |item: &Item| format!("{folder}/{}", item.key_and_extension())),
             content: Content::Picture,
         };
         let mut parts = match self.format {

@@ -43,6 +43,7 @@ fn a_step_that_begins_anew_unmakes_what_followed_from_it() {
         Step::CheckData,
         Step::Pretrain,
         Step::TuneAttention,
+        Step::FindObjects,
         Step::DistanceMatching,
     ];
     assert_eq!(done, expected);

@@ -26,7 +26,7 @@ const SMALLER: [&str; 8] = [
 ];
 
 /// What makes every optional key and every form of a section appear, and the keys that are tried there.
-const FORMS: [(&[&str], &[&str]); 8] = [
+const FORMS: [(&[&str], &[&str]); 11] = [
     (&[""], &[]),
     (&["data.source.layout"], &["data.source.layout.path=a"]),
     (
@@ -34,8 +34,13 @@ const FORMS: [(&[&str], &[&str]); 8] = [
         &["data.source.pictures={ path = 'a', classes = 3 }"],
     ),
     (
-        &["data.pack"],
+        &["data.pack", "data.stretch", "data.bands", "data.background"],
         &[
+            "data.pattern=*.jpg",
+            "data.orientation=apply",
+            "data.stretch.range=[0.0, 9.0]",
+            "data.bands=[3, 2, 1]",
+            "data.background.colour=[1, 2, 3]",
             "data.pretrain_pictures=a",
             "data.pack=a",
             "data.pretrain_pack=a",
@@ -45,8 +50,15 @@ const FORMS: [(&[&str], &[&str]); 8] = [
         ],
     ),
     (
-        &["threshold", "cluster.kmeans", "predict.inference"],
         &[
+            "data.stretch",
+            "threshold",
+            "cluster.kmeans",
+            "predict.inference",
+        ],
+        &[
+            "data.stretch.percentile=[2.0, 98.0]",
+            "data.background=drop",
             "threshold.rule.fixed=0.5",
             "cluster.kmeans.device={ compute = 'operations' }",
             "predict.inference.cam={ normalization = 'min_max', threshold = 0.5 }",
@@ -71,16 +83,37 @@ const FORMS: [(&[&str], &[&str]); 8] = [
         &["pretrain.method=pass_p", "pretrain.optim.warmup_epochs=1"],
     ),
     (
+        &["objects.foreground"],
+        &[
+            "cluster.way=objects",
+            "objects.foreground={ way = 'normalized_cut', threshold = 0.2 }",
+        ],
+    ),
+    (
+        &["objects.foreground"],
+        &["objects.foreground={ way = 'principal_masks', coverage = 0.9 }"],
+    ),
+    (
+        &["objects"],
+        &[
+            "objects.foreground_layer=stage3",
+            "objects.foreground={ way = 'attention_map', keep = { mass = 0.5 } }",
+        ],
+    ),
+    (
         &["network.backbone.bottleneck_width", "probe"],
         &["network.backbone.block=bottleneck", "probe.every_epochs=1"],
     ),
 ];
 
 /// Keys whose greatest value makes a sound run too long for a test.
-const LONG: [&str; 8] = [
+const LONG: [&str; 11] = [
     "pretrain.epochs",
     "attention.epochs",
     "finetune.epochs",
+    "pretrain.least_updates",
+    "attention.least_updates",
+    "finetune.least_updates",
     "cluster.restarts",
     "data.source.synthetic.train",
     "data.source.synthetic.validation",

@@ -1,0 +1,181 @@
+//! What is noticed about pictures while they are read, and how it is told.
+
+use std::{
+    ops::AddAssign,
+    path::{Path, PathBuf},
+};
+
+use image::metadata::Orientation;
+
+use crate::pictures::{
+    decoding::{Background, Decoding},
+    orientation::Orienting,
+};
+
+/// What was noticed about a picture that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Traits {
+    /// How viewers turn it.
+    pub(crate) orientation: Orientation,
+    /// The ends of its 16-bit values where these are a small part of the range.
+    pub(crate) narrow: Option<[u16; 2]>,
+    /// Whether a pixel is not opaque.
+    pub(crate) is_transparent: bool,
+    /// Whether a TIFF file has further pages.
+    pub(crate) has_pages: bool,
+    /// Whether a JPEG file has no end marker, though all its pixels.
+    pub(crate) lacks_end: bool,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Self {
+            orientation: Orientation::NoTransforms,
+            narrow: None,
+            is_transparent: false,
+            has_pages: false,
+            lacks_end: false,
+        }
+    }
+}
+
+impl Traits {
+    pub(crate) fn is_to_be_turned(&self) -> bool {
+        self.orientation != Orientation::NoTransforms
+    }
+}
+
+/// How many of some pictures are turned, pale, transparent and the like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TraitCounts {
+    turned: Counted,
+    narrow: Counted,
+    /// Of the first narrow picture.
+    ends: [u16; 2],
+    transparent: Counted,
+    pages: Counted,
+    endless: Counted,
+}
+
+/// Pictures with something in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Counted {
+    pictures: u64,
+    first: PathBuf,
+}
+
+impl Counted {
+    fn of(holds: bool, path: &Path) -> Self {
+        match holds {
+            true => Self {
+                pictures: 1,
+                first: path.to_owned(),
+            },
+            false => Self::default(),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        if self.pictures == 0 {
+            self.first.clone_from(&other.first);
+        }
+        self.pictures += other.pictures;
+    }
+
+    /// `3 pictures` with this said of them, and the first of them; nothing of none.
+    fn told(&self, what: &str, consequence: &str) -> Option<String> {
+        let pictures = match self.pictures {
+            0 => return None,
+            1 => "1 picture".to_owned(),
+            several => format!("{several} pictures"),
+        };
+        let first = self.first.display();
+        Some(format!("{pictures} {what} (first {first}): {consequence}"))
+    }
+}
+
+/// Of the pictures that come later: the first of both is that of the earlier ones.
+impl AddAssign<&TraitCounts> for TraitCounts {
+    fn add_assign(&mut self, later: &TraitCounts) {
+        if self.narrow.pictures == 0 {
+            self.ends = later.ends;
+        }
+        self.turned.add(&later.turned);
+        self.narrow.add(&later.narrow);
+        self.transparent.add(&later.transparent);
+        self.pages.add(&later.pages);
+        self.endless.add(&later.endless);
+    }
+}
+
+impl TraitCounts {
+    pub(crate) fn of(path: &Path, traits: &Traits) -> Self {
+        let counted = |holds| Counted::of(holds, path);
+        Self {
+            turned: counted(traits.is_to_be_turned()),
+            narrow: counted(traits.narrow.is_some()),
+            ends: traits.narrow.unwrap_or_default(),
+            transparent: counted(traits.is_transparent),
+            pages: counted(traits.has_pages),
+            endless: counted(traits.lacks_end),
+        }
+    }
+
+    /// A line for each thing that is worth knowing of pictures that were read so, with the setting
+    /// that changes it.
+    pub fn lines(&self, decoding: &Decoding) -> Vec<String> {
+        let lines = [
+            self.turned_line(decoding.orientation),
+            self.narrow_line(),
+            self.transparent_line(decoding.background),
+            self.pages
+                .told("in TIFF files of several pages", "the first page is read"),
+            self.endless.told(
+                "without end-of-image marker",
+                "all their pixels are there, and they are read",
+            ),
+        ];
+        lines.into_iter().flatten().collect()
+    }
+
+    fn turned_line(&self, orienting: Orienting) -> Option<String> {
+        let consequence = match orienting {
+            Orienting::Apply => {
+                "they are turned, and so are their masks (data.orientation = \"ignore\" reads them \
+                 as they are stored)"
+            }
+            Orienting::Ignore => {
+                "they are read as they are stored (data.orientation = \"apply\" turns them)"
+            }
+        };
+        self.turned.told("with an EXIF orientation", consequence)
+    }
+
+    fn narrow_line(&self) -> Option<String> {
+        let [least, most] = self.ends;
+        let share = 100.0 * f64::from(most - least) / f64::from(u16::MAX);
+        let what = format!(
+            "of 16 bits, of which the values use a small part, {least} to {most} or {share:.0} %,"
+        );
+        let consequence = format!(
+            "they are dark or flat so; data.stretch.range = [{least}, {most}] shows that part, \
+             data.stretch.percentile = [2, 98] that of each picture"
+        );
+        self.narrow.told(&what, &consequence)
+    }
+
+    fn transparent_line(&self, background: Background) -> Option<String> {
+        let consequence = match background {
+            Background::Drop => {
+                "their colours are taken as if they were opaque (data.background.colour lays them on \
+                 one)"
+                    .to_owned()
+            }
+            Background::Colour(colour) => {
+                format!("they are laid on the colour {colour:?} (data.background)")
+            }
+        };
+        self.transparent
+            .told("with transparent pixels", &consequence)
+    }
+}

@@ -1,0 +1,570 @@
+//! `luss segment` and `luss model`: a run with drawn weights on pictures of several sizes.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::OnceLock,
+    thread,
+    time::Duration,
+};
+
+use burn::tensor::Device;
+use image::{Rgb, RgbImage};
+use imagenet_s::{LabelMask, palette::palette};
+use luss_metrics::folder::{MaskFormat, read_mask};
+#[cfg(target_os = "linux")]
+use pass_model::checkpoint::save_module;
+use pass_model::{
+    backbone::ResNetConfig, export::export_segmentation_net,
+    segmentation_net::SegmentationNetConfig,
+};
+#[cfg(target_os = "linux")]
+use pass_train::{RunDir, RunFile, Step};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The network of the weights.
+const RUN_FILE: &str = r#"
+[data.source.synthetic]
+classes = 6
+train = 8
+train_semi_per_class = 1
+validation = 9
+test = 1
+side_px = 40
+
+[network]
+hidden = 5
+feature_dim = 3
+prototypes = 7
+backbone = { block = "basic", depths = [1, 1, 1, 1], width = 4, max_pool = false }
+
+[pretrain]
+batch = 8
+
+[attention]
+batch = 8
+
+[finetune]
+batch = 8
+
+[predict]
+resize = 64
+"#;
+
+/// Initial weights: labels that mean nothing, and differ from place to place.
+fn write_weights(path: &Path) {
+    let backbone = ResNetConfig {
+        width: 4,
+        ..ResNetConfig::small()
+    };
+    let config = SegmentationNetConfig {
+        backbone: backbone.into(),
+        classes: 6,
+    };
+    export_segmentation_net(&config.init(3, &Device::flex()), path).unwrap();
+}
+
+/// A folder of one test, and the run of all.
+struct Place(TempDir);
+
+/// A run whose predictions are there.
+fn run() -> &'static Path {
+    static ROOT: OnceLock<TempDir> = OnceLock::new();
+    let root = ROOT.get_or_init(|| {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("run.conf"), RUN_FILE).unwrap();
+        let import = ["weights", "import", "--config", "run.conf", "--run", "run"];
+        write_weights(&root.path().join("w.safetensors"));
+        let words = [&import[..], &["--finetuning", "w.safetensors", "--quiet"]].concat();
+        passed(&started(root.path(), &words));
+        passed(&started(
+            root.path(),
+            &["step", "predict", "--run", "run", "--quiet"],
+        ));
+        root
+    });
+    root.path()
+}
+
+fn started(folder: &Path, words: &[&str]) -> Output {
+    command(folder, words).output().unwrap()
+}
+
+fn command(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_luss"));
+    command
+        .args(words)
+        .current_dir(folder)
+        .env_remove("RUST_BACKTRACE");
+    command
+}
+
+#[track_caller]
+fn passed(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With pictures `pictures/0.png` and so on, of some sizes.
+    fn with_pictures(count: usize, side: u32) -> Self {
+        let place = Self::new();
+        for n in 0..count {
+            let sides = [side + 9 * (n as u32 % 3), side + 5 * (n as u32 % 2)];
+            save(&place.path(&format!("pictures/{n}.png")), sides, n as f32);
+        }
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `luss segment` with the run of all.
+    fn words<'a>(&self, out: &'a str, words: &[&'a str]) -> Vec<String> {
+        let run = run().join("run").display().to_string();
+        let words = [&["--out", out, "--quiet"], words].concat();
+        let words = words.into_iter().map(String::from);
+        ["segment".into(), "--run".into(), run]
+            .into_iter()
+            .chain(words)
+            .collect()
+    }
+
+    fn segment(&self, out: &str, words: &[&str]) -> Output {
+        let words = self.words(out, words);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        started(self.0.path(), &words)
+    }
+
+    #[track_caller]
+    fn refused(&self, out: &str, words: &[&str], facts: &[&str]) {
+        let output = self.segment(out, words);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for fact in facts {
+            assert!(said.contains(fact), "no {fact:?} in {said}");
+        }
+    }
+
+    fn list(&self, out: &str) -> Value {
+        let text = fs::read_to_string(self.path(out).join("segments.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+/// Waves, so that places of a picture differ.
+fn save(path: &Path, [width, height]: [u32; 2], phase: f32) {
+    let wave = |place: f32| (127.0 + 120.0 * (place + phase).sin()) as u8;
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        let (x, y) = (x as f32, y as f32);
+        Rgb([
+            wave(x / 19.0 + y / 41.0),
+            wave(y / 17.0),
+            wave((x * y).sqrt() / 23.0),
+        ])
+    });
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    picture.save(path).unwrap();
+}
+
+/// All files below a folder by their paths in it.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(inner) = folders.pop() {
+        for entry in fs::read_dir(inner).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => {
+                    let name = path.strip_prefix(folder).unwrap().to_owned();
+                    drop(found.insert(name, fs::read(&path).unwrap()));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let files = files(folder);
+    files
+        .keys()
+        .map(|path| path.display().to_string())
+        .collect()
+}
+
+fn indexed(path: &Path) -> LabelMask {
+    let (mask, format) = read_mask(path).unwrap();
+    assert_eq!(format, MaskFormat::Palette);
+    mask
+}
+
+#[test]
+fn the_pictures_of_a_run_get_the_labels_that_it_predicted() {
+    let place = Place::new();
+    let validation = run().join("run/data/validation").display().to_string();
+    passed(&place.segment("masks", &[&validation]));
+    let predicted = run().join("run/fine_tuned/validation");
+    let list = place.list("masks");
+    let pictures = list["pictures"].as_array().unwrap();
+    assert_eq!(pictures.len(), 9);
+    let mut ids = Vec::new();
+    for picture in pictures {
+        let mask = picture["mask"].as_str().unwrap();
+        let (expected, _) = read_mask(&predicted.join(mask)).unwrap();
+        let found = indexed(&place.path("masks").join(mask));
+        assert_eq!(found, expected, "{mask}");
+        check_entry(picture, &found);
+        ids.extend_from_slice(found.labels());
+        let shown = image::open(place.path("masks").join(mask))
+            .unwrap()
+            .into_rgb8();
+        assert_eq!(shown[(0, 0)].0, palette(6)[usize::from(found.labels()[0])]);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(ids.len() > 1, "one id everywhere shows nothing: {ids:?}");
+    assert_eq!(list["categories"][4]["name"], "category 4");
+}
+
+/// What the list says of a picture, counted again.
+#[track_caller]
+fn check_entry(entry: &Value, mask: &LabelMask) {
+    assert_eq!(
+        [&entry["width"], &entry["height"]],
+        [mask.width(), mask.height()]
+    );
+    let confidence = entry["confidence"].as_f64().unwrap();
+    assert!(
+        (0.2..=1.0).contains(&confidence),
+        "{confidence} of the best of five"
+    );
+    let mut left = mask.labels().len() as u64;
+    for segment in entry["segments"].as_array().unwrap() {
+        let id = segment["id"].as_u64().unwrap();
+        let pixels = mask
+            .labels()
+            .iter()
+            .filter(|&&found| u64::from(found) == id)
+            .count() as u64;
+        assert_eq!(segment["pixels"], pixels);
+        let share = segment["share"].as_f64().unwrap();
+        assert!((share - pixels as f64 / mask.labels().len() as f64).abs() < 1e-6);
+        left -= pixels;
+    }
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_model_file_gives_the_bytes_of_its_run_and_others_are_refused() {
+    let place = Place::with_pictures(3, 50);
+    passed(&place.segment("a", &["pictures"]));
+    let run = run().join("run").display().to_string();
+    let export = ["model", "export", "--run", &run, "--out"];
+    let exported = |name: &str| {
+        passed(&started(place.0.path(), &[&export[..], &[name]].concat()));
+        fs::read(place.path(name)).unwrap()
+    };
+    let bytes = exported("m.safetensors");
+    assert!(bytes == exported("again.safetensors"));
+    let with = |model: &str, out: &str| {
+        let words = [
+            "segment", "--model", model, "--out", out, "--quiet", "pictures",
+        ];
+        started(place.0.path(), &words)
+    };
+    passed(&with("m.safetensors", "b"));
+    assert!(files(&place.path("a")) == files(&place.path("b")));
+    let shown = passed(&started(
+        place.0.path(),
+        &["model", "show", "m.safetensors"],
+    ));
+    assert!(
+        shown.contains("\"kind\": \"fine_tuned\"") && shown.contains("\"resize\": 64"),
+        "{shown}"
+    );
+
+    let check = |bytes: &[u8], fact: &str| {
+        fs::write(place.path("bad.safetensors"), bytes).unwrap();
+        let output = with("bad.safetensors", "c");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for fact in [fact, "bad.safetensors", "luss model export --run"] {
+            assert!(said.contains(fact), "no {fact:?} in {said}");
+        }
+        assert!(!place.path("c").exists());
+    };
+    check(&bytes[..bytes.len() - 1], "no whole .safetensors file");
+    check(b"", "no whole .safetensors file");
+    let mut changed = bytes.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    check(&changed, "not those that it was written with");
+    let text = b"\\\"version\\\":1";
+    let at = bytes
+        .windows(text.len())
+        .position(|found| found == text)
+        .unwrap();
+    let mut newer = bytes.clone();
+    newer[at + text.len() - 1] = b'7';
+    check(
+        &newer,
+        "has the version 7, and this program reads version 1",
+    );
+    let weights = fs::read(Path::new(&run).join("finetune/weights.safetensors")).unwrap();
+    check(&weights, "says nothing of its model");
+}
+
+#[test]
+fn a_killed_call_goes_on_to_the_same_bytes() {
+    let place = Place::with_pictures(40, 150);
+    let options = ["--resize", "160", "--batch", "1", "pictures"];
+    let words = place.words("killed", &options);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut child = command(place.0.path(), &words)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let journal = place.path("killed/.segment/done.jsonl");
+    let lines = || fs::read_to_string(&journal).map_or(0, |text| text.lines().count());
+    while lines() < 3 && child.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        !place.path("killed/segments.json").exists(),
+        "killed too late to test anything"
+    );
+    let before = lines();
+    // A kill may tear the last line, and leaves half a mask under another name.
+    let torn = fs::OpenOptions::new().append(true).open(&journal);
+    torn.unwrap().write_all(b"{\"picture\":39,\"conf").unwrap();
+    fs::write(place.path("killed/.39.png.tmp"), "half").unwrap();
+
+    place.refused(
+        "killed",
+        &["--batch", "1", "pictures"],
+        &["sizing", "name another folder with --out"],
+    );
+    let said = passed(&place.segment("killed", &options));
+    assert!(
+        said.contains(&format!("40 masks in killed, {before} of them from before")),
+        "{said}"
+    );
+    passed(
+        &place.segment(
+            "whole",
+            &options[..2]
+                .iter()
+                .copied()
+                .chain(["pictures"])
+                .collect::<Vec<_>>(),
+        ),
+    );
+    assert!(files(&place.path("killed")) == files(&place.path("whole")));
+
+    let said = passed(&place.segment("whole", &["--resize", "160", "pictures"]));
+    assert!(said.contains("40 of them from before"), "{said}");
+    fs::remove_file(place.path("whole/7.png")).unwrap();
+    passed(&place.segment("whole", &["--resize", "160", "pictures"]));
+    assert!(
+        files(&place.path("killed"))[Path::new("7.png")]
+            == files(&place.path("whole"))[Path::new("7.png")]
+    );
+}
+
+#[test]
+fn other_pictures_and_folders_of_others_are_refused_with_what_helps() {
+    let place = Place::with_pictures(3, 40);
+    passed(&place.segment("masks", &["pictures"]));
+    let before = files(&place.path("masks"));
+    save(&place.path("pictures/new.png"), [40, 40], 0.0);
+    place.refused(
+        "masks",
+        &["pictures"],
+        &["new.png is new", "name another folder with --out"],
+    );
+    fs::remove_file(place.path("pictures/new.png")).unwrap();
+    save(&place.path("pictures/1.png"), [49, 45], 7.0);
+    fs::remove_file(place.path("pictures/2.png")).unwrap();
+    place.refused(
+        "masks",
+        &["pictures"],
+        &["1.png is another picture", "2.png is gone"],
+    );
+    assert!(files(&place.path("masks")) == before);
+    place.refused(
+        "pictures",
+        &["pictures"],
+        &["files of others", "name an empty or a new folder"],
+    );
+    place.refused(
+        "new",
+        &["pictures", "nowhere.jpg"],
+        &["nowhere.jpg: no such file"],
+    );
+    place.refused(
+        "new",
+        &["--tile", "50", "pictures"],
+        &["--tile 50", "64 pixels or more"],
+    );
+    assert!(!place.path("new").exists());
+}
+
+#[test]
+fn pictures_that_cannot_be_read_are_all_named_or_left_out() {
+    let place = Place::with_pictures(2, 40);
+    fs::write(place.path("pictures/torn.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+    fs::write(place.path("pictures/empty.jpg"), b"").unwrap();
+    place.refused(
+        "masks",
+        &["pictures"],
+        &["2 of 4 pictures", "torn.png", "empty.jpg", "--skip-broken"],
+    );
+    assert!(!place.path("masks").exists());
+    let said = passed(&place.segment("masks", &["--skip-broken", "pictures"]));
+    assert!(
+        said.contains("2 masks in masks; 2 pictures cannot be read"),
+        "{said}"
+    );
+    let skipped = place.list("masks")["skipped"].clone();
+    let paths = skipped
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|of| of["path"].as_str().unwrap());
+    assert!(paths.clone().any(|path| path.ends_with("torn.png")) && paths.count() == 2);
+    passed(&place.segment("masks", &["--skip-broken", "pictures"]));
+}
+
+#[test]
+fn lists_name_pictures_and_masks_among_pictures_are_none() {
+    let place = Place::with_pictures(3, 40);
+    fs::write(place.path("list.txt"), "pictures/2.png\n\npictures/0.png\n").unwrap();
+    fs::write(place.path("names.txt"), "1 sea\n3 sky\n").unwrap();
+    passed(&place.segment("pictures/masks", &["--names", "names.txt", "list.txt"]));
+    assert_eq!(
+        names(&place.path("pictures/masks")).last().unwrap(),
+        "segments.json"
+    );
+    let list = place.list("pictures/masks");
+    let keys = list["pictures"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|picture| &picture["key"]);
+    assert!(keys.eq(["2", "0"]));
+    assert_eq!(list["categories"][3]["name"], "sky");
+
+    let words = place.words("all", &["-"]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut child = command(place.0.path(), &words);
+    let mut child = child.stdin(Stdio::piped()).spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"pictures\n")
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    let masks = names(&place.path("all"));
+    assert_eq!(
+        masks.iter().filter(|name| name.ends_with(".png")).count(),
+        3,
+        "{masks:?}"
+    );
+}
+
+#[test]
+fn a_picture_in_windows_is_labelled_as_the_whole_one() {
+    let place = Place::new();
+    save(&place.path("large.png"), [900, 610], 0.0);
+    passed(&place.segment(
+        "whole",
+        &["--resize", "full", "--tile", "4096", "large.png"],
+    ));
+    passed(&place.segment("tiled", &["--resize", "full", "--tile", "384", "large.png"]));
+    let [whole, tiled] = ["whole", "tiled"].map(|out| indexed(&place.path(out).join("large.png")));
+    let mut ids = whole.labels().to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    assert!(ids.len() > 1, "one id everywhere shows no seam: {ids:?}");
+    let pairs = whole.labels().iter().zip(tiled.labels());
+    let differing = pairs.filter(|(a, b)| a != b).count();
+    assert!(
+        200 * differing < whole.labels().len(),
+        "{differing} pixels differ"
+    );
+}
+
+/// The network of a phone on 24 megapixels, with as many categories as ImageNet-S.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "takes minutes: memory of a picture of 6000 x 4000 pixels"]
+fn memory_follows_the_window_and_not_the_picture() {
+    let place = Place::new();
+    for (backbone, classes, sides) in [
+        ("efficientnet_lite0", 919, [6000, 4000]),
+        ("resnet18", 919, [6000, 4000]),
+        ("efficientnet_lite0", 919, [24000, 100]),
+    ] {
+        let root = place.path(&format!("{backbone}{}", sides[0]));
+        write_run(&root, backbone, classes);
+        save(&root.join("large.png"), sides, 0.0);
+        let words = [
+            "segment",
+            "--run",
+            ".",
+            "--out",
+            "masks",
+            "--resize",
+            "full",
+            "large.png",
+        ];
+        let mut child = command(&root, &words)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+        let mut peak_kib = 0;
+        while child.try_wait().unwrap().is_none() {
+            peak_kib = peak_of(&status).unwrap_or(peak_kib);
+            thread::sleep(Duration::from_millis(20));
+        }
+        assert!(child.wait().unwrap().success());
+        println!("{backbone}, {classes} categories, {sides:?}: {peak_kib} KiB");
+        assert!((1..1_500_000).contains(&peak_kib), "{peak_kib} KiB");
+    }
+}
+
+/// The highest resident memory of a process so far, in KiB.
+#[cfg(target_os = "linux")]
+fn peak_of(status: &Path) -> Option<u64> {
+    let text = fs::read_to_string(status).ok()?;
+    let line = text.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// A run whose fine-tuning is done, with drawn weights.
+#[cfg(target_os = "linux")]
+fn write_run(root: &Path, backbone: &str, classes: usize) {
+    let text = format!("network.backbone = \"{backbone}\"");
+    let file = RunFile::parse(&text, "test", &[]).unwrap();
+    let run = RunDir::open(root, &file).unwrap();
+    let weights = run.weights(Step::Finetune);
+    run.make_room_for(&weights).unwrap();
+    let backbone = file.network.backbone.clone();
+    let config = SegmentationNetConfig { backbone, classes };
+    save_module(&config.init(3, &Device::flex()), &weights).unwrap();
+    run.finish(Step::Finetune, &"drawn").unwrap();
+}

@@ -1,0 +1,214 @@
+//! The road of a frozen backbone: objects in place of pixel attention, resumable and deterministic.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::Device;
+use imagenet_s::read_mask;
+use pass_train::{Context, Error, RunFile, Step, Verbosity, pipeline};
+use pixel_attention::{row_file::RowFile, rows::Rows};
+
+/// A network with random weights; the objects are large and of one colour.
+const RUN_FILE: &str = r#"
+seed = 3
+
+[data.source.synthetic]
+classes = 3
+train = 20
+train_semi_per_class = 1
+validation = 6
+test = 1
+side_px = 64
+
+[network]
+hidden = 4
+feature_dim = 3
+prototypes = 5
+backbone = { depths = [1, 1, 1, 1], width = 8, max_pool = false }
+
+[pretrain]
+epochs = 0
+batch = 8
+views.groups = [{ count = 2, size = 32, min_scale = 0.3, max_scale = 1.0 }]
+
+[attention]
+batch = 8
+views.groups = [{ count = 2, size = 32, min_scale = 0.3, max_scale = 1.0 }]
+
+[objects]
+size = 64
+layer = "stage2"
+batch = 8
+
+[cluster]
+way = "objects"
+metric = "spherical"
+restarts = 3
+whitened_dims = 6
+
+[finetune]
+epochs = 1
+batch = 4
+crop = 32
+
+[predict]
+resize = 48
+"#;
+
+fn open(root: &Path, settings: &[&str]) -> Result<Context, Error> {
+    let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+    let file = RunFile::parse(RUN_FILE, "test", &settings)?;
+    Context::open(root, file, Device::flex(), Verbosity::Quiet)
+}
+
+fn run(root: &Path, settings: &[&str]) -> Context {
+    let context = open(root, settings).unwrap_or_else(|error| panic!("{error}"));
+    pipeline::run(&context, &[]).unwrap_or_else(|error| panic!("{error}"));
+    context
+}
+
+/// Files that are results, by their path, with their bytes; pictures and times apart.
+fn results(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let names = [
+        "find_objects/train.npy",
+        "find_objects/validation.npy",
+        "cluster/whitening.json",
+        "cluster/embeddings.npy",
+        "cluster/centroids.npy",
+        "cluster/assignments.json",
+        "labels/train.labels",
+        "labels/validation.labels",
+        "finetune/weights.safetensors",
+        "metrics.json",
+    ];
+    let read = |name: &&str| (name.into(), fs::read(root.join(name)).unwrap());
+    names.iter().map(read).collect()
+}
+
+fn done_marks(root: &Path) -> BTreeMap<&'static str, Option<std::time::SystemTime>> {
+    let mark = |step: Step| root.join(format!("done/{}.json", step.name()));
+    let written = |step| fs::metadata(mark(step)).ok()?.modified().ok();
+    Step::all()
+        .map(|step| (step.name(), written(step)))
+        .collect()
+}
+
+#[test]
+fn the_road_takes_no_step_of_pixel_attention_and_ends_in_labels_and_predictions() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = run(folder.path(), &[]);
+    assert!(!context.run.is_done(Step::TuneAttention));
+    let taken = Step::all().filter(|step| *step != Step::TuneAttention);
+    assert!(taken.clone().all(|step| context.run.is_done(step)));
+
+    let rows = RowFile::open(&context.run.objects("train")).unwrap();
+    assert_eq!([rows.count(), rows.columns()], [20, 16 + 16 * 16]);
+    let threshold = fs::read_to_string(folder.path().join("threshold.json")).unwrap();
+    assert!(threshold.contains("\"threshold\": 0.0"), "{threshold}");
+
+    // An object has one category, and there is one a picture.
+    let assignments = fs::read_to_string(folder.path().join("cluster/assignments.json")).unwrap();
+    let assignments: BTreeMap<String, u32> = serde_json::from_str(&assignments).unwrap();
+    assert_eq!(assignments.len(), 20);
+    let mut labelled = 0;
+    for sample in context.data.samples(imagenet_s::Split::Validation) {
+        let mask = context.run.mask("pseudo_labels", "validation", &sample.key);
+        let mut ids = read_mask(&mask).unwrap().labels().to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        assert!(ids.len() <= 2, "{ids:?}");
+        labelled += usize::from(ids.iter().any(|&id| id > 0));
+    }
+    assert!(labelled > 0);
+}
+
+#[test]
+fn a_run_that_was_stopped_anywhere_ends_in_the_bytes_of_one_that_was_not() {
+    let (whole, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(whole.path(), &[]);
+    run(stopped.path(), &["objects.batch=3"]);
+    assert_eq!(
+        results(whole.path()),
+        results(stopped.path()),
+        "other batches"
+    );
+
+    // As a kill leaves it: the first batches of one split, rows of a torn one behind them.
+    let root = stopped.path();
+    let objects = root.join("find_objects/train.npy");
+    let bytes = fs::read(&objects).unwrap();
+    for step in Step::all().skip_while(|step| *step != Step::FindObjects) {
+        fs::remove_file(root.join(format!("done/{}.json", step.name()))).ok();
+    }
+    for left in [
+        "cluster",
+        "labels",
+        "finetune",
+        "pseudo_labels",
+        "fine_tuned",
+    ] {
+        fs::remove_dir_all(root.join(left)).unwrap();
+    }
+    let header = bytes.len() - 20 * (16 + 256) * 4;
+    let mut partial = bytes[..header + 8 * (16 + 256) * 4 + 100].to_vec();
+    let shape = String::from_utf8_lossy(&partial[..header]).replace("(20,", "(8, ");
+    partial.splice(..header, shape.bytes());
+    fs::write(root.join("find_objects/train.npy.partial"), partial).unwrap();
+    fs::remove_file(&objects).unwrap();
+    run(root, &[]);
+    assert_eq!(results(whole.path()), results(root), "resumed");
+}
+
+#[test]
+fn a_setting_runs_again_what_depends_on_it_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &[]);
+    let later = [
+        "cluster",
+        "sweep_threshold",
+        "generate_labels",
+        "finetune",
+        "predict",
+        "evaluate",
+    ];
+    let mut settings = Vec::new();
+    for (setting, from) in [
+        ("objects.foreground.least_share=0.5", None),
+        ("cluster.whitened_dims=3", Some(0)),
+        ("cluster.metric=euclidean", Some(0)),
+        ("finetune.norms=moving", Some(3)),
+    ] {
+        let before = done_marks(folder.path());
+        settings.push(setting);
+        run(folder.path(), &settings);
+        let after = done_marks(folder.path());
+        let again: Vec<&str> = Step::all()
+            .map(Step::name)
+            .filter(|name| after[name] != before[name])
+            .collect();
+        let expected = match from {
+            None => [&["find_objects"][..], &later].concat(),
+            Some(from) => later[from..].to_vec(),
+        };
+        assert_eq!(again, expected, "{setting}");
+    }
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |setting: &str, fragment: &str| {
+        let error = match open(folder.path(), &[setting]) {
+            Ok(context) => pipeline::run(&context, &[]).map(drop).unwrap_err(),
+            Err(error) => error,
+        };
+        let said = error.to_string();
+        assert!(said.contains(fragment), "no {fragment:?} in {said:?}");
+    };
+    refused("threshold.rule=otsu", "threshold.rule");
+    refused("objects.foreground.objects=0", "objects.foreground");
+    refused("objects.layer=stage9", "stage1, stage2, stage3, stage4");
+}
