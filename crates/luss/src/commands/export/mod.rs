@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 use imagenet_s::{Split, terminal::show};
-use luss::OrRefuse;
+use luss::{OrRefuse, names::read_names};
 use mask_formats::{Per, coco::Segmentation, voc};
 use pass_train::{Progress, Verbosity};
 use rayon::prelude::*;
