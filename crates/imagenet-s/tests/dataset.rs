@@ -327,7 +327,7 @@ fn files_of_one_stem_are_kept_apart_in_a_plain_folder() {
     let data = pictures(&["1.v2.jpg", "1.v2.x.jpg", "1.v2.PNG", "b/1.v2.jpg"]);
     assert_eq!(
         keys(&data, Split::Train),
-        ["b/1.v2", "1.v2.PNG", "1.v2.jpg", "1.v2.x"]
+        ["1.v2.PNG", "1.v2.jpg", "1.v2.x", "b/1.v2"]
     );
     assert_eq!(data.same_stems().len(), 1);
 }

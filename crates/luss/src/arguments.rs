@@ -77,7 +77,9 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     run: Option<PathBuf>,
 
-    /// Run file (TOML). Left out: the one stored in the run directory, else the embedded
+    /// Run file (TOML).
+    ///
+    /// Left out: the one stored in the run directory, else the embedded
     /// `pretrained.toml` with --data or --images and --backbone, `small.toml` with the former alone,
     /// else the embedded `synthetic.toml`.
     #[arg(long, value_name = "FILE", help_heading = "Run")]
@@ -91,12 +93,15 @@ pub struct Arguments {
     #[arg(long, help_heading = "Run", value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     seed: Option<u64>,
 
-    /// Let a changed setting run pretrain and all behind it again. Other steps need no leave: what
-    /// depends on a changed setting runs again, and what comes before is kept.
+    /// Let a changed setting run pretrain and all behind it again.
+    ///
+    /// Other steps need no leave: what depends on a changed setting runs again, and what comes before is kept.
     #[arg(long, value_name = "STEP", value_parser = ["pretrain"], help_heading = "Run")]
     rerun: Option<String>,
 
-    /// cpu, cuda, cuda:1, wgpu: where tensors live (the program must have been built with it). A list,
+    /// Where tensors live: cpu, cuda, cuda:1, wgpu, or a list.
+    ///
+    /// The program must have been built with it. A list,
     /// as cuda:0,cuda:1, trains on all of them together, each with its share of every batch
     /// (whole runs, pretrain, tune_attention, cluster and finetune; docs/DISTRIBUTED.md). With --mpi,
     /// cuda gives each process of a machine its own GPU.
@@ -109,7 +114,9 @@ pub struct Arguments {
     )]
     device: Vec<String>,
 
-    /// Threads of the arithmetic and of the loader; the result does not depend on it. With several
+    /// Threads of the arithmetic and of the loader; the result does not depend on it.
+    ///
+    /// With several
     /// devices the arithmetic of all has so many, and the loader of each.
     #[arg(long, value_name = "N", value_parser = threads, help_heading = "Machine")]
     threads: Option<usize>,

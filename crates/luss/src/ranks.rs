@@ -9,9 +9,10 @@ use pass_model::group::Group;
 /// Training by several processes or devices.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct RankArguments {
-    /// Train together with the other processes that mpirun has started, each on its share of every
-    /// batch; the run directory and the pictures must be the same for all (docs/DISTRIBUTED.md). The
-    /// program must have been built with --features mpi.
+    /// Train together with the other processes that mpirun has started.
+    ///
+    /// Each works on its share of every batch; the run directory and the images must be the same for all
+    /// (docs/DISTRIBUTED.md). The program must have been built with --features mpi.
     #[arg(long, help_heading = "Machine")]
     pub(crate) mpi: bool,
 }

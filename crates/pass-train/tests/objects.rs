@@ -101,11 +101,11 @@ fn the_road_takes_no_step_of_pixel_attention_and_ends_in_labels_and_predictions(
     let folder = tempfile::tempdir().unwrap();
     let context = run(folder.path(), &[]);
     assert!(!context.run.is_done(Step::TuneAttention));
-    let taken = Step::all().filter(|step| *step != Step::TuneAttention);
-    assert!(taken.clone().all(|step| context.run.is_done(step)));
+    let mut taken = Step::all().filter(|step| *step != Step::TuneAttention);
+    assert!(taken.all(|step| context.run.is_done(step)));
 
     let rows = RowFile::open(&context.run.objects("train")).unwrap();
-    assert_eq!([rows.count(), rows.columns()], [20, 16 + 16 * 16]);
+    assert_eq!([rows.count(), rows.columns()], [20, 1 + 16 + 16 * 16]);
     let threshold = fs::read_to_string(folder.path().join("threshold.json")).unwrap();
     assert!(threshold.contains("\"threshold\": 0.0"), "{threshold}");
 
@@ -152,8 +152,9 @@ fn a_run_that_was_stopped_anywhere_ends_in_the_bytes_of_one_that_was_not() {
     ] {
         fs::remove_dir_all(root.join(left)).unwrap();
     }
-    let header = bytes.len() - 20 * (16 + 256) * 4;
-    let mut partial = bytes[..header + 8 * (16 + 256) * 4 + 100].to_vec();
+    let row = (1 + 16 + 256) * 4;
+    let header = bytes.len() - 20 * row;
+    let mut partial = bytes[..header + 8 * row + 100].to_vec();
     let shape = String::from_utf8_lossy(&partial[..header]).replace("(20,", "(8, ");
     partial.splice(..header, shape.bytes());
     fs::write(root.join("find_objects/train.npy.partial"), partial).unwrap();

@@ -41,6 +41,21 @@ pub fn decode_mask(bytes: &[u8], path: &Path) -> Result<LabelMask, Error> {
     }
 }
 
+/// Reads a mask that [`write_mask`] or [`write_indexed_mask`] wrote; the file tells which.
+///
+/// # Errors
+///
+/// Those of [`read_mask`].
+pub fn read_written_mask(path: &Path) -> Result<LabelMask, Error> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
+    match MaskReader::new(Some(MaskFormat::Palette)).decode(&bytes) {
+        Ok((mask, _)) => Ok(mask),
+        Err(FileError::Format { .. }) => decode_mask(&bytes, path),
+        Err(_) if bytes.is_empty() => decode_mask(&bytes, path),
+        Err(error) => Err(refused(error, &bytes, path)),
+    }
+}
+
 /// Writes a label mask, creating the folders above it. The file appears whole or not at all.
 ///
 /// # Errors
@@ -190,6 +205,24 @@ mod tests {
     }
 
     /// Read by `image`, which turns indices into colours.
+    #[test]
+    fn written_masks_of_both_forms_read_back_and_others_do_not() {
+        let (_folder, path) = in_temporary_folder("mask.png");
+        write_mask(&path, &mask()).unwrap();
+        assert_eq!(read_written_mask(&path).unwrap(), mask());
+        let small = LabelMask::new(3, 1, vec![0, 7, 255]).unwrap();
+        write_indexed_mask(&path, &small, &palette(255)).unwrap();
+        assert_eq!(read_written_mask(&path).unwrap(), small);
+        ImageBuffer::from_pixel(3, 2, Luma([1_u8]))
+            .save(&path)
+            .unwrap();
+        let error = read_written_mask(&path).unwrap_err();
+        assert!(matches!(error, Error::MaskFormat { .. }), "{error}");
+        fs::write(&path, "").unwrap();
+        let error = read_written_mask(&path).unwrap_err();
+        assert!(matches!(error, Error::EmptyFile { .. }), "{error}");
+    }
+
     #[test]
     fn an_indexed_mask_is_shown_in_the_colors_of_its_ids() {
         let (_folder, path) = in_temporary_folder("new/folders/mask.png");

@@ -14,7 +14,9 @@ mod tiff;
 pub(crate) mod traits;
 
 pub use decoding::{Background, Decoding};
-pub use mask_png::{decode_mask, read_mask, remove_torn_masks, write_indexed_mask, write_mask};
+pub use mask_png::{
+    decode_mask, read_mask, read_written_mask, remove_torn_masks, write_indexed_mask, write_mask,
+};
 pub use oddity::Oddity;
 pub use orientation::Orienting;
 pub use picture::{OddPictures, decode_picture, picture_size, read_picture};

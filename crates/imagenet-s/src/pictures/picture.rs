@@ -461,6 +461,8 @@ mod tests {
         };
         assert!(refused(b"<html>404 not found</html>").contains("but a web page"));
         assert!(refused(b"GIF89a, and more").contains("but GIF"));
+        assert!(refused(b"\0\0\0\x18ftypheic\0\0\0\0\xFE").contains("but HEIC"));
+        assert!(refused(b"%PDF-1.7").contains("but PDF"));
         assert!(refused(b"version https://git-lfs").contains("but text"));
         assert!(refused(&[0xFE; 9]).contains("but of an unknown format"));
         assert!(refused(b"").contains("file is empty (0 bytes)"));

@@ -33,6 +33,9 @@ use crate::{
 /// up to 4096 bytes. Deflate and JPEG do not reach it.
 const MAX_RATIO: u64 = 2731;
 
+/// Bytes that the library takes for a value of a tag, which has one in the file at least.
+const MAX_VALUE_BYTES: usize = 64;
+
 /// Values of the tag `PhotometricInterpretation`.
 mod photometric {
     pub(super) const WHITE_IS_ZERO: u16 = 0;
@@ -110,7 +113,14 @@ pub(crate) fn decode_tiff(
 }
 
 fn open(bytes: &[u8]) -> Result<File<'_>, TiffError> {
-    Decoder::new(Cursor::new(bytes))
+    // The library makes room for as many values as a tag claims.
+    let mut entries = Entries::of(bytes).into_iter().flatten();
+    if entries.any(|entry| entry.bytes > bytes.len() as u64) {
+        return Err(TiffError::LimitsExceeded);
+    }
+    let mut limits = Limits::default();
+    limits.decoding_buffer_size = MAX_VALUE_BYTES * bytes.len();
+    Ok(Decoder::new(Cursor::new(bytes))?.with_limits(limits))
 }
 
 fn refused(error: TiffError, path: &Path) -> Error {
@@ -527,43 +537,86 @@ fn ycbcr_colour(pixel: &[f64]) -> [u8; 3] {
 /// The file with the tag `PhotometricInterpretation` saying grey: the library then decodes every band
 /// as it is stored.
 fn with_all_bands(bytes: &[u8]) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    if let Some(at) = photometric_entry(&bytes) {
-        let is_little = bytes[0] == b'I';
-        let big = u16::from(bytes[2] == 43 || bytes[3] == 43) as usize;
-        let value = at + 8 + 4 * big;
-        let two = |number: u16| match is_little {
-            true => number.to_le_bytes(),
-            false => number.to_be_bytes(),
-        };
-        bytes[at + 2..at + 4].copy_from_slice(&two(3)); // a value of 16 bits
-        bytes[value..value + 2].copy_from_slice(&two(photometric::BLACK_IS_ZERO));
+    let mut changed = bytes.to_vec();
+    let is_little = bytes.first() == Some(&b'I');
+    let two = |number: u16| match is_little {
+        true => number.to_le_bytes(),
+        false => number.to_be_bytes(),
+    };
+    let mut entries = Entries::of(bytes).into_iter().flatten();
+    let entry = entries.find(|entry| entry.tag == Tag::PhotometricInterpretation.to_u16());
+    if let Some(Entry { at, value, .. }) = entry {
+        changed[at + 2..at + 4].copy_from_slice(&two(3)); // a value of 16 bits
+        changed[value..value + 2].copy_from_slice(&two(photometric::BLACK_IS_ZERO));
     }
-    bytes
+    changed
 }
 
-/// The place of that tag's entry, the value included, in the first directory.
-fn photometric_entry(bytes: &[u8]) -> Option<usize> {
-    const PHOTOMETRIC: usize = 262;
-    let is_little = bytes.first() == Some(&b'I');
-    let number = |at: usize, length: usize| {
-        let mut digits = bytes.get(at..at.checked_add(length)?)?.to_vec();
-        if is_little {
-            digits.reverse();
-        }
-        let number = digits
-            .iter()
-            .fold(0_u64, |sum, &digit| sum << 8 | u64::from(digit));
-        usize::try_from(number).ok()
-    };
-    let is_big = number(2, 2)? == 43;
-    let (directory, count, entry) = match is_big {
-        true => (number(8, 8)?, 8, 20),
-        false => (number(4, 4)?, 2, 12),
-    };
-    let entries = number(directory, count)?;
-    let first = directory.checked_add(count)?;
-    let places = (0..entries).map_while(|index| first.checked_add(index.checked_mul(entry)?));
-    let mut places = places.take_while(|&at| bytes.len() >= entry && at <= bytes.len() - entry);
-    places.find(|&at| number(at, 2) == Some(PHOTOMETRIC))
+/// The entries of the first directory of a file, as far as they lie in it.
+struct Entries<'a> {
+    bytes: &'a [u8],
+    is_big: bool,
+    /// The place of the next one.
+    at: usize,
+    left: u64,
+}
+
+/// An entry of a directory.
+struct Entry {
+    at: usize,
+    tag: u16,
+    /// Bytes of all its values.
+    bytes: u64,
+    /// The place of its value, or of where that is.
+    value: usize,
+}
+
+impl<'a> Entries<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let is_big = number(bytes, 2, 2)? == 43;
+        let (place, count_bytes) = if is_big { (8, 8) } else { (4, 2) };
+        let directory = number(bytes, place, if is_big { 8 } else { 4 })?;
+        let directory = usize::try_from(directory).ok()?;
+        Some(Self {
+            bytes,
+            is_big,
+            at: directory.checked_add(count_bytes)?,
+            left: number(bytes, directory, count_bytes)?,
+        })
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
+        self.left = self.left.checked_sub(1)?;
+        let at = self.at;
+        let (count_bytes, length) = if self.is_big { (8, 20) } else { (4, 12) };
+        self.at = at.checked_add(length)?;
+        self.bytes.get(at..self.at)?;
+        let count = number(self.bytes, at + 4, count_bytes)?;
+        let value_bytes = match number(self.bytes, at + 2, 2)? {
+            1 | 2 | 6 | 7 => 1,
+            3 | 8 => 2,
+            4 | 9 | 11 | 13 => 4,
+            _ => 8,
+        };
+        Some(Entry {
+            at,
+            tag: number(self.bytes, at, 2)? as u16,
+            bytes: count.saturating_mul(value_bytes),
+            value: at + 4 + count_bytes,
+        })
+    }
+}
+
+/// A number of so many bytes, in the order of the file.
+fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
+    let digits = bytes.get(at..at.checked_add(length)?)?;
+    let sum = |sum: u64, &digit: &u8| sum << 8 | u64::from(digit);
+    Some(match bytes.first() {
+        Some(b'I') => digits.iter().rev().fold(0, sum),
+        _ => digits.iter().fold(0, sum),
+    })
 }

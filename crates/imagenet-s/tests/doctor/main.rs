@@ -368,6 +368,39 @@ fn a_picture_that_lacks_only_its_end_marker_is_a_warning() {
 }
 
 #[test]
+fn a_picture_that_viewers_turn_is_a_warning() {
+    check_found(FaultKind::Orientation, |root| {
+        let picture = first(root, "train");
+        let bytes = fs::read(&picture).unwrap();
+        // One entry of a TIFF directory: the orientation, a number of 16 bits, "turn by 90 degrees".
+        let entry = [0x12, 1, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0];
+        let exif = [
+            b"Exif\0\0II*\0".as_slice(),
+            &[8, 0, 0, 0, 1, 0],
+            &entry,
+            &[0; 4],
+        ]
+        .concat();
+        let segment = [&[0xFF, 0xE1, 0, exif.len() as u8 + 2], exif.as_slice()].concat();
+        fs::write(&picture, [&bytes[..2], &segment, &bytes[2..]].concat()).unwrap();
+        picture
+    });
+}
+
+#[test]
+fn a_picture_that_uses_a_small_part_of_16_bits_is_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("train/lemon");
+    fs::create_dir_all(&class).unwrap();
+    let deep = image::ImageBuffer::from_fn(9, 7, |x, y| image::Luma([(500 * x + y) as u16]));
+    deep.save(class.join("deep.png")).unwrap();
+    let report = examined(folder.path());
+    assert_eq!(report.faults.len(), 1, "{report}");
+    assert_eq!(report.faults[0].kind, FaultKind::NarrowRange);
+    assert!(report.faults[0].message.contains("0 to 4006"), "{report}");
+}
+
+#[test]
 fn a_file_that_nothing_reads_is_a_warning() {
     check_found(FaultKind::StrayFile, |root| {
         let stray = root.join("train/n01443537/Thumbs.db");

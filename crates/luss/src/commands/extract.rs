@@ -36,7 +36,7 @@ pub(crate) struct Extract {
     #[arg(long, value_name = "NAME=FILE")]
     backbone: BackboneFile,
 
-    /// A folder of pictures, flat or nested (JPEG, PNG, WebP).
+    /// A folder of pictures, flat or nested (JPEG, PNG, WebP, TIFF, BMP), turned as EXIF says.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
 
@@ -101,7 +101,7 @@ impl Extract {
         };
         let mut loaded = self.backbone.load(&device).or_refuse()?;
         let (name, tensors) = (&loaded.name, loaded.imported.loaded);
-        let path = self.backbone.path().display();
+        let path = self.backbone.path()?.display();
         tell(format_args!("{name}: {tensors} tensors from {path}"));
         self.check_layer(loaded.network.layers()).or_refuse()?;
         let recipe = self.recipe(&loaded).or_refuse()?;
@@ -118,7 +118,7 @@ impl Extract {
     }
 
     fn recipe(&self, loaded: &luss::LoadedBackbone) -> anyhow::Result<Recipe> {
-        let path = self.backbone.path();
+        let path = self.backbone.path()?;
         let sum = sum_of(path).with_context(|| format!("{}", path.display()))?;
         let possible = |scale: &f64| (0.1..=10.0).contains(scale);
         ensure!(

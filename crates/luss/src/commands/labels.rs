@@ -28,7 +28,8 @@ impl Labels {
     }
 }
 
-/// Writes the pseudo labels of a split as full-size PNG masks (id = R + 256 G, 0 is OTHER).
+/// Writes the pseudo labels of a split as full-size PNG masks, of any threshold and in the form of the run's
+/// own (predict.masks), 0 being OTHER.
 ///
 /// Example: luss labels export --run runs/mine --split train
 ///

@@ -164,7 +164,6 @@ impl SegmentPictures {
             model_sha256: about.sum(),
             sizing: self.sizing(about)?,
             odd_pictures,
-            decoding: about.decoding.clone(),
             names,
             skip_broken: self.skip_broken,
         })

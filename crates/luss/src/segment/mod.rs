@@ -10,17 +10,17 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::Context as _;
 use imagenet_s::{
     LabelMask, Loader, Sample,
-    palette::{MOST_INDEXED, Rgb, palette},
+    palette::{Rgb, palette},
     remove_torn_masks, write_indexed_mask, write_mask,
 };
 use pass_train::{
     Progress, Verbosity,
     apply::{Labelled, Model, Prepared},
 };
-use serde::Serialize;
 
 pub use inputs::pictures_of;
 pub use journal::Journal;
+pub use pass_train::run_file::MaskForm;
 pub use plan::{Plan, Planned, Recipe, Skipped};
 
 use journal::{Done, Segment, mask_path};
@@ -28,26 +28,6 @@ use list::{rounded, write_list};
 
 /// Bytes of prepared pictures that may wait for the network.
 const WAITING: usize = 256 << 20;
-
-/// How masks lie on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaskForm {
-    /// Indexed PNG in colours; the index is the id.
-    Indexed,
-    /// RGB PNG with `id = R + 256 G`, which holds more ids than a palette.
-    ImagenetS,
-}
-
-impl MaskForm {
-    /// That of a model with so many categories.
-    pub fn of(categories: u16) -> Self {
-        match categories <= MOST_INDEXED {
-            true => Self::Indexed,
-            false => Self::ImagenetS,
-        }
-    }
-}
 
 /// Where and how fast masks are made; they do not depend on it.
 pub struct Work {

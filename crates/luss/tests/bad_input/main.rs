@@ -1,6 +1,7 @@
 //! Bad input, as a user meets it: the built program stops with a message that names path, cause and
 //! remedy, before it has trained or written anything.
 
+mod own_pictures;
 mod place;
 
 use std::{

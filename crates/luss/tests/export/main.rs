@@ -6,6 +6,7 @@ mod run;
 
 use std::fs;
 
+use imagenet_s::Decoding;
 use luss_metrics::folder::{MaskFormat, read_mask};
 use place::{KEYS, Place};
 use serde_json::Value;
@@ -135,7 +136,7 @@ fn what_cannot_be_exported_is_told_before_anything_is_written() {
     fs::remove_file(place.path("pictures/a/2.png")).unwrap();
     place.check_refused(
         &["--format", "id", "--out", "o"],
-        &["a/2.png", "its picture a/2.* is not in"],
+        &["a/2.png", "its picture a/2.* is not there"],
     );
     let place = Place::new();
     place.draw("b/4", 5, 5);
@@ -152,13 +153,60 @@ fn what_cannot_be_exported_is_told_before_anything_is_written() {
 }
 
 #[test]
-fn names_that_a_label_map_cannot_hold_are_refused() {
+fn a_folder_of_segment_names_its_pictures_and_categories() {
     let place = Place::new();
-    fs::write(place.path("names.txt"), "a:b\n").unwrap();
-    place.check_refused(
-        &["--format", "cvat", "--out", "o.zip", "--names", "names.txt"],
-        &["a:b", "--names"],
+    let picture = |key: &str| serde_json::json!({ "key": key, "path": place.path(&format!("pictures/{key}.png")) });
+    let names = ["other", "cat", "dog", "emu", "fox"];
+    let category = |(id, name)| serde_json::json!({ "id": id, "name": name });
+    let segments = serde_json::json!({
+        "version": 1,
+        "model": { "decoding": Decoding::as_shown() },
+        "categories": names.into_iter().enumerate().map(category).collect::<Vec<_>>(),
+        "pictures": KEYS.map(picture),
+    });
+    fs::write(place.path("masks/segments.json"), segments.to_string()).unwrap();
+    let command = [
+        "export", "--masks", "masks", "--format", "coco", "--out", "c.json",
+    ];
+    place::check_passed(&place.luss("2", &command));
+    let coco: Value = serde_json::from_slice(&fs::read(place.path("c.json")).unwrap()).unwrap();
+    assert_eq!(coco["categories"][3]["name"], "fox");
+    assert_eq!(coco["images"][2]["file_name"], "b/3.png");
+    fs::remove_file(place.path("masks/segments.json")).unwrap();
+    let output = place.luss("2", &command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(2) && said.contains("with --images"),
+        "{said}"
     );
+}
+
+#[test]
+fn ignored_pixels_are_void_in_voc_and_no_category() {
+    let place = Place::new();
+    place.put_mask("b/3", |labels| labels[5] = 1000);
+    place.check_exports(&["--format", "voc", "--out", "voc"]);
+    let (found, _) = read_mask(&place.path("voc/SegmentationClass/b/3.png")).unwrap();
+    assert_eq!(found.labels()[4..7], [0, 255, 0]);
+    let map = fs::read_to_string(place.path("voc/labelmap.txt")).unwrap();
+    assert!(
+        map.ends_with("category 3:128,128,0::\nignored:224,224,192::\n"),
+        "{map}"
+    );
+    place.check_refused(&["--format", "palette", "--out", "p"], &["ids go to 1000"]);
+}
+
+#[test]
+fn names_that_do_not_tell_categories_apart_are_refused() {
+    let place = Place::new();
+    let named = |text: &str, format: &str, said: &str| {
+        fs::write(place.path("names.txt"), text).unwrap();
+        let arguments = ["--format", format, "--out", "o", "--names", "names.txt"];
+        place.check_refused(&arguments, &[said, "--names"]);
+    };
+    named("a:b\n", "cvat", "a:b");
+    named("cat\ncat\n", "coco", "\"cat\" occurs twice");
+    named("1 cat\n1 dog\n", "coco", "named twice");
 }
 
 #[test]

@@ -102,6 +102,10 @@ fn python_programs_read_the_same_pixels() {
     export("label-studio", "tasks.json", &[]);
     export("voc", "voc", &[]);
     export("yolo", "yolo", &[]);
+    let ignoring = Place::new();
+    ignoring.put_mask("b/3", |labels| labels[5..7].fill(1000));
+    let out = place.path("voc-ignored");
+    ignoring.check_exports(&["--format", "voc", "--out", out.to_str().unwrap()]);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/read_exports.py");
     write_ids(&place);
     run_python([script.as_path(), place.path("").as_path()]);

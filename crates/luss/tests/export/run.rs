@@ -2,8 +2,11 @@
 
 use std::fs;
 
-use imagenet_s::synthetic::{SyntheticConfig, write_synthetic};
-use luss_metrics::folder::{Tree, read_mask};
+use imagenet_s::{
+    LabelMask,
+    synthetic::{SyntheticConfig, write_synthetic},
+};
+use luss_metrics::folder::{MaskFormat, Tree, read_mask};
 use serde_json::Value;
 
 use crate::place::{Place, check_passed};
@@ -22,13 +25,65 @@ const SETTINGS: [&str; 9] = [
 ];
 
 #[test]
-fn a_run_on_pictures_exports_what_it_predicted() {
+fn a_run_on_pictures_leaves_coloured_masks_and_exports_them() {
     let place = Place::new();
+    start(&place);
+    let (indexed, kinds) = masks(&place, "r/fine_tuned/validation");
+    assert_eq!((indexed.len(), kinds), (4, vec![MaskFormat::Palette; 4]));
+    let resolved = fs::read_to_string(place.path("r/run.toml")).unwrap();
+    assert!(resolved.contains("masks = \"indexed\""), "{resolved}");
+    let scores: Value = read_json(&place, "r/metrics.json");
+    assert!(scores["fine_tuned"]["miou"].is_number(), "{scores}");
+
+    check_export(&place, &["--format", "id", "--out", "ids"]);
+    assert_eq!(masks(&place, "ids").0, indexed);
+    let labels = ["--from", "pseudo_labels", "--split", "validation"];
+    check_export(
+        &place,
+        &[&["--format", "palette", "--out", "ids"], &labels[..]].concat(),
+    );
+    let (pseudo, kinds) = masks(&place, "r/pseudo_labels/validation");
+    assert_eq!(kinds, [MaskFormat::Palette; 4]);
+    assert_eq!(masks(&place, "ids").0, pseudo);
+    check_export(
+        &place,
+        &[
+            "--format",
+            "coco",
+            "--out",
+            "c.json",
+            "--from",
+            "pseudo_labels",
+        ],
+    );
+    let coco = read_json(&place, "c.json");
+    assert_eq!(coco["images"].as_array().unwrap().len(), 10);
+    assert_eq!(coco["categories"][2]["name"], "category 3");
+
+    // The other form, without another step.
+    let words = [
+        "step",
+        "predict",
+        "--run",
+        "r",
+        "--quiet",
+        "--set",
+        "predict.masks=imagenet_s",
+    ];
+    check_passed(&place.luss("2", &words));
+    assert_eq!(
+        masks(&place, "r/fine_tuned/validation"),
+        (indexed, vec![MaskFormat::Rg; 4])
+    );
+}
+
+/// A run on ten pictures, and on four others with masks.
+fn start(place: &Place) {
     let config = SyntheticConfig {
         classes: 3,
         train: 10,
         train_semi_per_class: 0,
-        validation: 0,
+        validation: 4,
         test: 0,
         side_px: 32,
         ..SyntheticConfig::default()
@@ -45,30 +100,26 @@ fn a_run_on_pictures_exports_what_it_predicted() {
         "--quiet",
     ];
     words.extend(SETTINGS.into_iter().flat_map(|setting| ["--set", setting]));
+    let [pictures, masks] =
+        ["validation", "validation-segmentation"].map(|name| place.path(&format!("tree/{name}")));
+    let pairs = format!("data.validation={{ pictures = {pictures:?}, masks = {masks:?} }}");
+    words.extend(["--set", &pairs]);
     check_passed(&place.luss("2", &words));
+}
 
-    let export = ["export", "--run", "r", "--out"];
-    check_passed(&place.luss("2", &[&export[..], &["ids", "--format", "id"]].concat()));
-    let predicted = Tree::of_masks(&place.path("r/fine_tuned/train")).unwrap();
-    assert_eq!(predicted.len(), 10);
-    for (key, path) in predicted.iter() {
-        let exported = place.path("ids").join(key).with_extension("png");
-        assert_eq!(read_mask(&exported).unwrap().0, read_mask(path).unwrap().0);
-    }
+#[track_caller]
+fn check_export(place: &Place, arguments: &[&str]) {
+    check_passed(&place.luss("2", &[&["export", "--run", "r"], arguments].concat()));
+}
 
-    let labels = ["ids", "--format", "id", "--from", "pseudo_labels"];
-    check_passed(&place.luss("2", &[&export[..], &labels].concat()));
-    let pseudo = Tree::of_masks(&place.path("r/pseudo_labels/train")).unwrap();
-    for (key, path) in pseudo.iter() {
-        let exported = place.path("ids").join(key).with_extension("png");
-        assert_eq!(read_mask(&exported).unwrap().0, read_mask(path).unwrap().0);
-    }
+fn read_json(place: &Place, name: &str) -> Value {
+    serde_json::from_slice(&fs::read(place.path(name)).unwrap()).unwrap()
+}
 
-    check_passed(&place.luss(
-        "2",
-        &[&export[..], &["c.json", "--format", "coco"]].concat(),
-    ));
-    let coco: Value = serde_json::from_slice(&fs::read(place.path("c.json")).unwrap()).unwrap();
-    assert_eq!(coco["images"].as_array().unwrap().len(), 10);
-    assert_eq!(coco["categories"][2]["name"], "category 3");
+/// The masks of a folder in the order of their keys, and how they are stored.
+fn masks(place: &Place, folder: &str) -> (Vec<LabelMask>, Vec<MaskFormat>) {
+    let tree = Tree::of_masks(&place.path(folder)).unwrap();
+    tree.iter()
+        .map(|(_, path)| read_mask(path).unwrap())
+        .unzip()
 }

@@ -75,6 +75,15 @@ def read_voc(path, format):
     assert seen == set(TRUTH), seen ^ set(TRUTH)
 
 
+def read_ignored():
+    """Two pixels of one mask are void, whose colour is declared."""
+    data = Dataset.import_from(str(FOLDER / "voc-ignored"), "voc_segmentation")
+    labels = [label.name for label in data.categories()[AnnotationType.label]]
+    void = labels.index("ignored")
+    pixels = [of.image.sum() for item in data for of in item.annotations if of.label == void]
+    assert pixels == [2], pixels
+
+
 def read_cvat():
     folder = FOLDER / "cvat"
     zipfile.ZipFile(FOLDER / "cvat.zip").extractall(folder)
@@ -137,6 +146,7 @@ parts = read_coco("components.json")
 assert read_coco("polygons.json") == parts > read_coco("categories.json") == read_coco("category_polygons.json")
 read_cvat()
 read_voc(FOLDER / "voc", "voc")
+read_ignored()
 read_tasks()
 read_yolo()
 read_pngs()

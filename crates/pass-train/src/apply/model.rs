@@ -96,7 +96,6 @@ impl About {
             weights_sha256: tensors_sum(tensors.iter()),
             normalization: normalization(&file),
             odd_pictures: file.data.odd_pictures,
-            decoding: file.data.decoding(),
             names: names_of(run, classes)?,
             classes: classes_of(run)?,
             predict: file.predict,
@@ -104,7 +103,13 @@ impl About {
     }
 }
 
-fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
+/// What the categories of a run are called, from 1 on: the classes that it has matched them with, else their
+/// numbers.
+///
+/// # Errors
+///
+/// A `categories.json` that cannot be read.
+pub fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
     let path = run.file("categories.json");
     if path.exists() {
         return run.read_json(&path);

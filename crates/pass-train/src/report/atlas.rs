@@ -96,7 +96,7 @@ pub(super) fn summary(atlas: &Atlas, class_names: &[String], page: &str) -> Stri
     let facts = super::html::summary(&atlas.facts);
     let clusters = if has_own_page(atlas) {
         format!(
-            "<div class=\"charts\">\n{}</div>\n<p class=\"note\"><a href=\"{page}\">All {} clusters with their pictures</a>, in \
+            "<div class=\"charts\">\n{}</div>\n<p class=\"note\"><a href=\"{page}\">All {} clusters with their images</a>, in \
              {page} beside this file.</p>\n",
             size_chart(atlas),
             atlas.clusters.len()
@@ -120,7 +120,7 @@ pub(super) fn own_page(atlas: &Atlas, class_names: &[String]) -> [String; 3] {
             "All clusters, the largest first",
             &index(atlas, class_names),
         ),
-        super::html::section("Pictures", &cards(atlas, class_names)),
+        super::html::section("Images", &cards(atlas, class_names)),
     ]
 }
 
@@ -141,7 +141,7 @@ fn size_chart(atlas: &Atlas) -> String {
     chart::figure(&LineChart {
         title: "Sizes of the clusters",
         x_label: "rank of the cluster",
-        y_label: "training pictures",
+        y_label: "training images",
         y_axis: Axis::Linear,
         series: &series,
         mark: None,
@@ -172,11 +172,11 @@ fn cards(atlas: &Atlas, class_names: &[String]) -> String {
     let mut clusters: Vec<&AtlasCluster> = atlas.clusters.iter().collect();
     clusters.sort_by_key(|cluster| cluster.id);
     let note = if clusters.iter().any(|cluster| cluster.class.is_some()) {
-        "The training pictures nearest to each centroid under their pseudo labels, in the colours \
-         of the matched classes. Hatched: a cluster without a class. Bare: other."
+        "The training images nearest to each centroid under their pseudo labels, in the colours \
+         of the matched classes. Hatched: a cluster without a class. Bare: background."
     } else {
-        "The training pictures nearest to each centroid under their pseudo labels, in the colours \
-         of the clusters. Bare: other."
+        "The training images nearest to each centroid under their pseudo labels, in the colours \
+         of the clusters. Bare: background."
     };
     let cards: String = clusters
         .iter()
@@ -187,11 +187,7 @@ fn cards(atlas: &Atlas, class_names: &[String]) -> String {
 
 fn card(cluster: &AtlasCluster, pictures: usize, class_names: &[String]) -> String {
     let share = cluster.size as f64 / pictures.max(1) as f64;
-    let mut facts = vec![format!(
-        "{} pictures, {} %",
-        cluster.size,
-        percent(share, 1)
-    )];
+    let mut facts = vec![format!("{} images, {} %", cluster.size, percent(share, 1))];
     if let Some(distance) = cluster.mean_squared_distance {
         facts.push(format!("mean squared distance {distance:.4}"));
     }
@@ -299,7 +295,7 @@ mod tests {
         let card = card(&cluster(7, Some(1), 5), 20, &names);
         for text in [
             "Cluster 7",
-            "5 pictures, 25.0 %",
+            "5 images, 25.0 %",
             "0.2500",
             "&lt;cat&gt;",
             "75 % in &lt;cats&gt;",
@@ -328,7 +324,7 @@ mod tests {
             ..cluster(4, None, 0)
         };
         let card = card(&empty, 20, &[]);
-        assert!(card.contains("0 pictures, 0.0 %") && !card.contains("<img"));
+        assert!(card.contains("0 images, 0.0 %") && !card.contains("<img"));
         assert!(!card.contains("distance"));
     }
 

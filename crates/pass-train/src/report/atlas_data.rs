@@ -75,7 +75,7 @@ impl Drawing<'_> {
         let sample = self.samples.get(near.key.as_str());
         let sample = sample.ok_or_else(|| Error::Damaged {
             path: self.context.run.cluster_report(),
-            cause: format!("{} is no training picture of this run", near.key),
+            cause: format!("{} is no training image of this run", near.key),
         })?;
         let picture = sample.read_picture(self.context.file.data.odd_pictures)?;
         let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -99,11 +99,11 @@ fn facts(report: &StoredReport) -> Vec<(String, String)> {
     let mut facts = vec![
         (
             "clusters",
-            format!("{} of {} pictures", sizes.len(), report.pictures),
+            format!("{} of {} images", sizes.len(), report.pictures),
         ),
         (
             "smallest, median, largest",
-            format!("{least}, {median}, {most} pictures"),
+            format!("{least}, {median}, {most} images"),
         ),
         ("inertia", format!("{:.4}", report.inertia)),
         (

@@ -15,7 +15,7 @@ use plotters::{
 use super::html::escape;
 
 /// Size of a drawing, whose units are whole numbers; the page scales it.
-const SIZE: (u32, u32) = (1120, 540);
+const SIZE: (u32, u32) = (960, 500);
 /// Room around the lines: on all sides, below them and left of them.
 const MARGIN: u32 = 24;
 const BELOW: u32 = 76;

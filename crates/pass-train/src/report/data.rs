@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imagenet_s::{Sample, Split, read_mask, views::permutation};
+use imagenet_s::{Sample, Split, views::permutation};
 use luss_metrics::{LabelMask, Matching, image_miou};
 use serde_json::Value;
 
@@ -289,7 +289,7 @@ fn mask_of(
     sample: &Sample,
     matching: &Matching,
 ) -> Result<LabelMask, Error> {
-    let mask = read_mask(&context.run.mask(name, split.name(), &sample.key))?;
+    let mask = context.read_mask(name, split, &sample.key)?;
     Ok(matching.apply(&mask)?)
 }
 

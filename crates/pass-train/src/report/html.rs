@@ -21,6 +21,16 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// A sentence; what stands in backticks is code.
+pub(super) fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    let part = |(index, part): (usize, &str)| match index % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    parts.map(part).collect()
+}
+
 /// The whole page around its `sections`.
 pub(super) fn page(title: &str, sections: &[String]) -> String {
     let title = escape(title);
@@ -46,7 +56,7 @@ pub(super) fn section(heading: &str, content: &str) -> String {
 
 /// A list of sentences; empty when there are none.
 pub(super) fn list(sentences: &[String]) -> String {
-    let item = |sentence: &String| format!("<li>{}</li>\n", escape(sentence));
+    let item = |sentence: &String| format!("<li>{}</li>\n", prose(sentence));
     match sentences {
         [] => String::new(),
         _ => format!(
@@ -169,6 +179,12 @@ mod tests {
             escape("<b a=\"1\">R&D's"),
             "&lt;b a=&quot;1&quot;&gt;R&amp;D&#39;s"
         );
+    }
+
+    #[test]
+    fn code_in_a_sentence_stands_out() {
+        assert_eq!(prose("more `a<b` here"), "more <code>a&lt;b</code> here");
+        assert_eq!(prose("none"), "none");
     }
 
     #[test]

@@ -188,13 +188,22 @@ fn curves(curves: &[Curve]) -> String {
         let of_group = curves.iter().filter(|curve| curve.group == group);
         let charts: String = of_group.map(curve_chart).collect();
         let open = if index == 0 { " open" } else { "" };
-        let group = html::escape(group);
+        let group = html::escape(heading(group));
         format!(
             "<details{open}><summary>{group}</summary>\n\
              <div class=\"charts\">\n{charts}</div></details>\n"
         )
     });
     groups.collect()
+}
+
+/// A group of numbers as people call it.
+fn heading(group: &str) -> &str {
+    match group {
+        "rate" => "learning rate",
+        "time" => "waiting for images",
+        other => other,
+    }
 }
 
 fn curve_chart(curve: &Curve) -> String {

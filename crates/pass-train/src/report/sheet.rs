@@ -66,8 +66,8 @@ pub(super) fn contact_sheet(rows: &[SheetRow], class_names: &[String]) -> String
     let heading = if ranked.is_empty() { "" } else { "Not scored" };
     [
         legend(rows, class_names),
-        group("Best by mIoU of the picture", best, class_names),
-        group("Worst by mIoU of the picture", worst, class_names),
+        group("Best by mIoU of the image", best, class_names),
+        group("Worst by mIoU of the image", worst, class_names),
         group(heading, &others, class_names),
     ]
     .concat()
@@ -95,7 +95,7 @@ fn card(row: &SheetRow, class_names: &[String]) -> String {
             &named_classes(mask, class_names),
         )
     });
-    let tiles: String = [tile("picture", &thumbnail, "")]
+    let tiles: String = [tile("image", &thumbnail, "")]
         .into_iter()
         .chain(masks)
         .collect();
@@ -171,7 +171,7 @@ fn css([red, green, blue]: Rgb) -> String {
 
 fn name_of(label: u16, class_names: &[String]) -> String {
     match label {
-        OTHER => "other (the picture)".to_owned(),
+        OTHER => "background".to_owned(),
         IGNORE => "ignore".to_owned(),
         id => class_names
             .get(usize::from(id) - 1)

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{
-    html::{escape, list, percent},
+    html::{escape, list, percent, prose},
     sheet::chip,
 };
 use crate::{CategoryUse, Grade, RunVerdict};
@@ -35,7 +35,7 @@ pub(super) fn content(shown: &ShownVerdict, class_names: &[String]) -> String {
     let next: Vec<String> = shown.next.iter().map(code).collect();
     format!(
         "<p class=\"verdict{class}\">{}</p>\n{}{}<p class=\"note\">Masks: {}. Next: {}.</p>\n",
-        escape(&verdict.sentence),
+        prose(&verdict.sentence),
         list(&findings),
         shares(&verdict.categories, class_names.is_empty()),
         masks.join(", "),

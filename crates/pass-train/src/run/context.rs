@@ -24,6 +24,7 @@ use crate::{
         check_data::{CheckSummary, check_counts, check_data, check_synthetic_counts},
         lock::RunLock,
         mask_paths::check_mask_paths,
+        masks::settled_form,
         pictures::keep_or_compare,
     },
     run_file::{Amount, KMeansPlace, LabelWay, Memory, Source, ThresholdRule, machine_memory},
@@ -118,6 +119,7 @@ impl Context {
         let amount = amount_of(&data, &ranks);
         file.check_memory(amount, &memory_of(&device))?;
         file.threshold.rule = Some(settled_rule(&file, &data)?);
+        file.predict.masks = Some(settled_form(&file, &data)?);
         let images = data.samples(Split::Train).len();
         let raised = file.settle_epochs(images, RunDir::stored(root)?.as_ref());
         let run = RunDir::find(root, &file)?;
@@ -187,6 +189,7 @@ impl Context {
 
     fn sibling_here(&self, root: &Path, mut file: RunFile) -> Result<Self, Error> {
         file.threshold.rule = self.file.threshold.rule;
+        file.predict.masks = self.file.predict.masks;
         file.check("this control")?;
         let run = RunDir::find(root, &file)?;
         // It follows this run, which has been asked.

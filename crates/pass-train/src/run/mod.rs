@@ -7,6 +7,7 @@ pub(crate) mod cursor;
 pub(crate) mod dir;
 mod lock;
 mod mask_paths;
+pub(crate) mod masks;
 pub(crate) mod pictures;
 pub(crate) mod settings;
 pub(crate) mod starts;

@@ -17,8 +17,8 @@ use crate::{
     step::LABEL_SETTINGS,
 };
 
-/// Settings that make no step run again: threads, memory, what watches the trainings, and the
-/// precision, in which any training may go on.
+/// Settings that make no step run again: threads, memory, what watches the trainings, the form of masks, and
+/// the precision, in which any training may go on.
 pub(crate) const FREE: &[&str] = &[
     "precision",
     "checkpoints",
@@ -28,6 +28,7 @@ pub(crate) const FREE: &[&str] = &[
     "data.pack",
     "data.pretrain_pack",
     "cluster.memory_mib",
+    "predict.masks",
 ];
 
 /// The step that runs again only when it is asked for: it takes hours.

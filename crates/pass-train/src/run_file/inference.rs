@@ -1,5 +1,6 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`.
 
+use imagenet_s::palette::MOST_INDEXED;
 use luss_metrics::ThresholdRule;
 use pixel_attention::{
     cam::CamNormalization,
@@ -113,6 +114,30 @@ pub struct PredictSection {
     pub attention: Element,
     /// How step 4 makes labels of logits.
     pub inference: Inference,
+    /// How the masks of a run lie on the disk; left out, it is `indexed` for pictures of one's own and
+    /// `imagenet_s` for the others and above 255 categories, and the resolved run file says which. It changes no
+    /// result: masks that are there are read in either form.
+    pub masks: Option<MaskForm>,
+}
+
+/// How a mask lies on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskForm {
+    /// Indexed PNG, which viewers show in colours; the index is the id.
+    Indexed,
+    /// RGB PNG with `id = R + 256 G`, which holds more ids than a palette.
+    ImagenetS,
+}
+
+impl MaskForm {
+    /// What viewers show, if it can hold so many categories.
+    pub fn of(categories: u16) -> Self {
+        match categories <= MOST_INDEXED {
+            true => Self::Indexed,
+            false => Self::ImagenetS,
+        }
+    }
 }
 
 /// How step 4 makes labels of logits.
@@ -143,6 +168,7 @@ impl Default for PredictSection {
             longer_side_cap: 1000,
             attention: Element::Float32,
             inference: Inference::ArgMax,
+            masks: None,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use imagenet_s::{Split, remove_torn_masks, write_mask};
+use imagenet_s::{Split, remove_torn_masks};
 use pass_model::{backbone::Backbone, norm::NormMode, resize::upsample_bilinear};
 use pixel_attention::distance_matching::{SupportSet, resize_labels};
 
@@ -94,8 +94,7 @@ fn classify(context: &Context, backbone: &mut Backbone, support: &SupportSet) ->
         for (picture, map) in pictures.iter().zip(&maps) {
             let [width, height] = picture.original;
             let key = &samples[picture.index].key;
-            let place = context.run.mask(name, split.name(), key);
-            write_mask(&place, &resize_labels(map, width, height))?;
+            context.write_mask(name, split, key, &resize_labels(map, width, height))?;
         }
         cursor.advance(pictures.len())
     })?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imagenet_s::{Sample, Split, read_mask};
+use imagenet_s::{Sample, Split};
 use luss_metrics::{
     CoOccurrence, Evaluator, LabelMask, MatchedEvaluator, Matching, MatchingRule, OTHER, Protocol,
     Report,
@@ -201,9 +201,5 @@ pub(crate) fn predicted(
     name: &str,
     sample: &Sample,
 ) -> Result<LabelMask, Error> {
-    Ok(read_mask(&context.run.mask(
-        name,
-        Split::Validation.name(),
-        &sample.key,
-    ))?)
+    context.read_mask(name, Split::Validation, &sample.key)
 }

@@ -12,7 +12,6 @@ use crate::{
     Context, Error, Step,
     run::cursor::Cursor,
     step::{
-        evaluate::{category_names_by, fitted_matching},
         labels::{ensure_store, write_masks},
         threshold::chosen_threshold,
     },
@@ -48,21 +47,6 @@ impl PseudoLabels {
     pub fn mask(&self, key: &str, (width, height): (usize, usize)) -> Result<LabelMask, Error> {
         Ok(self.store.get(key)?.to_mask(width, height, self.threshold))
     }
-}
-
-/// The name of each generated category, that of id 1 first: the class that it is matched to on the
-/// validation pictures, else its number.
-///
-/// # Errors
-///
-/// From masks or disk.
-pub fn category_names(context: &Context, result: &str) -> Result<Vec<String>, Error> {
-    let classes = context.data.class_names();
-    let matched = context.data.has_masks(Split::Validation) && !classes.is_empty();
-    let matching = matched.then(|| fitted_matching(context, result));
-    let matching = matching.transpose()?;
-    let categories = context.data.classes();
-    Ok(category_names_by(matching.as_ref(), classes, categories))
 }
 
 /// What [`export_labels`] wrote, and what it was made from.

@@ -6,7 +6,7 @@
 
 use std::{path::Path, time::Instant};
 
-use imagenet_s::{Split, remove_torn_masks, write_mask};
+use imagenet_s::{Split, remove_torn_masks};
 use ndarray::Array2;
 use pixel_attention::{
     attention_net::AttentionNet,
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Error, Progress, Step,
     inference::{Pass, Shape, for_each_batch},
-    run::cursor::Cursor,
+    run::{cursor::Cursor, masks::write_as},
     run_file::LabelWay,
     step::{attention::tuned_net, objects::labels::ObjectLabels, threshold::chosen_threshold},
     watch::findings,
@@ -216,7 +216,8 @@ pub(super) fn write_masks(
     for sample in &samples[done..] {
         let (width, height) = sample.picture_size()?;
         let mask = store.get(&sample.key)?.to_mask(width, height, threshold);
-        write_mask(&folder.join(format!("{}.png", sample.key)), &mask)?;
+        let place = folder.join(format!("{}.png", sample.key));
+        write_as(context.mask_form(), &place, &mask, store.classes())?;
         cursor.advance(1)?;
         progress.advance(1);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use imagenet_s::{Split, read_mask, remove_torn_masks, write_mask};
+use imagenet_s::{Split, remove_torn_masks};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,7 +12,10 @@ use crate::{
     run::cursor::Cursor,
     step::finetune::finetuned_net,
     view_batch::normalization,
-    watch::{findings, mask_counts::MaskCounts},
+    watch::{
+        findings::{self, masks},
+        mask_counts::MaskCounts,
+    },
 };
 
 /// What the step leaves in `done/predict.json`.
@@ -39,7 +42,7 @@ pub fn predict(context: &Context) -> Result<(), Error> {
     for split in context.shown_splits() {
         predict_split(context, &mut network, split, &mut counts)?;
     }
-    findings::tell(context, &findings::of_masks(&counts));
+    findings::tell(context, &masks::of_masks(&counts));
     let seconds = started.elapsed().as_secs_f64();
     let summary = PredictSummary { seconds, counts };
     context.run.finish(Step::Predict, &summary)
@@ -68,8 +71,7 @@ fn predict_split(
     remove_torn_masks(&context.run.masks("fine_tuned", split.name()))?;
     let mut cursor = Cursor::of_step(context, Step::Predict, split.name())?;
     for sample in &samples[..cursor.done()] {
-        let place = context.run.mask("fine_tuned", split.name(), &sample.key);
-        counts.add(&read_mask(&place)?);
+        counts.add(&context.read_mask("fine_tuned", split, &sample.key)?);
     }
     let pass = Pass {
         name: &format!("predict {}", split.name()),
@@ -84,8 +86,7 @@ fn predict_split(
         for (picture, labelled) in pictures.iter().zip(labelled) {
             counts.add(&labelled.mask);
             let key = &samples[picture.index].key;
-            let place = context.run.mask("fine_tuned", split.name(), key);
-            write_mask(&place, &labelled.mask)?;
+            context.write_mask("fine_tuned", split, key, &labelled.mask)?;
         }
         cursor.advance(pictures.len())
     })?;

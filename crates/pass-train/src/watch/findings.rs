@@ -1,6 +1,8 @@
 //! What ended without an error and is of little or no use: found in the results of steps, told behind
 //! the step, and gathered at the end of the pipeline in the verdict on the run.
 
+pub(crate) mod masks;
+
 use std::path::Path;
 
 use pass_model::method::Chance;
@@ -15,7 +17,7 @@ use crate::{
         evaluate::Metrics, labels::LabelsSummary, predict::PredictSummary,
         threshold::SweptThreshold,
     },
-    watch::{mask_counts::MaskCounts, verdict::Grade},
+    watch::verdict::Grade,
 };
 
 /// Fewer images than this in a cluster, in the mean, make no category.
@@ -27,22 +29,13 @@ const SHOWN: usize = 10;
 /// Mean NMI of restarts below which another seed would give other clusters.
 const STABLE: f64 = 0.6;
 
-/// A category that touches all four sides in this share of its images is what surrounds objects, ...
-const SURROUNDS: f64 = 0.75;
-/// ... if it is in so many of them.
-const LEAST_IMAGES: u64 = 5;
-
-/// A category with more than this share of all foreground pixels leaves little to the others, ...
-const DOMINATES: f64 = 0.7;
-/// ... where there are so many.
-const SEVERAL: usize = 3;
-
-/// Less foreground than this share of all pixels is hardly any.
-const LITTLE_FOREGROUND: f64 = 0.01;
-
 /// What helps where a network has learned too little.
 pub(crate) const LEARN_MORE: &str = "begin a run with a pretrained backbone (--backbone NAME=FILE), or \
-     train longer (--set pretrain.epochs=N)";
+     train longer (--set pretrain.epochs=N --rerun pretrain)";
+
+/// The same where the backbone has learned elsewhere.
+const ANOTHER_BACKBONE: &str = "try another backbone (--backbone NAME=FILE), ask for fewer classes (--classes), \
+     or add images";
 
 /// What helps where there are too many clusters.
 const FEWER_CLASSES: &str = "ask for fewer classes (--classes), or add images";
@@ -82,6 +75,14 @@ impl Finding {
             ..Self::doubtful(step, what, advice)
         }
     }
+
+    /// With advice that suits a backbone with weights from elsewhere, where it has those.
+    fn advised(mut self, imported: bool) -> Self {
+        if imported && self.advice == LEARN_MORE {
+            self.advice = ANOTHER_BACKBONE.into();
+        }
+        self
+    }
 }
 
 impl std::fmt::Display for Finding {
@@ -95,9 +96,17 @@ impl std::fmt::Display for Finding {
 
 /// Tells what was found in the result of a step.
 pub(crate) fn tell(context: &Context, findings: &[Finding]) {
-    for finding in findings {
-        context.warn(&format!("warning: {finding}"));
+    let imported = is_imported(context);
+    for finding in findings.iter().cloned() {
+        context.warn(&format!("warning: {}", finding.advised(imported)));
     }
+}
+
+/// Whether step 1 has taken weights from elsewhere.
+fn is_imported(context: &Context) -> bool {
+    let done = context.run.is_done(Step::Pretrain);
+    let summary = done.then(|| context.run.summary::<Value>(Step::Pretrain));
+    summary.is_some_and(|summary| summary.is_ok_and(|of| of.get("imported").is_some()))
 }
 
 /// What is found in the results of all steps that have finished, in their order.
@@ -110,7 +119,8 @@ pub(crate) fn of_run(context: &Context) -> Result<Vec<Finding>, Error> {
     for step in Step::all().filter(|&step| context.run.is_done(step)) {
         found.extend(of_step(context, step)?);
     }
-    Ok(found)
+    let imported = is_imported(context);
+    Ok(found.into_iter().map(|of| of.advised(imported)).collect())
 }
 
 fn of_step(context: &Context, step: Step) -> Result<Vec<Finding>, Error> {
@@ -130,7 +140,7 @@ fn of_step(context: &Context, step: Step) -> Result<Vec<Finding>, Error> {
         }
         // Runs of former versions have a number there.
         Step::Predict if summary.is_object() => {
-            of_masks(&parsed::<PredictSummary>(&path, summary)?.counts)
+            masks::of_masks(&parsed::<PredictSummary>(&path, summary)?.counts)
         }
         Step::Evaluate => of_scores(&context.run.read_json(&context.run.file("metrics.json"))?),
         _ => Vec::new(),
@@ -297,103 +307,6 @@ fn of_foreground(foreground: f64, cells: &[u64], all_foreground: bool) -> Vec<Fi
     full.into_iter().chain(absent).collect()
 }
 
-/// In the predictions.
-pub(crate) fn of_masks(counts: &MaskCounts) -> Vec<Finding> {
-    if let Some(only) = of_one_id(&counts.pixels) {
-        return vec![only];
-    }
-    let found = [
-        of_little_foreground(counts),
-        of_never_predicted(&counts.pixels),
-        of_dominant(&counts.pixels),
-        of_surroundings(counts),
-    ];
-    found.into_iter().flatten().collect()
-}
-
-fn of_one_id(pixels: &[u64]) -> Option<Finding> {
-    let used: Vec<usize> = (0..pixels.len()).filter(|&id| pixels[id] > 0).collect();
-    let [only] = used[..] else {
-        return None;
-    };
-    let what = match only {
-        0 => "background".to_owned(),
-        id => format!("category {id}"),
-    };
-    let what =
-        format!("every pixel of the predictions is {what}: fine-tuning has learned nothing else");
-    Some(Finding::failed(Step::Predict, what, LEARN_MORE))
-}
-
-fn of_little_foreground(counts: &MaskCounts) -> Option<Finding> {
-    let share = 1.0 - counts.share(0);
-    (counts.pixels.len() > 1 && share < LITTLE_FOREGROUND).then(|| {
-        let percent = 100.0 * share;
-        let what =
-            format!("only {percent:.2} % of the pixels are in a category, the rest is background");
-        let advice = "take a lower threshold, as --set threshold.rule={foreground_share=0.3}";
-        Finding::doubtful(Step::Predict, what, advice)
-    })
-}
-
-/// Of less than a hundredth of what a category has in the mean. Grave where it is half of them.
-fn of_never_predicted(pixels: &[u64]) -> Option<Finding> {
-    let categories = pixels.get(1..)?;
-    let foreground: u64 = categories.iter().sum();
-    let all = categories.len();
-    let hardly = |pixels: u64| 100 * pixels * (all as u64) < foreground || pixels == 0;
-    let absent = ids(categories.iter().map(|&pixels| hardly(pixels)));
-    let count = absent.len();
-    (count > 0).then(|| {
-        let what = format!(
-            "{count} of {all} categories {} predicted nowhere, or hardly anywhere ({})",
-            if count == 1 { "is" } else { "are" },
-            listed("id", &absent)
-        );
-        let found = match 2 * count >= all {
-            true => Finding::failed,
-            false => Finding::doubtful,
-        };
-        found(Step::Predict, what, FEWER_CLASSES.to_owned())
-    })
-}
-
-fn of_dominant(pixels: &[u64]) -> Option<Finding> {
-    let categories = pixels.get(1..)?;
-    let foreground: u64 = categories.iter().sum();
-    let (&most, id) = categories
-        .iter()
-        .zip(1..)
-        .max_by_key(|(pixels, _)| **pixels)?;
-    let share = most as f64 / foreground.max(1) as f64;
-    (categories.len() >= SEVERAL && share > DOMINATES).then(|| {
-        let percent = 100.0 * share;
-        let what = format!("category {id} has {percent:.0} % of all pixels that are in a category");
-        Finding::doubtful(Step::Predict, what, LEARN_MORE)
-    })
-}
-
-fn of_surroundings(counts: &MaskCounts) -> Option<Finding> {
-    let surrounds = |id: usize| {
-        let [images, around] = [&counts.images, &counts.on_all_sides].map(|of| of[id]);
-        images >= LEAST_IMAGES && around as f64 >= SURROUNDS * images as f64
-    };
-    let found: Vec<usize> = (1..counts.images.len())
-        .filter(|&id| surrounds(id))
-        .collect();
-    let id = *found.first()?;
-    let what = format!(
-        "what touches all four sides of nearly every image that it is in ({}; category {id} in {} of {}) \
-         surrounds the objects and is none",
-        listed("id", &found),
-        counts.on_all_sides[id],
-        counts.images[id]
-    );
-    let advice = "take it for background when you use the masks, or have less foreground, as \
-                  --set threshold.rule={foreground_share=0.3}";
-    Some(Finding::doubtful(Step::Predict, what, advice))
-}
-
 /// In the scores, where what learns nothing was scored too.
 pub(crate) fn of_scores(metrics: &Metrics) -> Vec<Finding> {
     let ours = metrics.get("fine_tuned");
@@ -440,7 +353,7 @@ mod tests {
     use crate::step::evaluate::Scores;
 
     #[track_caller]
-    fn assert_found(found: &[Finding], words: &[&str]) {
+    pub(super) fn assert_found(found: &[Finding], words: &[&str]) {
         assert_eq!(found.len(), words.len(), "{found:?}");
         for (found, words) in found.iter().zip(words) {
             let found = found.to_string();
@@ -475,6 +388,15 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_told_to_take_a_pretrained_backbone_who_has_one() {
+        let crowded = of_clusters(&[2, 95, 3], None).remove(0);
+        assert_eq!(crowded.clone().advised(false).advice, LEARN_MORE);
+        assert_eq!(crowded.advised(true).advice, ANOTHER_BACKBONE);
+        let few = of_few_images(3, 2).unwrap();
+        assert_eq!(few.clone().advised(true), few);
+    }
+
+    #[test]
     fn labels_without_foreground_without_background_or_without_a_category_are_found() {
         assert_found(&of_foreground(0.3, &[5, 6], false), &[]);
         assert_found(&of_foreground(0.0, &[0, 0], false), &["have no foreground"]);
@@ -486,68 +408,6 @@ mod tests {
             &["2 of 4 categories have no foreground pixel in the pseudo labels (id 2, 4)"],
         );
         assert_found(&of_foreground(0.3, &[], false), &[]); // of a former version
-    }
-
-    #[test]
-    fn predictions_of_one_id_are_found() {
-        let found = |pixels: &[u64]| of_masks(&of_pixels(pixels));
-        assert_found(&found(&[9, 1, 1]), &[]);
-        assert_found(
-            &found(&[9, 0, 0]),
-            &["every pixel of the predictions is background"],
-        );
-        assert_found(
-            &found(&[0, 0, 9]),
-            &["every pixel of the predictions is category 2"],
-        );
-    }
-
-    /// Of a run of a former version.
-    fn of_pixels(pixels: &[u64]) -> MaskCounts {
-        MaskCounts {
-            pixels: pixels.to_vec(),
-            ..MaskCounts::default()
-        }
-    }
-
-    #[test]
-    fn categories_that_are_nowhere_or_nearly_everywhere_are_found() {
-        let found = |pixels: &[u64]| of_masks(&of_pixels(pixels));
-        let absent = found(&[500, 20, 0, 30, 25, 20]);
-        assert_found(
-            &absent,
-            &["1 of 5 categories is predicted nowhere, or hardly anywhere (id 2)"],
-        );
-        assert_eq!(absent[0].grade, Grade::Doubtful);
-        let half = found(&[500, 20, 0, 0, 25]);
-        assert_found(
-            &half,
-            &["2 of 4 categories are predicted nowhere, or hardly anywhere (id 2, 3)"],
-        );
-        assert_eq!(half[0].grade, Grade::Failed);
-        let specks = found(&[5000, 2000, 1, 2300, 2500]);
-        assert_found(&specks, &["hardly anywhere (id 2)"]);
-        assert_found(&found(&[5000, 2000, 30, 2300, 2500]), &[]);
-        let dominant = found(&[500, 5, 90, 5]);
-        assert_found(
-            &dominant,
-            &["category 2 has 90 % of all pixels that are in a"],
-        );
-        let little = found(&[99_950, 20, 30]);
-        assert_found(&little, &["only 0.05 % of the pixels are in a category"]);
-    }
-
-    #[test]
-    fn a_category_around_the_objects_is_found_and_one_in_few_images_is_not() {
-        let counts = |images: &[u64], on_all_sides: &[u64]| MaskCounts {
-            images: images.to_vec(),
-            on_all_sides: on_all_sides.to_vec(),
-            ..of_pixels(&[50, 30, 20])
-        };
-        let found = of_masks(&counts(&[20, 20, 18], &[5, 2, 16]));
-        assert_found(&found, &["(id 2; category 2 in 16 of 18)"]);
-        assert_found(&of_masks(&counts(&[20, 20, 4], &[5, 2, 4])), &[]);
-        assert_found(&of_masks(&counts(&[20, 20, 18], &[20, 2, 12])), &[]);
     }
 
     #[test]

@@ -19,8 +19,8 @@ const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█
 /// Columns of a narrow terminal, in which every line fits, ...
 const WIDTH: usize = 60;
 /// ... and of them those of a name and of a curve.
-const NAME: usize = 24;
-const CURVE: usize = 12;
+const NAME: usize = 27;
+const CURVE: usize = 10;
 
 /// The run in `root`, as it stands now. Reads the log and changes nothing, so that it may look at a
 /// run that is under way. No line but the path is longer than 60 columns.

@@ -85,16 +85,6 @@ impl Foreground {
         }
     }
 
-    /// The most objects that a picture can have.
-    pub fn most_objects(&self) -> usize {
-        match self {
-            Self::ActivationAndBorder(way) => way.objects,
-            Self::NormalizedCut(way) => way.objects,
-            Self::PrincipalMasks(way) => way.objects,
-            Self::AttentionMap(way) => way.objects,
-        }
-    }
-
     /// The objects of one picture, the most prominent first. There is none where all cells are alike,
     /// except that `principal_masks` finds the whole map then, if it is not zero.
     ///

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     partial_file::open_locked,
+    read_at::read_at,
 };
 
 /// Rows are brought to the disk, and counted in the header, whenever this much is new.
@@ -117,6 +118,26 @@ impl RowFileWriter {
     /// Rows so far; the next one that is appended has this index.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// The last row as it was stored, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// A failed read or write.
+    pub fn last(&mut self) -> Result<Option<Vec<f32>>> {
+        let flushed = self.writer.flush();
+        self.written(flushed)?;
+        let width = self.columns * self.element.bytes();
+        let Some(before) = self.rows.checked_sub(1) else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0; width];
+        let offset = HEADER_BYTES + (before * width) as u64;
+        read_at(self.writer.get_ref(), &self.partial, offset, &mut bytes)?;
+        let mut row = vec![0.0; self.columns];
+        self.element.decode(&bytes, &mut row);
+        Ok(Some(row))
     }
 
     /// Appends whole rows.

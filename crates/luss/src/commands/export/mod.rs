@@ -89,10 +89,10 @@ struct Where {
     run: Option<PathBuf>,
 
     /// A folder of id masks, as `luss segment` writes it: KEY.png, of any kind that luss-eval reads.
-    #[arg(long, value_name = "DIR", requires = "images")]
+    #[arg(long, value_name = "DIR")]
     masks: Option<PathBuf>,
 
-    /// The pictures of --masks: KEY.jpg and the like.
+    /// The pictures of --masks: KEY.jpg and the like [default: those that its segments.json names].
     #[arg(long, value_name = "DIR", requires = "masks")]
     images: Option<PathBuf>,
 
@@ -184,6 +184,14 @@ impl Export {
             self.format != Format::Voc || source.names.len() < usize::from(voc::VOID),
             "--format voc: {} categories, VOC has room for 254; use --format coco",
             source.names.len()
+        );
+        let mut names: Vec<&String> = source.names.iter().collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
+        ensure!(
+            twice.is_none(),
+            "two categories are called {:?}; give each a name of its own with --names",
+            twice.map_or("", |pair| pair[0])
         );
         let mapped = matches!(self.format, Format::Voc | Format::Cvat);
         let problem = voc::label_map_problem(&source.names).filter(|_| mapped);

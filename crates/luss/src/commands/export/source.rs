@@ -2,22 +2,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, bail, ensure};
-use imagenet_s::{LabelMask, OddPictures, Sample, Split};
+use imagenet_s::{Decoding, LabelMask, OddPictures, Sample, Split};
 use luss::{features::pictures_of, names::filled, pick_device};
 use luss_metrics::{
-    IGNORE,
+    IGNORE, OTHER,
     folder::{Tree, read_mask},
 };
-use pass_train::{
-    Context, RunDir, Verbosity, quoted,
-    step::export::{PseudoLabels, category_names},
-};
+use pass_train::{Context, RunDir, Verbosity, apply::names_of, quoted, step::export::PseudoLabels};
 use rayon::prelude::*;
+use serde::Deserialize;
 
 use super::{MasksOf, Where};
 
@@ -57,7 +56,14 @@ impl Item {
         &self.sample.key
     }
 
-    /// The same with the extension.
+    /// The key with the extension of the picture, by which training programs find its mask. It differs from
+    /// the picture's own name where that has a namesake of another extension, and the key its own.
+    pub(super) fn key_and_extension(&self) -> String {
+        let extension = self.sample.picture.extension().unwrap_or_default();
+        format!("{}.{}", self.key(), extension.to_string_lossy())
+    }
+
+    /// The path of the picture below the folder of pictures.
     pub(super) fn file_name(&self) -> String {
         let depth = 1 + self.key().matches('/').count();
         let parts: Vec<_> = self.sample.picture.iter().rev().take(depth).collect();
@@ -88,7 +94,7 @@ impl Item {
 }
 
 impl Source {
-    /// Finds all, and reads every mask once.
+    /// Finds all, and reads every mask once; `given` are names by ids.
     ///
     /// # Errors
     ///
@@ -97,10 +103,10 @@ impl Source {
         place: &Where,
         given: Option<&BTreeMap<u16, String>>,
     ) -> anyhow::Result<Self> {
-        match (&place.run, &place.masks, &place.images) {
-            (Some(run), ..) => Self::of_run(run, place, given),
-            (None, Some(masks), Some(images)) => Self::of_folders(masks, images, given),
-            _ => bail!("nothing to export: give --run DIR, or --masks DIR and --images DIR"),
+        match (&place.run, &place.masks) {
+            (Some(run), _) => Self::of_run(run, place, given),
+            (None, Some(masks)) => Self::of_folders(masks, place.images.as_deref(), given),
+            (None, None) => bail!("nothing to export: give --run DIR or --masks DIR"),
         }
     }
 
@@ -113,12 +119,8 @@ impl Source {
         let split = split_of(&context, place)?;
         let items = items_of_run(&context, split, place.from)?;
         let classes = context.data.classes();
-        let read = survey(&items)?;
-        let largest = read
-            .iter()
-            .filter_map(|found| found.largest)
-            .max()
-            .unwrap_or(0);
+        let found = survey(&items)?;
+        let largest = largest_of(&found);
         ensure!(
             largest <= classes,
             "{}: category {largest} of {classes}; these masks are not of this run, predict them again",
@@ -126,38 +128,50 @@ impl Source {
         );
         let names = match given {
             Some(given) => filled(given, classes)?,
-            None => category_names(&context, place.from.name())?,
+            None => names_of(&context.run, classes.into())?,
         };
         let odd = context.file.data.odd_pictures;
-        Ok(Self::new(items, read, names, usual_name(split), odd))
+        Ok(Self::new(items, found, names, usual_name(split), odd))
     }
 
     fn of_folders(
         masks: &Path,
-        images: &Path,
+        images: Option<&Path>,
         given: Option<&BTreeMap<u16, String>>,
     ) -> anyhow::Result<Self> {
-        let items = items_of_folders(masks, images)?;
-        let read = survey(&items)?;
-        let none = BTreeMap::new();
-        let given = given.unwrap_or(&none);
-        let largest = read.iter().filter_map(|found| found.largest).max();
-        let count = largest.max(given.keys().last().copied()).unwrap_or(0);
-        let names = filled(given, count)?;
-        Ok(Self::new(items, read, names, "train", OddPictures::Decode))
+        let segments = Segments::read(masks)?;
+        let pictures = match (images, &segments) {
+            (Some(images), _) => pictures_of(images).context("--images")?,
+            (None, Some(segments)) => segments.samples(),
+            (None, None) => bail!(
+                "--masks {}: there is no segments.json in it that names the pictures; give their folder with --images",
+                masks.display()
+            ),
+        };
+        let items = items_of_folder(masks, pictures)?;
+        let found = survey(&items)?;
+        let stated = segments.map_or_else(BTreeMap::new, Segments::names);
+        let names = given.unwrap_or(&stated);
+        let named = [names, &stated].map(|names| names.keys().last().copied());
+        let count = named
+            .into_iter()
+            .flatten()
+            .fold(largest_of(&found), u16::max);
+        let names = filled(names, count)?;
+        Ok(Self::new(items, found, names, "train", OddPictures::Decode))
     }
 
     fn new(
         items: Vec<Item>,
-        read: Vec<Found>,
+        found: Vec<Found>,
         names: Vec<String>,
         split: &'static str,
         odd: OddPictures,
     ) -> Self {
         Self {
             items,
-            sizes: read.iter().map(|found| found.size).collect(),
-            has_ignored: read.iter().any(|found| found.has_ignored),
+            sizes: found.iter().map(|found| found.size).collect(),
+            has_ignored: found.iter().any(|found| found.has_ignored),
             names,
             split,
             odd,
@@ -235,8 +249,8 @@ fn items_of_run(context: &Context, split: Split, from: MasksOf) -> anyhow::Resul
     samples.map(item).collect()
 }
 
-/// Each mask below a folder with the picture of its path; pictures may lack masks.
-fn items_of_folders(masks: &Path, images: &Path) -> anyhow::Result<Vec<Item>> {
+/// Each mask below a folder with the picture of its key; pictures may lack masks.
+fn items_of_folder(masks: &Path, pictures: Vec<Sample>) -> anyhow::Result<Vec<Item>> {
     let tree = Tree::of_masks(masks).context("--masks")?;
     if let Some(problem) = tree.problems().first() {
         bail!("--masks: {problem}");
@@ -246,24 +260,82 @@ fn items_of_folders(masks: &Path, images: &Path) -> anyhow::Result<Vec<Item>> {
         "--masks {}: there is no PNG in it; give the folder that `luss segment` wrote, or one of id masks",
         masks.display()
     );
-    let pictures = pictures_of(images).context("--images")?;
-    let mut pictures: HashMap<PathBuf, Sample> = pictures
+    let keyed = pictures
         .into_iter()
-        .map(|sample| (PathBuf::from(&sample.key), sample))
-        .collect();
+        .map(|sample| (PathBuf::from(&sample.key), sample));
+    let mut pictures: HashMap<PathBuf, Sample> = keyed.collect();
     let item = |(key, mask): (&Path, &Path)| {
         let sample = pictures.remove(key).with_context(|| {
             format!(
-                "{}: its picture {}.* is not in --images {}; give the folder that the masks were made of",
+                "{}: its picture {}.* is not there; give the folder that the masks were made of with --images",
                 mask.display(),
-                key.display(),
-                images.display()
+                key.display()
             )
         })?;
         let mask = Mask::File(mask.to_owned());
         Ok(Item { sample, mask })
     };
     tree.iter().map(item).collect()
+}
+
+/// `segments.json` of `luss segment`, as far as it is needed.
+#[derive(Deserialize)]
+struct Segments {
+    model: OfModel,
+    categories: Vec<Category>,
+    pictures: Vec<Segmented>,
+}
+
+#[derive(Deserialize)]
+struct OfModel {
+    decoding: Decoding,
+}
+
+#[derive(Deserialize)]
+struct Category {
+    id: u16,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Segmented {
+    key: String,
+    path: PathBuf,
+}
+
+impl Segments {
+    /// That of a folder of masks, if there is one.
+    fn read(masks: &Path) -> anyhow::Result<Option<Self>> {
+        let path = masks.join("segments.json");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let shown = path.display();
+        let text = fs::read_to_string(&path).with_context(|| format!("{shown}"))?;
+        let read = serde_json::from_str(&text);
+        let read = read.with_context(|| {
+            format!("{shown}: not as `luss segment` writes it; start that again")
+        })?;
+        Ok(Some(read))
+    }
+
+    /// The pictures as they were segmented.
+    fn samples(&self) -> Vec<Sample> {
+        let decoding = Arc::new(self.model.decoding.clone());
+        let sample = |of: &Segmented| {
+            let sample = Sample::of_file(of.key.as_str(), &of.path, None);
+            sample.with_decoding(decoding.clone())
+        };
+        self.pictures.iter().map(sample).collect()
+    }
+
+    fn names(self) -> BTreeMap<u16, String> {
+        let named = self
+            .categories
+            .into_iter()
+            .filter(|category| category.id != OTHER);
+        named.map(|category| (category.id, category.name)).collect()
+    }
 }
 
 /// What a mask holds.
@@ -292,6 +364,15 @@ fn survey(items: &[Item]) -> anyhow::Result<Vec<Found>> {
         faults.len(),
         items.len()
     )
+}
+
+/// The largest id of a category.
+fn largest_of(found: &[Found]) -> u16 {
+    found
+        .iter()
+        .filter_map(|found| found.largest)
+        .max()
+        .unwrap_or(0)
 }
 
 fn look(item: &Item) -> anyhow::Result<Found> {

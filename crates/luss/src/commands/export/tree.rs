@@ -7,11 +7,7 @@ use clap::ValueEnum;
 use image::{
     DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder,
 };
-use imagenet_s::{
-    LabelMask, OddPictures,
-    layout::EXPORTED,
-    palette::{MOST_INDEXED, palette},
-};
+use imagenet_s::{LabelMask, OddPictures, layout::EXPORTED, palette::palette};
 use luss::{OrRefuse, features::prepare_out};
 use luss_metrics::folder::encode_indexed_mask;
 use mask_formats::{Per, Regions, gray_png, voc, yolo};
@@ -42,7 +38,7 @@ struct Part<'a> {
 
 enum Content {
     Ids(u16),
-    Indexed,
+    Indexed(u16),
     Overlay(OverlayKind, OddPictures),
     Classes,
     Objects(Per),
@@ -55,7 +51,7 @@ impl Content {
     fn bytes(&self, item: &Item, mask: &LabelMask) -> anyhow::Result<Vec<u8>> {
         Ok(match self {
             Self::Ids(largest) => gray_png(mask, *largest),
-            Self::Indexed => encode_indexed_mask(mask, &palette(MOST_INDEXED)),
+            Self::Indexed(categories) => encode_indexed_mask(mask, &palette(*categories)),
             Self::Overlay(kind, odd) => overlaid(item, mask, *kind, *odd)?,
             Self::Classes => voc::class_png(mask),
             Self::Objects(per) => voc::object_png(mask, &Regions::of(mask, *per))
@@ -125,7 +121,7 @@ impl Export {
             content,
         };
         let pictures = |folder: String| Part {
-            path: Box::new(move |item: &Item| format!("{folder}/{}", item.file_name())),
+            path: Box::new(move |item: &Item| format!("{folder}/{}", item.key_and_extension())),
             content: Content::Picture,
         };
         let mut parts = match self.format {
@@ -153,7 +149,11 @@ impl Export {
                     content: Content::Polygons,
                 },
             ],
-            _ => vec![below("", "png", Content::Indexed)],
+            _ => vec![below(
+                "",
+                "png",
+                Content::Indexed(source.names.len() as u16),
+            )],
         };
         parts.retain(|part| !(self.without_pictures && matches!(part.content, Content::Picture)));
         parts

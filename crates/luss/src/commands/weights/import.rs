@@ -57,7 +57,8 @@ pub(crate) struct Import {
 
 impl Import {
     pub(super) fn run(&self) -> anyhow::Result<()> {
-        let backbone = self.backbone.as_ref().map(|file| file.path().to_owned());
+        let backbone = self.backbone.as_ref().map(BackboneFile::path);
+        let backbone = backbone.transpose().or_refuse()?.map(Path::to_owned);
         let before = [
             (Weights::Backbone, &backbone),
             (Weights::Pretrained, &self.pretrained),

@@ -34,18 +34,31 @@ const FORMS: [(&[&str], &[&str]); 11] = [
         &["data.source.pictures={ path = 'a', classes = 3 }"],
     ),
     (
-        &["data.pack"],
+        &["data.pack", "data.stretch", "data.bands", "data.background"],
         &[
+            "data.pattern=*.jpg",
+            "data.orientation=apply",
+            "data.stretch.range=[0.0, 9.0]",
+            "data.bands=[3, 2, 1]",
+            "data.background.colour=[1, 2, 3]",
             "data.pretrain_pictures=a",
             "data.pack=a",
             "data.pretrain_pack=a",
             "data.validation={ pictures = 'a', masks = 'a' }",
             "threshold.rule=otsu",
+            "predict.masks=imagenet_s",
         ],
     ),
     (
-        &["threshold", "cluster.kmeans", "predict.inference"],
         &[
+            "data.stretch",
+            "threshold",
+            "cluster.kmeans",
+            "predict.inference",
+        ],
+        &[
+            "data.stretch.percentile=[2.0, 98.0]",
+            "data.background=drop",
             "threshold.rule.fixed=0.5",
             "cluster.kmeans.device={ compute = 'operations' }",
             "predict.inference.cam={ normalization = 'min_max', threshold = 0.5 }",

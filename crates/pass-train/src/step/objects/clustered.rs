@@ -11,7 +11,7 @@ use crate::{Context, Error};
 pub(crate) fn write_embeddings(context: &Context) -> Result<(), Error> {
     let (run, path) = (&context.run, context.run.embeddings());
     let objects = ensure_objects(context, Split::Train)?;
-    let rows = objects.embeddings()?;
+    let rows = objects.embeddings();
     let whitening = HalfWhitening::fit(&rows, context.file.cluster.whitened_dims)?;
     run.make_room_for(&path)?;
     run.write_json(&run.whitening(), &whitening)?;
@@ -45,5 +45,5 @@ pub(crate) fn whitening(context: &Context) -> Result<HalfWhitening, Error> {
 
 /// The first row of each training picture among the rows that are clustered.
 pub(crate) fn first_rows(context: &Context) -> Result<Vec<usize>, Error> {
-    Ok(ensure_objects(context, Split::Train)?.embeddings()?.firsts)
+    Ok(ensure_objects(context, Split::Train)?.firsts().to_vec())
 }

@@ -1,11 +1,9 @@
 //! The objects of a split in one row file.
 //!
-//! Every picture has the same number of rows, [`MapShape::most`]: each is the embedding of an object,
-//! then its scores, row-major. The first row of a picture is always there: where nothing stood out it is
-//! the embedding of the whole map with scores below 0. Rows of objects that there are not are 0 with
-//! scores below 0.
+//! A row is an object: the number of its picture, its embedding, then its scores, row-major. A picture on
+//! which nothing stood out has one row all the same: the embedding of its whole map, and scores below 0.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use ndarray::{Array2, ArrayView3};
 use pixel_attention::{
@@ -29,46 +27,39 @@ pub(super) struct MapShape {
     pub(super) width: usize,
     /// Values of an embedding.
     pub(super) channels: usize,
-    /// Rows of a picture.
-    pub(super) most: usize,
 }
 
 impl MapShape {
     /// Values of a row.
     pub(super) fn columns(&self) -> usize {
-        self.channels + self.height * self.width
+        1 + self.channels + self.height * self.width
     }
 }
 
-/// The rows of a picture, with what was found on it.
-pub(super) fn record(map: ArrayView3<f32>, found: Vec<Object>, shape: &MapShape) -> Vec<f32> {
-    let size = (shape.height, shape.width);
-    let of_whole = || {
-        embedding(
-            map,
-            &Object {
-                score: Array2::ones(size),
-            },
-        )
+/// The rows of a picture, with what was found on its map.
+pub(super) fn record(picture: usize, map: ArrayView3<f32>, found: Vec<Object>) -> Vec<f32> {
+    let (height, width, _) = map.dim();
+    let row = |embedding: Vec<f32>, score: &Array2<f32>| {
+        // Exact up to sixteen million pictures.
+        let mut row = vec![picture as f32];
+        row.extend(embedding);
+        row.extend(score);
+        row
     };
-    let mut objects = found.into_iter().take(shape.most);
-    let mut rows = match objects.next() {
-        Some(object) => row(embedding(map, &object), &object.score),
-        None => row(of_whole(), &Array2::from_elem(size, ABSENT)),
-    };
-    for object in objects {
-        rows.extend(row(embedding(map, &object), &object.score));
+    if found.is_empty() {
+        let score = Array2::ones((height, width));
+        let whole = embedding(map, &Object { score });
+        return row(whole, &Array2::from_elem((height, width), ABSENT));
     }
-    let absent = row(vec![0.0; shape.channels], &Array2::from_elem(size, ABSENT));
-    while rows.len() < shape.most * shape.columns() {
-        rows.extend(&absent);
-    }
-    rows
+    let rows = found
+        .iter()
+        .map(|object| row(embedding(map, object), &object.score));
+    rows.flatten().collect()
 }
 
-fn row(mut embedding: Vec<f32>, score: &Array2<f32>) -> Vec<f32> {
-    embedding.extend(score);
-    embedding
+/// The picture of a row.
+pub(super) fn picture_of(row: &[f32]) -> usize {
+    row[0] as usize
 }
 
 /// The objects of the pictures of a split.
@@ -76,6 +67,8 @@ fn row(mut embedding: Vec<f32>, score: &Array2<f32>) -> Vec<f32> {
 pub(super) struct Objects {
     file: RowFile,
     pub(super) shape: MapShape,
+    /// Where the rows of each picture start, and last their number.
+    starts: Vec<usize>,
 }
 
 /// An object of a picture.
@@ -94,84 +87,100 @@ impl Found {
 
 impl Objects {
     /// Opens the file of `pictures` pictures.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read; one that is not of these pictures.
     pub(super) fn open(path: &Path, shape: MapShape, pictures: usize) -> Result<Self, Error> {
         let file = RowFile::open(path)?;
-        let (expected, found) = (
-            (pictures * shape.most, shape.columns()),
-            (file.count(), file.columns()),
-        );
-        if expected != found {
-            return Err(Error::Damaged {
-                path: path.into(),
-                cause: format!(
-                    "{found:?} rows and columns for {pictures} pictures, not {expected:?}"
-                ),
-            });
+        let damaged = |cause: String| Error::Damaged {
+            path: path.into(),
+            cause,
+        };
+        if file.columns() != shape.columns() {
+            let (found, expected) = (file.columns(), shape.columns());
+            return Err(damaged(format!("{found} columns, not {expected}")));
         }
-        Ok(Self { file, shape })
+        let starts = starts(&file)?;
+        match starts.len() - 1 {
+            found if found == pictures => Ok(Self {
+                file,
+                shape,
+                starts,
+            }),
+            found => Err(damaged(format!(
+                "objects of {found} pictures, not {pictures}"
+            ))),
+        }
     }
 
     /// Pictures.
     pub(super) fn pictures(&self) -> usize {
-        self.file.count() / self.shape.most
+        self.starts.len() - 1
     }
 
     /// What was found on a picture, in the order in which it was found; maybe nothing.
     pub(super) fn of_picture(&self, picture: usize) -> Result<Vec<Found>, Error> {
-        let first = picture * self.shape.most;
-        let rows = (first..first + self.shape.most).map(|row| self.row(row));
+        let rows = self.rows_of(picture).map(|row| self.row(row));
         let mut all = rows.collect::<Result<Vec<_>, _>>()?;
         all.retain(Found::is_there);
         Ok(all)
     }
 
-    /// The embeddings that are clustered: those of all objects, and that of the whole map of a picture
-    /// on which nothing stood out.
-    pub(super) fn embeddings(&self) -> Result<Embeddings<'_>, Error> {
-        let (mut rows, mut firsts) = (Vec::new(), Vec::new());
-        for picture in 0..self.pictures() {
-            firsts.push(rows.len());
-            let first = picture * self.shape.most;
-            let others = self.of_picture(picture)?.len().saturating_sub(1);
-            rows.extend(first..=first + others);
-        }
-        Ok(Embeddings {
-            of: self,
-            rows,
-            firsts,
-        })
+    /// The embeddings that are clustered: of all objects, and of the whole map of a picture on which
+    /// nothing stood out.
+    pub(super) fn embeddings(&self) -> Embeddings<'_> {
+        Embeddings { of: self }
+    }
+
+    /// The first row of each picture.
+    pub(super) fn firsts(&self) -> &[usize] {
+        &self.starts[..self.pictures()]
     }
 
     /// How many objects there are, and how many pictures without any.
     pub(super) fn counts(&self) -> Result<(usize, usize), Error> {
-        let (mut objects, mut without) = (0, 0);
-        for picture in 0..self.pictures() {
-            let found = self.of_picture(picture)?.len();
-            objects += found;
-            without += usize::from(found == 0);
-        }
-        Ok((objects, without))
+        let found = (0..self.pictures()).map(|picture| Ok(self.of_picture(picture)?.len()));
+        let found = found.collect::<Result<Vec<_>, Error>>()?;
+        let without = found.iter().filter(|&&objects| objects == 0);
+        Ok((found.iter().sum(), without.count()))
+    }
+
+    fn rows_of(&self, picture: usize) -> Range<usize> {
+        self.starts[picture]..self.starts[picture + 1]
     }
 
     fn row(&self, row: usize) -> Result<Found, Error> {
-        let mut embedding = vec![0.0; self.shape.columns()];
-        self.file.read(row, &mut embedding)?;
-        let score = embedding.split_off(self.shape.channels);
+        let mut values = vec![0.0; self.shape.columns()];
+        self.file.read(row, &mut values)?;
+        let score = values.split_off(1 + self.shape.channels);
+        let embedding = values.split_off(1);
         Ok(Found { embedding, score })
     }
+}
+
+/// Where the rows of each picture start, and last their number.
+fn starts(file: &RowFile) -> Result<Vec<usize>, Error> {
+    let mut row = vec![0.0; file.columns()];
+    let mut starts = Vec::new();
+    for place in 0..file.count() {
+        file.read(place, &mut row)?;
+        if picture_of(&row) == starts.len() {
+            starts.push(place);
+        }
+    }
+    starts.push(file.count());
+    Ok(starts)
 }
 
 /// The embeddings of the objects of all pictures, one after the other.
 pub(super) struct Embeddings<'a> {
     of: &'a Objects,
-    rows: Vec<usize>,
-    /// The first row of each picture.
-    pub(super) firsts: Vec<usize>,
 }
 
 impl Rows for Embeddings<'_> {
     fn count(&self) -> usize {
-        self.rows.len()
+        self.of.file.count()
     }
 
     fn columns(&self) -> usize {
@@ -181,9 +190,9 @@ impl Rows for Embeddings<'_> {
     fn read(&self, first: usize, into: &mut [f32]) -> pixel_attention::error::Result<()> {
         let mut row = vec![0.0; self.of.shape.columns()];
         let columns = self.columns();
-        for (&place, into) in self.rows[first..].iter().zip(into.chunks_mut(columns)) {
+        for (place, into) in (first..).zip(into.chunks_mut(columns)) {
             self.of.file.read(place, &mut row)?;
-            into.copy_from_slice(&row[..columns]);
+            into.copy_from_slice(&row[1..=columns]);
         }
         Ok(())
     }

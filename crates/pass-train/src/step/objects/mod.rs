@@ -24,7 +24,7 @@ use crate::{
     run_file::ObjectsSection,
     step::pretrain::pretrained_backbone,
 };
-use found::{MapShape, Objects, record};
+use found::{MapShape, Objects, picture_of, record};
 
 /// What the step leaves in `done/find_objects.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,16 +94,20 @@ fn extract(context: &Context, split: Split) -> Result<(), Error> {
     run.write_json(&map_file(context), &shape)?;
     run.unseal(&path)?;
     let mut writer = RowFileWriter::resume(&path, shape.columns(), Element::Float32)?;
+    let last = writer.last()?;
     let pass = Pass {
         name: &format!("find objects {}", split.name()),
         split,
-        done: writer.rows() / shape.most,
+        done: last.map_or(0, |row| picture_of(&row) + 1),
         shape: Shape::Square(section.size),
         batch: section.batch,
     };
-    for_each_batch(context, &pass, |_, pictures| {
-        let rows = records(&mut backbone, pictures, section, &shape)?;
-        writer.append(&rows)?;
+    for_each_batch(context, &pass, |prepared, pictures| {
+        let indices = prepared
+            .iter()
+            .map(|picture| picture.index)
+            .collect::<Vec<_>>();
+        writer.append(&records(&mut backbone, &indices, pictures, section)?)?;
         Ok(writer.sync()?)
     })?;
     writer.finish()?;
@@ -153,16 +157,15 @@ fn map_shape(
         height,
         width,
         channels,
-        most: section.foreground.most_objects(),
     })
 }
 
 /// The rows of a batch of pictures, one picture after the other.
 fn records(
     backbone: &mut Backbone,
+    indices: &[usize],
     pictures: Tensor<4>,
     section: &ObjectsSection,
-    shape: &MapShape,
 ) -> Result<Vec<f32>, Error> {
     let maps = host_maps(backbone.layer(pictures.clone(), &section.layer))?;
     let looked_at = match &section.foreground_layer {
@@ -170,10 +173,10 @@ fn records(
         None => maps.clone(),
     };
     let pairs = maps.outer_iter().zip(looked_at.outer_iter());
-    let pairs: Vec<_> = pairs.collect();
-    let rows = pairs
-        .into_par_iter()
-        .map(|(map, looked_at)| record(map, section.foreground.find(looked_at), shape));
+    let each: Vec<_> = indices.iter().zip(pairs).collect();
+    let rows = each.into_par_iter().map(|(&picture, (map, looked_at))| {
+        record(picture, map, section.foreground.find(looked_at))
+    });
     Ok(rows.collect::<Vec<_>>().concat())
 }
 
