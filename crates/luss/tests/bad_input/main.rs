@@ -354,6 +354,54 @@ fn the_command_that_goes_on_is_given_where_a_former_setting_is_left_out() {
     assert!(!String::from_utf8_lossy(&output.stderr).contains("delete"));
 }
 
+/// A run on the pictures of the tree, without its masks, whose first step has nothing to train.
+fn pretrained_without_masks(place: &Place) -> (PathBuf, String) {
+    let (pictures, run) = (Split::Train.pictures(&place.tree()), place.run_dir());
+    let mut arguments: Vec<&OsStr> = vec!["--images".as_ref(), pictures.as_ref()];
+    arguments.extend(["--run".as_ref(), run.as_os_str()]);
+    arguments.extend(["--classes", "3", "--set", "pretrain.epochs=0"].map(OsStr::new));
+    let output = place.start("step pretrain", &arguments);
+    check_passed(&output);
+    (run, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn scores_without_masks_are_refused() {
+    let place = Place::new();
+    let (run, _) = pretrained_without_masks(&place);
+    let output = place.start("step evaluate", &["--run".as_ref(), run.as_ref()]);
+    check_refused(&output, &["needs masks of the validation", "report.html"]);
+}
+
+#[test]
+fn few_images_get_more_epochs_which_are_told_and_stored_and_the_start_is_noted() {
+    let place = Place::new();
+    let (run, said) = pretrained_without_masks(&place);
+    let read = |name: &str| fs::read_to_string(run.join(name)).unwrap();
+    let raised =
+        "attention: 67 epochs in place of 6, since 12 images would give it fewer than 200 updates";
+    assert!(said.contains(raised), "{said}");
+    assert!(
+        read("run.toml").contains("epochs = 67"),
+        "{}",
+        read("run.toml")
+    );
+    assert!(read("run.toml").contains("[pretrain]\nmethod = \"pass_s\"\nepochs = 0"));
+    let starts = read("starts.jsonl");
+    assert_eq!(starts.lines().count(), 1);
+    assert!(starts.contains("step pretrain --set") && starts.contains("\"device\":\"cpu\""));
+}
+
+#[test]
+fn a_run_directory_without_a_run_is_named_before_images_are_drawn_into_it() {
+    let place = Place::new();
+    let run = place.path("tpyo");
+    let mut arguments: Vec<&OsStr> = vec!["--run".as_ref(), run.as_ref()];
+    arguments.extend(["--set", "data.source.synthetic.train=3"].map(OsStr::new));
+    let told = format!("no run at {}: begins one there", run.display());
+    place.check_is_refused(&arguments, &[&told, "--images DIR --classes K", "too few"]);
+}
+
 #[test]
 fn a_plain_folder_as_data_is_answered_with_images() {
     let place = Place::new();

@@ -61,7 +61,7 @@ pub enum Fault {
     /// The loss has been what it is by chance for long. It never stops a training either.
     Unlearned {
         /// Its mean in an epoch, over chance.
-        loss: OverChance,
+        loss: Box<OverChance>,
         /// Finished iterations.
         done: usize,
         /// Iterations of the training.

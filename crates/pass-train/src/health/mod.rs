@@ -140,7 +140,11 @@ impl Health {
     ) -> Option<Verdict> {
         let late = done == total || (2 * done >= total && done >= TIME_TO_LEARN);
         (late && loss.is_unlearned())
-            .then_some(Fault::Unlearned { loss, done, total })
+            .then(|| Fault::Unlearned {
+                loss: loss.into(),
+                done,
+                total,
+            })
             .and_then(|fault| self.verdict(fault))
     }
 

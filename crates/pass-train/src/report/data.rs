@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn a_sample_is_of_the_seed_and_not_the_first_ones() {
-        let sample = |index: usize| Sample::of_file(&format!("{index:03}"), "x.jpg", None);
+        let sample = |index: usize| Sample::of_file(format!("{index:03}"), "x.jpg", None);
         let samples: Vec<Sample> = (0..100).map(sample).collect();
         let keys = |seed| {
             let drawn = drawn(&samples, seed);

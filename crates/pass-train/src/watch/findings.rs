@@ -189,7 +189,7 @@ fn of_few_updates(epochs: u64, images: u64, batch: u64) -> Option<Finding> {
     let few = epochs > 0 && updates < TIME_TO_LEARN as u64;
     few.then(|| {
         let what = format!(
-            "{updates} updates ({epochs} epochs of {images} images in batches of {batch}) are too few to \
+            "{updates} updates (epochs: {epochs}, of {images} images in batches of {batch}) are too few to \
              learn from: trainings that worked took {TIME_TO_LEARN} and more"
         );
         Finding::doubtful(Step::Pretrain, what, LEARN_MORE)
@@ -413,7 +413,10 @@ mod tests {
     #[test]
     fn too_few_updates_are_found_with_how_they_came_about() {
         let few = of_few_updates(15, 100, 32).unwrap().to_string();
-        assert!(few.contains("45 updates (15 epochs of 100 images"), "{few}");
+        assert!(
+            few.contains("45 updates (epochs: 15, of 100 images"),
+            "{few}"
+        );
         assert_eq!(of_few_updates(15, 3497, 32), None);
         assert_eq!(of_few_updates(0, 100, 32), None);
     }

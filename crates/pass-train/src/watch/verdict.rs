@@ -228,7 +228,7 @@ mod tests {
         let lost = finding(Grade::Failed, "the loss");
         let empty = finding(Grade::Failed, "empty masks");
         assert_eq!(
-            said(&[few.clone()]),
+            said(std::slice::from_ref(&few)),
             "The result is doubtful: few images. What to try: mend few images."
         );
         assert_eq!(

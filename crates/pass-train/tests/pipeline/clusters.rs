@@ -110,7 +110,7 @@ fn the_report_shows_every_cluster_with_its_nearest_pictures_and_every_number_of_
         let card = format!("id=\"cluster-{}\"", cluster.id);
         let start = page.find(&card).unwrap_or_else(|| panic!("no {card}"));
         let card = &page[start..][..page[start..].find("</article>").unwrap()];
-        assert!(card.contains(&format!("{} pictures", cluster.size)));
+        assert!(card.contains(&format!("{} images", cluster.size)));
         assert_eq!(card.matches("<img").count(), cluster.nearest.len());
         for near in cluster.nearest {
             assert!(
