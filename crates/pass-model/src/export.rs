@@ -1,6 +1,6 @@
 //! Weights for PyTorch programs, as `.safetensors` with the keys and layouts that they expect.
 //!
-//! A backbone gets torchvision's keys, which timm uses as well and from which the converters of
+//! A backbone gets torchvision's keys or timm's; a ResNet those that both use, from which the converters of
 //! detectron2 and mmsegmentation start; the networks of steps 1 and 3 get those of the published
 //! checkpoints of PASS. Linear weights are `[out, in]`. There is no `fc`, and there are no counters
 //! of batches: PyTorch's norms start theirs at 0 when a file has none.
@@ -24,7 +24,7 @@ use crate::{
     values::{bad_tensor, refuse_to_write},
 };
 
-/// Writes a backbone with torchvision's keys (`layer1.0.conv1.weight`).
+/// Writes a backbone with torchvision's or timm's keys (`layer1.0.conv1.weight`), see [`Backbone::key`].
 ///
 /// # Errors
 ///

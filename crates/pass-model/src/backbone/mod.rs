@@ -232,7 +232,8 @@ impl Backbone {
         }
     }
 
-    /// Gives the key of a parameter in the files that export writes, see [`Spelling::key`].
+    /// Gives the key of a parameter in the files that export writes, see [`Spelling::key`]: torchvision's or
+    /// timm's, and for a ViT with register tokens those of DINOv2.
     pub fn key(&self) -> fn(&str) -> String {
         self.spellings()[0].key
     }

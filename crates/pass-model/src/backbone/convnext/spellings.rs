@@ -19,7 +19,7 @@ const TORCHVISION: Spelling = Spelling {
 };
 
 /// With one dilation.
-pub(super) const PLAIN: [Spelling; 3] = [AUTHORS, TIMM, TORCHVISION];
+pub(super) const PLAIN: [Spelling; 3] = [TIMM, AUTHORS, TORCHVISION];
 
 /// With several: the authors of RF-Next have timm's keys. A search begins with plain weights in any of
 /// the spellings.

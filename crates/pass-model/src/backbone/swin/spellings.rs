@@ -23,13 +23,13 @@ const AUTHORS: Spelling = Spelling {
 };
 
 pub(super) const SPELLINGS: [Spelling; 3] = [
-    AUTHORS,
     Spelling {
         of: "timm",
         key: timm_key,
         classifier: "head.fc",
         ..AUTHORS
     },
+    AUTHORS,
     Spelling {
         of: "torchvision",
         key: torchvision_key,
