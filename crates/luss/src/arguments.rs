@@ -5,6 +5,7 @@ use std::{
     ffi::{OsStr, OsString},
     num::NonZero,
     path::{Path, PathBuf},
+    sync::OnceLock,
     thread::available_parallelism,
     time::SystemTime,
 };
@@ -18,10 +19,11 @@ use pass_model::{backbone::BackboneConfig, group::Group};
 use pass_train::{
     Context, Error, RunDir, RunFile, Start, Step, StopRequest, Verbosity, quoted,
     run_file::{BadPictures, Source},
+    step::objects::suggest::SUGGESTION,
 };
 
 use crate::{
-    OrRefuse,
+    Classes, OrRefuse,
     numbers::threads,
     outcome::listen,
     pick_device,
@@ -51,9 +53,14 @@ pub struct Arguments {
     )]
     images: Option<PathBuf>,
 
-    /// How many categories to discover in --images.
-    #[arg(long, value_name = "K", requires = "images", help_heading = "Images")]
-    classes: Option<u16>,
+    /// How many categories to discover in --images. With auto, `luss run --backbone` suggests a number.
+    #[arg(
+        long,
+        value_name = "K|auto",
+        requires = "images",
+        help_heading = "Images"
+    )]
+    classes: Option<Classes>,
 
     /// Take only pictures of these names, e.g. --pattern '*.jpg' where masks lie beside them.
     #[arg(long, value_name = "PATTERN", help_heading = "Images")]
@@ -141,6 +148,17 @@ pub struct RankedArguments {
 }
 
 impl RankedArguments {
+    /// The same with a number of categories.
+    pub(crate) fn with_classes(mut self, classes: u16) -> Self {
+        self.arguments = self.arguments.with_classes(classes);
+        self
+    }
+
+    /// [`Arguments::for_suggestion`], which one process does.
+    pub(crate) fn for_suggestion(&self) -> Option<Arguments> {
+        self.arguments.for_suggestion()
+    }
+
     /// The same with another backbone than that of the run file.
     pub fn with_network(mut self, network: BackboneConfig) -> Self {
         self.arguments.network = Some(network);
@@ -210,6 +228,24 @@ impl Arguments {
         self
     }
 
+    /// The same with a number of categories.
+    pub(crate) fn with_classes(mut self, classes: u16) -> Self {
+        self.classes = Some(Classes::Number(classes));
+        self
+    }
+
+    /// What opens the run in which a number of categories is found, if the command line leaves it open and
+    /// the run has none yet.
+    pub(crate) fn for_suggestion(&self) -> Option<Self> {
+        let root = self.run_dir();
+        let open = self.classes == Some(Classes::Auto) && !root.join("run.toml").exists();
+        open.then(|| {
+            let mut inner = self.clone().with_classes(2);
+            inner.run = Some(root.join(SUGGESTION));
+            inner
+        })
+    }
+
     /// Opens a run that an earlier step has begun, for one that needs its result: a mistyped --run
     /// leaves nothing behind.
     ///
@@ -273,6 +309,13 @@ impl Arguments {
         })
     }
 
+    /// Opens the run of this process, which any signal ends at once.
+    pub(crate) fn open_unheeding(&self) -> anyhow::Result<Context> {
+        self.limit_threads()?;
+        let device = pick_device(&device_of_rank(self.one_device()?))?;
+        self.open_on(Group::default(), device)
+    }
+
     /// Opens the run of this process, which from then on heeds signals.
     fn open_heeding(&self, ranks: Group, device: &str) -> anyhow::Result<Context> {
         self.limit_threads()?;
@@ -282,8 +325,10 @@ impl Arguments {
         Ok(context)
     }
 
+    /// Once in a process, which may open several runs.
     fn limit_threads(&self) -> anyhow::Result<()> {
-        let Some(asked) = self.threads else {
+        static LIMITED: OnceLock<()> = OnceLock::new();
+        let Some(asked) = self.threads.filter(|_| LIMITED.set(()).is_ok()) else {
             return Ok(());
         };
         let threads = asked.min(most_useful_threads());
@@ -363,7 +408,7 @@ impl Arguments {
         if let (Some(path), Some(classes)) = (&self.images, self.classes) {
             file.data.source = Source::Pictures {
                 path: absolute(path)?,
-                classes,
+                classes: number_of(classes, root)?,
             };
         }
         if let Some(pattern) = &self.pattern {
@@ -399,6 +444,20 @@ impl Arguments {
         } else {
             RunFile::parse(SYNTHETIC, "synthetic.toml (embedded)", &self.settings)?
         })
+    }
+}
+
+/// The number that was asked for, or that the run has begun with.
+fn number_of(classes: Classes, root: &Path) -> anyhow::Result<u16> {
+    let stored = RunDir::stored(root)?.map(|file| file.data.source);
+    match (classes, stored) {
+        (Classes::Number(number), _) => Ok(number),
+        (Classes::Auto, Some(Source::Pictures { classes, .. })) => Ok(classes),
+        (Classes::Auto, _) => bail!(
+            "--classes auto: there is no run at {} whose number could be taken; `luss run --backbone \
+             NAME=FILE` suggests one, all else needs a number",
+            root.display()
+        ),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod arguments;
 mod backbone_file;
+mod classes;
 mod device;
 pub mod features;
 mod hub;
@@ -28,6 +29,7 @@ mod table;
 
 pub use arguments::{Arguments, RankedArguments};
 pub use backbone_file::{BackboneFile, LoadedBackbone};
+pub use classes::Classes;
 pub use device::pick_device;
 pub use hub::HubFile;
 pub use numbers::{share, threads, times};

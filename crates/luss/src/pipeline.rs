@@ -6,10 +6,10 @@ use imagenet_s::terminal::show;
 use pass_train::{
     Context, RunVerdict,
     pipeline::{self, Control},
-    step::weights::begin_with_backbone,
+    step::{objects::suggest::adopt_objects, weights::begin_with_backbone},
 };
 
-use crate::{BackboneFile, OrRefuse, RankedArguments, metrics_table};
+use crate::{BackboneFile, OrRefuse, RankedArguments, classes::suggest, metrics_table};
 
 /// The command line of a whole run.
 #[derive(Args, Clone, Debug)]
@@ -47,9 +47,13 @@ impl PipelineArguments {
         if let Some(backbone) = &self.backbone {
             run = run.with_network(backbone.config().or_refuse()?);
         }
+        if let Some(classes) = self.suggested(&run)? {
+            run = run.with_classes(classes);
+        }
         run.on_all_ranks(|context| {
             if let Some(backbone) = &self.backbone {
                 begin_with_backbone(context, backbone.path().or_refuse()?).or_refuse()?;
+                adopt_objects(context)?;
             }
             let metrics = pipeline::run(context, &controls)?;
             if context.speaks() {
@@ -58,6 +62,21 @@ impl PipelineArguments {
             }
             Ok(())
         })
+    }
+
+    /// The number of categories, if it is to be found.
+    fn suggested(&self, run: &RankedArguments) -> anyhow::Result<Option<u16>> {
+        match (run.for_suggestion(), &self.backbone) {
+            (None, _) => Ok(None),
+            (Some(_), None) => Err(anyhow!(
+                "--classes auto: a number is suggested by the features of a pretrained network; add --backbone \
+                 NAME=FILE, or give --classes a number"
+            ))
+            .or_refuse(),
+            (Some(inner), Some(backbone)) => {
+                suggest(&inner.open_unheeding().or_refuse()?, backbone).map(Some)
+            },
+        }
     }
 }
 

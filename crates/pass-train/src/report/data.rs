@@ -16,6 +16,7 @@ use crate::{
     run::starts::starts,
     step::{
         evaluate::{Metrics, Scores, fitted_matching},
+        objects::suggest::suggestion_of,
         threshold::SweptThreshold,
     },
     watch::{
@@ -46,6 +47,7 @@ pub(crate) fn write_run_report(
         }),
         metrics: metric_rows(metrics),
         curves: curves(&read_log(&context.run.file("log.jsonl"))?),
+        suggestion: suggestion_of(&context.run)?,
         threshold: threshold_chart(context)?,
         atlas: shown_atlas(context)?,
         sheet: sheet(context)?,

@@ -11,9 +11,12 @@ pub(crate) mod data;
 mod html;
 mod overlay;
 mod sheet;
+mod suggestion;
 mod verdict;
 
 use std::path::Path;
+
+use pixel_attention::kmeans::suggest::Suggestion;
 
 use crate::Error;
 use chart::{Axis, LineChart};
@@ -37,6 +40,8 @@ pub struct ReportData {
     pub metrics: Vec<MetricRow>,
     /// Curves of the trainings, one chart for each group of numbers of a step.
     pub curves: Vec<Curve>,
+    /// How the number of categories was suggested.
+    pub suggestion: Option<Suggestion>,
     /// How the attention threshold was chosen.
     pub threshold: Option<ThresholdChart>,
     /// The clusters with their pictures.
@@ -157,6 +162,7 @@ fn render(data: &ReportData) -> String {
         .as_ref()
         .map(threshold_chart)
         .unwrap_or_default();
+    let suggestion = data.suggestion.as_ref().map(suggestion::content);
     let verdict = data.verdict.as_ref();
     let verdict = verdict.map(|shown| verdict::content(shown, &data.class_names));
     let verdict = verdict.unwrap_or_default();
@@ -165,6 +171,7 @@ fn render(data: &ReportData) -> String {
         html::summary(&data.summary),
         html::section("Metrics", &html::metric_table(&data.metrics)),
         html::section("Training", &curves(&data.curves)),
+        html::section("How many categories?", &suggestion.unwrap_or_default()),
         html::section("Clusters", &atlas.unwrap_or_default()),
         html::section("Attention threshold", &threshold),
         html::section(

@@ -7,8 +7,9 @@
 pub(crate) mod clustered;
 mod found;
 pub(crate) mod labels;
+pub mod suggest;
 
-use std::time::Instant;
+use std::{path::PathBuf, time::Instant};
 
 use burn::tensor::{Device, Tensor};
 use imagenet_s::Split;
@@ -19,7 +20,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Context, Error, Step,
+    Context, Error, RunDir, Step,
     inference::{Pass, Shape, check_finite, for_each_batch},
     run_file::ObjectsSection,
     step::pretrain::pretrained_backbone,
@@ -49,10 +50,7 @@ pub struct ObjectsSummary {
 pub fn find_objects(context: &Context) -> Result<ObjectsSummary, Error> {
     let started = Instant::now();
     context.run.begin(Step::FindObjects)?;
-    let mut splits = vec![Split::Train];
-    splits.extend(context.shown_splits());
-    splits.dedup();
-    for split in splits {
+    for split in splits_with_objects(context) {
         context.set_aside_if_changed(&context.run.objects(split.name()))?;
         ensure_objects(context, split)?;
     }
@@ -67,6 +65,14 @@ pub fn find_objects(context: &Context) -> Result<ObjectsSummary, Error> {
     Ok(summary)
 }
 
+/// The training split and those that are shown.
+fn splits_with_objects(context: &Context) -> Vec<Split> {
+    let mut splits = vec![Split::Train];
+    splits.extend(context.shown_splits());
+    splits.dedup();
+    splits
+}
+
 /// The objects of a split, found now if they are not there.
 fn ensure_objects(context: &Context, split: Split) -> Result<Objects, Error> {
     let path = context.run.objects(split.name());
@@ -76,12 +82,12 @@ fn ensure_objects(context: &Context, split: Split) -> Result<Objects, Error> {
     let path = context.run.unchanged(&path)?;
     let shape = context
         .run
-        .read_json(&context.run.unchanged(&map_file(context))?)?;
+        .read_json(&context.run.unchanged(&map_file(&context.run))?)?;
     Objects::open(&path, shape, context.data.samples(split).len())
 }
 
-fn map_file(context: &Context) -> std::path::PathBuf {
-    context.run.step_dir(Step::FindObjects).join("map.json")
+fn map_file(run: &RunDir) -> PathBuf {
+    run.step_dir(Step::FindObjects).join("map.json")
 }
 
 fn extract(context: &Context, split: Split) -> Result<(), Error> {
@@ -91,7 +97,7 @@ fn extract(context: &Context, split: Split) -> Result<(), Error> {
     let shape = map_shape(&mut backbone, section, &context.device)?;
     let (run, path) = (&context.run, context.run.objects(split.name()));
     run.make_room_for(&path)?;
-    run.write_json(&map_file(context), &shape)?;
+    run.write_json(&map_file(run), &shape)?;
     run.unseal(&path)?;
     let mut writer = RowFileWriter::resume(&path, shape.columns(), Element::Float32)?;
     let last = writer.last()?;
