@@ -204,7 +204,7 @@ impl Matchings {
         };
         Ok(Self {
             pseudo: fit("pseudo_labels")?,
-            prediction: fit("fine_tuned")?,
+            prediction: fit(context.result())?,
         })
     }
 }
@@ -229,7 +229,8 @@ fn score(
     if sample.mask.is_none() {
         return Ok(None);
     }
-    let prediction = mask_of(context, "fine_tuned", split, sample, &matchings.prediction)?;
+    let result = context.result();
+    let prediction = mask_of(context, result, split, sample, &matchings.prediction)?;
     Ok(image_miou(
         &prediction,
         &context.truth(sample)?,
@@ -244,6 +245,9 @@ fn sheet_row(
     matchings: &Matchings,
     score: Option<f64>,
 ) -> Result<SheetRow, Error> {
+    let other = (context.result() != "pseudo_labels").then_some(context.result());
+    let prediction =
+        other.map(|result| mask_of(context, result, split, sample, &matchings.prediction));
     Ok(SheetRow {
         key: sample.key.clone(),
         picture: sample.read_picture(context.file.data.odd_pictures)?,
@@ -259,13 +263,7 @@ fn sheet_row(
             sample,
             &matchings.pseudo,
         )?),
-        prediction: Some(mask_of(
-            context,
-            "fine_tuned",
-            split,
-            sample,
-            &matchings.prediction,
-        )?),
+        prediction: prediction.transpose()?,
         score,
     })
 }

@@ -98,6 +98,27 @@ pub struct ThresholdSection {
     pub rule: Option<ThresholdRule>,
 }
 
+/// Which masks are the result of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predictor {
+    /// Those of the network that step 3 fine-tunes on the pseudo labels.
+    #[default]
+    FineTuned,
+    /// The pseudo labels themselves: nothing is fine-tuned, steps 3 and 4 are left out.
+    Labels,
+}
+
+impl Predictor {
+    /// The folder of the masks in the run directory, and their name in `metrics.json`.
+    pub fn result(self) -> &'static str {
+        match self {
+            Self::FineTuned => "fine_tuned",
+            Self::Labels => "pseudo_labels",
+        }
+    }
+}
+
 /// Pictures as they are at inference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -113,6 +134,8 @@ pub struct PredictSection {
     pub attention: Element,
     /// How step 4 makes labels of logits.
     pub inference: Inference,
+    /// Which masks are the result.
+    pub predictor: Predictor,
 }
 
 /// How step 4 makes labels of logits.
@@ -143,6 +166,7 @@ impl Default for PredictSection {
             longer_side_cap: 1000,
             attention: Element::Float32,
             inference: Inference::ArgMax,
+            predictor: Predictor::FineTuned,
         }
     }
 }

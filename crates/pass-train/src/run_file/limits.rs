@@ -141,6 +141,7 @@ const ALONE: &[(&str, Limit)] = &[
     ("predict.longer_side_cap", INTERVAL),
     ("predict.attention", Other),
     ("predict.inference", Other),
+    ("predict.predictor", Other),
     ("predict.inference.cam.normalization", Other),
     ("predict.inference.cam.threshold", SHARE),
     ("distance_matching.neighbours", Whole(1, 100_000)),

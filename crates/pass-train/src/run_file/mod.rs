@@ -31,7 +31,7 @@ pub(crate) use memory::{Amount, Memory, check_memory, machine_memory};
 pub use crate::step::pretrain::methods::Method;
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
-    ClusterSection, Inference, KMeansPlace, LabelWay, PredictSection, ThresholdSection,
+    ClusterSection, Inference, KMeansPlace, LabelWay, PredictSection, Predictor, ThresholdSection,
 };
 pub use luss_metrics::ThresholdRule;
 pub use objects::ObjectsSection;

@@ -7,6 +7,7 @@
 pub(crate) mod clustered;
 mod found;
 pub(crate) mod labels;
+mod model;
 
 use std::time::Instant;
 
@@ -24,6 +25,8 @@ use crate::{
     run_file::ObjectsSection,
     step::pretrain::pretrained_backbone,
 };
+pub use model::ObjectModel;
+
 use found::{MapShape, Objects, picture_of, record};
 
 /// What the step leaves in `done/find_objects.json`.
