@@ -8,7 +8,11 @@ use std::{
 
 use burn::tensor::Device;
 use imagenet_s::read_mask;
-use pass_train::{Context, Error, RunFile, Step, Verbosity, pipeline, step::objects::ObjectModel};
+use pass_train::{
+    Context, Error, RunFile, Step, Verbosity,
+    apply::{Model, export_model},
+    pipeline,
+};
 use pixel_attention::{row_file::RowFile, rows::Rows};
 
 /// A network with random weights; the objects are large and of one colour.
@@ -123,18 +127,28 @@ fn the_road_takes_no_step_of_pixel_attention_and_ends_in_labels_and_predictions(
         labelled += usize::from(ids.iter().any(|&id| id > 0));
     }
     assert!(labelled > 0);
+}
 
-    // The rule of the labels, on pictures of any sizes.
-    let mut model = ObjectModel::of_run(&context).unwrap();
-    let samples = context.data.samples(imagenet_s::Split::Validation);
-    let read = |sample: &imagenet_s::Sample| sample.read_picture(context.file.data.odd_pictures);
-    let pictures: Vec<_> = samples.iter().map(|sample| read(sample).unwrap()).collect();
-    let labels = model.label(&pictures).unwrap();
-    for ((sample, picture), labels) in samples.iter().zip(&pictures).zip(labels) {
-        let [width, height] = [picture.width(), picture.height()].map(|side| side as usize);
-        let own = context.run.mask("pseudo_labels", "validation", &sample.key);
-        let mask = labels.to_mask(width, height, ObjectModel::THRESHOLD);
-        assert_eq!(mask, read_mask(&own).unwrap(), "{}", sample.key);
+#[test]
+fn a_model_of_the_labels_gives_other_pictures_the_labels_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = run(folder.path(), &["predict.predictor=labels"]);
+    assert!(!context.run.is_done(Step::Finetune));
+    let file = folder.path().join("model.safetensors");
+    export_model(folder.path(), &file).unwrap();
+    let of_run = Model::of_run(folder.path(), Device::flex()).unwrap();
+    let of_file = Model::read(&file, Device::flex()).unwrap();
+    for mut model in [of_run, of_file] {
+        let sizing = model.about().sizing();
+        for sample in context.data.samples(imagenet_s::Split::Validation) {
+            let picture = sample.read_picture(context.file.data.odd_pictures).unwrap();
+            let labelled = model
+                .label(&[sizing.prepare(0, &picture)], &sizing)
+                .unwrap();
+            let own = context.run.mask("pseudo_labels", "validation", &sample.key);
+            assert_eq!(labelled[0].mask, read_mask(&own).unwrap(), "{}", sample.key);
+            assert!((0.0..=1.0).contains(&labelled[0].confidence));
+        }
     }
 }
 

@@ -163,6 +163,7 @@ impl SegmentPictures {
         Ok(Recipe {
             model_sha256: about.sum(),
             sizing: self.sizing(about)?,
+            decoding: about.decoding.clone(),
             odd_pictures,
             names,
             skip_broken: self.skip_broken,
@@ -171,6 +172,11 @@ impl SegmentPictures {
 
     fn sizing(&self, about: &About) -> anyhow::Result<Sizing> {
         let mut sizing = about.sizing();
+        ensure!(
+            !sizing.square || (self.resize.is_none() && self.tile.is_none()),
+            "--resize and --tile: this model finds objects on the whole picture, brought to {0} x {0} pixels; leave both out",
+            sizing.resize.unwrap_or_default()
+        );
         if let Some(Seen(resize)) = self.resize {
             sizing.resize = resize;
             sizing.longer_side_cap = 0;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Error, Step,
+    Error,
     apply::model::{About, finished_run, hex},
 };
 
@@ -40,8 +40,9 @@ pub(super) struct Packed {
 ///
 /// As [`Model::of_run`](super::Model::of_run); a file that cannot be written.
 pub fn export_model(root: &Path, path: &Path) -> Result<About, Error> {
-    let run = finished_run(root)?;
-    let weights = run.unchanged_weights(Step::Finetune)?;
+    let (run, kind) = finished_run(root)?;
+    let (step, field) = kind.weights();
+    let weights = run.unchanged_weights(step)?;
     let bytes = fs::read(&weights).map_err(Error::io(&weights, "read"))?;
     let about = About::of_run(&run, &bytes)?;
     let damaged = |cause: safetensors::SafeTensorError| Error::Damaged {
@@ -51,7 +52,7 @@ pub fn export_model(root: &Path, path: &Path) -> Result<About, Error> {
     let network = SafeTensors::deserialize(&bytes).map_err(damaged)?;
     let mut tensors: Vec<(String, TensorView)> = network
         .iter()
-        .map(|(key, tensor)| (format!("{NETWORK}.{key}"), tensor))
+        .filter_map(|(key, tensor)| Some((packed_key(key, field)?, tensor)))
         .collect();
     let (rows, shape) = match run.centroids().exists() {
         true => {
@@ -84,6 +85,15 @@ pub fn export_model(root: &Path, path: &Path) -> Result<About, Error> {
     let file = serialize(tensors, Some(metadata)).map_err(damaged)?;
     whole_file::write_bytes(path, &file).map_err(Error::io(path, "write"))?;
     Ok(packed.about)
+}
+
+/// The key of a tensor of the network; of others, as the heads of step 1, none.
+fn packed_key(key: &str, field: Option<&str>) -> Option<String> {
+    let of_network = match field {
+        None => key,
+        Some(field) => key.strip_prefix(field)?.strip_prefix('.')?,
+    };
+    Some(format!("{NETWORK}.{of_network}"))
 }
 
 /// What a file says of its model, once its tensors are those that it was written with.

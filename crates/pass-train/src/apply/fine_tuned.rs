@@ -34,6 +34,8 @@ pub const TILE: usize = 1024;
 pub struct Sizing {
     /// The shorter side is brought to this many pixels; `None` leaves pictures as they are.
     pub resize: Option<u32>,
+    /// Whether both sides are brought to `resize`, whatever the aspect.
+    pub square: bool,
     /// A picture that then has more pixels than a square of this side goes through the network in
     /// windows, whose sides are no longer.
     pub tile: usize,
@@ -46,8 +48,19 @@ impl Sizing {
     pub fn of_step(section: &PredictSection) -> Self {
         Self {
             resize: Some(section.resize),
+            square: false,
             tile: TILE,
             longer_side_cap: section.longer_side_cap,
+        }
+    }
+
+    /// That of a rule that sees squares.
+    pub(super) fn of_square(side: u32) -> Self {
+        Self {
+            resize: Some(side),
+            square: true,
+            tile: TILE,
+            longer_side_cap: 0,
         }
     }
 
@@ -57,13 +70,18 @@ impl Sizing {
     }
 
     fn shape(&self) -> Shape {
-        self.resize.map_or(Shape::Original, Shape::Whole)
+        match self.resize {
+            None => Shape::Original,
+            Some(side) if self.square => Shape::Square(side),
+            Some(side) => Shape::Whole(side),
+        }
     }
 
     /// Pixels that the network sees of a picture of this width and height, about.
     pub fn seen_pixels(&self, [width, height]: [usize; 2]) -> usize {
         let (shorter, longer) = (width.min(height).max(1), width.max(height));
         match self.resize {
+            Some(side) if self.square => (side as usize).pow(2),
             Some(side) => (side as usize * side as usize * longer).div_ceil(shorter),
             None => width * height,
         }
@@ -79,10 +97,10 @@ impl Sizing {
 pub struct Labelled {
     /// The category of each pixel; 0 is OTHER.
     pub mask: LabelMask,
-    /// How sure the network is, 0..=1: the mean over the cells of its map of the softmax probability of
-    /// the most likely id.
+    /// How sure the model is, 0..=1. Of a network the mean over the cells of its map of the softmax probability
+    /// of the most likely id; of clusters the mean over objects of the cosine with the cluster, 0 without one.
     pub confidence: f64,
-    /// The same over the cells whose most likely id is this one, from 0 on; `None` where there is none.
+    /// The same over the cells or objects of this id, from 0 on; `None` where there is none.
     pub of_ids: Vec<Option<f64>>,
 }
 
@@ -317,6 +335,7 @@ mod tests {
     fn labelled(network: &mut FineTuned, picture: &RgbImage, tile: usize) -> Labelled {
         let sizing = Sizing {
             resize: None,
+            square: false,
             tile,
             longer_side_cap: 0,
         };
@@ -375,6 +394,7 @@ mod tests {
         let whole = labelled(&mut network, &picture, 4096);
         let sizing = Sizing {
             resize: None,
+            square: false,
             tile: 4096,
             longer_side_cap: 0,
         };

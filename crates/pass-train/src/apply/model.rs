@@ -2,25 +2,28 @@
 
 use std::{fs, path::Path};
 
-use burn::tensor::Device;
+use burn::{module::Module, tensor::Device};
 use imagenet_s::{Decoding, OddPictures, views::Normalization};
 use luss_metrics::Matching;
 use pass_model::{
     checkpoint::{load_field, load_module},
-    segmentation_net::{SegmentationNet, SegmentationNetConfig},
+    segmentation_net::SegmentationNetConfig,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Error, RunDir, Step,
+    Error, RunDir, RunFile, Step,
     apply::{
         file::{NETWORK, Packed, read_packed, tensors_sum},
         fine_tuned::{FineTuned, Labelled, Sizing},
     },
     inference::{Prepared, to_tensor},
-    run_file::PredictSection,
-    step::evaluate::category_names_by,
+    run_file::{LabelWay, PredictSection, Predictor},
+    step::{
+        evaluate::category_names_by,
+        objects::{ObjectModel, ObjectRule},
+    },
     view_batch::normalization,
 };
 
@@ -30,6 +33,26 @@ use crate::{
 pub enum Kind {
     /// The network of step 3.
     FineTuned,
+    /// The rule of the pseudo labels of `cluster.way = "objects"`, on the backbone of step 1.
+    Objects,
+}
+
+impl Kind {
+    /// What labels the pictures of a run with these settings.
+    fn of(file: &RunFile) -> Self {
+        match (file.predict.predictor, file.cluster.way) {
+            (Predictor::Labels, LabelWay::Objects) => Self::Objects,
+            _ => Self::FineTuned,
+        }
+    }
+
+    /// The step whose weights it takes, and where they are among its tensors.
+    pub(super) fn weights(self) -> (Step, Option<&'static str>) {
+        match self {
+            Self::FineTuned => (Step::Finetune, None),
+            Self::Objects => (Step::Pretrain, Some("backbone")),
+        }
+    }
 }
 
 /// All that decides the labels of a picture, beside its pixels.
@@ -38,8 +61,10 @@ pub enum Kind {
 pub struct About {
     /// What labels the pictures.
     pub kind: Kind,
-    /// The network.
+    /// The network; of objects its backbone alone, and the number of categories.
     pub network: SegmentationNetConfig,
+    /// How objects are found and named.
+    pub objects: Option<ObjectRule>,
     /// SHA-256 of names, shapes and bytes of its weights.
     pub weights_sha256: String,
     /// What pictures are normalised with.
@@ -62,9 +87,12 @@ impl About {
         u16::try_from(self.network.classes).expect("ids fit u16")
     }
 
-    /// The sizes of step 4.
+    /// The sizes of the run.
     pub fn sizing(&self) -> Sizing {
-        Sizing::of_step(&self.predict)
+        match &self.objects {
+            Some(rule) => Sizing::of_square(rule.objects.size),
+            None => Sizing::of_step(&self.predict),
+        }
     }
 
     /// SHA-256 of all of this: equal where the labels are.
@@ -77,18 +105,29 @@ impl About {
     pub(super) fn of_run(run: &RunDir, tensors: &[u8]) -> Result<Self, Error> {
         let root = run.root();
         let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
-        let weights = run.weights(Step::Finetune);
+        let kind = Kind::of(&file);
+        let weights = run.weights(kind.weights().0);
         let damaged = |cause: String| Error::Damaged {
             path: weights.clone(),
             cause,
         };
         let tensors = safetensors::SafeTensors::deserialize(tensors);
         let tensors = tensors.map_err(|cause| damaged(cause.to_string()))?;
-        let bias = tensors.tensor("head.bias");
-        let bias = bias.map_err(|cause| damaged(cause.to_string()))?;
-        let classes = bias.shape().iter().product::<usize>().saturating_sub(1);
+        let objects = match kind {
+            Kind::Objects => Some(ObjectRule::of_run(run, file.objects.clone())?),
+            Kind::FineTuned => None,
+        };
+        let classes = match &objects {
+            Some(rule) => rule.categories(),
+            None => {
+                let bias = tensors.tensor("head.bias");
+                let bias = bias.map_err(|cause| damaged(cause.to_string()))?;
+                bias.shape().iter().product::<usize>().saturating_sub(1)
+            }
+        };
         Ok(Self {
-            kind: Kind::FineTuned,
+            kind,
+            objects,
             network: SegmentationNetConfig {
                 backbone: file.network.backbone.clone(),
                 classes,
@@ -147,6 +186,7 @@ pub struct Model {
 /// What labels the pictures.
 enum Network {
     FineTuned(FineTuned),
+    Objects(Box<ObjectModel>),
 }
 
 impl Model {
@@ -154,14 +194,22 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`Error::NoRun`], [`Error::StepMissing`] before step 3, [`Error::ChangedFile`] for weights that are
-    /// not what it left; files that cannot be read.
+    /// [`Error::NoRun`], [`Error::StepMissing`] before step 3, or before step 2.2 where the pseudo labels are the
+    /// result; [`Error::ChangedFile`] for weights that are not what it left; files that cannot be read.
     pub fn of_run(root: &Path, device: Device) -> Result<Self, Error> {
-        let run = finished_run(root)?;
-        let weights = run.unchanged_weights(Step::Finetune)?;
+        let (run, kind) = finished_run(root)?;
+        let (step, field) = kind.weights();
+        let weights = run.unchanged_weights(step)?;
         let tensors = fs::read(&weights).map_err(Error::io(&weights, "read"))?;
         let about = About::of_run(&run, &tensors)?;
-        Self::new(about, device, |net| Ok(load_module(net, &weights)?))
+        Self::new(
+            about,
+            device,
+            &Weights {
+                path: &weights,
+                field,
+            },
+        )
     }
 
     /// That of a file of [`export_model`](super::export_model).
@@ -171,32 +219,35 @@ impl Model {
     /// [`Error::Io`], [`Error::ModelFile`] for any other file, and for one that is torn or changed.
     pub fn read(path: &Path, device: Device) -> Result<Self, Error> {
         let Packed { about, .. } = read_packed(path)?;
-        Self::new(about, device, |net| {
-            load_field(net, NETWORK, path)
-                .map(drop)
-                .map_err(|cause| Error::ModelFile {
-                    path: path.into(),
-                    cause: cause.to_string(),
-                })
+        let field = Some(NETWORK);
+        Self::new(about, device, &Weights { path, field }).map_err(|cause| Error::ModelFile {
+            path: path.into(),
+            cause: cause.to_string(),
         })
     }
 
-    fn new(
-        about: About,
-        device: Device,
-        load: impl FnOnce(&mut SegmentationNet) -> Result<(), Error>,
-    ) -> Result<Self, Error> {
-        let mut net = about.network.init(0, &device);
-        load(&mut net)?;
-        let network = FineTuned {
-            net,
-            backbone: about.network.backbone.clone(),
-            classes: about.network.classes,
-            normalization: about.normalization,
-            inference: about.predict.inference,
-            device,
+    fn new(about: About, device: Device, weights: &Weights) -> Result<Self, Error> {
+        let normalization = about.normalization;
+        let network = match &about.objects {
+            Some(rule) => {
+                let mut backbone = about.network.backbone.init(0, &device);
+                weights.load(&mut backbone)?;
+                let model = ObjectModel::new(backbone, rule.clone(), normalization, device)?;
+                Network::Objects(Box::new(model))
+            }
+            None => {
+                let mut net = about.network.init(0, &device);
+                weights.load(&mut net)?;
+                Network::FineTuned(FineTuned {
+                    net,
+                    backbone: about.network.backbone.clone(),
+                    classes: about.network.classes,
+                    normalization,
+                    inference: about.predict.inference,
+                    device,
+                })
+            }
         };
-        let network = Network::FineTuned(network);
         Ok(Self { about, network })
     }
 
@@ -225,14 +276,40 @@ impl Model {
                 let together = || to_tensor(pictures, &normalization, &device);
                 network.label(pictures, sizing, together)
             }
+            Network::Objects(model) => model.label(pictures),
         }
     }
 }
 
-/// A run whose step 3 has finished.
-pub(super) fn finished_run(root: &Path) -> Result<RunDir, Error> {
+/// A file of weights, and where in it they are.
+struct Weights<'a> {
+    path: &'a Path,
+    field: Option<&'static str>,
+}
+
+impl Weights<'_> {
+    fn load<M: Module>(&self, module: &mut M) -> Result<(), Error> {
+        match self.field {
+            None => load_module(module, self.path)?,
+            Some(field) => {
+                load_field(module, field, self.path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A run that has what labels pictures.
+pub(super) fn finished_run(root: &Path) -> Result<(RunDir, Kind), Error> {
     let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
     let run = RunDir::find(root, &file)?;
-    run.require(Step::Predict, Step::Finetune)?;
-    Ok(run)
+    let kind = Kind::of(&file);
+    let needs: &[Step] = match kind {
+        Kind::FineTuned => &[Step::Finetune],
+        Kind::Objects => &[Step::FindObjects, Step::Cluster],
+    };
+    for step in needs {
+        run.require(Step::Predict, *step)?;
+    }
+    Ok((run, kind))
 }

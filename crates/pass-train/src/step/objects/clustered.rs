@@ -4,7 +4,7 @@ use imagenet_s::Split;
 use pixel_attention::{foreground::HalfWhitening, row_file::RowFileWriter, rows::Rows};
 
 use super::{ensure_objects, found::Embeddings};
-use crate::{Context, Error};
+use crate::{Context, Error, RunDir};
 
 /// Fits the whitening to the objects of the training pictures, and writes `cluster/whitening.json` and
 /// `cluster/embeddings.npy`: a row an object, the objects of a picture together.
@@ -38,9 +38,8 @@ fn write_whitened(
 }
 
 /// The whitening that the clusters were found with.
-pub(crate) fn whitening(context: &Context) -> Result<HalfWhitening, Error> {
-    let path = context.run.unchanged(&context.run.whitening())?;
-    context.run.read_json(&path)
+pub(super) fn whitening(run: &RunDir) -> Result<HalfWhitening, Error> {
+    run.read_json(&run.unchanged(&run.whitening())?)
 }
 
 /// The first row of each training picture among the rows that are clustered.

@@ -11,30 +11,58 @@ use pixel_attention::{
     label_generation::FeatureLabels,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     clustered::whitening,
     ensure_objects,
     found::{ABSENT, Found, MapShape, Objects},
 };
-use crate::{Context, Error};
+use crate::{Context, Error, RunDir};
 
 /// Cells of labels along a cell of the map, as for the other ways.
 const UPSAMPLING: usize = 4;
 
+/// The score from which on a cell belongs to an object.
+pub(super) const THRESHOLD: f32 = 0.0;
+
 /// The clusters that objects are named after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Clusters {
     whitening: HalfWhitening,
-    centroids: Array2<f32>,
+    /// `[categories, dimensions]`, row by row.
+    centroids: Vec<Vec<f32>>,
 }
 
 impl Clusters {
     /// Those of a run that has found them.
-    pub(super) fn of_run(context: &Context) -> Result<Self, Error> {
-        let centroids = context.run.unchanged(&context.run.centroids())?;
+    pub(super) fn of_run(run: &RunDir) -> Result<Self, Error> {
+        let centroids = read_centroids(&run.unchanged(&run.centroids())?)?;
         Ok(Self {
-            whitening: whitening(context)?,
-            centroids: read_centroids(&centroids)?,
+            whitening: whitening(run)?,
+            centroids: centroids.outer_iter().map(|row| row.to_vec()).collect(),
         })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.centroids.len()
+    }
+
+    /// How like its cluster an object is, 0..=1: the cosine of embedding and centroid, or 0 where that is
+    /// below. The mean over all objects, 0 without one, and over those of each id from 0 on.
+    pub(super) fn confidence(&self, found: &[Found]) -> Result<(f64, Vec<Option<f64>>), Error> {
+        let mut of_ids = vec![Vec::new(); self.count() + 1];
+        let mut all = Vec::new();
+        for (id, object) in self.ids(found)?.into_iter().zip(found) {
+            let row = self.whitening.apply(&object.embedding);
+            let confidence = cosine(&row, &self.centroids[usize::from(id) - 1]).max(0.0);
+            of_ids[usize::from(id)].push(confidence);
+            all.push(confidence);
+        }
+        let means = of_ids.iter().map(|values| mean(values)).collect();
+        Ok((mean(&all).unwrap_or(0.0), means))
     }
 
     /// The labels of a picture with these objects. In place of the attention they have the greatest
@@ -50,12 +78,35 @@ impl Clusters {
         let rows = found
             .iter()
             .flat_map(|object| self.whitening.apply(&object.embedding));
-        let rows = Array2::from_shape_vec((found.len(), self.centroids.ncols()), rows.collect());
-        let rows = rows.expect("a row an object");
-        let clusters = assign(&rows.view(), self.centroids.view())?;
+        let columns = self.whitening.projection().nrows();
+        let matrix = |rows: Vec<f32>| {
+            let shape = (rows.len() / columns, columns);
+            Array2::from_shape_vec(shape, rows).expect("rows of one length")
+        };
+        let clusters = assign(
+            &matrix(rows.collect()).view(),
+            matrix(self.centroids.concat()).view(),
+        )?;
         let id = |cluster| u16::try_from(cluster + 1).expect("at most 999 clusters");
         Ok(clusters.into_iter().map(id).collect())
     }
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let product = |a: &[f32], b: &[f32]| -> f64 {
+        let pairs = a.iter().zip(b);
+        pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    let lengths = (product(a, a) * product(b, b)).sqrt();
+    if lengths > 0.0 {
+        (product(a, b) / lengths).min(1.0)
+    } else {
+        0.0
+    }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// What labels the pictures of a split.
@@ -69,7 +120,7 @@ impl ObjectLabels {
     pub(crate) fn new(context: &Context, split: Split) -> Result<Self, Error> {
         Ok(Self {
             objects: ensure_objects(context, split)?,
-            clusters: Clusters::of_run(context)?,
+            clusters: Clusters::of_run(&context.run)?,
         })
     }
 

@@ -26,7 +26,8 @@ use crate::{
     run_file::ObjectsSection,
     step::pretrain::pretrained_backbone,
 };
-pub use model::ObjectModel;
+pub(crate) use model::ObjectModel;
+pub use model::ObjectRule;
 
 use found::{MapShape, Objects, picture_of, record};
 

@@ -1,79 +1,86 @@
 //! The rule that labelled a run's pictures, on any other picture.
 
 use burn::tensor::Device;
-use image::RgbImage;
 use imagenet_s::views::Normalization;
 use pass_model::backbone::Backbone;
-use pixel_attention::label_generation::FeatureLabels;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    found::{Found, MapShape, split_rows},
-    labels::Clusters,
+    found::{MapShape, split_rows},
+    labels::{Clusters, THRESHOLD},
     map_shape, records,
 };
 use crate::{
-    Context, Error, Step,
-    inference::{Shape, prepare, to_tensor},
+    Error, RunDir,
+    apply::Labelled,
+    inference::{Prepared, to_tensor},
     run_file::ObjectsSection,
-    step::pretrain::pretrained_backbone,
-    view_batch::normalization,
 };
 
-/// A frozen backbone, what finds objects on its map, and the clusters that they are named after.
-pub struct ObjectModel {
-    backbone: Backbone,
-    section: ObjectsSection,
-    shape: MapShape,
+/// How objects are found and what they are named after: all that decides labels beside backbone and pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectRule {
+    pub(crate) objects: ObjectsSection,
     clusters: Clusters,
+}
+
+impl ObjectRule {
+    /// That of a run that has found its clusters.
+    pub(crate) fn of_run(run: &RunDir, objects: ObjectsSection) -> Result<Self, Error> {
+        let clusters = Clusters::of_run(run)?;
+        Ok(Self { objects, clusters })
+    }
+
+    /// Categories without OTHER.
+    pub(crate) fn categories(&self) -> usize {
+        self.clusters.count()
+    }
+}
+
+/// A frozen backbone, and the rule.
+pub(crate) struct ObjectModel {
+    backbone: Backbone,
+    rule: ObjectRule,
+    shape: MapShape,
     normalization: Normalization,
     device: Device,
 }
 
 impl ObjectModel {
-    /// The threshold of [`FeatureLabels::to_mask`] below which a pixel of its labels is OTHER.
-    pub const THRESHOLD: f32 = 0.0;
-
-    /// That of a run of `cluster.way = "objects"`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::StepMissing`] before step 2.2; a file that cannot be read.
-    pub fn of_run(context: &Context) -> Result<Self, Error> {
-        for step in [Step::FindObjects, Step::Cluster] {
-            context.run.require(Step::Predict, step)?;
-        }
-        let section = context.file.objects.clone();
-        let mut backbone = pretrained_backbone(context, &context.device)?;
+    pub(crate) fn new(
+        mut backbone: Backbone,
+        rule: ObjectRule,
+        normalization: Normalization,
+        device: Device,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            shape: map_shape(&mut backbone, &section, &context.device)?,
+            shape: map_shape(&mut backbone, &rule.objects, &device)?,
             backbone,
-            section,
-            clusters: Clusters::of_run(context)?,
-            normalization: normalization(&context.file),
-            device: context.device.clone(),
+            rule,
+            normalization,
+            device,
         })
     }
 
-    /// The labels of some pictures, of any sizes: those that `generate_labels` gives them, whatever other
-    /// pictures they come with.
-    ///
-    /// # Errors
-    ///
-    /// Features that are not finite.
-    pub fn label(&mut self, pictures: &[RgbImage]) -> Result<Vec<FeatureLabels>, Error> {
-        if pictures.is_empty() {
-            return Ok(Vec::new());
-        }
-        let square = Shape::Square(self.section.size);
-        let prepared = pictures.iter().enumerate();
-        let prepared: Vec<_> = prepared
-            .map(|(index, picture)| prepare(index, picture, square))
-            .collect();
-        let tensor = to_tensor(&prepared, &self.normalization, &self.device);
+    /// The labels of pictures that are squares of the rule's size: those that `generate_labels` gives them,
+    /// whatever other pictures they come with.
+    pub(crate) fn label(&mut self, pictures: &[Prepared]) -> Result<Vec<Labelled>, Error> {
+        let tensor = to_tensor(pictures, &self.normalization, &self.device);
         let indices: Vec<usize> = (0..pictures.len()).collect();
-        let rows = records(&mut self.backbone, &indices, tensor, &self.section)?;
+        let rows = records(&mut self.backbone, &indices, tensor, &self.rule.objects)?;
         let found = split_rows(&rows, &self.shape, pictures.len());
-        let label = |found: &Vec<Found>| self.clusters.label(found, &self.shape);
-        found.iter().map(label).collect()
+        let clusters = &self.rule.clusters;
+        let each = pictures.iter().zip(&found).map(|(picture, found)| {
+            let [width, height] = picture.original;
+            let labels = clusters.label(found, &self.shape)?;
+            let (confidence, of_ids) = clusters.confidence(found)?;
+            Ok(Labelled {
+                mask: labels.to_mask(width, height, THRESHOLD),
+                confidence,
+                of_ids,
+            })
+        });
+        each.collect()
     }
 }
