@@ -163,6 +163,7 @@ impl SegmentPictures {
         Ok(Recipe {
             model_sha256: about.sum(),
             sizing: self.sizing(about)?,
+            decoding: about.decoding.clone(),
             odd_pictures,
             names,
             skip_broken: self.skip_broken,

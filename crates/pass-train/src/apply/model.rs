@@ -95,6 +95,7 @@ impl About {
             },
             weights_sha256: tensors_sum(tensors.iter()),
             normalization: normalization(&file),
+            decoding: file.data.decoding(),
             odd_pictures: file.data.odd_pictures,
             names: names_of(run, classes)?,
             classes: classes_of(run)?,
