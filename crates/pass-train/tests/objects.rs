@@ -8,7 +8,7 @@ use std::{
 
 use burn::tensor::Device;
 use imagenet_s::read_mask;
-use pass_train::{Context, Error, RunFile, Step, Verbosity, pipeline};
+use pass_train::{Context, Error, RunFile, Step, Verbosity, pipeline, step::objects::ObjectModel};
 use pixel_attention::{row_file::RowFile, rows::Rows};
 
 /// A network with random weights; the objects are large and of one colour.
@@ -123,6 +123,19 @@ fn the_road_takes_no_step_of_pixel_attention_and_ends_in_labels_and_predictions(
         labelled += usize::from(ids.iter().any(|&id| id > 0));
     }
     assert!(labelled > 0);
+
+    // The rule of the labels, on pictures of any sizes.
+    let mut model = ObjectModel::of_run(&context).unwrap();
+    let samples = context.data.samples(imagenet_s::Split::Validation);
+    let read = |sample: &imagenet_s::Sample| sample.read_picture(context.file.data.odd_pictures);
+    let pictures: Vec<_> = samples.iter().map(|sample| read(sample).unwrap()).collect();
+    let labels = model.label(&pictures).unwrap();
+    for ((sample, picture), labels) in samples.iter().zip(&pictures).zip(labels) {
+        let [width, height] = [picture.width(), picture.height()].map(|side| side as usize);
+        let own = context.run.mask("pseudo_labels", "validation", &sample.key);
+        let mask = labels.to_mask(width, height, ObjectModel::THRESHOLD);
+        assert_eq!(mask, read_mask(&own).unwrap(), "{}", sample.key);
+    }
 }
 
 #[test]
@@ -196,6 +209,25 @@ fn a_setting_runs_again_what_depends_on_it_and_no_more() {
         };
         assert_eq!(again, expected, "{setting}");
     }
+}
+
+#[test]
+fn labels_may_be_the_result_without_fine_tuning() {
+    let folder = tempfile::tempdir().unwrap();
+    let context = run(folder.path(), &["predict.predictor=labels"]);
+    for step in [Step::Finetune, Step::Predict] {
+        assert!(!context.run.is_done(step));
+    }
+    assert_eq!(context.result(), "pseudo_labels");
+    assert!(folder.path().join("match.json").exists());
+    assert!(folder.path().join("report.html").exists());
+    drop(context);
+    // Asked for later, the network learns from the labels that are there.
+    let labels = fs::metadata(folder.path().join("done/generate_labels.json")).unwrap();
+    let context = run(folder.path(), &[]);
+    assert!(context.run.is_done(Step::Predict));
+    let again = fs::metadata(folder.path().join("done/generate_labels.json")).unwrap();
+    assert_eq!(labels.modified().unwrap(), again.modified().unwrap());
 }
 
 #[test]

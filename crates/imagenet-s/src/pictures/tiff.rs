@@ -64,8 +64,8 @@ struct Header {
     is_planar: bool,
     /// Whether the band behind the colours is their opacity, and whether they are multiplied with it.
     alpha: Option<bool>,
-    /// Red, green and blue of each value, 16 bits each, as the file has them.
-    palette: Vec<u16>,
+    /// Red of all values, then green, then blue.
+    palette: Vec<u8>,
     orientation: Orientation,
     has_pages: bool,
 }
@@ -155,7 +155,7 @@ impl Header {
             Some(2) => Some(false),
             _ => None,
         };
-        let palette = file.find_tag_unsigned_vec(Tag::ColorMap)?;
+        let palette: Option<Vec<u16>> = file.find_tag_unsigned_vec(Tag::ColorMap)?;
         let planes: Option<u16> = file.find_tag_unsigned(Tag::PlanarConfiguration)?;
         Ok(Self {
             size: file.dimensions()?,
@@ -165,7 +165,7 @@ impl Header {
             bits: bits.unwrap_or_default().first().copied().unwrap_or(1),
             is_planar: planes == Some(2),
             alpha,
-            palette: palette.unwrap_or_default(),
+            palette: palette_bytes(&palette.unwrap_or_default()),
             orientation: orientation_in(file)?,
             has_pages: has_pages(file),
         })
@@ -396,11 +396,15 @@ impl Bands {
         }
     }
 
+    /// Columns and rows of all pixels, in the order of a picture.
+    fn places(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (width, height) = (self.size.0 as usize, self.size.1 as usize);
+        (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)))
+    }
+
     /// The values of some bands, pixel by pixel.
     fn values_of<'a>(&'a self, bands: &'a [u16]) -> impl Iterator<Item = f64> + 'a {
-        let (width, height) = (self.size.0 as usize, self.size.1 as usize);
-        let pixels = (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)));
-        pixels.flat_map(move |(x, y)| {
+        self.places().flat_map(move |(x, y)| {
             let value = move |&band: &u16| self.value(x, y, band.into());
             bands.iter().map(value)
         })
@@ -423,18 +427,17 @@ impl Bands {
         decoding: &Decoding,
         path: &Path,
     ) -> Result<(RgbImage, Option<[u16; 2]>), Error> {
-        let bands = match shown {
-            Shown::Bands(bands) => return self.stretched(header, bands, decoding, path),
-            Shown::Palette => vec![0],
-            Shown::Cmyk => vec![0, 1, 2, 3],
-            Shown::Ycbcr => vec![0, 1, 2],
-        };
+        if let Shown::Bands(bands) = shown {
+            return self.stretched(header, bands, decoding, path);
+        }
         let ends = self.ends().ok_or_else(|| no_range(path))?;
-        let values: Vec<f64> = self.values_of(&bands).collect();
-        let pixels = values.chunks_exact(bands.len()).map(|pixel| match shown {
-            Shown::Palette => palette_colour(&header.palette, pixel[0] as usize),
-            Shown::Cmyk => cmyk_colour(pixel, ends),
-            _ => ycbcr_colour(pixel),
+        let pixels = self.places().map(|(x, y)| {
+            let value = |band| self.value(x, y, band);
+            match shown {
+                Shown::Palette => palette_colour(&header.palette, value(0) as usize),
+                Shown::Cmyk => cmyk_colour([0, 1, 2, 3].map(value), ends),
+                _ => ycbcr_colour([0, 1, 2].map(value)),
+            }
         });
         Ok((self.picture(pixels), None))
     }
@@ -510,26 +513,28 @@ fn number_at(values: &DecodingResult, at: usize) -> f64 {
     }
 }
 
-/// All red values come first, then all green ones, then all blue ones; some programs write 8 bits.
-fn palette_colour(palette: &[u16], value: usize) -> [u8; 3] {
+/// The parts of a palette in 8 bits of the 16 that they have; some programs write them in the lower 8.
+fn palette_bytes(palette: &[u16]) -> Vec<u8> {
+    let is_low = palette.iter().all(|&part| part < 256);
+    let shift = if is_low { 0 } else { 8 };
+    palette.iter().map(|&part| (part >> shift) as u8).collect()
+}
+
+/// All red values come first, then all green ones, then all blue ones.
+fn palette_colour(palette: &[u8], value: usize) -> [u8; 3] {
     let colours = palette.len() / 3;
-    let shift = if palette.iter().all(|&part| part < 256) {
-        0
-    } else {
-        8
-    };
-    [0, 1, 2].map(|part| (palette[part * colours + value] >> shift) as u8)
+    [0, 1, 2].map(|part| palette[part * colours + value])
 }
 
 /// As Pillow does it: without a colour profile. Inks are not inverted in TIFF files.
-fn cmyk_colour(inks: &[f64], [_, most]: [f64; 2]) -> [u8; 3] {
-    let light = |ink: usize| 1.0 - inks[ink] / most;
-    [0, 1, 2].map(|ink| (255.0 * light(ink) * light(3)).round() as u8)
+fn cmyk_colour([cyan, magenta, yellow, black]: [f64; 4], [_, most]: [f64; 2]) -> [u8; 3] {
+    let light = |ink: f64| 1.0 - ink / most;
+    [cyan, magenta, yellow].map(|ink| (255.0 * light(ink) * light(black)).round() as u8)
 }
 
 /// ITU-T T.871, the full range of 8 bits.
-fn ycbcr_colour(pixel: &[f64]) -> [u8; 3] {
-    let (luma, blue, red) = (pixel[0], pixel[1] - 128.0, pixel[2] - 128.0);
+fn ycbcr_colour([luma, blue, red]: [f64; 3]) -> [u8; 3] {
+    let (blue, red) = (blue - 128.0, red - 128.0);
     let green = luma - 0.344_136 * blue - 0.714_136 * red;
     [luma + 1.402 * red, green, luma + 1.772 * blue].map(|value| value.round() as u8)
 }

@@ -50,7 +50,7 @@ impl Traits {
 pub struct TraitCounts {
     turned: Counted,
     narrow: Counted,
-    /// Of the first narrow picture.
+    /// The smallest and the largest value of the narrow pictures.
     ends: [u16; 2],
     transparent: Counted,
     pages: Counted,
@@ -97,9 +97,14 @@ impl Counted {
 /// Of the pictures that come later: the first of both is that of the earlier ones.
 impl AddAssign<&TraitCounts> for TraitCounts {
     fn add_assign(&mut self, later: &TraitCounts) {
-        if self.narrow.pictures == 0 {
-            self.ends = later.ends;
-        }
+        self.ends = match (self.narrow.pictures, later.narrow.pictures) {
+            (_, 0) => self.ends,
+            (0, _) => later.ends,
+            _ => [
+                self.ends[0].min(later.ends[0]),
+                self.ends[1].max(later.ends[1]),
+            ],
+        };
         self.turned.add(&later.turned);
         self.narrow.add(&later.narrow);
         self.transparent.add(&later.transparent);

@@ -279,7 +279,7 @@ impl Matchings {
         };
         Ok(Self {
             pseudo: fit("pseudo_labels")?,
-            prediction: fit("fine_tuned")?,
+            prediction: fit(context.result())?,
         })
     }
 }
@@ -304,7 +304,8 @@ fn score(
     if sample.mask.is_none() {
         return Ok(None);
     }
-    let prediction = mask_of(context, "fine_tuned", split, sample, &matchings.prediction)?;
+    let result = context.result();
+    let prediction = mask_of(context, result, split, sample, &matchings.prediction)?;
     Ok(image_miou(
         &prediction,
         &context.truth(sample)?,
@@ -319,6 +320,9 @@ fn sheet_row(
     matchings: &Matchings,
     score: Option<f64>,
 ) -> Result<SheetRow, Error> {
+    let other = (context.result() != "pseudo_labels").then_some(context.result());
+    let prediction =
+        other.map(|result| mask_of(context, result, split, sample, &matchings.prediction));
     Ok(SheetRow {
         key: sample.key.clone(),
         picture: sample.read_picture(context.file.data.odd_pictures)?,
@@ -334,13 +338,7 @@ fn sheet_row(
             sample,
             &matchings.pseudo,
         )?),
-        prediction: Some(mask_of(
-            context,
-            "fine_tuned",
-            split,
-            sample,
-            &matchings.prediction,
-        )?),
+        prediction: prediction.transpose()?,
         score,
     })
 }

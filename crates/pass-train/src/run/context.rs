@@ -234,6 +234,11 @@ impl Context {
         })
     }
 
+    /// The folder of the masks that are the result of the run, and their name in `metrics.json`.
+    pub fn result(&self) -> &'static str {
+        self.file.predict.predictor.result()
+    }
+
     /// The mask of a sample, checked against its picture and the class count.
     ///
     /// # Errors

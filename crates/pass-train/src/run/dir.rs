@@ -17,7 +17,7 @@
 //! labels/               pseudo labels at feature resolution, one file a split
 //! progress/STEP/        how far a step that writes masks has come, until it has finished
 //! pseudo_labels/ fine_tuned/ distance_matching/   SPLIT/FOLDER/PICTURE.png
-//! match.json            generated id -> class, of the fine-tuned predictions
+//! match.json            generated id -> class, of the result
 //! categories.json       the class name of each generated id, by match.json
 //! evaluation/           RESULT.json: the scores of every class
 //! controls/             runs of their own that this one is compared with

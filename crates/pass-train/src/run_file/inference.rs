@@ -99,6 +99,27 @@ pub struct ThresholdSection {
     pub rule: Option<ThresholdRule>,
 }
 
+/// Which masks are the result of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Predictor {
+    /// Those of the network that step 3 fine-tunes on the pseudo labels.
+    #[default]
+    FineTuned,
+    /// The pseudo labels themselves: nothing is fine-tuned, steps 3 and 4 are left out.
+    Labels,
+}
+
+impl Predictor {
+    /// The folder of the masks in the run directory, and their name in `metrics.json`.
+    pub fn result(self) -> &'static str {
+        match self {
+            Self::FineTuned => "fine_tuned",
+            Self::Labels => "pseudo_labels",
+        }
+    }
+}
+
 /// Pictures as they are at inference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -118,6 +139,8 @@ pub struct PredictSection {
     /// `imagenet_s` for the others and above 255 categories, and the resolved run file says which. It changes no
     /// result: masks that are there are read in either form.
     pub masks: Option<MaskForm>,
+    /// Which masks are the result.
+    pub predictor: Predictor,
 }
 
 /// How a mask lies on the disk.
@@ -169,6 +192,7 @@ impl Default for PredictSection {
             attention: Element::Float32,
             inference: Inference::ArgMax,
             masks: None,
+            predictor: Predictor::FineTuned,
         }
     }
 }

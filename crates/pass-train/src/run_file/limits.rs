@@ -150,6 +150,7 @@ const ALONE: &[(&str, Limit)] = &[
     ("predict.attention", Other),
     ("predict.inference", Other),
     ("predict.masks", Other),
+    ("predict.predictor", Other),
     ("predict.inference.cam.normalization", Other),
     ("predict.inference.cam.threshold", SHARE),
     ("distance_matching.neighbours", Whole(1, 100_000)),

@@ -32,7 +32,8 @@ pub(crate) use memory::{Amount, Memory, check_memory, machine_memory};
 pub use crate::step::pretrain::methods::Method;
 pub use data::{BadPictures, DataSection, Pairs, RedDeviation, Source};
 pub use inference::{
-    ClusterSection, Inference, KMeansPlace, LabelWay, MaskForm, PredictSection, ThresholdSection,
+    ClusterSection, Inference, KMeansPlace, LabelWay, MaskForm, PredictSection, Predictor,
+    ThresholdSection,
 };
 pub use luss_metrics::ThresholdRule;
 pub use objects::ObjectsSection;

@@ -55,7 +55,7 @@ pub enum Match {
 }
 
 /// Scores every result that the run holds and leaves `metrics.json`, `evaluation/NAME.json`, and
-/// `match.json` and `categories.json` of the fine-tuned predictions.
+/// `match.json` and `categories.json` of the result.
 ///
 /// Data without validation masks leaves an empty `metrics.json`.
 ///
@@ -66,13 +66,12 @@ pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
     context.run.begin(Step::Evaluate)?;
     let mut metrics = Metrics::new();
     if context.data.has_masks(Split::Validation) {
-        for (name, how) in [
-            ("pseudo_labels", Match::ImageLevel),
-            ("fine_tuned", Match::ImageLevel),
-        ] {
-            let (report, matching) = score(context, name, how)?;
+        let mut names = vec!["pseudo_labels", context.result()];
+        names.dedup();
+        for name in names {
+            let (report, matching) = score(context, name, Match::ImageLevel)?;
             store(context, name, &report, &mut metrics)?;
-            if name == "fine_tuned" {
+            if name == context.result() {
                 keep_matching(context, &matching)?;
             }
         }

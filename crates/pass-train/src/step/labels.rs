@@ -7,7 +7,6 @@
 use std::{path::Path, time::Instant};
 
 use imagenet_s::{Split, remove_torn_masks};
-use ndarray::Array2;
 use pixel_attention::{
     attention_net::AttentionNet,
     cam::image_level_labels,
@@ -94,7 +93,6 @@ pub(crate) fn ensure_store(
 }
 
 fn write_store(context: &Context, step: Step, split: Split) -> Result<(), Error> {
-    let centroids = read_centroids(&context.run.unchanged(&context.run.centroids())?)?;
     let place = context.run.labels(split.name());
     context.run.make_room_for(&place)?;
     let format = LabelFormat {
@@ -103,10 +101,10 @@ fn write_store(context: &Context, step: Step, split: Split) -> Result<(), Error>
     };
     let mut writer = LabelStoreWriter::resume(&place, format)?;
     match context.file.cluster.way {
-        LabelWay::Objects => label_objects(context, split, &centroids, &mut writer)?,
+        LabelWay::Objects => label_objects(context, split, &mut writer)?,
         _ => {
             let mut net = tuned_net(context, step)?;
-            label_maps(context, &mut net, split, &centroids, &mut writer)?;
+            label_maps(context, &mut net, split, &mut writer)?;
         }
     }
     Ok(writer.finish()?)
@@ -116,13 +114,12 @@ fn write_store(context: &Context, step: Step, split: Split) -> Result<(), Error>
 fn label_objects(
     context: &Context,
     split: Split,
-    centroids: &Array2<f32>,
     writer: &mut LabelStoreWriter,
 ) -> Result<(), Error> {
     let objects = ObjectLabels::new(context, split)?;
     let samples = context.data.samples(split).iter().enumerate();
     for (picture, sample) in samples.skip(writer.len()) {
-        writer.push(&sample.key, &objects.of_picture(picture, centroids.view())?)?;
+        writer.push(&sample.key, &objects.of_picture(picture)?)?;
     }
     Ok(())
 }
@@ -132,9 +129,9 @@ fn label_maps(
     context: &Context,
     net: &mut AttentionNet,
     split: Split,
-    centroids: &Array2<f32>,
     writer: &mut LabelStoreWriter,
 ) -> Result<(), Error> {
+    let centroids = read_centroids(&context.run.unchanged(&context.run.centroids())?)?;
     let samples = context.data.samples(split);
     let section = &context.file.predict;
     let pass = Pass {

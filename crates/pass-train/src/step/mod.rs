@@ -21,7 +21,7 @@ use pass_model::optim::OptimConfig;
 use crate::{
     Context, Error, RunFile,
     ranks::done_by_first,
-    run_file::{BatchRule, LabelWay},
+    run_file::{BatchRule, LabelWay, Predictor},
 };
 
 /// A step of the pipeline.
@@ -271,6 +271,7 @@ static TABLE: &[Row] = &[
         results: &["finetune/weights.safetensors"],
         settings: &["seed", "network.backbone", "finetune"],
         of_all_ranks: true,
+        left_out: without_network,
         batches: batches!(finetune),
         import: Some("--finetuning"),
         run: finetune::finetune,
@@ -289,6 +290,7 @@ static TABLE: &[Row] = &[
             "predict.longer_side_cap",
             "predict.inference",
         ],
+        left_out: without_network,
         run: predict::predict,
         ..ROW
     },
@@ -315,10 +317,16 @@ static TABLE: &[Row] = &[
             "categories.json",
             "evaluation/",
         ],
+        settings: &["predict.predictor"],
         run: |context| evaluate::evaluate(context).map(drop),
         ..ROW
     },
 ];
+
+fn without_network(file: &RunFile) -> Option<&'static str> {
+    let labels = file.predict.predictor == Predictor::Labels;
+    labels.then_some("the pseudo labels are the result: `predict.predictor` = \"labels\"")
+}
 
 impl Step {
     /// All steps, each behind those that it reads.

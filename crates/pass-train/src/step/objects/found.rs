@@ -62,6 +62,18 @@ pub(super) fn picture_of(row: &[f32]) -> usize {
     row[0] as usize
 }
 
+/// The objects of each of so many pictures, from the rows of all of them.
+pub(super) fn split_rows(rows: &[f32], shape: &MapShape, pictures: usize) -> Vec<Vec<Found>> {
+    let mut found: Vec<Vec<Found>> = (0..pictures).map(|_| Vec::new()).collect();
+    for row in rows.chunks(shape.columns()) {
+        let object = Found::of_row(row.to_vec(), shape);
+        if object.is_there() {
+            found[picture_of(row)].push(object);
+        }
+    }
+    found
+}
+
 /// The objects of the pictures of a split.
 #[derive(Debug)]
 pub(super) struct Objects {
@@ -80,6 +92,12 @@ pub(super) struct Found {
 }
 
 impl Found {
+    fn of_row(mut row: Vec<f32>, shape: &MapShape) -> Self {
+        let score = row.split_off(1 + shape.channels);
+        let embedding = row.split_off(1);
+        Self { embedding, score }
+    }
+
     fn is_there(&self) -> bool {
         self.score.iter().any(|&score| score > 0.0)
     }
@@ -153,9 +171,7 @@ impl Objects {
     fn row(&self, row: usize) -> Result<Found, Error> {
         let mut values = vec![0.0; self.shape.columns()];
         self.file.read(row, &mut values)?;
-        let score = values.split_off(1 + self.shape.channels);
-        let embedding = values.split_off(1);
-        Ok(Found { embedding, score })
+        Ok(Found::of_row(values, &self.shape))
     }
 }
 

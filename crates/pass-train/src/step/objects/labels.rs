@@ -5,8 +5,11 @@ use imagenet_s::{
     views::{Filter, resize_plane},
 };
 use luss_metrics::OTHER;
-use ndarray::{Array2, ArrayView2};
-use pixel_attention::{foreground::HalfWhitening, kmeans::assign, label_generation::FeatureLabels};
+use ndarray::Array2;
+use pixel_attention::{
+    centroids::read_centroids, foreground::HalfWhitening, kmeans::assign,
+    label_generation::FeatureLabels,
+};
 
 use super::{
     clustered::whitening,
@@ -18,10 +21,47 @@ use crate::{Context, Error};
 /// Cells of labels along a cell of the map, as for the other ways.
 const UPSAMPLING: usize = 4;
 
+/// The clusters that objects are named after.
+pub(super) struct Clusters {
+    whitening: HalfWhitening,
+    centroids: Array2<f32>,
+}
+
+impl Clusters {
+    /// Those of a run that has found them.
+    pub(super) fn of_run(context: &Context) -> Result<Self, Error> {
+        let centroids = context.run.unchanged(&context.run.centroids())?;
+        Ok(Self {
+            whitening: whitening(context)?,
+            centroids: read_centroids(&centroids)?,
+        })
+    }
+
+    /// The labels of a picture with these objects. In place of the attention they have the greatest
+    /// score, of which 0 is the threshold.
+    pub(super) fn label(&self, found: &[Found], shape: &MapShape) -> Result<FeatureLabels, Error> {
+        let ids = self.ids(found)?;
+        let maps = found.iter().map(|object| upsampled(object, shape));
+        Ok(merged(&ids, maps, shape))
+    }
+
+    /// The id of each object, from 1.
+    fn ids(&self, found: &[Found]) -> Result<Vec<u16>, Error> {
+        let rows = found
+            .iter()
+            .flat_map(|object| self.whitening.apply(&object.embedding));
+        let rows = Array2::from_shape_vec((found.len(), self.centroids.ncols()), rows.collect());
+        let rows = rows.expect("a row an object");
+        let clusters = assign(&rows.view(), self.centroids.view())?;
+        let id = |cluster| u16::try_from(cluster + 1).expect("at most 999 clusters");
+        Ok(clusters.into_iter().map(id).collect())
+    }
+}
+
 /// What labels the pictures of a split.
 pub(crate) struct ObjectLabels {
     objects: Objects,
-    whitening: HalfWhitening,
+    clusters: Clusters,
 }
 
 impl ObjectLabels {
@@ -29,46 +69,21 @@ impl ObjectLabels {
     pub(crate) fn new(context: &Context, split: Split) -> Result<Self, Error> {
         Ok(Self {
             objects: ensure_objects(context, split)?,
-            whitening: whitening(context)?,
+            clusters: Clusters::of_run(context)?,
         })
     }
 
-    /// The labels of a picture. In place of the attention they have the greatest score, of which 0 is the
-    /// threshold.
-    pub(crate) fn of_picture(
-        &self,
-        picture: usize,
-        centroids: ArrayView2<f32>,
-    ) -> Result<FeatureLabels, Error> {
+    /// The labels of a picture.
+    pub(crate) fn of_picture(&self, picture: usize) -> Result<FeatureLabels, Error> {
         let found = self.objects.of_picture(picture)?;
-        let ids = self.ids(&found, centroids)?;
-        let maps = found
-            .iter()
-            .map(|object| upsampled(object, &self.objects.shape));
-        Ok(merged(&ids, maps, &self.objects.shape))
-    }
-
-    /// The id of each object, from 1.
-    fn ids(&self, found: &[Found], centroids: ArrayView2<f32>) -> Result<Vec<u16>, Error> {
-        let rows: Vec<f32> = found
-            .iter()
-            .flat_map(|of| self.whitening.apply(&of.embedding))
-            .collect();
-        let rows = Array2::from_shape_vec((found.len(), centroids.ncols()), rows);
-        let clusters = assign(&rows.expect("a row an object").view(), centroids)?;
-        let id = |cluster| u16::try_from(cluster + 1).expect("at most 999 clusters");
-        Ok(clusters.into_iter().map(id).collect())
+        self.clusters.label(&found, &self.objects.shape)
     }
 }
 
 fn upsampled(object: &Found, shape: &MapShape) -> Vec<f32> {
     let from = [shape.width, shape.height];
-    resize_plane(
-        &object.score,
-        from,
-        from.map(|side| UPSAMPLING * side),
-        Filter::BICUBIC,
-    )
+    let to = from.map(|side| UPSAMPLING * side);
+    resize_plane(&object.score, from, to, Filter::BICUBIC)
 }
 
 /// Of every cell the object of the greatest score, the first of equals.
@@ -92,4 +107,26 @@ fn merged(ids: &[u16], maps: impl Iterator<Item = Vec<f32>>, shape: &MapShape) -
         labels.attention.fill(ABSENT);
     }
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_goes_to_the_object_of_the_greatest_score() {
+        let shape = MapShape {
+            height: 1,
+            width: 1,
+            channels: 1,
+        };
+        let of = |ids: &[u16], scores: &[f32]| {
+            let maps = scores.iter().map(|&score| vec![score; 16]);
+            merged(ids, maps, &shape)
+        };
+        let labels = of(&[3, 7, 5], &[0.5, 2.0, 2.0]);
+        assert_eq!((labels.ids[9], labels.attention[9]), (7, 2.0));
+        assert_eq!(of(&[3], &[-2.0]).to_mask(1, 1, 0.0).labels(), [OTHER]);
+        assert_eq!(of(&[], &[]).to_mask(1, 1, 0.0).labels(), [OTHER]);
+    }
 }

@@ -7,6 +7,7 @@
 pub(crate) mod clustered;
 mod found;
 pub(crate) mod labels;
+mod model;
 pub mod suggest;
 
 use std::{path::PathBuf, time::Instant};
@@ -25,6 +26,8 @@ use crate::{
     run_file::ObjectsSection,
     step::pretrain::pretrained_backbone,
 };
+pub use model::ObjectModel;
+
 use found::{MapShape, Objects, picture_of, record};
 
 /// What the step leaves in `done/find_objects.json`.
