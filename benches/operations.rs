@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use burn::tensor::{
     Device, Tensor, activation, module,
-    ops::{AttentionModuleOptions, ConvOptions},
+    ops::ConvOptions,
 };
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use luss_benches::Noise;
@@ -60,6 +60,12 @@ fn vector(values: &Tensor<4>) -> Tensor<1> {
 fn matrix(values: &Tensor<4>) -> Tensor<2> {
     let [.., rows, columns] = values.dims();
     values.clone().reshape([rows, columns])
+}
+
+/// `[batch, tokens, channels]`
+fn tokens_of(values: &Tensor<4>) -> Tensor<3> {
+    let [_, batch, tokens, channels] = values.dims();
+    values.clone().reshape([batch, tokens, channels])
 }
 
 fn gelu(tokens: usize, channels: usize) -> Pair {
@@ -115,18 +121,14 @@ fn attention(shape: [usize; 4]) -> Pair {
     let [batch, heads, tokens, channels] = shape;
     Pair::new(
         format!("attention/{batch} x {heads} x {tokens} x {channels}"),
-        &[shape; 3],
-        |inputs| {
-            let [q, k, v] = [0, 1, 2].map(|at| inputs[at].clone());
-            let options = AttentionModuleOptions {
-                scale: Some(1.0),
-                ..Default::default()
-            };
-            module::attention(q, k, v, None, None, options)
+        &[[1, batch, tokens, 3 * heads * channels]],
+        move |inputs| {
+            let [q, k, v] = fast_ops::split_heads(tokens_of(&inputs[0]), heads);
+            module::attention(q, k, v, None, None, Default::default())
         },
-        |inputs| {
-            let [q, k, v] = [0, 1, 2].map(|at| inputs[at].clone());
-            fast_ops::attention(q, k, v, None)
+        move |inputs| {
+            let output = fast_ops::self_attention(tokens_of(&inputs[0]), heads, None);
+            output.unsqueeze()
         },
     )
 }

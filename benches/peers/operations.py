@@ -43,7 +43,7 @@ def operations():
         yield f"linear/8 x {tokens}, {ins} to {outs}", [(8, tokens, ins), (outs, ins), (outs,)], F.linear
     for shape in [(8, 6, 197, 64), (512, 3, 49, 32)]:
         name = "attention/" + " x ".join(map(str, shape))
-        yield name, [shape] * 3, lambda q, k, v: F.scaled_dot_product_attention(q, k, v, scale=1.0)
+        yield name, [shape] * 3, lambda q, k, v: F.scaled_dot_product_attention(q, k, v)
     for channels, side, kernel, stride, groups in LAYERS:
         name = f"convolution/{channels} in {groups} groups, {side}², kernel {kernel}, stride {stride}"
         shapes = [(8, channels, side, side), (channels, channels // groups, kernel, kernel)]

@@ -6,7 +6,8 @@
 //! | [`relu()`], [`relu_of_sum`] | one pass on all threads | burn's |
 //! | [`gelu()`], [`silu()`] | exact forward and backward, one pass on all threads | burn's, GELU with its exact gradient |
 //! | [`linear()`] | products of blocks of rows, the bias with them | burn's |
-//! | [`attention()`] | scores of a block of queries in the cache | put together from burn's |
+//! | [`self_attention`] | scores of a block of queries in the cache | put together from burn's |
+//! | [`residual()`] | scale and sum in one pass on all threads | burn's |
 //! | [`layer_norm()`] | one pass over a row while it is in the cache | burn's |
 //! | [`batch_norm_train`], [`batch_norm()`], [`batch_norm_of_ranks`] | one pass over a channel while it is in the cache | sums along the layout of burn's convolutions |
 //!
@@ -40,15 +41,17 @@ mod perhaps;
 #[cfg(feature = "flex")]
 mod product;
 mod relu;
+mod residual;
 #[cfg(feature = "flex")]
 mod sums;
 #[cfg(test)]
 mod tests;
 
 pub use activation::{gelu, silu};
-pub use attention::attention;
+pub use attention::{join_heads, self_attention, split_heads};
 pub use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 pub use conv2d::conv2d;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use relu::{relu, relu_of_sum};
+pub use residual::residual;

@@ -16,10 +16,7 @@ use burn::{
 use widest::widest;
 
 use super::{logistic::logistic, normal::normal};
-use crate::flex::{tensor, tracked, values, written};
-
-/// Values of one task.
-const PORTION: usize = 1 << 14;
+use crate::flex::{each_written, tensor, tracked, values};
 
 /// Which activation.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +48,8 @@ impl Activate for Flex {
     fn activate(x: FloatTensor<Self>, kind: Kind) -> FloatTensor<Self> {
         let (shape, x) = (x.shape(), x.to_contiguous());
         let x = values(&x);
-        let output = written(x.len(), PORTION, |index, to| {
-            write(kind, &x[index * PORTION..][..to.len()], to);
+        let output = each_written(x.len(), |first, to| {
+            write(kind, &x[first..][..to.len()], to);
         });
         tensor(output, shape)
     }
@@ -65,8 +62,8 @@ impl Activate for Flex {
         let shape = x.shape();
         let [x, gradient] = [x, gradient].map(|tensor| tensor.to_contiguous());
         let both = [&x, &gradient].map(values);
-        let output = written(both[0].len(), PORTION, |index, to| {
-            let [x, gradient] = both.map(|values| &values[index * PORTION..][..to.len()]);
+        let output = each_written(both[0].len(), |first, to| {
+            let [x, gradient] = both.map(|values| &values[first..][..to.len()]);
             write_gradient(kind, x, gradient, to);
         });
         tensor(output, shape)

@@ -20,13 +20,14 @@ const QUERIES: usize = 16;
 /// Maxima and sums side by side.
 const LANES: usize = 16;
 
-/// A tensor `[batch, heads, tokens, channels]`, in memory in any order.
+/// The heads of all tokens, those of a token side by side.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heads<'a> {
     pub(crate) values: &'a [f32],
+    /// `[batch, heads, tokens, channels]`.
     pub(crate) shape: [usize; 4],
-    /// From one to the next, along each axis.
-    pub(crate) steps: [usize; 4],
+    /// From one token to the next.
+    pub(crate) pitch: usize,
 }
 
 /// One head of a picture: `[batch, heads]` of it.
@@ -35,12 +36,9 @@ pub(crate) type Head = [usize; 2];
 impl<'a> Heads<'a> {
     /// Some tokens of a head, `[tokens, channels]`.
     pub(crate) fn tokens(&self, [picture, head]: Head, first: usize) -> Matrix<'a> {
-        let start = picture * self.steps[0] + head * self.steps[1] + first * self.steps[2];
-        Matrix {
-            of: &self.values[start..],
-            row_step: self.steps[2],
-            column_step: self.steps[3],
-        }
+        let [_, _, tokens, channels] = self.shape;
+        let start = (picture * tokens + first) * self.pitch + head * channels;
+        Matrix::rows(&self.values[start..], self.pitch)
     }
 
     /// Queries of a block.
@@ -64,21 +62,33 @@ pub(crate) struct Bias<'a> {
 pub(crate) struct Shares<'a> {
     pub(crate) queries: Heads<'a>,
     pub(crate) keys: Heads<'a>,
+    /// Of the scores, before the bias is added.
+    pub(crate) scale: f32,
     pub(crate) bias: Option<Bias<'a>>,
 }
 
 impl Shares<'_> {
-    /// The softmax of the scores of some queries, `[queries, tokens]`.
-    pub(crate) fn write(&self, head: Head, queries: Range<usize>, shares: &mut [f32]) {
+    /// Some queries with the scale, `[queries, channels]`.
+    pub(crate) fn scaled(&self, head: Head, queries: Range<usize>) -> Vec<f32> {
+        let channels = self.queries.shape[3];
+        let of = self.queries.tokens(head, queries.start);
+        let rows = of.of.chunks(of.row_step).take(queries.len());
+        rows.flat_map(|row| &row[..channels])
+            .map(|query| query * self.scale)
+            .collect()
+    }
+
+    /// The softmax of the scores of such queries from a first one on, `[queries, tokens]`.
+    pub(crate) fn write(&self, head: Head, first: usize, queries: &[f32], shares: &mut [f32]) {
         let [_, heads, tokens, channels] = self.queries.shape;
         if let Some(bias) = self.bias {
             let picture = if bias.shared { 0 } else { head[0] };
-            let first = ((picture * heads + head[1]) * tokens + queries.start) * tokens;
+            let first = ((picture * heads + head[1]) * tokens + first) * tokens;
             shares.copy_from_slice(&bias.values[first..][..shares.len()]);
         }
-        let sides = [queries.len(), channels, tokens];
+        let sides = [shares.len() / tokens, channels, tokens];
         let keys = self.keys.tokens(head, 0).transposed();
-        let queries = self.queries.tokens(head, queries.start);
+        let queries = Matrix::rows(queries, channels);
         multiply(sides, queries, keys, shares, tokens, self.bias.is_some());
         softmax(shares, tokens);
     }
@@ -128,11 +138,12 @@ pub(crate) fn output(shares: &Shares, values: Heads) -> Vec<f32> {
     written(batch * tokens * width, tokens * width, |picture, to| {
         let blocks = to.par_chunks_mut(block * width).enumerate();
         blocks.for_each(|(index, to)| {
-            let queries = index * block..index * block + to.len() / width;
-            let mut scores = vec![0.0; queries.len() * tokens];
+            let (first, count) = (index * block, to.len() / width);
+            let mut scores = vec![0.0; count * tokens];
             for head in 0..heads {
-                shares.write([picture, head], queries.clone(), &mut scores);
-                let sides = [queries.len(), tokens, channels];
+                let queries = shares.scaled([picture, head], first..first + count);
+                shares.write([picture, head], first, &queries, &mut scores);
+                let sides = [count, tokens, channels];
                 let scores = Matrix::rows(&scores, tokens);
                 let values = values.tokens([picture, head], 0);
                 multiply(

@@ -1,7 +1,8 @@
 //! Attention whose scores never leave the cache, on all threads of the CPU.
 //!
 //! burn's gradient keeps and passes over the scores of all heads several times. Here a block of queries
-//! meets all keys at once, and the backward pass computes its scores again (`heads.rs`).
+//! meets all keys at once, and the backward pass computes its scores again (`heads.rs`). Queries, keys and
+//! values are read where one linear layer has left them, side by side, and so are their gradients written.
 //!
 //! Only float32 tensors on the CPU backend take this way; elsewhere it is put together from burn's
 //! operations.
@@ -19,43 +20,35 @@ mod tests;
 
 use burn::tensor::{DType, Tensor, activation};
 
-/// `softmax(queries · keysᵀ + bias) · values`, where the softmax is over the keys, in float32 at least. The
-/// queries are scaled already.
+/// Attention of several heads among all tokens: `softmax(queries · keysᵀ / √channels + bias) · values`
+/// of each, where the softmax is over the keys, in float32 at least.
 ///
 /// # Shapes
 ///
-/// - `queries`, `keys`, `values`: `[batch, heads, tokens, channels]`
+/// - `packed`: `[batch, tokens, 3 · heads · channels]`, as [`split_heads`] says
 /// - `bias`: `[1 or batch, heads, tokens, tokens]`
-/// - output: `[batch, heads, tokens, channels]`
+/// - output: `[batch, tokens, heads · channels]`
 ///
 /// # Panics
 ///
 /// If the shapes do not fit.
-pub fn attention(
-    queries: Tensor<4>,
-    keys: Tensor<4>,
-    values: Tensor<4>,
-    bias: Option<Tensor<4>>,
-) -> Tensor<4> {
-    let shape @ [batch, heads, tokens, _] = queries.dims();
-    assert_eq!(
-        [keys.dims(), values.dims()],
-        [shape; 2],
-        "shapes of queries, keys and values"
-    );
+pub fn self_attention(packed: Tensor<3>, heads: usize, bias: Option<Tensor<4>>) -> Tensor<3> {
+    let [batch, tokens, width] = packed.dims();
+    assert_eq!(width % (3 * heads), 0, "{width} channels for {heads} heads");
     if let Some([of, rest @ ..]) = bias.as_ref().map(Tensor::dims) {
         let fits = (of == 1 || of == batch) && rest == [heads, tokens, tokens];
-        assert!(fits, "a bias of {of} · {rest:?} for queries of {shape:?}");
+        assert!(
+            fits,
+            "a bias of {of} · {rest:?} for {batch} pictures of {tokens} tokens and {heads} heads"
+        );
     }
     #[cfg(feature = "flex")]
-    if [&queries, &keys, &values]
-        .into_iter()
-        .chain(&bias)
-        .all(crate::flex::applies)
-    {
-        return operation::attention(queries, keys, values, bias);
+    if crate::flex::applies(&packed) && bias.iter().all(crate::flex::applies) {
+        return operation::self_attention(packed, heads, bias);
     }
-    let dtype = queries.dtype();
+    let dtype = packed.dtype();
+    let [queries, keys, values] = split_heads(packed, heads);
+    let queries = queries * scale(width / 3 / heads);
     let scores = match dtype {
         DType::F64 => queries.matmul(keys.transpose()),
         _ => queries.matmul(keys.transpose()).cast(DType::F32),
@@ -64,5 +57,35 @@ pub fn attention(
         Some(bias) => scores.clone() + bias.cast(scores.dtype()),
         None => scores,
     };
-    activation::softmax(scores, 3).cast(dtype).matmul(values)
+    join_heads(activation::softmax(scores, 3).cast(dtype).matmul(values))
+}
+
+/// Of scores, for so many channels of a head.
+fn scale(channels: usize) -> f64 {
+    (channels as f64).powf(-0.5)
+}
+
+/// Queries, keys and values of each head.
+///
+/// # Shapes
+///
+/// - `packed`: `[batch, tokens, 3 · heads · channels]`, first the queries of all heads, then their keys,
+///   then their values
+/// - output: three of `[batch, heads, tokens, channels]`
+pub fn split_heads(packed: Tensor<3>, heads: usize) -> [Tensor<4>; 3] {
+    let [batch, tokens, width] = packed.dims();
+    let packed = packed.reshape([batch, tokens, 3, heads, width / 3 / heads]);
+    let packed = packed.permute([2, 0, 3, 1, 4]);
+    [0, 1, 2].map(|which| packed.clone().narrow(0, which, 1).squeeze_dim(0))
+}
+
+/// The reverse of [`split_heads`] for one of the three.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, heads, tokens, channels]`
+/// - output: `[batch, tokens, heads · channels]`
+pub fn join_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, tokens, channels] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * channels])
 }

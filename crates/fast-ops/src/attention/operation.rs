@@ -17,38 +17,36 @@ use burn::{
 use super::{
     gradients::{self, Attention},
     heads::{self, Bias, Heads, Shares},
+    scale,
 };
 use crate::{
     flex::{tensor, tracked, values},
     perhaps::Perhaps,
 };
 
-/// As [`crate::attention`].
-pub(crate) fn attention(
-    queries: Tensor<4>,
-    keys: Tensor<4>,
-    values: Tensor<4>,
+/// As [`crate::self_attention`].
+pub(crate) fn self_attention(
+    packed: Tensor<3>,
+    heads: usize,
     bias: Option<Tensor<4>>,
-) -> Tensor<4> {
-    let [queries, keys, values] = [queries, keys, values].map(Tensor::into_dispatch);
+) -> Tensor<3> {
     let bias = Perhaps::new(bias.map(Tensor::into_dispatch));
-    Tensor::from_dispatch(Dispatch::fast_attention(queries, keys, values, bias))
+    let output = Dispatch::fast_attention(packed.into_dispatch(), heads, bias);
+    Tensor::from_dispatch(output)
 }
 
 #[backend_extension(Autodiff, Flex)]
 trait FastAttention: Backend {
     fn fast_attention(
-        queries: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
+        packed: FloatTensor<Self>,
+        heads: usize,
         #[extension_type] bias: Perhaps<Self>,
     ) -> FloatTensor<Self>;
 
-    /// The gradients of queries, keys, values and, if it is asked for, bias, from that of the output.
+    /// The gradients of the input and, if it is asked for, of the bias, from that of the output.
     fn attention_gradients(
-        queries: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
+        packed: FloatTensor<Self>,
+        heads: usize,
         #[extension_type] bias: Perhaps<Self>,
         gradient: FloatTensor<Self>,
         of_bias: bool,
@@ -57,67 +55,60 @@ trait FastAttention: Backend {
 
 impl FastAttention for Flex {
     fn fast_attention(
-        queries: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
+        packed: FloatTensor<Self>,
+        heads: usize,
         bias: Perhaps<Self>,
     ) -> FloatTensor<Self> {
-        let [queries, keys, values] = [queries, keys, values].map(stepwise);
+        let packed = packed.to_contiguous();
         let bias = bias.tensor().map(|bias| bias.to_contiguous());
-        let shares = shares(&queries, &keys, bias.as_ref());
-        let values = seen(&values);
+        let [queries, keys, values] = thirds(&packed, heads);
         let [batch, heads, tokens, channels] = values.shape;
-        let output = heads::output(&shares, values);
-        // The layer behind it takes the heads of a token side by side.
-        tensor(output, [batch, tokens, heads, channels]).transpose(1, 2)
+        let output = heads::output(&shares(queries, keys, bias.as_ref()), values);
+        tensor(output, [batch, tokens, heads * channels])
     }
 
     fn attention_gradients(
-        queries: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
+        packed: FloatTensor<Self>,
+        heads: usize,
         bias: Perhaps<Self>,
         gradient: FloatTensor<Self>,
         of_bias: bool,
     ) -> Vec<FloatTensor<Self>> {
-        let shape = queries.shape();
-        let [queries, keys, values, gradient] = [queries, keys, values, gradient].map(stepwise);
+        let shape = packed.shape();
+        let [packed, gradient] = [packed, gradient].map(|tensor| tensor.to_contiguous());
         let bias = bias.tensor().map(|bias| bias.to_contiguous());
+        let [queries, keys, values] = thirds(&packed, heads);
         let of = Attention {
-            shares: shares(&queries, &keys, bias.as_ref()),
-            values: seen(&values),
-            gradient: seen(&gradient),
+            shares: shares(queries, keys, bias.as_ref()),
+            values,
+            gradient: seen(&gradient, [0, shape[2] / 3], heads),
         };
-        let found = gradients::gradients(&of, of_bias);
-        let heads = [found.queries, found.keys, found.values];
-        let heads = heads.map(|values| tensor(values, shape.clone()));
-        let bias = found.bias.zip(bias);
+        let (of_packed, found) = gradients::gradients(&of, of_bias);
+        let bias = found.zip(bias);
         let bias = bias.map(|(found, bias)| tensor(found, bias.shape()));
-        heads.into_iter().chain(bias).collect()
+        [tensor(of_packed, shape)].into_iter().chain(bias).collect()
     }
 }
 
-/// Without steps backwards, that is.
-fn stepwise(heads: FloatTensor<Flex>) -> FloatTensor<Flex> {
-    match heads.layout().has_positive_strides() {
-        true => heads,
-        false => heads.to_contiguous(),
-    }
+/// Queries, keys and values.
+fn thirds(packed: &FloatTensor<Flex>, heads: usize) -> [Heads<'_>; 3] {
+    let width = packed.shape()[2] / 3;
+    [0, 1, 2].map(|which| seen(packed, [which * width, width], heads))
 }
 
-fn seen(heads: &FloatTensor<Flex>) -> Heads<'_> {
-    let layout = heads.layout();
-    let step = |axis: usize| layout.strides()[axis] as usize;
+/// Of `[batch, tokens, …]`, some channels from a first one on, in heads.
+fn seen(packed: &FloatTensor<Flex>, [first, width]: [usize; 2], heads: usize) -> Heads<'_> {
+    let [batch, tokens, pitch] = packed.shape().dims();
     Heads {
-        values: &heads.storage()[layout.start_offset()..],
-        shape: layout.shape().dims(),
-        steps: [0, 1, 2, 3].map(step),
+        values: &values(packed)[first..],
+        shape: [batch, heads, tokens, width / heads],
+        pitch,
     }
 }
 
 fn shares<'a>(
-    queries: &'a FloatTensor<Flex>,
-    keys: &'a FloatTensor<Flex>,
+    queries: Heads<'a>,
+    keys: Heads<'a>,
     bias: Option<&'a FloatTensor<Flex>>,
 ) -> Shares<'a> {
     let bias = bias.map(|bias| Bias {
@@ -125,40 +116,35 @@ fn shares<'a>(
         shared: bias.shape()[0] == 1,
     });
     Shares {
-        queries: seen(queries),
-        keys: seen(keys),
+        queries,
+        keys,
+        scale: scale(queries.shape[3]) as f32,
         bias,
     }
 }
 
 impl<B: FastAttention, C: CheckpointStrategy> FastAttention for Autodiff<B, C> {
     fn fast_attention(
-        queries: FloatTensor<Self>,
-        keys: FloatTensor<Self>,
-        values: FloatTensor<Self>,
+        packed: FloatTensor<Self>,
+        heads: usize,
         bias: Perhaps<Self>,
     ) -> FloatTensor<Self> {
-        let nodes = [queries.node(), keys.node(), values.node()];
+        let (node, packed) = (packed.node(), packed.into_primitive());
         let bias = bias.tensor();
         let bias_node = bias.as_ref().map(|bias| bias.node());
-        let [q, k, v] = [queries, keys, values].map(|tensor| tensor.into_primitive());
         let bias = Perhaps::new(bias.map(|bias| bias.into_primitive()));
-        let output = B::fast_attention(q.clone(), k.clone(), v.clone(), bias.clone());
-        let state = (q, k, v, bias);
+        let output = B::fast_attention(packed.clone(), heads, bias.clone());
+        let state = (packed, heads, bias);
         match bias_node {
-            None => tracked!(AttentionGradients, C, nodes, state, output),
-            Some(bias) => {
-                let [q, k, v] = nodes;
-                tracked!(AttentionGradients, C, [q, k, v, bias], state, output)
-            }
+            None => tracked!(AttentionGradients, C, [node], state, output),
+            Some(bias) => tracked!(AttentionGradients, C, [node, bias], state, output),
         }
     }
 
     /// Gradients of gradients are not computed.
     fn attention_gradients(
         _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
+        _: usize,
         _: Perhaps<Self>,
         _: FloatTensor<Self>,
         _: bool,
@@ -167,21 +153,19 @@ impl<B: FastAttention, C: CheckpointStrategy> FastAttention for Autodiff<B, C> {
     }
 }
 
-/// The backward step for queries, keys, values and, where there is one, bias.
+/// The backward step for the input and, where there is one, the bias.
 #[derive(Debug)]
 struct AttentionGradients;
 
-/// Queries, keys, values and bias.
-type Kept<B> = (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, Perhaps<B>);
-
 impl<B: FastAttention, const N: usize> Backward<B, N> for AttentionGradients {
-    type State = Kept<B>;
+    /// Input, heads and bias.
+    type State = (FloatTensor<B>, usize, Perhaps<B>);
 
-    fn backward(self, ops: Ops<Kept<B>, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let (queries, keys, values, bias) = ops.state;
+    fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (packed, heads, bias) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
-        let of_bias = ops.parents.get(3).is_some_and(Option::is_some);
-        let found = B::attention_gradients(queries, keys, values, bias, gradient, of_bias);
+        let of_bias = ops.parents.get(1).is_some_and(Option::is_some);
+        let found = B::attention_gradients(packed, heads, bias, gradient, of_bias);
         for (parent, found) in ops.parents.into_iter().zip(found) {
             if let Some(parent) = parent {
                 gradients.register::<B>(parent.id, found);

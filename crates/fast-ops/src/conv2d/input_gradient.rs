@@ -11,9 +11,12 @@ use rayon::prelude::*;
 
 use super::{
     convolution::{Convolution, Places, ROWS, blocks},
-    patches::{add_shifted, gather, zeros},
+    patches::{add_shifted, gather},
 };
-use crate::product::{Matrix, multiply};
+use crate::{
+    flex::written,
+    product::{Matrix, multiply},
+};
 
 /// Channels that are computed together, at least, where one picture is shared out.
 const LEAST_CHANNELS: usize = 32;
@@ -30,10 +33,8 @@ struct Share<'a> {
 
 /// `[batch, channels_in, height, width]`, from the gradient of the output.
 pub(crate) fn input_gradient(of: &Convolution, output: &[f32], weight: &[f32]) -> Vec<f32> {
-    let channels = of.input[1];
-    let mut gradient = zeros(of.input[0] * channels * of.pixels());
-    let parts = gradient.par_chunks_mut(of.pictures() * channels * of.pixels());
-    parts.enumerate().for_each(|(index, maps)| {
+    let (channels, size) = (of.input[1], of.input[1] * of.pixels());
+    written(of.input[0] * size, of.pictures() * size, |index, maps| {
         let pictures = of.group(index);
         let together = match pictures.len() {
             1 => of.together(channels, LEAST_CHANNELS),
@@ -50,8 +51,7 @@ pub(crate) fn input_gradient(of: &Convolution, output: &[f32], weight: &[f32]) -
             };
             share.fill(maps);
         });
-    });
-    gradient
+    })
 }
 
 impl Share<'_> {

@@ -29,6 +29,8 @@
 //! ```
 
 #[cfg(feature = "flex")]
+mod bias;
+#[cfg(feature = "flex")]
 mod by_group;
 #[cfg(feature = "flex")]
 mod convolution;
@@ -74,11 +76,7 @@ pub fn conv2d(
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if operation::applies(&input, &weight) {
-        let output = operation::convolve(input, weight, options);
-        return match bias {
-            Some(bias) => output + bias.reshape([1, -1, 1, 1]),
-            None => output,
-        };
+        return operation::convolve(input, weight, bias, options);
     }
     module::conv2d(input, weight, bias, options)
 }

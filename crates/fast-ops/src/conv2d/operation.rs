@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind, binary},
+            ops::{Backward, Ops, OpsKind},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -15,20 +15,29 @@ use burn::{
 };
 
 use super::{
-    Computed, by_group::by_group, convolution::Convolution, direct, input_gradient::input_gradient,
-    output::output, weight_gradient::weight_gradient,
+    Computed, bias, by_group::by_group, convolution::Convolution, direct,
+    input_gradient::input_gradient, output::output, weight_gradient::weight_gradient,
 };
-use crate::flex;
+use crate::{
+    flex::{self, tracked},
+    perhaps::Perhaps,
+};
 
 /// Whether the operation of this file serves: on the CPU in float32.
 pub(crate) fn applies(input: &Tensor<4>, weight: &Tensor<4>) -> bool {
     flex::applies(input) && flex::applies(weight)
 }
 
-/// The convolution without bias.
-pub(crate) fn convolve(input: Tensor<4>, weight: Tensor<4>, options: ConvOptions<2>) -> Tensor<4> {
+/// As [`crate::conv2d()`].
+pub(crate) fn convolve(
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+) -> Tensor<4> {
     let [input, weight] = [input, weight].map(Tensor::into_dispatch);
-    Tensor::from_dispatch(Dispatch::convolve(input, weight, options))
+    let bias = Perhaps::new(bias.map(Tensor::into_dispatch));
+    Tensor::from_dispatch(Dispatch::convolve(input, weight, bias, options))
 }
 
 #[backend_extension(Autodiff, Flex)]
@@ -36,6 +45,7 @@ trait Convolve: Backend {
     fn convolve(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        #[extension_type] bias: Perhaps<Self>,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self>;
 
@@ -54,19 +64,27 @@ trait Convolve: Backend {
         shape: [usize; 4],
         options: ConvOptions<2>,
     ) -> FloatTensor<Self>;
+
+    /// The gradient with respect to the bias, from that of the output.
+    fn bias_gradient(output: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl Convolve for Flex {
     fn convolve(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        bias: Perhaps<Self>,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
         let shapes = [&input, &weight].map(|tensor| tensor.shape().dims());
         let of = Convolution::new(shapes[0], shapes[1], &options);
         let batch = of.input[0];
         let ways = [output, direct::output];
-        computed(&of, [input, weight], ways, [batch, 1, batch], of.output)
+        let mut maps = computed(&of, [input, weight], ways, [batch, 1, batch]);
+        if let Some(bias) = bias.tensor().map(|bias| bias.to_contiguous()) {
+            bias::add(&mut maps, flex::values(&bias), of.places());
+        }
+        flex::tensor(maps, of.output)
     }
 
     fn input_gradient(
@@ -78,7 +96,8 @@ impl Convolve for Flex {
         let of = Convolution::new(shape, weight.shape().dims(), &options);
         let batch = shape[0];
         let ways = [input_gradient, direct::input_gradient];
-        computed(&of, [output, weight], ways, [batch, 1, batch], shape)
+        let maps = computed(&of, [output, weight], ways, [batch, 1, batch]);
+        flex::tensor(maps, shape)
     }
 
     fn weight_gradient(
@@ -90,7 +109,15 @@ impl Convolve for Flex {
         let of = Convolution::new(input.shape().dims(), shape, &options);
         let batch = of.input[0];
         let ways = [weight_gradient, direct::weight_gradient];
-        computed(&of, [input, output], ways, [batch, batch, 1], shape)
+        let weights = computed(&of, [input, output], ways, [batch, batch, 1]);
+        flex::tensor(weights, shape)
+    }
+
+    fn bias_gradient(output: FloatTensor<Self>) -> FloatTensor<Self> {
+        let [_, channels, height, width] = output.shape().dims();
+        let output = output.to_contiguous();
+        let sums = bias::gradient(flex::values(&output), channels, height * width);
+        flex::tensor(sums, [channels])
     }
 }
 
@@ -101,30 +128,37 @@ fn computed(
     tensors: [FloatTensor<Flex>; 2],
     [product, direct]: [Computed; 2],
     outer: [usize; 3],
-    shape: [usize; 4],
-) -> FloatTensor<Flex> {
+) -> Vec<f32> {
     let tensors = tensors.map(|tensor| tensor.to_contiguous());
     let [first, second] = tensors.each_ref().map(flex::values);
-    let found = match of.groups {
+    match of.groups {
         1 => product(of, first, second),
         _ if of.is_narrow() => direct(of, first, second),
         _ => by_group(of, [first, second], outer, product),
-    };
-    flex::tensor(found, shape)
+    }
 }
 
 impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {
     fn convolve(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
+        bias: Perhaps<Self>,
         options: ConvOptions<2>,
     ) -> FloatTensor<Self> {
-        let step = ConvolutionGradients.prepare::<C>([input.node(), weight.node()]);
-        let (input, weight) = (input.into_primitive(), weight.into_primitive());
-        let output = B::convolve(input.clone(), weight.clone(), options.clone());
-        match step.compute_bound().stateful() {
-            OpsKind::Tracked(step) => step.finish((input, weight, options), output),
-            OpsKind::UnTracked(step) => step.finish(output),
+        let nodes = [input.node(), weight.node()];
+        let bias = bias.tensor();
+        let bias_node = bias.as_ref().map(|bias| bias.node());
+        let [input, weight] = [input, weight].map(|tensor| tensor.into_primitive());
+        let bias = Perhaps::new(bias.map(|bias| bias.into_primitive()));
+        let output = B::convolve(input.clone(), weight.clone(), bias, options.clone());
+        let state = (input, weight, options);
+        match bias_node {
+            None => tracked!(ConvolutionGradients, C, nodes, state, output),
+            Some(bias) => {
+                let [input, weight] = nodes;
+                let nodes = [input, weight, bias];
+                tracked!(ConvolutionGradients, C, nodes, state, output)
+            }
         }
     }
 
@@ -147,25 +181,33 @@ impl<B: Convolve, C: CheckpointStrategy> Convolve for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         unreachable!("burn computes gradients on the backend itself")
     }
+
+    /// The same.
+    fn bias_gradient(_: FloatTensor<Self>) -> FloatTensor<Self> {
+        unreachable!("burn computes gradients on the backend itself")
+    }
 }
 
-/// The backward step.
+/// The backward step for input, weights and, where there is one, bias.
 #[derive(Debug)]
 struct ConvolutionGradients;
 
-impl<B: Convolve> Backward<B, 2> for ConvolutionGradients {
+impl<B: Convolve, const N: usize> Backward<B, N> for ConvolutionGradients {
     type State = (FloatTensor<B>, FloatTensor<B>, ConvOptions<2>);
 
-    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let (input, weight, options) = ops.state;
         let shapes = [&input, &weight].map(|tensor| tensor.shape().dims());
-        let options_too = options.clone();
-        binary::<B, _, _>(
-            ops.parents,
-            ops.node,
-            gradients,
-            |output| B::input_gradient(output, weight, shapes[0], options_too),
-            |output| B::weight_gradient(input, output, shapes[1], options),
-        );
+        let output = gradients.consume::<B>(&ops.node);
+        let find: [&dyn Fn() -> FloatTensor<B>; 3] = [
+            &|| B::input_gradient(output.clone(), weight.clone(), shapes[0], options.clone()),
+            &|| B::weight_gradient(input.clone(), output.clone(), shapes[1], options.clone()),
+            &|| B::bias_gradient(output.clone()),
+        ];
+        for (parent, find) in ops.parents.into_iter().zip(find) {
+            if let Some(parent) = parent {
+                gradients.register::<B>(parent.id, find());
+            }
+        }
     }
 }

@@ -10,9 +10,12 @@ use rayon::prelude::*;
 
 use super::{
     convolution::{Convolution, Places, ROWS, blocks},
-    patches::{shift, zeros},
+    patches::shift,
 };
-use crate::product::{Matrix, multiply};
+use crate::{
+    flex::written,
+    product::{Matrix, multiply},
+};
 
 /// Output channels that are computed together, at least: each such group lays the input out again.
 const LEAST_CHANNELS: usize = 128;
@@ -30,9 +33,8 @@ struct Share<'a> {
 /// `[batch, channels_out, height_out, width_out]`.
 pub(crate) fn output(of: &Convolution, input: &[f32], weight: &[f32]) -> Vec<f32> {
     let [batch, channels, ..] = of.output;
-    let mut output = zeros(batch * channels * of.places());
-    let parts = output.par_chunks_mut(of.pictures() * channels * of.places());
-    parts.enumerate().for_each(|(index, maps)| {
+    let size = channels * of.places();
+    written(batch * size, of.pictures() * size, |index, maps| {
         let pictures = of.group(index);
         if pictures.len() == 1 {
             return fill(of, pictures, input, weight, maps);
@@ -41,8 +43,7 @@ pub(crate) fn output(of: &Convolution, input: &[f32], weight: &[f32]) -> Vec<f32
         let sides = [pictures.len(), channels, of.places()];
         fill(of, pictures, input, weight, &mut rows);
         by_picture(&rows, sides, maps);
-    });
-    output
+    })
 }
 
 /// From `[channels, pictures, places]` to `[pictures, channels, places]`.

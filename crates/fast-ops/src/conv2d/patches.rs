@@ -2,14 +2,7 @@
 
 use std::ops::Range;
 
-use rayon::{iter::repeat_n, prelude::*};
-
 use super::convolution::{Convolution, Places};
-
-/// Maps to be filled, written by all threads: the others would wait for one.
-pub(crate) fn zeros(count: usize) -> Vec<f32> {
-    repeat_n(0.0, count).collect()
-}
 
 /// Lays out maps of the output at these places: `[channels_out, places]`.
 pub(crate) fn gather(of: &Convolution, places: &Places, output: &[f32], rows: &mut Vec<f32>) {

@@ -17,7 +17,13 @@ use super::{
     convolution::{Convolution, PLACES, Places, ROWS, TASKS, blocks},
     patches::{gather, shift},
 };
-use crate::product::{Matrix, multiply};
+use crate::{
+    flex::written,
+    product::{Matrix, multiply},
+};
+
+/// Output channels whose sums a task adds up.
+const ROWS_ADDED: usize = 16;
 
 /// A block's share of the work: some input channels in some pictures.
 #[derive(Clone, Debug)]
@@ -34,18 +40,22 @@ pub(crate) fn weight_gradient(of: &Convolution, input: &[f32], output: &[f32]) -
         .map(|task| task_sum(of, task, input, output))
         .collect();
     let width = of.input[1] * of.taps();
-    let mut gradient = vec![0.0; of.output[1] * width];
-    for (task, sum) in tasks.iter().zip(&sums) {
-        let first = task.channels.start * of.taps();
+    written(of.output[1] * width, ROWS_ADDED * width, |index, rows| {
+        let rows = rows.chunks_exact_mut(width).enumerate();
+        rows.for_each(|(row, to)| add_sums(of, &tasks, &sums, index * ROWS_ADDED + row, to));
+    })
+}
+
+/// Adds what all tasks have of the weights of an output channel.
+fn add_sums(of: &Convolution, tasks: &[Task], sums: &[Vec<f32>], channel: usize, to: &mut [f32]) {
+    for (task, sum) in tasks.iter().zip(sums) {
         let own = task.channels.len() * of.taps();
-        for (row, sum) in gradient.chunks_mut(width).zip(sum.chunks(own)) {
-            let row = &mut row[first..first + own];
-            row.iter_mut()
-                .zip(sum)
-                .for_each(|(total, sum)| *total += sum);
-        }
+        let to = &mut to[task.channels.start * of.taps()..][..own];
+        let sum = &sum[channel * own..][..own];
+        to.iter_mut()
+            .zip(sum)
+            .for_each(|(total, sum)| *total += sum);
     }
-    gradient
 }
 
 /// Blocks of channels of nearly one size; where these are few, each in several groups of pictures.
@@ -68,6 +78,10 @@ fn tasks(of: &Convolution) -> Vec<Task> {
 fn task_sum(of: &Convolution, task: &Task, input: &[f32], output: &[f32]) -> Vec<f32> {
     let (height, width) = (of.output[1], task.channels.len() * of.taps());
     let mut sum = vec![0.0; height * width];
+    if of.is_pointwise() && of.pictures() == 1 {
+        add_pointwise(of, task, [input, output], &mut sum);
+        return sum;
+    }
     let (mut rows, mut shifted) = (Vec::new(), Vec::new());
     for places in places(of, task) {
         gather(of, &places, output, &mut rows);
@@ -78,6 +92,24 @@ fn task_sum(of: &Convolution, task: &Task, input: &[f32], output: &[f32]) -> Vec
         multiply(sides, rows, shifted.transposed(), &mut sum, width, true);
     }
     sum
+}
+
+/// Nothing has to be laid out.
+fn add_pointwise(of: &Convolution, task: &Task, [input, output]: [&[f32]; 2], sum: &mut [f32]) {
+    let (height, width, places) = (of.output[1], task.channels.len(), of.places());
+    for picture in task.pictures.clone() {
+        let rows = Matrix::rows(&output[picture * height * places..], places);
+        let first = picture * of.input[1] + task.channels.start;
+        let maps = Matrix::rows(&input[first * places..], places);
+        multiply(
+            [height, places, width],
+            rows,
+            maps.transposed(),
+            sum,
+            width,
+            true,
+        );
+    }
 }
 
 /// Whole pictures where these are small, else rows of one picture.

@@ -19,6 +19,7 @@ use crate::{
     flex::{tensor, tracked, values},
     perhaps::Perhaps,
     product::Matrix,
+    sums::column_sums,
 };
 
 /// As [`crate::linear`].
@@ -81,8 +82,10 @@ impl FastLinear for Flex {
         let mut shape = gradient.shape();
         let last = shape.num_dims() - 1;
         shape[last] = k;
-        let [gradient, weight] = [gradient, weight].map(|tensor| tensor.to_contiguous());
-        let weight = Matrix::rows(values(&weight), n).transposed();
+        // Laid out once: each block would lay it out anew.
+        let [gradient, weight] =
+            [gradient, weight.transpose(0, 1)].map(|tensor| tensor.to_contiguous());
+        let weight = Matrix::rows(values(&weight), k);
         tensor(
             rows::product(values(&gradient), weight, [n, k], None),
             shape,
@@ -104,7 +107,7 @@ impl FastLinear for Flex {
     fn linear_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let channels = channels(&gradient);
         let gradient = gradient.to_contiguous();
-        tensor(rows::column_sums(values(&gradient), channels), [channels])
+        tensor(column_sums(values(&gradient), channels), [channels])
     }
 }
 

@@ -2,24 +2,24 @@
 //!
 //! Blocks depend on the shapes alone, not on the number of threads, and so do the bits.
 
-use rayon::prelude::*;
-use widest::widest;
-
 use crate::{
-    flex::written,
+    flex::{written, written_over},
     product::{Matrix, multiply},
 };
+use rayon::prelude::*;
 
 /// Tasks that can run side by side, at least, as far as there is work for so many.
 const TASKS: usize = 8;
 /// Rows of a product, at least and at most: each product lays the other matrix out again.
-const ROWS: [usize; 2] = [96, 256];
+const ROWS: [usize; 2] = [96, 512];
+/// Columns of `x` whose gradient of weights is one product, as [`ROWS`].
+const COLUMNS: [usize; 2] = [192, 256];
 /// Rows over which one product sums up, at least, where several share a sum.
-const SUMMED: usize = 1024;
+const SUMMED: usize = 512;
 
-/// Rows of a block, of so many.
-fn block(rows: usize) -> usize {
-    rows.div_ceil(TASKS).clamp(ROWS[0], ROWS[1])
+/// Of a block, of so many in all.
+fn block(count: usize, [least, most]: [usize; 2]) -> usize {
+    count.div_ceil(TASKS).clamp(least, most)
 }
 
 /// `x · weight`, and the bias added to each row.
@@ -36,21 +36,22 @@ pub(crate) fn product(
 ) -> Vec<f32> {
     let [k, n] = sides;
     let rows = x.len() / k;
-    let block = block(rows);
-    written(rows * n, block * n, |index, to| {
-        for row in to.chunks_exact_mut(n) {
-            bias.inspect(|bias| row.copy_from_slice(bias));
-        }
+    let block = block(rows, ROWS);
+    let fill = |index: usize, to: &mut [f32]| {
         let x = Matrix::rows(&x[index * block * k..], k);
         multiply([to.len() / n, k, n], x, weight, to, n, bias.is_some());
-    })
+    };
+    match bias {
+        Some(bias) => written_over(bias, rows * n, block * n, fill),
+        None => written(rows * n, block * n, fill),
+    }
 }
 
 /// The gradient of the weights, `[k, n]`: what rows of `x` `[rows, k]` and of the output's gradient
 /// `[rows, n]` have in common.
 pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], [k, n]: [usize; 2]) -> Vec<f32> {
     let rows = x.len() / k;
-    let block = block(k);
+    let block = block(k, COLUMNS);
     let parts = TASKS
         .div_ceil(k.div_ceil(block))
         .min(rows.div_ceil(SUMMED))
@@ -85,26 +86,4 @@ pub(crate) fn weight_gradient(x: &[f32], gradient: &[f32], [k, n]: [usize; 2]) -
     }
     sums.truncate(k * n);
     sums
-}
-
-/// The sum of each column of `[rows, n]`.
-pub(crate) fn column_sums(values: &[f32], n: usize) -> Vec<f32> {
-    let parts = values.par_chunks(ROWS[1] * n).map(|part| {
-        let mut sums = vec![0.0; n];
-        let into = &mut sums[..];
-        widest!((part: &'a [f32], into: &'a mut [f32]) -> () {
-            for row in part.chunks_exact(into.len()) {
-                into.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-            }
-        });
-        sums
-    });
-    let parts: Vec<Vec<f32>> = parts.collect();
-    let total = |column: usize| {
-        parts
-            .iter()
-            .map(|sums| f64::from(sums[column]))
-            .sum::<f64>()
-    };
-    (0..n).map(|column| total(column) as f32).collect()
 }

@@ -13,12 +13,9 @@ use burn::{
     },
     tensor::Tensor,
 };
-use rayon::prelude::*;
+use widest::widest;
 
-use crate::flex::{tensor, values};
-
-/// Values of one task.
-const PORTION: usize = 1 << 14;
+use crate::flex::{each_written, tensor, values};
 
 /// As [`crate::relu`].
 pub(crate) fn relu<const D: usize>(maps: Tensor<D>) -> Tensor<D> {
@@ -47,36 +44,59 @@ impl FastRelu for Flex {
     fn fast_relu(maps: FloatTensor<Self>) -> FloatTensor<Self> {
         let shape = maps.shape();
         let maps = maps.to_contiguous();
-        let values = values(&maps).par_iter().with_min_len(PORTION);
-        tensor(values.map(|&x| relu_of(x)).collect(), shape)
+        let maps = values(&maps);
+        let output = each_written(maps.len(), |first, to| {
+            let maps = &maps[first..][..to.len()];
+            widest!((maps: &'a [f32], to: &'a mut [f32]) -> () {
+                for (y, &x) in to.iter_mut().zip(maps) {
+                    *y = relu_of(x);
+                }
+            });
+        });
+        tensor(output, shape)
     }
 
     fn fast_relu_of_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        of_pairs(a, b, |a, b| relu_of(a + b))
+        of_pairs(a, b, |a, b, to| {
+            widest!((a: &'a [f32], b: &'a [f32], to: &'a mut [f32]) -> () {
+                for (y, (a, b)) in to.iter_mut().zip(a.iter().zip(b)) {
+                    *y = relu_of(a + b);
+                }
+            });
+        })
     }
 
     fn relu_gradient(output: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        of_pairs(output, gradient, |y, gradient| match y <= 0.0 {
-            true => 0.0,
-            false => gradient,
+        of_pairs(output, gradient, |output, gradient, to| {
+            widest!((output: &'a [f32], gradient: &'a [f32], to: &'a mut [f32]) -> () {
+                for (dx, (&y, &gradient)) in to.iter_mut().zip(output.iter().zip(gradient)) {
+                    *dx = if y <= 0.0 { 0.0 } else { gradient };
+                }
+            });
         })
     }
 }
 
 /// NaN stays NaN.
+#[inline(always)]
 fn relu_of(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
 }
 
+/// What `write` makes of pieces of two tensors of one shape.
 fn of_pairs(
     a: FloatTensor<Flex>,
     b: FloatTensor<Flex>,
-    f: impl Fn(f32, f32) -> f32 + Sync,
+    write: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
 ) -> FloatTensor<Flex> {
     let shape = a.shape();
-    let [a, b] = [a, b].map(|tensor| tensor.to_contiguous());
-    let pairs = values(&a).par_iter().zip(values(&b)).with_min_len(PORTION);
-    tensor(pairs.map(|(&a, &b)| f(a, b)).collect(), shape)
+    let both = [a, b].map(|tensor| tensor.to_contiguous());
+    let [a, b] = both.each_ref().map(values);
+    let output = each_written(a.len(), |first, to| {
+        let [a, b] = [a, b].map(|values| &values[first..][..to.len()]);
+        write(a, b, to);
+    });
+    tensor(output, shape)
 }
 
 impl<B: FastRelu, C: CheckpointStrategy> FastRelu for Autodiff<B, C> {

@@ -95,57 +95,6 @@ pub(super) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> 
     precision::linear(layer, widened(x))
 }
 
-/// Queries, keys and values of each head.
-///
-/// # Shapes
-///
-/// - `packed`: `[batch, tokens, 3 · heads · dims]`, queries first
-/// - output: three of `[batch, heads, tokens, dims]`
-pub(super) fn split_heads(packed: Tensor<3>, heads: usize) -> [Tensor<4>; 3] {
-    let [batch, tokens, width] = packed.dims();
-    let dims = width / 3 / heads;
-    let packed = packed.reshape([batch, tokens, 3, heads, dims]);
-    let packed = packed.permute([2, 0, 3, 1, 4]);
-    [0, 1, 2].map(|which| packed.clone().narrow(0, which, 1).squeeze_dim(0))
-}
-
-/// The reverse of [`split_heads`] for one of the three.
-///
-/// # Shapes
-///
-/// - `x`: `[batch, heads, tokens, dims]`
-/// - output: `[batch, tokens, heads · dims]`
-pub(super) fn join_heads(x: Tensor<4>) -> Tensor<3> {
-    let [batch, heads, tokens, dims] = x.dims();
-    x.swap_dims(1, 2).reshape([batch, tokens, heads * dims])
-}
-
-/// Each query's mean of the values, weighted by [`attention_weights`].
-///
-/// # Shapes
-///
-/// - `q`, `k`, `v` and output: `[batch, heads, tokens, dims]`
-/// - `bias`: `[batch or 1, heads, tokens, tokens]`, added to the scores
-pub(super) fn attention([q, k, v]: [Tensor<4>; 3], bias: Option<Tensor<4>>) -> Tensor<4> {
-    precision::attention(scaled(q), k, v, bias)
-}
-
-/// Softmax over the keys of each query's scores, `q · k / √dims` and the bias.
-///
-/// # Shapes
-///
-/// - `q`: `[batch, heads, queries, dims]`
-/// - `k`: `[batch, heads, keys, dims]`
-/// - output: `[batch, heads, queries, keys]`
-pub(super) fn attention_weights(q: Tensor<4>, k: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {
-    precision::attention_weights(scaled(q), k, bias)
-}
-
-fn scaled(q: Tensor<4>) -> Tensor<4> {
-    let [.., dims] = q.dims();
-    q * (dims as f64).powf(-0.5)
-}
-
 /// `[batch, channels, height, width]` as `[batch, height, width, channels]`.
 pub(super) fn channels_last(map: Tensor<4>) -> Tensor<4> {
     map.permute([0, 2, 3, 1])
@@ -225,19 +174,5 @@ mod tests {
             let norm = LayerNorm::new(3, epsilon, &device);
             assert_near(norm.forward(x.clone()), [expected], [3e-7, 1e-7]);
         }
-    }
-
-    #[test]
-    fn heads_are_split_and_joined_in_their_order() {
-        let device = Device::default();
-        let packed = Tensor::<1, burn::tensor::Int>::arange(0..24, &device).float();
-        let [q, _, v] = split_heads(packed.reshape([1, 2, 12]), 2);
-        assert_near(
-            q,
-            [[[[0.0, 1.0], [12.0, 13.0]], [[2.0, 3.0], [14.0, 15.0]]]],
-            ROUNDING,
-        );
-        let expected = [[[8.0, 9.0, 10.0, 11.0], [20.0, 21.0, 22.0, 23.0]]];
-        assert_near(join_heads(v), expected, ROUNDING);
     }
 }

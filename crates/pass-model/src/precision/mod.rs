@@ -27,8 +27,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::check_device;
 pub use product::{
-    ROUNDED, attention, attention_weights, float32_product_error, linear, product, product_error,
-    product_in_float64,
+    ROUNDED, attention_weights, float32_product_error, linear, product, product_error,
+    product_in_float64, self_attention,
 };
 
 /// The type that the convolutions of a training compute in.

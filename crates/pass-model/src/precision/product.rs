@@ -14,6 +14,7 @@ use burn::{
     nn::Linear,
     tensor::{DType, Device, Tensor, TensorData, activation::softmax, module},
 };
+use fast_ops::{join_heads, split_heads};
 
 use super::check::relative_distance;
 
@@ -58,40 +59,37 @@ pub fn linear<const D: usize>(layer: &Linear, input: Tensor<D>) -> Tensor<D> {
     fast_ops::linear(input, layer.weight.val(), bias)
 }
 
-/// [`fast_ops::attention`], whose products are [`product`].
+/// [`fast_ops::self_attention`], whose products are [`product`].
 ///
 /// # Shapes
 ///
-/// As [`fast_ops::attention`].
+/// As [`fast_ops::self_attention`].
 ///
 /// # Panics
 ///
-/// As [`fast_ops::attention`].
-pub fn attention(
-    queries: Tensor<4>,
-    keys: Tensor<4>,
-    values: Tensor<4>,
-    bias: Option<Tensor<4>>,
-) -> Tensor<4> {
-    match rounds_factors(&queries.device()) {
-        true => product(attention_weights(queries, keys, bias), values),
-        false => fast_ops::attention(queries, keys, values, bias),
+/// As [`fast_ops::self_attention`].
+pub fn self_attention(packed: Tensor<3>, heads: usize, bias: Option<Tensor<4>>) -> Tensor<3> {
+    if !rounds_factors(&packed.device()) {
+        return fast_ops::self_attention(packed, heads, bias);
     }
+    let [queries, keys, values] = split_heads(packed, heads);
+    join_heads(product(attention_weights(queries, keys, bias), values))
 }
 
-/// The weights of [`attention`]: softmax over the keys of `queries · keysᵀ + bias`.
+/// The weights of [`self_attention`]: softmax over the keys of `queries · keysᵀ / √channels + bias`.
 ///
 /// # Shapes
 ///
-/// - `queries`: `[batch, heads, queries, dims]`, scaled already
-/// - `keys`: `[batch, heads, keys, dims]`
+/// - `queries`: `[batch, heads, queries, channels]`
+/// - `keys`: `[batch, heads, keys, channels]`
 /// - output: `[batch, heads, queries, keys]`
 pub fn attention_weights(
     queries: Tensor<4>,
     keys: Tensor<4>,
     bias: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    let scores = product(queries, keys.transpose());
+    let channels = queries.dims()[3] as f64;
+    let scores = product(queries * channels.powf(-0.5), keys.transpose());
     let scores = match bias {
         Some(bias) => scores + bias,
         None => scores,

@@ -10,6 +10,7 @@ use burn::{
     nn::conv::{Conv2d, Conv2dConfig},
     tensor::{Device, Tensor},
 };
+use fast_ops::residual;
 
 use super::{
     BackboneSettings, Features, Network, Spelling,
@@ -148,9 +149,9 @@ impl ConvNextBlock {
     /// - `x` and output: `[batch, channels, height, width]`
     pub fn forward(&mut self, x: Tensor<4>, mode: NormMode, interval: usize) -> Tensor<4> {
         let branch = self.conv_dw.forward(x.clone(), mode, interval);
-        let branch = self.norm.forward(channels_last(branch));
-        let branch = self.mlp.forward(branch) * self.gamma.val().unsqueeze::<4>();
-        x + channels_first(branch)
+        let branch = self.mlp.forward(self.norm.forward(channels_last(branch)));
+        let scale = Some(self.gamma.val());
+        channels_first(residual(channels_last(x), branch, scale))
     }
 }
 

@@ -13,6 +13,7 @@ use burn::{
     },
     tensor::{Device, Tensor},
 };
+use fast_ops::residual;
 
 use super::{
     BackboneSettings, Features, Network, Spelling,
@@ -130,9 +131,9 @@ impl SwinBlock {
     /// - `x` and output: `[batch, height, width, channels]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let branch = self.attn.forward(self.norm1.forward(x.clone()));
-        let x = x + branch;
+        let x = residual(x, branch, None);
         let branch = self.mlp.forward(self.norm2.forward(x.clone()));
-        x + branch
+        residual(x, branch, None)
     }
 }
 

@@ -8,8 +8,9 @@ use burn::{
 
 use super::SwinConfig;
 use crate::{
-    backbone::parts::{attention, join_heads, linear, split_heads},
+    backbone::parts::linear,
     init::{TRANSFORMER_DEVIATION, WeightStream},
+    precision::self_attention,
 };
 
 /// Added to the scores of places that do not see each other.
@@ -93,8 +94,8 @@ impl WindowAttention {
                 (self.bias() + mask.unsqueeze_dim::<4>(1)).repeat_dim(0, pictures)
             }
         };
-        let heads = split_heads(linear(&self.qkv, windows), heads);
-        linear(&self.proj, join_heads(attention(heads, Some(bias))))
+        let packed = linear(&self.qkv, windows);
+        linear(&self.proj, self_attention(packed, heads, Some(bias)))
     }
 
     /// `[1, heads, window², window²]`

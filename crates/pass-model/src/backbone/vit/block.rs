@@ -5,11 +5,13 @@ use burn::{
     nn::{Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
+use fast_ops::{residual, split_heads};
 
 use super::{EPSILON, VitConfig};
 use crate::{
-    backbone::parts::{LayerNorm, Mlp, attention, join_heads, linear, split_heads},
+    backbone::parts::{LayerNorm, Mlp, linear},
     init::WeightStream,
+    precision::self_attention,
 };
 
 /// The scales of DINOv2's branches when its training begins.
@@ -68,17 +70,20 @@ impl VitBlock {
     ///
     /// - `x` and output: `[batch, tokens, width]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let branch = attention(self.heads(x.clone()), None);
-        let branch = linear(&self.attn.proj, join_heads(branch));
-        let x = x + scaled(&self.ls1, branch);
+        let branch = self_attention(self.packed(x.clone()), self.attn.heads, None);
+        let branch = linear(&self.attn.proj, branch);
+        let x = residual(x, branch, scale(&self.ls1));
         let branch = self.mlp.forward(self.norm2.forward(x.clone()));
-        x + scaled(&self.ls2, branch)
+        residual(x, branch, scale(&self.ls2))
+    }
+
+    fn packed(&self, x: Tensor<3>) -> Tensor<3> {
+        linear(&self.attn.qkv, self.norm1.forward(x))
     }
 
     /// Queries, keys and values, `[batch, heads, tokens, dims]` each.
     pub(super) fn heads(&self, x: Tensor<3>) -> [Tensor<4>; 3] {
-        let packed = linear(&self.attn.qkv, self.norm1.forward(x));
-        split_heads(packed, self.attn.heads)
+        split_heads(self.packed(x), self.attn.heads)
     }
 }
 
@@ -105,9 +110,6 @@ impl LayerScale {
     }
 }
 
-fn scaled(scale: &Option<LayerScale>, x: Tensor<3>) -> Tensor<3> {
-    match scale {
-        Some(scale) => x * scale.gamma.val().unsqueeze::<3>(),
-        None => x,
-    }
+fn scale(of: &Option<LayerScale>) -> Option<Tensor<1>> {
+    of.as_ref().map(|scale| scale.gamma.val())
 }

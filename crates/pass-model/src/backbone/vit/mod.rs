@@ -13,15 +13,16 @@ use burn::{
     nn::conv::{Conv2d, Conv2dConfig},
     tensor::{Device, Tensor},
 };
+use fast_ops::join_heads;
 
 use super::{
     BackboneSettings, Features, Network, Spelling,
-    parts::{LayerNorm, attention_weights, filled_up, join_heads, map_of},
+    parts::{LayerNorm, filled_up, map_of},
 };
 use crate::{
     init::{TRANSFORMER_DEVIATION, WeightStream},
     norm::NormMode,
-    precision::{convolve, widened},
+    precision::{attention_weights, convolve, widened},
 };
 
 pub use block::{LayerScale, VitAttention, VitBlock};
