@@ -146,8 +146,8 @@ pub use matching::{CoOccurrence, Matching, MatchingRule, MiouRange, Overlap, Tie
 pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};
 pub use scores::{
-    ImageScore, Score, SizeGroup, boundary_map, boundary_map_transparent, boundary_thickness,
-    class_iou, cluster_accuracy, image_miou, normalized_mutual_information,
+    ImageScore, Score, SizeGroup, adjusted_rand_index, boundary_map, boundary_map_transparent,
+    boundary_thickness, class_iou, cluster_accuracy, image_miou, normalized_mutual_information,
 };
 pub use thresholds::{
     AttentionHistogram, ChosenThreshold, LabelsUsed, ThresholdCurve, ThresholdPoint, ThresholdRule,

@@ -11,6 +11,7 @@
 //! | fine-tuning with pixel attention (step 2.1) | [`attention_net::AttentionNet`] |
 //! | embeddings in a file, written as they are computed | [`row_file`], [`rows`] |
 //! | clustering, cluster centres (2.2) | [`kmeans::fit`], [`centroids`] |
+//! | how many clusters there may be | [`kmeans::suggest::suggest`] |
 //! | what the clusters are like | [`cluster_report::ClusterReport`] |
 //! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
 //! | image-level labels, CAM inference (equations 15, 16) | [`cam`] |

@@ -12,6 +12,6 @@ mod score;
 pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};
 pub use image_score::{ImageScore, image_miou};
 pub use iou::class_iou;
-pub use nmi::{cluster_accuracy, normalized_mutual_information};
+pub use nmi::{adjusted_rand_index, cluster_accuracy, normalized_mutual_information};
 pub use object_size::SizeGroup;
 pub use score::Score;

@@ -1,5 +1,5 @@
 //! Agreement of two labellings of the same items, such as k-means clusters and class folders:
-//! normalized mutual information (NMI) and one-to-one matched accuracy.
+//! normalized mutual information (NMI), adjusted Rand index and one-to-one matched accuracy.
 
 use std::{collections::BTreeMap, hash::Hash};
 
@@ -38,6 +38,41 @@ pub fn normalized_mutual_information(a: &[u32], b: &[u32]) -> f64 {
         .sum();
     let mean_entropy = (entropy(&of_a, n) + entropy(&of_b, n)) / 2.0;
     (information / mean_entropy).clamp(0.0, 1.0)
+}
+
+/// Adjusted Rand index (Hubert and Arabie 1985, <https://doi.org/10.1007/BF01908075>): the share of
+/// pairs of items on which the two labellings agree, so scaled that it is 1 for equal groups and 0 on
+/// average for groups of these sizes drawn at random; at least -1.
+///
+/// # Panics
+///
+/// If the slices differ in length or are empty.
+///
+/// ```
+/// use luss_metrics::adjusted_rand_index;
+///
+/// assert_eq!(adjusted_rand_index(&[0, 0, 1, 1], &[7, 7, 3, 3]), 1.0);
+/// // One pair of six is together in both, two and one in each: (1 - 1/3) / (3/2 - 1/3).
+/// assert_eq!(adjusted_rand_index(&[0, 0, 1, 1], &[0, 0, 1, 2]), 4.0 / 7.0);
+/// ```
+pub fn adjusted_rand_index(a: &[u32], b: &[u32]) -> f64 {
+    check_items(a, b);
+    let together = pairs(histogram(a.iter().copied().zip(b.iter().copied())));
+    let (of_a, of_b) = (histogram(a.iter().copied()), histogram(b.iter().copied()));
+    let (of_a, of_b) = (pairs(of_a), pairs(of_b));
+    let all = pairs(BTreeMap::from([((), a.len() as u64)]));
+    if together == of_a && together == of_b {
+        return 1.0; // the same groups, exactly
+    }
+    let (together, most) = (together as f64, (of_a + of_b) as f64 / 2.0);
+    let expected = of_a as f64 * of_b as f64 / all as f64;
+    (together - expected) / (most - expected)
+}
+
+/// Pairs of items in the same group.
+fn pairs<T>(groups: BTreeMap<T, u64>) -> u128 {
+    let counts = groups.into_values().map(u128::from);
+    counts.map(|n| n * (n - 1) / 2).sum()
 }
 
 /// Share of items whose cluster stands for their class, under the one-to-one pairing of clusters
@@ -126,6 +161,17 @@ mod tests {
         let nmi = normalized_mutual_information(&a, &b);
         assert_close(normalized_mutual_information(&b, &a), nmi);
         assert!((0.0..0.1).contains(&nmi), "{nmi}");
+    }
+
+    #[test]
+    fn the_rand_index_of_unrelated_groups_is_near_0() {
+        let (a, b) = (labelling(3, 7), labelling(4, 3));
+        let index = adjusted_rand_index(&a, &b);
+        assert_eq!(adjusted_rand_index(&b, &a), index);
+        assert!(index.abs() < 0.02, "{index}");
+        assert_eq!(adjusted_rand_index(&a, &a), 1.0);
+        assert_eq!(adjusted_rand_index(&[4; 3], &[1, 2, 3]), 0.0);
+        assert_eq!(adjusted_rand_index(&[4], &[1]), 1.0);
     }
 
     #[test]

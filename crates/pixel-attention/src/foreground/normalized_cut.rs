@@ -27,8 +27,8 @@ const UNLIKE: f64 = 1e-5;
 ///    weight 1e-5. `D` are the sums of the weights `A` of each cell.
 /// 2. `v` is the eigenvector of the second smallest eigenvalue of `(D − A) v = λ D v`. Foreground is
 ///    where it exceeds its mean.
-/// 3. The sign of `v` is turned where foreground holds three or more of the map's corners, or else
-///    does not hold the cell of the largest `|v|`.
+/// 3. The sign of `v` is such that the cell of the largest `|v|` is foreground; it is turned where
+///    foreground holds three or more of the map's corners then.
 /// 4. The object is the connected part of the foreground that holds the cell of the largest `v`.
 /// 5. For the next object the features of the found cells become zero. It is the last one if its
 ///    intersection over union with an earlier one exceeds one half, or its share of the cells is
@@ -103,7 +103,7 @@ pub(super) fn affinity(cells: &Array2<f64>, threshold: f64) -> Array2<f64> {
 }
 
 /// The eigenvector `v` of the second smallest eigenvalue of `(D − A) v = λ D v`, where `D` are the
-/// row sums of `A`; its largest entry in absolute value is 1 or -1. `None` where all edges are
+/// row sums of `A`; its largest entry in absolute value is 1. `None` where all edges are
 /// equal, since any vector would do.
 ///
 /// `D^½ v` is the second eigenvector of `D^-½ A D^-½`, whose first is `D^½ 1` with eigenvalue 1. That
@@ -138,7 +138,8 @@ pub(super) fn second_eigenvector(affinity: &Array2<f64>) -> Option<Array1<f64>> 
     });
     let entries = second[0].vector.iter().zip(&roots);
     let vector: Array1<f64> = entries.map(|(entry, root)| entry / root).collect();
-    let most = vector.fold(0.0f64, |most, entry| most.max(entry.abs()));
+    let strongest = greatest_by(vector.iter().map(|entry| entry.abs()));
+    let most = vector[strongest];
     Some(vector / most)
 }
 
@@ -146,8 +147,6 @@ pub(super) fn second_eigenvector(affinity: &Array2<f64>) -> Option<Array1<f64>> 
 /// positive.
 fn oriented(vector: Array1<f64>, (height, width): Cell) -> Array2<f64> {
     let mean = vector.mean().expect("a map has cells");
-    let strongest = greatest_by(vector.iter().map(|entry| entry.abs()));
-    let seed_outside = vector[strongest] <= mean;
     let score = vector.into_shape_with_order((height, width));
     let score = score.expect("an entry for each cell") - mean;
     let corners = [
@@ -157,11 +156,7 @@ fn oriented(vector: Array1<f64>, (height, width): Cell) -> Array2<f64> {
         (height - 1, width - 1),
     ];
     let inside = corners.iter().filter(|&&corner| score[corner] > 0.0);
-    if inside.count() >= 3 || seed_outside {
-        -score
-    } else {
-        score
-    }
+    if inside.count() >= 3 { -score } else { score }
 }
 
 fn greatest(score: &Array2<f64>) -> Cell {
@@ -169,15 +164,13 @@ fn greatest(score: &Array2<f64>) -> Cell {
     (at / score.ncols(), at % score.ncols())
 }
 
-/// The place of the greatest number, the first of equals.
-fn greatest_by(numbers: impl Iterator<Item = f64>) -> usize {
-    let mut best = (0, f64::NEG_INFINITY);
-    for (at, number) in numbers.enumerate() {
-        if number > best.1 {
-            best = (at, number);
-        }
-    }
-    best.0
+/// The place of the greatest number, the first of those that are equal but for rounding: cells that no
+/// edge tells apart have equal entries.
+fn greatest_by(numbers: impl Iterator<Item = f64> + Clone) -> usize {
+    let most = numbers.clone().fold(f64::NEG_INFINITY, f64::max);
+    let least = most - 1e-9 * most.abs();
+    let place = numbers.clone().position(|number| number >= least);
+    place.expect("a map has cells")
 }
 
 fn intersection_over_union(a: &[Cell], b: &[Cell]) -> f64 {

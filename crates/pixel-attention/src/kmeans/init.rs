@@ -50,7 +50,7 @@ pub(super) fn stream(seed: u64, restart: usize) -> ChaCha8Rng {
 }
 
 /// The first `count` places of a Fisher-Yates shuffle of `0..rows`.
-fn distinct_rows(rows: usize, count: usize, stream: &mut impl RngCore) -> Vec<usize> {
+pub(super) fn distinct_rows(rows: usize, count: usize, stream: &mut impl RngCore) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows).collect();
     for place in 0..count {
         order.swap(place, place + below(rows - place, stream));

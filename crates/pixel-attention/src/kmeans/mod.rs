@@ -35,6 +35,7 @@ mod kernel;
 pub mod mini_batch;
 mod problem;
 mod run;
+pub mod suggest;
 mod sums;
 
 use ndarray::{Array2, ArrayView2};

@@ -118,8 +118,7 @@ fn compare(path: &Path, pictures: usize) {
         let features: Array3<f32> = file.array(&format!("features_{at}"));
         let vector: Array1<f64> = file.array(&format!("vector_{at}"));
         let found = first_eigenvector(&features, threshold);
-        let sign = found.dot(&vector).signum();
-        let worst = (found * sign - vector).fold(0.0f64, |most, gap| most.max(gap.abs()));
+        let worst = (found - vector).fold(0.0f64, |most, gap| most.max(gap.abs()));
         assert!(worst < 1e-4, "picture {at}: {worst}");
         let cuts: Array3<u8> = file.array(&format!("cuts_{at}"));
         assert_eq!(labels(&cut, &features), cuts, "picture {at}");
