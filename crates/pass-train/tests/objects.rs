@@ -245,6 +245,47 @@ fn labels_may_be_the_result_without_fine_tuning() {
 }
 
 #[test]
+fn a_transformer_finds_objects_by_its_keys_or_by_its_attention() {
+    let backbone =
+        "network.backbone={ family = 'vit', width = 8, heads = 2, depth = 4, patch = 8 }";
+    for ways in [
+        [
+            "objects.foreground={ way = 'normalized_cut', objects = 3 }",
+            "objects.layer=keys",
+        ],
+        [
+            "objects.foreground={ way = 'attention_map' }",
+            "objects.foreground_layer=attention",
+        ],
+        [
+            "objects.foreground={ way = 'principal_masks' }",
+            "objects.layer=stage4",
+        ],
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let all = [
+            backbone,
+            "objects.layer=stage4",
+            "predict.predictor=labels",
+            ways[0],
+            ways[1],
+        ];
+        let context = run(folder.path(), &all);
+        let rows = RowFile::open(&context.run.objects("train")).unwrap();
+        assert!(rows.count() >= 20, "{ways:?}");
+        assert_eq!(rows.columns(), 1 + 8 + 8 * 8, "{ways:?}");
+        let assignments = folder.path().join("cluster/assignments.json");
+        let assignments = fs::read_to_string(assignments).unwrap();
+        let assignments: BTreeMap<String, u32> = serde_json::from_str(&assignments).unwrap();
+        assert_eq!(
+            assignments.len(),
+            20,
+            "one a picture, however many objects it has"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
     let refused = |setting: &str, fragment: &str| {
