@@ -64,11 +64,14 @@ fn is_category(label: u16) -> bool {
 }
 
 fn by_category(mask: &LabelMask) -> (Vec<u32>, Vec<u16>) {
-    let mut categories: Vec<u16> = mask.labels().to_vec();
-    categories.sort_unstable();
-    categories.dedup();
-    categories.retain(|&label| is_category(label));
-    let mut region = vec![0; usize::from(u16::MAX) + 1];
+    let mut occurs = vec![false; usize::from(u16::MAX) + 1];
+    for &label in mask.labels() {
+        occurs[usize::from(label)] = is_category(label);
+    }
+    let categories: Vec<u16> = (0..=u16::MAX)
+        .filter(|&id| occurs[usize::from(id)])
+        .collect();
+    let mut region = vec![0; occurs.len()];
     for (number, &category) in (1..).zip(&categories) {
         region[usize::from(category)] = number;
     }

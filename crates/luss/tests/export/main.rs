@@ -125,6 +125,19 @@ fn an_export_replaces_its_own_result_and_nothing_else() {
         &["--format", "voc", "--out", "other"],
         &["thesis.tex", "--out"],
     );
+    let command = [
+        "export", "--masks", "i", "--images", "pictures", "--format", "palette", "--out", "i",
+    ];
+    let output = place.luss("2", &command);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(2) && said.contains("would replace it"),
+        "{said}"
+    );
+    assert!(
+        KEYS.iter()
+            .all(|key| place.path(&format!("i/{key}.png")).exists())
+    );
     let found = ["other.json", "other/thesis.tex"]
         .map(|name| fs::read_to_string(place.path(name)).unwrap());
     assert_eq!(found, others);

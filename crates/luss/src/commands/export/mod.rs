@@ -4,7 +4,7 @@ mod one_file;
 mod source;
 mod tree;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
@@ -104,6 +104,20 @@ struct Where {
     /// Which masks of the run.
     #[arg(long, value_enum, default_value = "fine_tuned")]
     from: MasksOf,
+}
+
+impl Where {
+    /// The folders of masks and pictures that are `out`, or lie in it: an export there would replace what it reads.
+    fn folders_in(&self, out: &Path) -> impl Iterator<Item = &Path> {
+        let out = out.canonicalize().ok();
+        let folders = [&self.masks, &self.images].into_iter().flatten();
+        let is_inside = move |folder: &&PathBuf| {
+            let real = folder.canonicalize().ok();
+            real.zip(out.as_ref())
+                .is_some_and(|(folder, out)| folder.starts_with(out))
+        };
+        folders.filter(is_inside).map(PathBuf::as_path)
+    }
 }
 
 /// Which masks of a run.

@@ -91,12 +91,8 @@ impl Export {
         let of_item = |item| parts.iter().map(move |part| (part.path)(item));
         let files: Vec<String> = texts.iter().map(|(name, _)| name.clone()).collect();
         let files: Vec<String> = source.items.iter().flat_map(of_item).chain(files).collect();
-        let inputs: Vec<&Path> = source
-            .items
-            .iter()
-            .map(|item| item.sample.picture.as_path())
-            .collect();
-        prepare_out(&self.out, &files, &inputs[..1]).or_refuse()?;
+        let inputs: Vec<&Path> = self.place.folders_in(&self.out).collect();
+        prepare_out(&self.out, &files, &inputs).or_refuse()?;
         for (name, text) in &texts {
             write(&self.out.join(name), text.as_bytes())?;
         }
