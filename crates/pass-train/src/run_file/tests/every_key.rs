@@ -26,7 +26,7 @@ const SMALLER: [&str; 8] = [
 ];
 
 /// What makes every optional key and every form of a section appear, and the keys that are tried there.
-const FORMS: [(&[&str], &[&str]); 11] = [
+const FORMS: [(&[&str], &[&str]); 12] = [
     (&[""], &[]),
     (&["data.source.layout"], &["data.source.layout.path=a"]),
     (
@@ -99,6 +99,10 @@ const FORMS: [(&[&str], &[&str]); 11] = [
             "objects.foreground_layer=stage3",
             "objects.foreground={ way = 'attention_map', keep = { mass = 0.5 } }",
         ],
+    ),
+    (
+        &[],
+        &["objects.foreground={ way = 'attention_map', keep = 'otsu' }"],
     ),
     (
         &["network.backbone.bottleneck_width", "probe"],
