@@ -20,9 +20,12 @@ use crate::{
     Context, Error, Progress, Step,
     inference::{Pass, Shape, for_each_batch},
     run::{cursor::Cursor, masks::write_as},
-    run_file::LabelWay,
+    run_file::{LabelWay, Predictor},
     step::{attention::tuned_net, objects::labels::ObjectLabels, threshold::chosen_threshold},
-    watch::findings,
+    watch::{
+        findings::{self, masks::of_masks},
+        mask_counts::MaskCounts,
+    },
 };
 
 /// Batches between two waits for the disk: as many are labelled again after a kill, at most.
@@ -38,6 +41,9 @@ pub struct LabelsSummary {
     /// These cells, by id from 1; of runs of former versions nothing.
     #[serde(default)]
     pub cells: Vec<u64>,
+    /// How the masks use the categories, where they are the result of the run.
+    #[serde(default)]
+    pub result: Option<MaskCounts>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -57,14 +63,21 @@ pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
     for split in context.shown_splits() {
         write_pseudo_masks(context, split, threshold)?;
     }
+    let is_result = context.file.predict.predictor == Predictor::Labels;
+    let result = is_result.then(|| counts_of_masks(context)).transpose()?;
     let seconds = started.elapsed().as_secs_f64();
     let summary = LabelsSummary {
         pictures,
         foreground,
         cells,
+        result,
         seconds,
     };
-    findings::tell(context, &findings::of_labels(context, &summary));
+    let mut found = findings::of_labels(context, &summary);
+    if let Some(counts) = &summary.result {
+        found.extend(of_masks(Step::GenerateLabels, counts));
+    }
+    findings::tell(context, &found);
     context.run.finish(Step::GenerateLabels, &summary)?;
     Ok(summary)
 }
@@ -182,6 +195,17 @@ fn foreground_of(
     }
     let foreground: u64 = of_id.iter().sum();
     Ok((foreground as f64 / all as f64, of_id))
+}
+
+/// Of the masks of all shown splits.
+fn counts_of_masks(context: &Context) -> Result<MaskCounts, Error> {
+    let mut counts = MaskCounts::new(context.data.classes());
+    for split in context.shown_splits() {
+        for sample in context.data.samples(split) {
+            counts.add(&context.read_mask("pseudo_labels", split, &sample.key)?);
+        }
+    }
+    Ok(counts)
 }
 
 fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {

@@ -42,7 +42,7 @@ pub fn predict(context: &Context) -> Result<(), Error> {
     for split in context.shown_splits() {
         predict_split(context, &mut network, split, &mut counts)?;
     }
-    findings::tell(context, &masks::of_masks(&counts));
+    findings::tell(context, &masks::of_masks(Step::Predict, &counts));
     let seconds = started.elapsed().as_secs_f64();
     let summary = PredictSummary { seconds, counts };
     context.run.finish(Step::Predict, &summary)

@@ -133,14 +133,21 @@ fn of_step(context: &Context, step: Step) -> Result<Vec<Finding>, Error> {
             let clusters: Clusters = parsed(&path, summary)?;
             of_clusters(&clusters.sizes, clusters.stability)
         }
-        Step::GenerateLabels => of_labels(context, &parsed(&path, summary)?),
+        Step::GenerateLabels => {
+            let summary: LabelsSummary = parsed(&path, summary)?;
+            let mut found = of_labels(context, &summary);
+            if let Some(counts) = &summary.result {
+                found.extend(masks::of_masks(step, counts));
+            }
+            found
+        }
         Step::SweepThreshold => {
             let chosen = context.run.file("threshold.json");
             of_threshold(&context.run.read_json(&chosen)?)
         }
         // Runs of former versions have a number there.
         Step::Predict if summary.is_object() => {
-            masks::of_masks(&parsed::<PredictSummary>(&path, summary)?.counts)
+            masks::of_masks(step, &parsed::<PredictSummary>(&path, summary)?.counts)
         }
         Step::Evaluate => of_scores(&context.run.read_json(&context.run.file("metrics.json"))?),
         _ => Vec::new(),
@@ -309,16 +316,23 @@ fn of_foreground(foreground: f64, cells: &[u64], all_foreground: bool) -> Vec<Fi
 
 /// In the scores, where what learns nothing was scored too.
 pub(crate) fn of_scores(metrics: &Metrics) -> Vec<Finding> {
-    let ours = metrics.get("fine_tuned");
+    let labels = || {
+        metrics
+            .get("pseudo_labels")
+            .map(|scores| ("pseudo_labels", scores))
+    };
+    let fine_tuned = metrics.get("fine_tuned");
+    let ours = fine_tuned
+        .map(|scores| ("fine_tuned", scores))
+        .or_else(labels);
     let baselines = metrics.iter().filter(|(name, _)| is_baseline(name));
     let best = baselines.max_by(|a, b| a.1.miou.total_cmp(&b.1.miou));
     let beaten = ours
         .zip(best)
-        .filter(|(ours, (_, best))| best.miou >= ours.miou);
-    let found = beaten.map(|(ours, (name, best))| {
+        .filter(|((_, ours), (_, best))| best.miou >= ours.miou);
+    let found = beaten.map(|((own, ours), (name, best))| {
         let [ours, best] = [ours.miou, best.miou].map(|miou| 100.0 * miou);
-        let what =
-            format!("{name}, which learns nothing, scores mIoU {best:.1}, fine_tuned {ours:.1}");
+        let what = format!("{name}, which learns nothing, scores mIoU {best:.1}, {own} {ours:.1}");
         Finding::failed(Step::Evaluate, what, LEARN_MORE)
     });
     found.into_iter().collect()

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Context, Error, Step, quoted,
     run::dir::RunDir,
-    step::predict::PredictSummary,
+    run_file::Predictor,
+    step::{labels::LabelsSummary, predict::PredictSummary},
     watch::{findings, findings::Finding, mask_counts::MaskCounts},
 };
 
@@ -15,9 +16,6 @@ const SCHEMA: u32 = 1;
 
 /// The file in the run directory.
 const FILE: &str = "verdict.json";
-
-/// The masks of the last step, below the run directory.
-const MASKS: &str = "fine_tuned";
 
 /// How a run has gone, the better first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -92,7 +90,7 @@ impl RunVerdict {
         let grade = findings.iter().map(|finding| finding.grade).max();
         let grade = grade.unwrap_or(Grade::Sound);
         let splits = context.shown_splits();
-        let folder = |split: &Split| format!("{MASKS}/{}", split.name());
+        let folder = |split: &Split| format!("{}/{}", context.result(), split.name());
         Ok(Self {
             schema: SCHEMA,
             grade,
@@ -142,8 +140,16 @@ pub(crate) fn next_commands(run: &RunDir) -> [String; 2] {
     ]
 }
 
-/// Of the predictions; nothing where a former version left no counts, or none are there.
+/// Of the masks that are the result; nothing where a former version left no counts, or none are there.
 fn counts(context: &Context) -> Result<MaskCounts, Error> {
+    if context.file.predict.predictor == Predictor::Labels {
+        let labels = context.run.is_done(Step::GenerateLabels);
+        let summary = labels.then(|| context.run.summary::<LabelsSummary>(Step::GenerateLabels));
+        return Ok(summary
+            .transpose()?
+            .and_then(|of| of.result)
+            .unwrap_or_default());
+    }
     if !context.run.is_done(Step::Predict) {
         return Ok(MaskCounts::default());
     }

@@ -16,8 +16,19 @@ const SEVERAL: usize = 3;
 /// Less foreground than this share of all pixels is hardly any.
 const LITTLE_FOREGROUND: f64 = 0.01;
 
-/// In the predictions.
-pub(crate) fn of_masks(counts: &MaskCounts) -> Vec<Finding> {
+/// In the masks that are the result of a run, which a step has left.
+pub(crate) fn of_masks(step: Step, counts: &MaskCounts) -> Vec<Finding> {
+    let step = step.name();
+    let found = found_in(counts).into_iter();
+    found
+        .map(|found| Finding {
+            step: step.into(),
+            ..found
+        })
+        .collect()
+}
+
+fn found_in(counts: &MaskCounts) -> Vec<Finding> {
     if let Some(only) = of_one_id(&counts.pixels) {
         return vec![only];
     }
@@ -39,8 +50,7 @@ fn of_one_id(pixels: &[u64]) -> Option<Finding> {
         0 => "background".to_owned(),
         id => format!("category {id}"),
     };
-    let what =
-        format!("every pixel of the predictions is {what}: fine-tuning has learned nothing else");
+    let what = format!("every pixel of the masks is {what}: nothing else has been found");
     Some(Finding::failed(Step::Predict, what, LEARN_MORE))
 }
 
@@ -120,7 +130,7 @@ mod tests {
 
     #[test]
     fn predictions_of_one_id_are_found() {
-        let found = |pixels: &[u64]| of_masks(&of_pixels(pixels));
+        let found = |pixels: &[u64]| of_masks(Step::Predict, &of_pixels(pixels));
         assert_found(&found(&[9, 1, 1]), &[]);
         assert_found(
             &found(&[9, 0, 0]),
@@ -142,7 +152,7 @@ mod tests {
 
     #[test]
     fn categories_that_are_nowhere_or_nearly_everywhere_are_found() {
-        let found = |pixels: &[u64]| of_masks(&of_pixels(pixels));
+        let found = |pixels: &[u64]| of_masks(Step::Predict, &of_pixels(pixels));
         let absent = found(&[500, 20, 0, 30, 25, 20]);
         assert_found(
             &absent,
@@ -174,9 +184,15 @@ mod tests {
             on_all_sides: on_all_sides.to_vec(),
             ..of_pixels(&[50, 30, 20])
         };
-        let found = of_masks(&counts(&[20, 20, 18], &[5, 2, 16]));
+        let found = of_masks(Step::Predict, &counts(&[20, 20, 18], &[5, 2, 16]));
         assert_found(&found, &["(id 2; category 2 in 16 of 18)"]);
-        assert_found(&of_masks(&counts(&[20, 20, 4], &[5, 2, 4])), &[]);
-        assert_found(&of_masks(&counts(&[20, 20, 18], &[20, 2, 12])), &[]);
+        assert_found(
+            &of_masks(Step::Predict, &counts(&[20, 20, 4], &[5, 2, 4])),
+            &[],
+        );
+        assert_found(
+            &of_masks(Step::Predict, &counts(&[20, 20, 18], &[20, 2, 12])),
+            &[],
+        );
     }
 }
