@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use imagenet_s::{Split, terminal::show};
 use luss::{OrRefuse, names::read_names};
 use mask_formats::{Per, coco::Segmentation, voc};
-use pass_train::{Progress, Verbosity};
+use pass_train::{Progress, Verbosity, run_file::Predictor};
 use rayon::prelude::*;
 
 use super::split_of;
@@ -96,14 +96,14 @@ struct Where {
     #[arg(long, value_name = "DIR", requires = "masks")]
     images: Option<PathBuf>,
 
-    /// Which pictures of the run [default: the first of validation, test and train with predictions; of
-    /// pseudo labels train].
+    /// Which pictures of the run [default: the first of validation, test and train with results; with
+    /// --from pseudo_labels train].
     #[arg(long, value_parser = split_of(&Split::ALL), requires = "run")]
     split: Option<Split>,
 
-    /// Which masks of the run.
-    #[arg(long, value_enum, default_value = "fine_tuned")]
-    from: MasksOf,
+    /// Which masks of the run [default: its result, by predict.predictor in run.toml].
+    #[arg(long, value_enum, requires = "run")]
+    from: Option<MasksOf>,
 }
 
 impl Where {
@@ -131,6 +131,14 @@ enum MasksOf {
 }
 
 impl MasksOf {
+    /// The result of a run.
+    fn result(predictor: Predictor) -> Self {
+        match predictor {
+            Predictor::FineTuned => Self::FineTuned,
+            Predictor::Labels => Self::PseudoLabels,
+        }
+    }
+
     /// The name of the result in the run.
     fn name(self) -> &'static str {
         match self {

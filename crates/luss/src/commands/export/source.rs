@@ -117,7 +117,8 @@ impl Source {
     ) -> anyhow::Result<Self> {
         let context = open_run(root)?;
         let split = split_of(&context, place)?;
-        let items = items_of_run(&context, split, place.from)?;
+        let result = MasksOf::result(context.file.predict.predictor);
+        let items = items_of_run(&context, split, place.from.unwrap_or(result))?;
         let classes = context.data.classes();
         let found = survey(&items)?;
         let largest = largest_of(&found);
@@ -202,12 +203,11 @@ fn open_run(root: &Path) -> anyhow::Result<Context> {
 
 /// The split that was asked for, else the first that the run has masks of.
 fn split_of(context: &Context, place: &Where) -> anyhow::Result<Split> {
-    let of_labels = [Split::Train];
-    let shown = context.shown_splits();
-    let split = place.split.unwrap_or(match place.from {
-        MasksOf::FineTuned => shown[0],
-        MasksOf::PseudoLabels => of_labels[0],
-    });
+    let usual = match place.from {
+        Some(MasksOf::PseudoLabels) => Split::Train,
+        _ => context.shown_splits()[0],
+    };
+    let split = place.split.unwrap_or(usual);
     ensure!(
         !context.data.samples(split).is_empty(),
         "--split {}: {} has no such pictures",
