@@ -3,7 +3,7 @@
 
 use imagenet_s::{Stretch, views::MultiCropConfig};
 use pass_model::backbone::BadSetting;
-use pixel_attention::row_file::Element;
+use pixel_attention::{Error as AttentionError, row_file::Element};
 
 use super::{
     DataSection, LabelWay, Method, PretrainSection, RunFile, Source, ThresholdRule,
@@ -234,10 +234,17 @@ fn check_labels(file: &RunFile) -> Result<(), Fault> {
 /// Objects end where their scores are 0, whatever their scale.
 fn check_objects(file: &RunFile) -> Result<(), Fault> {
     let checked = file.objects.foreground.check();
-    checked.map_err(|cause| Fault {
-        key: "objects.foreground".into(),
-        value: toml::to_string(&file.objects.foreground).unwrap_or_default(),
-        rule: cause.to_string(),
+    checked.map_err(|cause| match cause {
+        AttentionError::Setting {
+            name,
+            value,
+            allowed,
+        } => Fault {
+            key: format!("objects.{name}"),
+            value,
+            rule: format!("must be {allowed}"),
+        },
+        other => unreachable!("settings alone are checked: {other}"),
     })?;
     let rule = file.threshold.rule;
     let settled = matches!(rule, None | Some(ThresholdRule::Fixed(0.0)));
