@@ -12,10 +12,7 @@
 
 use std::time::Duration;
 
-use burn::tensor::{
-    Device, Tensor, activation, module,
-    ops::ConvOptions,
-};
+use burn::tensor::{Device, Tensor, activation, module, ops::ConvOptions};
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use luss_benches::Noise;
 

@@ -40,7 +40,10 @@ pub(crate) fn gradients(of: &Attention, of_bias: bool) -> (Vec<f32>, Option<Vec<
             .map(|head| of.head([picture, head], of_bias))
             .collect();
         pack(&found, channels, to);
-        found.into_iter().map(|head| head.scores).collect::<Vec<_>>()
+        found
+            .into_iter()
+            .map(|head| head.scores)
+            .collect::<Vec<_>>()
     });
     let shared = of.shares.bias.is_some_and(|bias| bias.shared);
     let bias = of_bias.then(|| bias_gradient(&found, tokens * tokens, shared));
