@@ -75,6 +75,15 @@ fn a_run_on_pictures_leaves_coloured_masks_and_exports_them() {
         masks(&place, "r/fine_tuned/validation"),
         (indexed, vec![MaskFormat::Rg; 4])
     );
+
+    // The labels as the result.
+    let labels = "predict.predictor=labels";
+    check_passed(&place.luss(
+        "2",
+        &["step", "evaluate", "--run", "r", "--quiet", "--set", labels],
+    ));
+    check_export(&place, &["--format", "id", "--out", "result"]);
+    assert_eq!(masks(&place, "result").0, pseudo);
 }
 
 /// A run on ten pictures, and on four others with masks.
