@@ -4,7 +4,7 @@ mod place;
 mod programs;
 mod run;
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use imagenet_s::Decoding;
 use luss_metrics::folder::{MaskFormat, read_mask};
@@ -21,6 +21,22 @@ fn ids_and_palettes_read_back() {
             assert_eq!((found, kind), (place.mask(key), expected), "{key}");
         }
     }
+}
+
+#[test]
+fn a_sheet_has_a_row_for_each_category_that_occurs_and_replaces_nothing() {
+    let place = Place::new();
+    place.check_exports(&["--format", "sheet", "--out", "sheet.jpg"]);
+    let occur = KEYS
+        .iter()
+        .flat_map(|key| place.mask(key).labels().to_vec());
+    let occur: BTreeSet<u16> = occur.filter(|id| (1..1000).contains(id)).collect();
+    let (width, height) = image::image_dimensions(place.path("sheet.jpg")).unwrap();
+    assert_eq!([width, height], [932, 116 * occur.len() as u32 + 4]);
+    place.check_refused(
+        &["--format", "sheet", "--out", "sheet.jpg"],
+        &["is there already", "--out"],
+    );
 }
 
 #[test]

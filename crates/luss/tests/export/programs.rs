@@ -63,7 +63,7 @@ fn large(width: usize, height: usize, seed: usize) -> LabelMask {
         let far = x.abs_diff(width / 2).pow(2) + y.abs_diff(height / 2).pow(2);
         match (far / (40 + seed)) % 5 {
             1 => 1,
-            3 if (x / 3 + y / 5 + seed) % 4 != 0 => 2,
+            3 if !(x / 3 + y / 5 + seed).is_multiple_of(4) => 2,
             4 if (x * 7 + y * 13 + seed) % 11 < 4 => 3,
             _ => 0,
         }

@@ -185,7 +185,7 @@ pub struct Model {
 
 /// What labels the pictures.
 enum Network {
-    FineTuned(FineTuned),
+    FineTuned(Box<FineTuned>),
     Objects(Box<ObjectModel>),
 }
 
@@ -238,14 +238,14 @@ impl Model {
             None => {
                 let mut net = about.network.init(0, &device);
                 weights.load(&mut net)?;
-                Network::FineTuned(FineTuned {
+                Network::FineTuned(Box::new(FineTuned {
                     net,
                     backbone: about.network.backbone.clone(),
                     classes: about.network.classes,
                     normalization,
                     inference: about.predict.inference,
                     device,
-                })
+                }))
             }
         };
         Ok(Self { about, network })

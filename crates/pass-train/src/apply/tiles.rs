@@ -196,7 +196,8 @@ mod tests {
             Ok::<_, ()>(values.collect())
         };
         blend(map, channels, 8, cut, |rows| {
-            Ok(found.extend_from_slice(rows))
+            found.extend_from_slice(rows);
+            Ok(())
         })
         .unwrap();
         assert_eq!(found.len(), 23 * 17 * channels);

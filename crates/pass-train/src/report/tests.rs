@@ -183,6 +183,7 @@ fn sample() -> ReportData {
             },
         ],
         atlas: Some(atlas(9)),
+        suggestion: None,
         threshold: Some(ThresholdChart {
             points,
             chosen: 0.33,

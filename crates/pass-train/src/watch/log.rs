@@ -138,13 +138,16 @@ impl LogWriter {
 /// Reads a log for the report: steps in the order in which they first appear, the iterations of
 /// each in ascending order.
 ///
-/// A last line torn by a kill is left out. When a resumed step repeats an iteration, the later
+/// A run that trains nothing has no log, and no records. A last line torn by a kill is left out. When a resumed step repeats an iteration, the later
 /// record stands.
 ///
 /// # Errors
 ///
 /// [`Error::Io`], or [`Error::Damaged`] for a broken line before the last.
 pub fn read_log(path: &Path) -> Result<Vec<LogRecord>, Error> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
     let bytes = fs::read(path).map_err(Error::io(path, "read the log"))?;
     let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     let mut records = Vec::with_capacity(lines.len());

@@ -1,6 +1,7 @@
 //! Masks in the formats that other programs read.
 
 mod one_file;
+mod sheet;
 mod source;
 mod tree;
 
@@ -28,6 +29,7 @@ use source::{Item, Source};
 /// id             OUT/KEY.png: grey, the value is the id (16 bits above 255)
 /// palette        OUT/KEY.png: indexed, the index is the id; viewers show colours
 /// overlay        OUT/KEY.jpg: the picture under the colours of its mask, with outlines
+/// sheet          OUT.jpg: one picture with a row for each category: those of which it covers most
 /// coco           OUT.json: annotations with run lengths (or --segmentation polygons), boxes, areas
 /// cvat           OUT.zip: "Segmentation mask 1.1", for Upload annotations
 /// label-studio   OUT.json: tasks with brush strokes; OUT.xml: the labelling configuration
@@ -153,6 +155,7 @@ enum Format {
     Id,
     Palette,
     Overlay,
+    Sheet,
     Coco,
     Cvat,
     LabelStudio,
@@ -183,6 +186,7 @@ impl Export {
         let source = Source::open(&self.place, given.as_ref()).or_refuse()?;
         self.check(&source).or_refuse()?;
         match self.format {
+            Format::Sheet => self.write_sheet(&source)?,
             Format::Coco | Format::Cvat | Format::LabelStudio => self.write_file(&source)?,
             _ => self.write_tree(&source)?,
         }

@@ -134,11 +134,11 @@ mod tests {
         assert_found(&found(&[9, 1, 1]), &[]);
         assert_found(
             &found(&[9, 0, 0]),
-            &["every pixel of the predictions is background"],
+            &["every pixel of the masks is background"],
         );
         assert_found(
             &found(&[0, 0, 9]),
-            &["every pixel of the predictions is category 2"],
+            &["every pixel of the masks is category 2"],
         );
     }
 
