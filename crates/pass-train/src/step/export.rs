@@ -43,7 +43,7 @@ impl PseudoLabels {
     ///
     /// # Errors
     ///
-    /// [`Error::Labels`] for a key without labels, or a damaged store.
+    /// A key without labels, or a damaged store.
     pub fn mask(&self, key: &str, (width, height): (usize, usize)) -> Result<LabelMask, Error> {
         Ok(self.store.get(key)?.to_mask(width, height, self.threshold))
     }

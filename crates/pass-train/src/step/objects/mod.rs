@@ -1,7 +1,7 @@
 //! Step 2.1 of `cluster.way = "objects"`: what stands out on the map of the frozen backbone.
 //!
 //! No gradient is computed. Every picture goes once through the backbone; kept are the embedding and
-//! the score map of each of its objects, of which [`clustered`] and [`labels`] make the rest. A process
+//! the score map of each of its objects, of which `clustered` and `labels` make the rest. A process
 //! that was killed is followed by one that goes on behind the last batch.
 
 pub(crate) mod clustered;
