@@ -20,7 +20,7 @@ const MODELS: [(&str, &[&str]); 12] = [
     ("res2net50d", &["timm:res2net50d"]),
     ("densenet161", &["torchvision:densenet161"]),
     ("inception_v3", &["torchvision:inception_v3"]),
-    ("efficientnet_b3", &["timm:efficientnet_b3"]),
+    ("efficientnet_b3", &["torchvision:efficientnet_b3"]),
     ("efficientnet_lite0", &["timm:tf_efficientnet_lite0"]),
     ("swin_t", &["timm:swin_tiny_patch4_window7_224"]),
     ("convnext_t", &["timm:convnext_tiny"]),
