@@ -66,7 +66,7 @@ impl PipelineArguments {
 
     /// The number of categories, if it is to be found.
     fn suggested(&self, run: &RankedArguments) -> anyhow::Result<Option<u16>> {
-        match (run.for_suggestion(), &self.backbone) {
+        match (run.for_suggestion().or_refuse()?, &self.backbone) {
             (None, _) => Ok(None),
             (Some(_), None) => Err(anyhow!(
                 "--classes auto: a number is suggested by the features of a pretrained network; add --backbone \
