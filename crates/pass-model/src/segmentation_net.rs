@@ -51,6 +51,17 @@ impl SegmentationNet {
         name_parameters(Self { backbone, ..self })
     }
 
+    /// The same with a head as PyTorch draws convolutions: uniform in `±1/√channels`.
+    ///
+    /// The published draw follows the number of classes, not that of the channels: with few classes on many
+    /// channels it begins with logits that are far from 0.
+    pub fn with_uniform_head(self, seed: u64, device: &Device) -> Self {
+        let [outputs, inputs, _, _] = self.head.weight.dims();
+        let config = Conv2dConfig::new([inputs, outputs], [1, 1]);
+        let head = WeightStream::new(seed).uniform_conv2d(&config, device);
+        name_parameters(Self { head, ..self })
+    }
+
     /// # Shapes
     ///
     /// - `pictures`: `[batch, 3, height, width]`, normalised
@@ -90,6 +101,36 @@ mod tests {
             .init(0, &device)
             .forward(pictures, NormMode::Moving);
         assert_eq!(logits.dims(), [2, 5, 3, 3]);
+    }
+
+    /// ReLU6 leaves 1280 channels of numbers from 0 to 6: an untrained head should know nothing of ten classes.
+    #[test]
+    fn a_uniform_head_begins_near_chance_where_the_published_one_does_not() {
+        let device = Device::default();
+        let config = SegmentationNetConfig {
+            classes: 10,
+            ..config()
+        };
+        let net = config.init(0, &device);
+        let channels = 1280;
+        let widened = |conv: Conv2d| SegmentationNet {
+            head: conv,
+            ..net.clone()
+        };
+        let wide = Conv2dConfig::new([channels, 11], [1, 1]);
+        let published = widened(WeightStream::new(3).conv2d(&wide, &device));
+        let uniform = published.clone().with_uniform_head(3, &device);
+        let loss = |net: &SegmentationNet| {
+            let distribution = burn::tensor::Distribution::Uniform(0.0, 1.5);
+            let features = Tensor::<4>::random([4, channels, 5, 5], distribution, &device);
+            let logits = convolve(&net.head, features);
+            let classes = burn::tensor::activation::log_softmax(logits, 1);
+            -classes.mean().into_scalar::<f32>()
+        };
+        let chance = 11f32.ln();
+        assert!(loss(&uniform) < chance + 0.3, "{}", loss(&uniform));
+        assert!(loss(&published) > 2.0 * chance, "{}", loss(&published));
+        assert_eq!(uniform.head.weight.id, published.head.weight.id);
     }
 
     #[test]

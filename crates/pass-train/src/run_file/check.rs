@@ -251,8 +251,9 @@ fn check_objects(file: &RunFile) -> Result<(), Fault> {
     that(
         settled || file.cluster.way != LabelWay::Objects,
         "threshold.rule",
-        format!("{rule:?}"),
-        "objects of `cluster.way` = \"objects\" end where their scores are 0; leave it out",
+        "another than 0",
+        "objects of `cluster.way` = \"objects\" end where their scores are 0; leave it out, or --set \
+         threshold.rule={fixed=0.0}",
     )
 }
 

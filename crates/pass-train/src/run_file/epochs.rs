@@ -53,11 +53,17 @@ impl Updates<'_> {
         }
         let same =
             stored.filter(|of| (of.batch, of.least) == (batch, least) && *of.epochs >= *epochs);
+        let given = *epochs;
         if let Some(stored) = same {
             *epochs = *stored.epochs;
-            return None;
+            let raised = given.max(least.div_ceil((images / batch).max(1)));
+            return (*epochs != raised).then(|| {
+                format!(
+                    "{section}: {epochs} epochs, as this run has begun with, in place of {given}; --set \
+                     {section}.epochs=N takes N"
+                )
+            });
         }
-        let given = *epochs;
         *epochs = given.max(least.div_ceil((images / batch).max(1)));
         (*epochs > given).then(|| {
             format!(

@@ -115,6 +115,7 @@ const ALONE: &[(&str, Limit)] = &[
     ("finetune.max_scale", Real(1e-6, 1.0)),
     ("finetune.label_stride", Whole(1, 2048)),
     ("finetune.norms", Other),
+    ("finetune.head", Other),
     ("cluster.batch", Whole(1, MOST_PICTURES)),
     ("predict.batch", Whole(1, MOST_PICTURES)),
     ("objects.size", VIEW_PX),

@@ -38,7 +38,8 @@ pub use inference::{
 pub use luss_metrics::ThresholdRule;
 pub use objects::ObjectsSection;
 pub use training::{
-    AttentionSection, BatchRule, FinetuneSection, FrozenNorms, PUBLISHED_BATCH, PretrainSection,
+    AttentionSection, BatchRule, FinetuneSection, FrozenNorms, HeadDraw, PUBLISHED_BATCH,
+    PretrainSection,
 };
 pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 

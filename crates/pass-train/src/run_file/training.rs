@@ -228,6 +228,19 @@ pub struct FinetuneSection {
     pub label_stride: usize,
     /// Statistics of the backbone's norms, whose scales and offsets learn either way.
     pub norms: FrozenNorms,
+    /// How the head's weights are drawn.
+    pub head: HeadDraw,
+}
+
+/// How the weights of the head of step 3 are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadDraw {
+    /// Normal, with a deviation that follows the number of classes: the published draw.
+    #[default]
+    He,
+    /// Uniform in `±1/√channels`: logits begin near 0 for any number of classes.
+    Uniform,
 }
 
 impl Default for FinetuneSection {
@@ -244,6 +257,7 @@ impl Default for FinetuneSection {
             max_scale: 1.0,
             label_stride: 2,
             norms: FrozenNorms::Batch,
+            head: HeadDraw::He,
         }
     }
 }
