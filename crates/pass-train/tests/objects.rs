@@ -12,6 +12,7 @@ use pass_train::{
     Context, Error, RunFile, Step, Verbosity,
     apply::{Model, export_model},
     pipeline,
+    step::objects::suggest::{SUGGESTION, adopt_objects, suggest_classes, suggestion_of},
 };
 use pixel_attention::{row_file::RowFile, rows::Rows};
 
@@ -166,7 +167,6 @@ fn a_run_that_was_stopped_anywhere_ends_in_the_bytes_of_one_that_was_not() {
         "other batches"
     );
 
-    // As a kill leaves it: the first batches of one split, rows of a torn one behind them.
     let root = stopped.path();
     let objects = root.join("find_objects/train.npy");
     let bytes = fs::read(&objects).unwrap();
@@ -182,15 +182,71 @@ fn a_run_that_was_stopped_anywhere_ends_in_the_bytes_of_one_that_was_not() {
     ] {
         fs::remove_dir_all(root.join(left)).unwrap();
     }
-    let row = (1 + 16 + 256) * 4;
-    let header = bytes.len() - 20 * row;
-    let mut partial = bytes[..header + 8 * row + 100].to_vec();
-    let shape = String::from_utf8_lossy(&partial[..header]).replace("(20,", "(8, ");
-    partial.splice(..header, shape.bytes());
-    fs::write(root.join("find_objects/train.npy.partial"), partial).unwrap();
-    fs::remove_file(&objects).unwrap();
-    run(root, &[]);
+
+    // The rows that a kill left are taken: one of them is changed, and stays so.
+    let mut changed = bytes.clone();
+    changed[bytes.len() - 20 * ROW + 4..][..4].copy_from_slice(&0.25f32.to_le_bytes());
+    leave_six_rows(&objects, &changed);
+    let context = open(root, &["objects.batch=3"]).unwrap();
+    Step::FindObjects.run(&context).unwrap();
+    drop(context);
+    assert_eq!(fs::read(&objects).unwrap(), changed);
+
+    fs::remove_file(root.join("done/find_objects.json")).unwrap();
+    leave_six_rows(&objects, &bytes);
+    run(root, &["objects.batch=3"]);
     assert_eq!(results(whole.path()), results(root), "resumed");
+}
+
+/// Bytes of an object: the number of its picture, its embedding and its scores.
+const ROW: usize = (1 + 16 + 256) * 4;
+
+/// As a kill leaves the file of 20 objects: those of two batches, and a torn row behind them.
+fn leave_six_rows(objects: &Path, bytes: &[u8]) {
+    let header = bytes.len() - 20 * ROW;
+    let mut partial = bytes[..header + 6 * ROW + 100].to_vec();
+    let mut places = partial[..header].windows(4);
+    let rows = places.position(|bytes| bytes == b"(20,").unwrap();
+    partial[rows..rows + 4].copy_from_slice(b"(6, ");
+    fs::write(objects.with_extension("npy.partial"), partial).unwrap();
+    fs::remove_file(objects).unwrap();
+}
+
+#[test]
+fn objects_of_a_suggestion_are_taken_whatever_moment_it_was_killed_at() {
+    let alone = tempfile::tempdir().unwrap();
+    let expected = run(alone.path(), &[]);
+    let expected = fs::read(expected.run.objects("train")).unwrap();
+    for moved in 0..3 {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = open(&folder.path().join(SUGGESTION), &[]).unwrap();
+        Step::Pretrain.run(&inner).unwrap();
+        let suggestion = suggest_classes(&inner).unwrap();
+        assert!(
+            suggestion
+                .curve
+                .iter()
+                .any(|of| of.clusters == suggestion.clusters)
+        );
+        let context = open(folder.path(), &[]).unwrap();
+        Step::Pretrain.run(&context).unwrap();
+        // A kill after so many of the moves.
+        let names = ["map.json", "train.npy", "validation.npy"];
+        fs::create_dir_all(context.run.step_dir(Step::FindObjects)).unwrap();
+        for name in &names[..moved] {
+            let from = inner.run.step_dir(Step::FindObjects).join(name);
+            fs::rename(from, context.run.step_dir(Step::FindObjects).join(name)).unwrap();
+        }
+        drop(inner);
+        adopt_objects(&context).unwrap();
+        let found = context.run.objects("train");
+        assert!(found.exists(), "after {moved} moves");
+        let written = fs::metadata(&found).unwrap().modified().unwrap();
+        Step::FindObjects.run(&context).unwrap();
+        assert_eq!(fs::metadata(&found).unwrap().modified().unwrap(), written);
+        assert_eq!(fs::read(found).unwrap(), expected);
+        assert!(suggestion_of(&context.run).unwrap().is_some());
+    }
 }
 
 #[test]

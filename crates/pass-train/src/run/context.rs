@@ -118,7 +118,7 @@ impl Context {
         let data = file.data.open(root)?;
         let amount = amount_of(&data, &ranks);
         file.check_memory(amount, &memory_of(&device))?;
-        file.threshold.rule = Some(settled_rule(&file, &data)?);
+        file.threshold.rule = settled_rule(&file, &data)?;
         file.predict.masks = Some(settled_form(&file, &data)?);
         let images = data.samples(Split::Train).len();
         let raised = file.settle_epochs(images, RunDir::stored(root)?.as_ref());
@@ -420,19 +420,19 @@ fn memory_of(device: &Device) -> Memory {
     of_machine.unwrap_or(Memory::LARGEST)
 }
 
-/// The threshold rule that the data allows, or the one that was asked for.
-fn settled_rule(file: &RunFile, data: &Dataset) -> Result<ThresholdRule, Error> {
+/// The threshold rule that the data allows, or the one that was asked for; objects need none.
+fn settled_rule(file: &RunFile, data: &Dataset) -> Result<Option<ThresholdRule>, Error> {
     let masks = data.has_masks(Split::Validation);
     match file.threshold.rule {
-        None if file.cluster.way == LabelWay::Objects => Ok(ThresholdRule::Fixed(0.0)),
-        None if masks => Ok(ThresholdRule::Validation),
-        None => Ok(ThresholdRule::Otsu),
+        None if file.cluster.way == LabelWay::Objects => Ok(None),
+        None if masks => Ok(Some(ThresholdRule::Validation)),
+        None => Ok(Some(ThresholdRule::Otsu)),
         Some(ThresholdRule::Validation) if !masks => Err(Error::NoMasks {
             what: "`threshold.rule = \"validation\"`",
             split: Split::Validation.name(),
             data: data.root().display().to_string(),
             remedy: "set `threshold.rule` to \"otsu\", or leave it out",
         }),
-        Some(rule) => Ok(rule),
+        rule => Ok(rule),
     }
 }

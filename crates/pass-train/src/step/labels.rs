@@ -31,6 +31,9 @@ use crate::{
 /// Batches between two waits for the disk: as many are labelled again after a kill, at most.
 const BATCHES_BETWEEN_SYNCS: usize = 16;
 
+/// The same where a picture is one object's worth of work.
+const PICTURES_BETWEEN_SYNCS: usize = 256;
+
 /// What the step leaves in `done/generate_labels.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LabelsSummary {
@@ -133,6 +136,9 @@ fn label_objects(
     let samples = context.data.samples(split).iter().enumerate();
     for (picture, sample) in samples.skip(writer.len()) {
         writer.push(&sample.key, &objects.of_picture(picture)?)?;
+        if (picture + 1) % PICTURES_BETWEEN_SYNCS == 0 {
+            writer.sync()?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,9 @@ use imagenet_s::Split;
 use luss_metrics::{AttentionHistogram, ChosenThreshold, ThresholdCurve, ThresholdRule};
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Progress, Step, step::labels::ensure_store, watch::findings};
+use crate::{
+    Context, Error, Progress, Step, run_file::LabelWay, step::labels::ensure_store, watch::findings,
+};
 
 /// `threshold.json`: the chosen threshold and what it was chosen from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,11 +33,13 @@ pub struct SweptThreshold {
 pub fn sweep_threshold(context: &Context) -> Result<SweptThreshold, Error> {
     let started = Instant::now();
     context.run.begin(Step::SweepThreshold)?;
-    let rule = context
-        .file
-        .threshold
-        .rule
-        .expect("settled when the context was opened");
+    let rule = match context.file.cluster.way {
+        LabelWay::Objects => ThresholdRule::Fixed(0.0), // where their scores end
+        _ => {
+            let rule = context.file.threshold.rule;
+            rule.expect("settled when the context was opened")
+        }
+    };
     let swept = match rule {
         ThresholdRule::Validation => by_validation(context)?,
         ThresholdRule::Fixed(_) => without_masks(rule, &AttentionHistogram::new())?,

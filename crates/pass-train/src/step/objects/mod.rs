@@ -16,6 +16,7 @@ use burn::tensor::{Device, Tensor};
 use imagenet_s::Split;
 use ndarray::Array4;
 use pass_model::backbone::Backbone;
+use pixel_attention::foreground::Foreground;
 use pixel_attention::row_file::{Element, RowFileWriter};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -54,11 +55,13 @@ pub struct ObjectsSummary {
 pub fn find_objects(context: &Context) -> Result<ObjectsSummary, Error> {
     let started = Instant::now();
     context.run.begin(Step::FindObjects)?;
-    for split in splits_with_objects(context) {
+    let find = |split: Split| {
         context.set_aside_if_changed(&context.run.objects(split.name()))?;
-        ensure_objects(context, split)?;
-    }
-    let (objects, without) = ensure_objects(context, Split::Train)?.counts()?;
+        ensure_objects(context, split)
+    };
+    let splits = splits_with_objects(context).into_iter();
+    let found = splits.map(find).collect::<Result<Vec<_>, _>>()?;
+    let (objects, without) = found[0].counts()?; // of the training pictures
     let summary = ObjectsSummary {
         pictures: context.data.samples(Split::Train).len(),
         objects,
@@ -112,7 +115,12 @@ fn extract(context: &Context, split: Split) -> Result<(), Error> {
         shape: Shape::Square(section.size),
         batch: section.batch,
     };
+    let mut seen = false;
     for_each_batch(context, &pass, |prepared, pictures| {
+        if !seen {
+            warn_of_signed_maps(context, &mut backbone, pictures.clone());
+            seen = true;
+        }
         let indices = prepared
             .iter()
             .map(|picture| picture.index)
@@ -122,6 +130,24 @@ fn extract(context: &Context, split: Split) -> Result<(), Error> {
     })?;
     writer.finish()?;
     run.seal(&path)
+}
+
+/// Sums of activations say little where these cancel: as of transformers.
+fn warn_of_signed_maps(context: &Context, backbone: &mut Backbone, pictures: Tensor<4>) {
+    const SIGNED: f32 = 0.25;
+    let section = &context.file.objects;
+    if !matches!(section.foreground, Foreground::ActivationAndBorder(_)) {
+        return;
+    }
+    let map = backbone.layer(pictures, section.found_on());
+    let negative = map.lower_elem(0.0).float().mean().into_scalar::<f32>();
+    if negative > SIGNED {
+        context.warn(&format!(
+            "warning: find_objects: {:.0} % of the features are negative, and `activation_and_border` is for maps without; \
+             for a ViT take --set objects.layer=keys --set 'objects.foreground={{way=\"normalized_cut\"}}'",
+            100.0 * negative
+        ));
+    }
 }
 
 fn check_layers(backbone: &Backbone, section: &ObjectsSection) -> Result<(), Error> {

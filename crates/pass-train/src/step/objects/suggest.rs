@@ -1,6 +1,6 @@
 //! How many categories to look for, where nobody says.
 
-use std::{fs, path::PathBuf};
+use std::{fs, iter, path::PathBuf};
 
 use imagenet_s::Split;
 use ndarray::Array2;
@@ -11,7 +11,7 @@ use pixel_attention::{
 };
 
 use super::{ensure_objects, map_file, splits_with_objects};
-use crate::{Context, Error, RunDir, RunFile, Step};
+use crate::{Context, Error, RunDir, RunFile, Step, ranks::done_by_first};
 
 /// The folder in a run directory of the run that a suggestion was made in.
 pub const SUGGESTION: &str = "suggestion";
@@ -67,12 +67,16 @@ pub fn suggestion_of(run: &RunDir) -> Result<Option<Suggestion>, Error> {
 /// Takes the objects that were found for a suggestion, so that they need not be found again.
 ///
 /// Nothing happens where this run has objects, or where those were found on other pictures, with other
-/// settings or other weights.
+/// settings or other weights. Collective.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; [`Error::Damaged`] for objects that have changed.
+/// [`Error::Io`]; [`Error::ChangedFile`] for objects that have changed.
 pub fn adopt_objects(context: &Context) -> Result<(), Error> {
+    done_by_first(&context.ranks, || adopt(context))
+}
+
+fn adopt(context: &Context) -> Result<(), Error> {
     let run = &context.run;
     let root = run.file(SUGGESTION);
     let Some(file) = RunDir::stored(&root)? else {
@@ -85,7 +89,8 @@ pub fn adopt_objects(context: &Context) -> Result<(), Error> {
     }
     let splits = splits_with_objects(context).into_iter();
     let files = splits.map(|split| (other.objects(split.name()), run.objects(split.name())));
-    for (from, to) in files.chain([(map_file(&other), map_file(run))]) {
+    // What the rows hold comes first: after a kill there are no rows without it.
+    for (from, to) in iter::once((map_file(&other), map_file(run))).chain(files) {
         if from.exists() && !to.exists() {
             run.make_room_for(&to)?;
             fs::rename(other.unchanged(&from)?, &to).map_err(Error::io(&to, "move objects to"))?;
