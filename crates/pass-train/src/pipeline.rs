@@ -58,6 +58,12 @@ impl Control {
         Self::ALL.into_iter().find(|control| control.name() == name)
     }
 
+    /// Why a run has nothing to compare with it, if it has not.
+    fn left_out(self, file: &RunFile) -> Option<&'static str> {
+        let untrained = self == Self::SwavOnly && file.pretrain.epochs == 0;
+        untrained.then_some("`pretrain.epochs` = 0 trains neither with P2P and D2S nor without")
+    }
+
     /// The run file of a control that is a pipeline of its own.
     fn run_file(self, file: &RunFile) -> Option<RunFile> {
         let mut file = file.clone();
@@ -88,6 +94,9 @@ impl fmt::Display for Control {
 /// From the first step that fails; what finished before it stays finished.
 pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
     check_batches(context)?;
+    let before: Vec<Step> = Step::all()
+        .filter(|&step| context.run.is_done(step))
+        .collect();
     let mut metrics = run_steps(context)?;
     for &control in controls {
         add_control(context, control, &mut metrics)?;
@@ -95,7 +104,7 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
     done_by_first(&context.ranks, || {
         let verdict = RunVerdict::leave(context)?;
         write_run_report(context, &metrics, &verdict)?;
-        findings::tell(context, &verdict.findings);
+        findings::tell_untold(context, &verdict.findings, &before);
         Ok(())
     })?;
     Ok(metrics)
@@ -191,6 +200,12 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
     if metrics.keys().any(|name| name.starts_with(control.name())) {
         return Ok(());
     }
+    if let Some(reason) = control.left_out(&context.file) {
+        if context.ranks.is_first() {
+            context.warn(&format!("control {control}: left out, {reason}"));
+        }
+        return Ok(());
+    }
     match control {
         Control::Ellipse(ellipse) => {
             done_by_first(&context.ranks, || {
@@ -232,4 +247,23 @@ fn run_control(context: &Context, control: Control) -> Result<Metrics, Error> {
     let root = context.run.file("controls").join(control.name());
     let inner = context.sibling(&root, file)?;
     run(&inner, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_training_there_is_none_without_p2p_and_d2s() {
+        let mut file = RunFile::default();
+        let left_out = |file: &RunFile| {
+            let left_out = Control::ALL
+                .into_iter()
+                .filter(|of| of.left_out(file).is_some());
+            left_out.map(Control::name).collect::<Vec<_>>()
+        };
+        assert_eq!(left_out(&file), [""; 0]);
+        file.pretrain.epochs = 0;
+        assert_eq!(left_out(&file), ["swav_only"]);
+    }
 }

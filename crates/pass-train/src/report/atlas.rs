@@ -227,7 +227,7 @@ fn named(cluster: &AtlasCluster, class_names: &[String]) -> String {
         Some(OTHER) => chip(IGNORE, &[]).replace("ignore", "no class"),
         Some(class) => chip(class, class_names),
         // Its own number, which stands beside it already.
-        None => chip(cluster.id, &[]).replace(&format!("cluster {}", cluster.id), ""),
+        None => chip(cluster.id, &[]).replace(&format!("category {}", cluster.id), ""),
     }
 }
 
@@ -311,7 +311,7 @@ mod tests {
         assert!(named(&cluster(2, Some(OTHER), 1), &[]).contains("no class"));
         let alone = named(&cluster(2, None, 1), &[]);
         assert!(
-            alone.contains("swatch") && !alone.contains("cluster"),
+            alone.contains("swatch") && !alone.contains("category"),
             "{alone}"
         );
     }

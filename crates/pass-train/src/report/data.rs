@@ -20,6 +20,7 @@ use crate::{
         threshold::SweptThreshold,
     },
     watch::{
+        findings::finished,
         log_groups::{group_of, name_in_group, unit_of},
         progress::clock,
         verdict::next_commands,
@@ -43,9 +44,12 @@ pub(crate) fn write_run_report(
         summary: summary(context)?,
         verdict: Some(ShownVerdict {
             verdict: verdict.clone(),
-            next: next_commands(&context.run).to_vec(),
+            next: next_commands(&context.run)
+                .into_iter()
+                .map(|(_, next)| next)
+                .collect(),
         }),
-        metrics: metric_rows(metrics),
+        metrics: metric_rows(metrics, context.result()),
         curves: curves(&read_log(&context.run.file("log.jsonl"))?),
         suggestion: suggestion_of(&context.run)?,
         threshold: threshold_chart(context)?,
@@ -115,20 +119,22 @@ fn summary(context: &Context) -> Result<Vec<(String, String)>, Error> {
 
 /// When, by what and how long: what the starts of the run have noted, and the time of its steps.
 fn header(context: &Context) -> Result<Vec<(&'static str, String)>, Error> {
-    let mut rows = vec![("time of all steps", clock(seconds_of_steps(context)?))];
+    let seconds = clock(seconds_of_steps(context)?);
+    let mut rows = vec![("time of the last start of each step", seconds)];
     if let Some([first, last]) = starts(&context.run)? {
         rows.push(("begun", first.time));
-        rows.push(("version", last.version));
-        rows.push(("device", last.device));
-        rows.push(("command", last.command));
+        rows.push(("last version", last.version));
+        rows.push(("last device", last.device));
+        rows.push(("last command", last.command));
     }
     Ok(rows)
 }
 
-/// The sum of what the steps have noted; some note a number, others a field.
+/// The sum of what the steps of the run have noted; some note a number, others a field. A step that was
+/// resumed has noted what it took from there on.
 fn seconds_of_steps(context: &Context) -> Result<f64, Error> {
     let mut sum = 0.0;
-    for step in Step::all().filter(|&step| context.run.is_done(step)) {
+    for step in finished(context) {
         let summary: Value = context.run.summary(step)?;
         let seconds = summary.as_f64().or(summary["seconds"].as_f64());
         sum += seconds.unwrap_or(0.0);
@@ -136,13 +142,13 @@ fn seconds_of_steps(context: &Context) -> Result<f64, Error> {
     Ok(sum)
 }
 
-fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
+fn metric_rows(metrics: &Metrics, result: &str) -> Vec<MetricRow> {
     let is_method = |name: &String| METHOD.contains(&name.as_str());
     let row = |kind| {
         move |(name, scores): (&String, &Scores)| MetricRow {
             name: name.clone(),
             kind,
-            about: about(name),
+            about: about(name, name == result),
             uses_labels: uses_labels(name),
             miou: Some(scores.miou),
             boundary_miou: Some(scores.boundary_miou),
@@ -157,8 +163,9 @@ fn metric_rows(metrics: &Metrics) -> Vec<MetricRow> {
 }
 
 /// What a row of the metrics is.
-fn about(name: &str) -> &'static str {
+fn about(name: &str, is_result: bool) -> &'static str {
     match name {
+        "pseudo_labels" if is_result => "the result: labels of the clusters",
         "pseudo_labels" => "labels of the clusters, before fine-tuning",
         "fine_tuned" => "the result: predictions of the fine-tuned network",
         "single_cluster" => "baseline without learning: a centred ellipse, one category",
@@ -356,6 +363,13 @@ mod tests {
             seconds: 1.0,
             values: values.collect(),
         }
+    }
+
+    #[test]
+    fn the_row_of_the_result_says_so() {
+        assert!(about("pseudo_labels", true).starts_with("the result"));
+        assert!(!about("pseudo_labels", false).contains("result"));
+        assert!(about("fine_tuned", true).starts_with("the result"));
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn name_of(label: u16, class_names: &[String]) -> String {
             .cloned()
             .unwrap_or_else(|| {
                 if class_names.is_empty() {
-                    format!("cluster {id}")
+                    format!("category {id}")
                 } else {
                     format!("class {id}")
                 }
@@ -226,7 +226,7 @@ mod tests {
     fn a_folder_without_masks_shows_cluster_ids_and_no_ranking() {
         let html = contact_sheet(&[row("a", None)], &[]);
         assert!(
-            html.contains("cluster 2") && !html.contains("Best"),
+            html.contains("category 2") && !html.contains("Best"),
             "{html}"
         );
         assert!(!html.contains("truth"));
@@ -256,14 +256,14 @@ mod tests {
         let mask = mask(10, 20, |i| [0, 1, 1, 2, 3, 3, 3, 4, 4, 4, 4][i % 11]);
         let chips = named_classes(&mask, &[]);
         assert_eq!(chips.matches("class=\"chip\"").count(), MOST_NAMED);
-        assert!(chips.find("cluster 4").unwrap() < chips.find("cluster 3").unwrap());
+        assert!(chips.find("category 4").unwrap() < chips.find("category 3").unwrap());
         let speck = LabelMask::new(
             40,
             10,
             (0..400).map(|i| if i < 2 { 9 } else { 0 }).collect(),
         );
         assert!(
-            named_classes(&speck.unwrap(), &[]).contains("cluster 9"),
+            named_classes(&speck.unwrap(), &[]).contains("category 9"),
             "it is the largest"
         );
     }
@@ -271,6 +271,6 @@ mod tests {
     #[test]
     fn a_tile_does_not_name_specks_beside_a_region() {
         let mask = mask(40, 10, |i| if i < 2 { 9 } else { 4 });
-        assert!(!named_classes(&mask, &[]).contains("cluster 9"));
+        assert!(!named_classes(&mask, &[]).contains("category 9"));
     }
 }

@@ -99,7 +99,7 @@ fn atlas(clusters: u16) -> Atlas {
         }
     };
     Atlas {
-        facts: vec![("clusters".into(), format!("{clusters} of 900 pictures"))],
+        facts: vec![("clusters".into(), format!("{clusters} of 900 images"))],
         clusters: (1..=clusters).map(cluster).collect(),
     }
 }
@@ -146,7 +146,7 @@ fn sample() -> ReportData {
         summary: vec![
             (
                 "data".into(),
-                "cloth10: 900 train, 120 validation pictures".into(),
+                "cloth10: 900 train, 120 validation images".into(),
             ),
             ("classes".into(), "10".into()),
             ("backbone".into(), "ResNet-18, 64 prototypes".into()),
@@ -187,7 +187,7 @@ fn sample() -> ReportData {
         threshold: Some(ThresholdChart {
             points,
             chosen: 0.33,
-            note: "Chosen by the mIoU on the masks of the validation pictures.".into(),
+            note: "Chosen by the mIoU on the masks of the validation images.".into(),
         }),
         sheet: (0..8).map(|index| row(index, true)).collect(),
         class_names: names.map(String::from).to_vec(),
@@ -249,7 +249,7 @@ fn a_folder_of_pictures_without_masks_has_a_report_too() {
     };
     let page = render(&data);
     keep_sample("folder.html", &page);
-    assert!(page.contains("cluster 3") && !page.contains("truth"));
+    assert!(page.contains("category 3") && !page.contains("truth"));
     assert!(!page.contains("<h2>Metrics"), "there is nothing to measure");
 }
 

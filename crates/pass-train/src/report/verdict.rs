@@ -1,7 +1,5 @@
 //! The top of the report: whether the run has worked, what was found, and what to do next.
 
-use std::cmp::Reverse;
-
 use super::{
     html::{escape, list, percent, prose},
     sheet::chip,
@@ -37,19 +35,17 @@ pub(super) fn content(shown: &ShownVerdict, class_names: &[String]) -> String {
         "<p class=\"verdict{class}\">{}</p>\n{}{}<p class=\"note\">Masks: {}. Next: {}.</p>\n",
         prose(&verdict.sentence),
         list(&findings),
-        shares(&verdict.categories, class_names.is_empty()),
+        shares(verdict, class_names.is_empty()),
         masks.join(", "),
         next.join(" or ")
     )
 }
 
 /// A bar for the background and each category, the largest first.
-fn shares(categories: &[CategoryUse], coloured: bool) -> String {
-    let Some((background, rest)) = categories.split_first() else {
+fn shares(verdict: &RunVerdict, coloured: bool) -> String {
+    let Some((background, rest)) = verdict.by_share() else {
         return String::new();
     };
-    let mut rest: Vec<&CategoryUse> = rest.iter().collect();
-    rest.sort_by_key(|of| (Reverse((of.share * 1e9) as u64), of.id));
     let more = rest.len().saturating_sub(SHOWN);
     let rows = [background].into_iter().chain(rest.into_iter().take(SHOWN));
     let rows: String = rows.map(|of| share(of, coloured)).collect();
@@ -122,7 +118,7 @@ mod tests {
             html.starts_with("<p class=\"verdict failed\">This run has not worked: loss &gt; ln K")
         );
         assert!(place("<li>pretrain: loss &gt; ln K; train longer") < place(">background<"));
-        assert!(place("cluster 2") < place("cluster 1"));
+        assert!(place("category 2") < place("category 1"));
         assert!(place("fine_tuned/train") < place("luss segment --run &#39;a b&#39;"));
     }
 

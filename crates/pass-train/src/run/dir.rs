@@ -21,6 +21,7 @@
 //! categories.json       the class name of each generated id, by match.json
 //! evaluation/           RESULT.json: the scores of every class
 //! controls/             runs of their own that this one is compared with
+//! suggestion/           the run that the number of classes was suggested by
 //! metrics.json          the scores of every result
 //! verdict.json          whether the run has worked
 //! starts.jsonl          when the program was started on the run, and how
@@ -36,7 +37,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     Error, RunFile, Step, checkpoints::Checkpoints, run::settings::settings_of,
-    run_file::CheckpointsSection,
+    run_file::CheckpointsSection, watch::verdict::RunVerdict,
 };
 
 /// A folder that holds one run.
@@ -245,6 +246,9 @@ impl RunDir {
     /// [`RunDir::begin`] of a step whose result comes from elsewhere.
     pub(crate) fn invalidate(&self, step: Step) -> Result<(), Error> {
         let dependents = self.and_dependents(step);
+        if dependents.contains(&Step::Evaluate) {
+            RunVerdict::remove(self)?;
+        }
         for &stale in &dependents[1..] {
             remove_if_there(&self.done_mark(stale), fs::remove_file)?;
             self.forget_progress(stale)?;
@@ -312,10 +316,15 @@ impl RunDir {
     /// A step and those whose results follow from its own; from that of a step which the settings
     /// leave out none follows.
     pub(crate) fn and_dependents(&self, step: Step) -> Vec<Step> {
-        match self.left_out.contains(&step) {
+        match self.leaves_out(step) {
             true => vec![step],
             false => step.and_dependents(),
         }
+    }
+
+    /// Whether the settings leave a step out.
+    pub(crate) fn leaves_out(&self, step: Step) -> bool {
+        self.left_out.contains(&step)
     }
 
     /// Refuses to go on before `needs` has finished, unless the settings leave it out.
@@ -324,7 +333,7 @@ impl RunDir {
     ///
     /// [`Error::StepMissing`].
     pub fn require(&self, step: Step, needs: Step) -> Result<(), Error> {
-        if self.left_out.contains(&needs) || self.is_done(needs) {
+        if self.leaves_out(needs) || self.is_done(needs) {
             return Ok(());
         }
         Err(Error::StepMissing {

@@ -35,8 +35,10 @@ impl RunDir {
     pub fn note_start(&self, start: &Start) -> Result<(), Error> {
         let path = self.file(LIST);
         let line = serde_json::to_string(start).expect("strings are always JSON");
+        // In front of it, where a kill has torn the line before.
+        let line = format!("\n{line}\n");
         let list = OpenOptions::new().append(true).create(true).open(&path);
-        let written = list.and_then(|mut list| list.write_all((line + "\n").as_bytes()));
+        let written = list.and_then(|mut list| list.write_all(line.as_bytes()));
         written.map_err(Error::io(path, "note the start"))
     }
 }
@@ -75,7 +77,7 @@ mod tests {
         run.note_start(&start("a")).unwrap();
         fs::write(run.file("starts.jsonl"), {
             let whole = fs::read_to_string(run.file("starts.jsonl")).unwrap();
-            whole + "{\"time\":\"b\n"
+            whole + "{\"time\":\"b"
         })
         .unwrap();
         run.note_start(&start("c")).unwrap();

@@ -7,6 +7,7 @@
 use std::{path::Path, time::Instant};
 
 use imagenet_s::{Split, remove_torn_masks};
+use luss_metrics::LabelMask;
 use pixel_attention::{
     attention_net::AttentionNet,
     cam::image_level_labels,
@@ -20,12 +21,9 @@ use crate::{
     Context, Error, Progress, Step,
     inference::{Pass, Shape, for_each_batch},
     run::{cursor::Cursor, masks::write_as},
-    run_file::{LabelWay, Predictor},
+    run_file::LabelWay,
     step::{attention::tuned_net, objects::labels::ObjectLabels, threshold::chosen_threshold},
-    watch::{
-        findings::{self, masks::of_masks},
-        mask_counts::MaskCounts,
-    },
+    watch::{findings, mask_counts::MaskCounts},
 };
 
 /// Batches between two waits for the disk: as many are labelled again after a kill, at most.
@@ -44,9 +42,9 @@ pub struct LabelsSummary {
     /// These cells, by id from 1; of runs of former versions nothing.
     #[serde(default)]
     pub cells: Vec<u64>,
-    /// How the masks use the categories, where they are the result of the run.
-    #[serde(default)]
-    pub result: Option<MaskCounts>,
+    /// How the masks use the categories; of runs of former versions nothing.
+    #[serde(default, alias = "result")]
+    pub counts: Option<MaskCounts>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -63,24 +61,19 @@ pub fn generate_labels(context: &Context) -> Result<LabelsSummary, Error> {
     let store = ensure_store(context, Step::GenerateLabels, Split::Train)?;
     let pictures = context.data.samples(Split::Train).len();
     let (foreground, cells) = foreground_of(context, &store, threshold)?;
+    let mut counts = MaskCounts::new(context.data.classes());
     for split in context.shown_splits() {
-        write_pseudo_masks(context, split, threshold)?;
+        write_pseudo_masks(context, split, threshold, &mut counts)?;
     }
-    let is_result = context.file.predict.predictor == Predictor::Labels;
-    let result = is_result.then(|| counts_of_masks(context)).transpose()?;
     let seconds = started.elapsed().as_secs_f64();
     let summary = LabelsSummary {
         pictures,
         foreground,
         cells,
-        result,
+        counts: Some(counts),
         seconds,
     };
-    let mut found = findings::of_labels(context, &summary);
-    if let Some(counts) = &summary.result {
-        found.extend(of_masks(Step::GenerateLabels, counts));
-    }
-    findings::tell(context, &found);
+    findings::tell(context, &findings::of_labels(context, &summary));
     context.run.finish(Step::GenerateLabels, &summary)?;
     Ok(summary)
 }
@@ -203,22 +196,23 @@ fn foreground_of(
     Ok((foreground as f64 / all as f64, of_id))
 }
 
-/// Of the masks of all shown splits.
-fn counts_of_masks(context: &Context) -> Result<MaskCounts, Error> {
-    let mut counts = MaskCounts::new(context.data.classes());
-    for split in context.shown_splits() {
-        for sample in context.data.samples(split) {
-            counts.add(&context.read_mask("pseudo_labels", split, &sample.key)?);
-        }
-    }
-    Ok(counts)
-}
-
-fn write_pseudo_masks(context: &Context, split: Split, threshold: f32) -> Result<(), Error> {
+/// Adds the masks of a split, also those that an earlier process has written, to the counts.
+fn write_pseudo_masks(
+    context: &Context,
+    split: Split,
+    threshold: f32,
+    counts: &mut MaskCounts,
+) -> Result<(), Error> {
     let store = ensure_store(context, Step::GenerateLabels, split)?;
     let mut cursor = Cursor::of_step(context, Step::GenerateLabels, split.name())?;
+    for sample in &context.data.samples(split)[..cursor.done()] {
+        counts.add(&context.read_mask("pseudo_labels", split, &sample.key)?);
+    }
     let folder = context.run.masks("pseudo_labels", split.name());
-    write_masks(context, &store, split, threshold, &folder, &mut cursor)
+    let place = (split, folder.as_path());
+    write_each_mask(context, &store, place, threshold, &mut cursor, |mask| {
+        counts.add(mask);
+    })
 }
 
 /// Writes the full-size masks of a split from the first that `cursor` does not count on.
@@ -229,6 +223,18 @@ pub(super) fn write_masks(
     threshold: f32,
     folder: &Path,
     cursor: &mut Cursor,
+) -> Result<(), Error> {
+    write_each_mask(context, store, (split, folder), threshold, cursor, |_| ())
+}
+
+/// [`write_masks`], of which each is shown to `see`.
+fn write_each_mask(
+    context: &Context,
+    store: &LabelStore,
+    (split, folder): (Split, &Path),
+    threshold: f32,
+    cursor: &mut Cursor,
+    mut see: impl FnMut(&LabelMask),
 ) -> Result<(), Error> {
     remove_torn_masks(folder)?;
     let samples = context.data.samples(split);
@@ -243,6 +249,7 @@ pub(super) fn write_masks(
     for sample in &samples[done..] {
         let (width, height) = sample.picture_size()?;
         let mask = store.get(&sample.key)?.to_mask(width, height, threshold);
+        see(&mask);
         let place = folder.join(format!("{}.png", sample.key));
         write_as(context.mask_form(), &place, &mask, store.classes())?;
         cursor.advance(1)?;

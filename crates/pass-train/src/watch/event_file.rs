@@ -44,12 +44,7 @@ impl EventFile {
     ///
     /// [`Error::Io`]; [`Error::Damaged`] for a broken log.
     pub fn of_step(run: &RunDir, step: Step, iteration: u64) -> Result<Self, Error> {
-        let log = run.file("log.jsonl");
-        let mut records = if log.exists() {
-            read_log(&log)?
-        } else {
-            Vec::new()
-        };
+        let mut records = read_log(&run.file("log.jsonl"))?;
         records.retain(|record| record.step == step.name() && record.iteration < iteration);
         Self::with(&run.events(step), &records, seconds_now())
     }

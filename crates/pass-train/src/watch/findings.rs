@@ -1,6 +1,9 @@
 //! What ended without an error and is of little or no use: found in the results of steps, told behind
 //! the step, and gathered at the end of the pipeline in the verdict on the run.
 
+mod advice;
+mod clusters;
+mod labels;
 pub(crate) mod masks;
 
 use std::path::Path;
@@ -12,39 +15,24 @@ use serde_json::Value;
 use crate::{
     Context, Error, RunFile, Step,
     health::{OverChance, TIME_TO_LEARN},
-    run_file::LabelWay,
-    step::{
-        evaluate::Metrics, labels::LabelsSummary, predict::PredictSummary,
-        threshold::SweptThreshold,
-    },
+    step::{evaluate::Metrics, predict::PredictSummary},
     watch::verdict::Grade,
 };
-
-/// Fewer images than this in a cluster, in the mean, make no category.
-const IMAGES_A_CLUSTER: usize = 10;
+pub(crate) use advice::WITHOUT_FOREGROUND;
+use advice::{Advice, Situation};
+pub(crate) use clusters::{of_clusters, of_few_images};
+pub(crate) use labels::{of_labels, of_threshold};
 
 /// Numbers of a list that are shown.
 const SHOWN: usize = 10;
 
-/// Mean NMI of restarts below which another seed would give other clusters.
-const STABLE: f64 = 0.6;
-
-/// What helps where a network has learned too little.
-pub(crate) const LEARN_MORE: &str = "begin a run with a pretrained backbone (--backbone NAME=FILE), or \
-     train longer (--set pretrain.epochs=N --rerun pretrain)";
-
-/// The same where the backbone has learned elsewhere.
-const ANOTHER_BACKBONE: &str = "try another backbone (--backbone NAME=FILE), ask for fewer classes (--classes), \
-     or add images";
-
-/// What helps where there are too many clusters.
-const FEWER_CLASSES: &str = "ask for fewer classes (--classes), or add images";
-
-/// What helps where labels have no foreground.
-pub(crate) const WITHOUT_FOREGROUND: &str = "attention or clusters have learned too little for any \
-     threshold to beat empty masks; look whether the swapped losses in log.jsonl fell clearly below \
-     ln K, train longer, or start in another --run with a rule that always leaves foreground: \
-     --set threshold.rule={foreground_share=0.3}";
+/// The steps that tell what is found in their result as soon as they have finished.
+const TELLING: [Step; 4] = [
+    Step::Cluster,
+    Step::SweepThreshold,
+    Step::GenerateLabels,
+    Step::Predict,
+];
 
 /// Something that was found in the result of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,32 +47,6 @@ pub struct Finding {
     pub advice: String,
 }
 
-impl Finding {
-    fn doubtful(step: Step, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            step: step.name().into(),
-            grade: Grade::Doubtful,
-            what: what.into(),
-            advice: advice.into(),
-        }
-    }
-
-    fn failed(step: Step, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            grade: Grade::Failed,
-            ..Self::doubtful(step, what, advice)
-        }
-    }
-
-    /// With advice that suits a backbone with weights from elsewhere, where it has those.
-    fn advised(mut self, imported: bool) -> Self {
-        if imported && self.advice == LEARN_MORE {
-            self.advice = ANOTHER_BACKBONE.into();
-        }
-        self
-    }
-}
-
 impl std::fmt::Display for Finding {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         let Self {
@@ -94,36 +56,83 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// Tells what was found in the result of a step.
-pub(crate) fn tell(context: &Context, findings: &[Finding]) {
-    let imported = is_imported(context);
-    for finding in findings.iter().cloned() {
-        context.warn(&format!("warning: {}", finding.advised(imported)));
+/// A [`Finding`] before it is known what helps in the run that it is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    step: Step,
+    grade: Grade,
+    what: String,
+    advice: Advice,
+}
+
+impl Found {
+    fn doubtful(step: Step, what: impl Into<String>, advice: Advice) -> Self {
+        Self {
+            step,
+            grade: Grade::Doubtful,
+            what: what.into(),
+            advice,
+        }
+    }
+
+    fn failed(step: Step, what: impl Into<String>, advice: Advice) -> Self {
+        Self {
+            grade: Grade::Failed,
+            ..Self::doubtful(step, what, advice)
+        }
+    }
+
+    fn in_words(self, situation: Situation) -> Finding {
+        Finding {
+            step: self.step.name().into(),
+            grade: self.grade,
+            what: self.what,
+            advice: self.advice.text(situation),
+        }
     }
 }
 
-/// Whether step 1 has taken weights from elsewhere.
-fn is_imported(context: &Context) -> bool {
-    let done = context.run.is_done(Step::Pretrain);
-    let summary = done.then(|| context.run.summary::<Value>(Step::Pretrain));
-    summary.is_some_and(|summary| summary.is_ok_and(|of| of.get("imported").is_some()))
+/// Tells what was found in the result of a step.
+pub(crate) fn tell(context: &Context, found: &[Found]) {
+    let situation = Situation::of(context);
+    for found in found.iter().cloned() {
+        context.warn(&format!("warning: {}", found.in_words(situation)));
+    }
 }
 
-/// What is found in the results of all steps that have finished, in their order.
+/// Tells the findings of a run, but those that a step has told which had not finished `before`.
+pub(crate) fn tell_untold(context: &Context, findings: &[Finding], before: &[Step]) {
+    let told = |name: &str| {
+        let mut now = TELLING.iter().filter(|step| !before.contains(step));
+        now.any(|step| step.name() == name)
+    };
+    for finding in findings.iter().filter(|finding| !told(&finding.step)) {
+        context.warn(&format!("warning: {finding}"));
+    }
+}
+
+/// What is found in the results of all steps of the run that have finished, in their order.
 ///
 /// # Errors
 ///
 /// A result that cannot be read.
 pub(crate) fn of_run(context: &Context) -> Result<Vec<Finding>, Error> {
     let mut found = Vec::new();
-    for step in Step::all().filter(|&step| context.run.is_done(step)) {
+    for step in finished(context) {
         found.extend(of_step(context, step)?);
     }
-    let imported = is_imported(context);
-    Ok(found.into_iter().map(|of| of.advised(imported)).collect())
+    let situation = Situation::of(context);
+    let in_words = found.into_iter().map(|of: Found| of.in_words(situation));
+    Ok(in_words.collect())
 }
 
-fn of_step(context: &Context, step: Step) -> Result<Vec<Finding>, Error> {
+/// The steps that have finished and are part of the run: what another setting has left is not.
+pub(crate) fn finished(context: &Context) -> impl Iterator<Item = Step> {
+    let taken = Step::all().filter(|step| step.left_out(&context.file).is_none());
+    taken.filter(|&step| context.run.is_done(step))
+}
+
+fn of_step(context: &Context, step: Step) -> Result<Vec<Found>, Error> {
     let summary: Value = context.run.summary(step)?;
     let path = context.run.done_mark(step);
     Ok(match step {
@@ -133,14 +142,7 @@ fn of_step(context: &Context, step: Step) -> Result<Vec<Finding>, Error> {
             let clusters: Clusters = parsed(&path, summary)?;
             of_clusters(&clusters.sizes, clusters.stability)
         }
-        Step::GenerateLabels => {
-            let summary: LabelsSummary = parsed(&path, summary)?;
-            let mut found = of_labels(context, &summary);
-            if let Some(counts) = &summary.result {
-                found.extend(masks::of_masks(step, counts));
-            }
-            found
-        }
+        Step::GenerateLabels => of_labels(context, &parsed(&path, summary)?),
         Step::SweepThreshold => {
             let chosen = context.run.file("threshold.json");
             of_threshold(&context.run.read_json(&chosen)?)
@@ -149,7 +151,10 @@ fn of_step(context: &Context, step: Step) -> Result<Vec<Finding>, Error> {
         Step::Predict if summary.is_object() => {
             masks::of_masks(step, &parsed::<PredictSummary>(&path, summary)?.counts)
         }
-        Step::Evaluate => of_scores(&context.run.read_json(&context.run.file("metrics.json"))?),
+        Step::Evaluate => {
+            let metrics = context.run.read_json(&context.run.file("metrics.json"))?;
+            of_scores(&metrics, context.result()).into_iter().collect()
+        }
         _ => Vec::new(),
     })
 }
@@ -170,7 +175,7 @@ fn parsed<T: DeserializeOwned>(path: &Path, value: Value) -> Result<T, Error> {
 
 /// In the summary of step 1, which has the mean loss of its last epoch. Runs of former versions
 /// have a number there; imported weights have neither.
-fn of_pretraining(path: &Path, summary: &Value, file: &RunFile) -> Result<Vec<Finding>, Error> {
+fn of_pretraining(path: &Path, summary: &Value, file: &RunFile) -> Result<Vec<Found>, Error> {
     let loss = match summary["swapped_over_ln_k"].as_f64() {
         Some(ratio) => {
             let chance = Chance::of_swapped_prediction(file.network.prototypes);
@@ -180,8 +185,8 @@ fn of_pretraining(path: &Path, summary: &Value, file: &RunFile) -> Result<Vec<Fi
     };
     let unlearned = loss.filter(OverChance::is_unlearned);
     let unlearned = unlearned.map(|loss| {
-        let advice = format!("{LEARN_MORE}; with {}", loss.remedy);
-        Finding::failed(Step::Pretrain, loss.end_words(), advice)
+        let what = loss.end_words();
+        Found::failed(Step::Pretrain, what, Advice::LearnMoreWith(loss.remedy))
     });
     let few = match [&summary["epochs"], &summary["pictures"]].map(Value::as_u64) {
         [Some(epochs), Some(images)] => of_few_updates(epochs, images, file.pretrain.batch as u64),
@@ -191,7 +196,7 @@ fn of_pretraining(path: &Path, summary: &Value, file: &RunFile) -> Result<Vec<Fi
 }
 
 /// In the updates that step 1 had. Without an epoch it is a control that is to learn nothing.
-fn of_few_updates(epochs: u64, images: u64, batch: u64) -> Option<Finding> {
+fn of_few_updates(epochs: u64, images: u64, batch: u64) -> Option<Found> {
     let updates = epochs * (images / batch);
     let few = epochs > 0 && updates < TIME_TO_LEARN as u64;
     few.then(|| {
@@ -199,149 +204,26 @@ fn of_few_updates(epochs: u64, images: u64, batch: u64) -> Option<Finding> {
             "{updates} updates (epochs: {epochs}, of {images} images in batches of {batch}) are too few to \
              learn from: trainings that worked took {TIME_TO_LEARN} and more"
         );
-        Finding::doubtful(Step::Pretrain, what, LEARN_MORE)
+        Found::doubtful(Step::Pretrain, what, Advice::LearnMore)
     })
 }
 
-/// In a number of images that are to be dealt out to so many clusters.
-pub(crate) fn of_few_images(images: usize, clusters: usize) -> Option<Finding> {
-    let few = images < IMAGES_A_CLUSTER * clusters;
-    few.then(|| {
-        let what = format!(
-            "{images} images for {clusters} clusters are fewer than {IMAGES_A_CLUSTER} each, of which no \
-             categories can be learned"
-        );
-        Finding::doubtful(Step::Cluster, what, FEWER_CLASSES)
-    })
-}
-
-/// In the sizes of clusters, and in how far restarts agree (mean NMI).
-pub(crate) fn of_clusters(sizes: &[usize], stability: Option<f64>) -> Vec<Finding> {
-    let images: usize = sizes.iter().sum();
-    let few = of_few_images(images, sizes.len());
-    few.into_iter()
-        .chain(of_empty_clusters(sizes))
-        .chain(of_largest_cluster(sizes, images))
-        .chain(of_instability(stability))
-        .collect()
-}
-
-fn of_empty_clusters(sizes: &[usize]) -> Option<Finding> {
-    let empty = ids(sizes.iter().map(|&size| size == 0));
-    let (count, all) = (empty.len(), sizes.len());
-    (count > 0).then(|| {
-        let what = format!(
-            "{count} of {all} clusters hold no image ({}): too many images have the same embedding",
-            listed("id", &empty)
-        );
-        Finding::doubtful(Step::Cluster, what, FEWER_CLASSES)
-    })
-}
-
-/// Where one holds more than half; of two clusters, more than three quarters.
-fn of_largest_cluster(sizes: &[usize], images: usize) -> Option<Finding> {
-    let (cluster, &size) = sizes.iter().enumerate().max_by_key(|(_, size)| **size)?;
-    let share = size as f64 / images.max(1) as f64;
-    let most = f64::max(0.5, 1.5 / sizes.len() as f64);
-    (share > most).then(|| {
-        let mut others = sizes.to_vec();
-        others.sort_unstable_by(|a, b| b.cmp(a));
-        let what = format!(
-            "cluster {} holds {size} of {images} images, {:.0} % ({}): most embeddings are nearly alike, so \
-             step 1 or the attention has learned little, or the images are alike",
-            cluster + 1,
-            100.0 * share,
-            listed("sizes", &others)
-        );
-        Finding::doubtful(Step::Cluster, what, LEARN_MORE)
-    })
-}
-
-fn of_instability(stability: Option<f64>) -> Option<Finding> {
-    let stability = stability.filter(|&nmi| nmi < STABLE)?;
-    let what = format!(
-        "restarts of k-means agree little (mean NMI {stability:.2}, of 1): another seed would find other \
-         categories"
-    );
-    Some(Finding::doubtful(Step::Cluster, what, FEWER_CLASSES))
-}
-
-/// In the choice of the threshold.
-pub(crate) fn of_threshold(swept: &SweptThreshold) -> Vec<Finding> {
-    let found = |best: f32| {
-        let what = format!(
-            "with the threshold of the best validation mIoU, {best}, every pixel of the training images is \
-             background, since empty masks score better than those that were found; {} is taken, the best \
-             that leaves foreground, and what is learned from it will be poor",
-            swept.chosen.threshold
-        );
-        Finding::failed(Step::SweepThreshold, what, LEARN_MORE)
-    };
-    swept
-        .best_without_foreground
-        .map(found)
-        .into_iter()
-        .collect()
-}
-
-/// In the pseudo labels of the training images.
-pub(crate) fn of_labels(context: &Context, labels: &LabelsSummary) -> Vec<Finding> {
-    let all_foreground = context.file.cluster.way == LabelWay::PixelLevel;
-    of_foreground(labels.foreground, &labels.cells, all_foreground)
-}
-
-fn of_foreground(foreground: f64, cells: &[u64], all_foreground: bool) -> Vec<Finding> {
-    let step = Step::GenerateLabels;
-    if foreground == 0.0 {
-        let what = "the pseudo labels have no foreground, every pixel is background";
-        return vec![Finding::failed(step, what, WITHOUT_FOREGROUND)];
-    }
-    let full = (foreground == 1.0 && !all_foreground).then(|| {
-        let what = "every pixel of the pseudo labels is foreground, none is background: the attention tells \
-                    nothing apart, or the threshold is too low";
-        Finding::doubtful(step, what, "see threshold.json, or take another `threshold.rule`")
-    });
-    let absent = ids(cells.iter().map(|&cells| cells == 0));
-    let (count, all) = (absent.len(), cells.len());
-    let absent = (count > 0).then(|| {
-        let what = format!(
-            "{count} of {all} categories have no foreground pixel in the pseudo labels ({}), so they cannot \
-             be learned: their clusters are empty, or lie below the threshold as a whole",
-            listed("id", &absent)
-        );
-        Finding::doubtful(step, what, FEWER_CLASSES)
-    });
-    full.into_iter().chain(absent).collect()
-}
-
-/// In the scores, where what learns nothing was scored too.
-pub(crate) fn of_scores(metrics: &Metrics) -> Vec<Finding> {
-    let labels = || {
-        metrics
-            .get("pseudo_labels")
-            .map(|scores| ("pseudo_labels", scores))
-    };
-    let fine_tuned = metrics.get("fine_tuned");
-    let ours = fine_tuned
-        .map(|scores| ("fine_tuned", scores))
-        .or_else(labels);
-    let baselines = metrics.iter().filter(|(name, _)| is_baseline(name));
-    let best = baselines.max_by(|a, b| a.1.miou.total_cmp(&b.1.miou));
-    let beaten = ours
-        .zip(best)
-        .filter(|((_, ours), (_, best))| best.miou >= ours.miou);
-    let found = beaten.map(|((own, ours), (name, best))| {
-        let [ours, best] = [ours.miou, best.miou].map(|miou| 100.0 * miou);
+/// In the scores, where what learns nothing was scored beside the result, `own`.
+fn of_scores(metrics: &Metrics, own: &str) -> Option<Found> {
+    let baselines = metrics.iter().filter(|(name, _)| is_baseline(name, own));
+    let (name, best) = baselines.max_by(|a, b| a.1.miou.total_cmp(&b.1.miou))?;
+    let ours = metrics.get(own)?;
+    (best.miou >= ours.miou).then(|| {
+        let [ours, best] = [ours, best].map(|scores| 100.0 * scores.miou);
         let what = format!("{name}, which learns nothing, scores mIoU {best:.1}, {own} {ours:.1}");
-        Finding::failed(Step::Evaluate, what, LEARN_MORE)
-    });
-    found.into_iter().collect()
+        Found::failed(Step::Evaluate, what, Advice::LearnMore)
+    })
 }
 
 /// Whether a row of the metrics is of a control that has learned nothing.
-fn is_baseline(name: &str) -> bool {
+fn is_baseline(name: &str, own: &str) -> bool {
     let of_ellipse = ["single_cluster", "random_cluster", "colour_clusters"].contains(&name);
-    of_ellipse || name == "untrained_fine_tuned"
+    of_ellipse || name.strip_prefix("untrained_") == Some(own)
 }
 
 /// The ids, from 1, for which something holds.
@@ -366,67 +248,27 @@ mod tests {
     use super::*;
     use crate::step::evaluate::Scores;
 
+    fn said(found: &Found) -> String {
+        let situation = Situation {
+            objects: false,
+            classes_are_chosen: true,
+            imported: false,
+        };
+        found.clone().in_words(situation).to_string()
+    }
+
     #[track_caller]
-    pub(super) fn assert_found(found: &[Finding], words: &[&str]) {
+    pub(super) fn assert_found(found: &[Found], words: &[&str]) {
         assert_eq!(found.len(), words.len(), "{found:?}");
         for (found, words) in found.iter().zip(words) {
-            let found = found.to_string();
+            let found = said(found);
             assert!(found.contains(words), "no {words:?} in {found}");
         }
     }
 
     #[test]
-    fn clusters_that_are_empty_crowded_or_too_many_are_found() {
-        let of_sizes = |sizes: &[usize]| of_clusters(sizes, None);
-        assert_found(&of_sizes(&[40, 30, 30]), &[]);
-        assert_found(&of_sizes(&[60, 40]), &[]);
-        assert_found(&of_sizes(&[100]), &[]);
-        assert_found(&of_sizes(&[8, 8, 8]), &["24 images for 3 clusters"]);
-        assert_found(
-            &of_sizes(&[50, 0, 49, 0, 1]),
-            &["2 of 5 clusters hold no image (id 2, 4)"],
-        );
-        let crowded = of_sizes(&[2, 95, 3]);
-        assert_found(
-            &crowded,
-            &["cluster 2 holds 95 of 100 images, 95 % (sizes 95, 3, 2)"],
-        );
-        assert_found(&of_sizes(&[80, 20]), &["cluster 1 holds 80"]);
-    }
-
-    #[test]
-    fn restarts_that_do_not_agree_are_found() {
-        assert_found(&of_clusters(&[40, 30], Some(0.9)), &[]);
-        let found = of_clusters(&[40, 30], Some(0.31));
-        assert_found(&found, &["agree little (mean NMI 0.31"]);
-    }
-
-    #[test]
-    fn nobody_is_told_to_take_a_pretrained_backbone_who_has_one() {
-        let crowded = of_clusters(&[2, 95, 3], None).remove(0);
-        assert_eq!(crowded.clone().advised(false).advice, LEARN_MORE);
-        assert_eq!(crowded.advised(true).advice, ANOTHER_BACKBONE);
-        let few = of_few_images(3, 2).unwrap();
-        assert_eq!(few.clone().advised(true), few);
-    }
-
-    #[test]
-    fn labels_without_foreground_without_background_or_without_a_category_are_found() {
-        assert_found(&of_foreground(0.3, &[5, 6], false), &[]);
-        assert_found(&of_foreground(0.0, &[0, 0], false), &["have no foreground"]);
-        assert_found(&of_foreground(1.0, &[5, 6], false), &["none is background"]);
-        assert_found(&of_foreground(1.0, &[5, 6], true), &[]);
-        let absent = of_foreground(0.3, &[5, 0, 6, 0], false);
-        assert_found(
-            &absent,
-            &["2 of 4 categories have no foreground pixel in the pseudo labels (id 2, 4)"],
-        );
-        assert_found(&of_foreground(0.3, &[], false), &[]); // of a former version
-    }
-
-    #[test]
     fn too_few_updates_are_found_with_how_they_came_about() {
-        let few = of_few_updates(15, 100, 32).unwrap().to_string();
+        let few = said(&of_few_updates(15, 100, 32).unwrap());
         assert!(
             few.contains("45 updates (epochs: 15, of 100 images"),
             "{few}"
@@ -444,11 +286,11 @@ mod tests {
             f_beta: 0.0,
             miou_without_other: 0.0,
         };
-        let found = |rows: &[(&str, f64)]| {
+        let found = |own: &str, rows: &[(&str, f64)]| -> Vec<Found> {
             let rows = rows
                 .iter()
                 .map(|&(name, miou)| (name.to_owned(), scores(miou)));
-            of_scores(&rows.collect())
+            of_scores(&rows.collect(), own).into_iter().collect()
         };
         let rows = [
             ("fine_tuned", 0.017),
@@ -456,13 +298,22 @@ mod tests {
             ("colour_clusters", 0.112),
         ];
         assert_found(
-            &found(&rows),
+            &found("fine_tuned", &rows),
             &["colour_clusters, which learns nothing, scores mIoU 11.2"],
         );
-        assert_found(&found(&[("fine_tuned", 0.4), ("single_cluster", 0.1)]), &[]);
+        assert_found(&found("pseudo_labels", &rows), &[]);
+        let above = [("fine_tuned", 0.4), ("single_cluster", 0.1)];
+        assert_found(&found("fine_tuned", &above), &[]);
+        let learned = [("fine_tuned", 0.4), ("swav_only_fine_tuned", 0.5)];
+        assert_found(&found("fine_tuned", &learned), &[]);
+        let untrained = [
+            ("pseudo_labels", 0.2),
+            ("untrained_pseudo_labels", 0.2),
+            ("untrained_distance_matching", 0.9),
+        ];
         assert_found(
-            &found(&[("fine_tuned", 0.4), ("swav_only_fine_tuned", 0.5)]),
-            &[],
+            &found("pseudo_labels", &untrained),
+            &["untrained_pseudo_labels, which learns nothing, scores mIoU 20.0"],
         );
     }
 
@@ -488,7 +339,7 @@ mod tests {
             remedy: "a larger batch",
         };
         let told = of_summary(json!({ "loss_over_chance": OverChance::new(own, 0.99) }));
-        let said = told[0].to_string();
+        let said = said(&told[0]);
         assert!(
             said.contains("contrast loss ended at 1.98 where ln B"),
             "{said}"

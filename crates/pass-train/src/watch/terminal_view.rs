@@ -27,27 +27,20 @@ const CURVE: usize = 10;
 ///
 /// # Errors
 ///
-/// [`Error::Damaged`] for a broken log, [`Error::NoRun`], and as [`RunDir::stored`].
+/// [`Error::Damaged`] for a broken log or verdict, [`Error::NoRun`], and as [`RunDir::stored`].
 pub fn terminal_view(root: &Path) -> Result<String, Error> {
     let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
     let run = RunDir::find(root, &file)?;
-    let log = root.join("log.jsonl");
-    let records = if log.exists() {
-        read_log(&log)?
-    } else {
-        Vec::new()
-    };
+    let records = read_log(&root.join("log.jsonl"))?;
     let of = |step: Step| records.iter().filter(move |of| of.step == step.name());
     let mut text = format!("{}\n", root.display());
     for step in Step::all() {
         let state = state(run.is_done(step), of(step).next_back());
         line(&mut text, format_args!("{:<18} {state}", step.name()));
     }
-    if is_over(root)
-        && let Ok(verdict) = RunVerdict::read(&run)
-    {
-        text += &wrapped(&verdict.sentence);
-    }
+    let over = run.is_done(Step::Evaluate);
+    let verdict = over.then(|| RunVerdict::find(&run)).transpose()?.flatten();
+    text += &verdict.map_or(String::new(), |verdict| wrapped(&verdict.sentence));
     for step in Step::all() {
         number_lines(&mut text, step, of(step));
     }
@@ -254,6 +247,22 @@ mod tests {
         fs::create_dir_all(&cursor).unwrap();
         terminal_view(root.path()).unwrap();
         assert!(cursor.exists());
+    }
+
+    #[test]
+    fn a_verdict_is_shown_of_a_finished_run_alone_and_a_damaged_one_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let run = RunDir::open(root.path(), &RunFile::default()).unwrap();
+        let verdict = run.file("verdict.json");
+        fs::write(&verdict, "torn").unwrap();
+        terminal_view(root.path()).unwrap();
+        run.finish(Step::Evaluate, &"done").unwrap();
+        let error = terminal_view(root.path()).unwrap_err().to_string();
+        assert!(error.contains("verdict.json"), "{error}");
+        run.invalidate(Step::Predict).unwrap();
+        assert!(!verdict.exists());
+        run.finish(Step::Evaluate, &"done").unwrap();
+        terminal_view(root.path()).unwrap();
     }
 
     #[test]

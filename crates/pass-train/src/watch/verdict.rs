@@ -1,11 +1,13 @@
 //! Whether a run has worked: `verdict.json`, the end of the terminal's text and the top of the report.
 
+use std::{cmp::Reverse, fs};
+
 use imagenet_s::Split;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Step, quoted,
-    run::dir::RunDir,
+    run::dir::{RunDir, remove_if_there},
     run_file::Predictor,
     step::{labels::LabelsSummary, predict::PredictSummary},
     watch::{findings, findings::Finding, mask_counts::MaskCounts},
@@ -83,6 +85,17 @@ impl RunVerdict {
         run.read_json(&run.file(FILE))
     }
 
+    /// [`RunVerdict::read`] of a run that may not have left one yet.
+    pub(crate) fn find(run: &RunDir) -> Result<Option<Self>, Error> {
+        let left = run.file(FILE).exists();
+        left.then(|| Self::read(run)).transpose()
+    }
+
+    /// Removes it, when what it is about is made again.
+    pub(crate) fn remove(run: &RunDir) -> Result<(), Error> {
+        remove_if_there(&run.file(FILE), fs::remove_file)
+    }
+
     fn of_run(context: &Context) -> Result<Self, Error> {
         let findings = findings::of_run(context)?;
         let counts = counts(context)?;
@@ -94,8 +107,8 @@ impl RunVerdict {
         Ok(Self {
             schema: SCHEMA,
             grade,
-            sentence: sentence(&findings, &counts, stability),
-            categories: uses(&counts),
+            sentence: sentence(&findings, counts.as_ref(), stability),
+            categories: uses(&counts.unwrap_or_default()),
             findings,
             stability,
             masks: splits.iter().map(folder).collect(),
@@ -108,18 +121,23 @@ impl RunVerdict {
         lines.extend(self.shares());
         let folders = self.masks.iter().map(|name| run.file(name));
         lines.extend(folders.map(|folder| format!("masks: {}", folder.display())));
-        let [segment, export] = next_commands(run);
-        lines.push(format!("other images: {segment}"));
-        lines.push(format!("other formats: {export}"));
+        let next = next_commands(run).into_iter();
+        lines.extend(next.map(|(what, command)| format!("{what}: {command}")));
         lines
+    }
+
+    /// The background, then the categories, the largest first.
+    pub(crate) fn by_share(&self) -> Option<(&CategoryUse, Vec<&CategoryUse>)> {
+        let (background, rest) = self.categories.split_first()?;
+        let mut rest: Vec<&CategoryUse> = rest.iter().collect();
+        rest.sort_by_key(|of| (Reverse((of.share * 1e9) as u64), of.id));
+        Some((background, rest))
     }
 
     /// The share of the background and of each category, the largest first.
     fn shares(&self) -> Option<String> {
         const SHOWN: usize = 8;
-        let (background, rest) = self.categories.split_first()?;
-        let mut rest = rest.to_vec();
-        rest.sort_by(|a, b| b.share.total_cmp(&a.share));
+        let (background, rest) = self.by_share()?;
         let percent = |of: &CategoryUse| format!("{:.1} %", 100.0 * of.share);
         let mut parts = vec![format!("background {}", percent(background))];
         let shown = rest.iter().take(SHOWN);
@@ -131,31 +149,40 @@ impl RunVerdict {
     }
 }
 
-/// The commands that use a finished run: its network on other images, its masks in other formats.
-pub(crate) fn next_commands(run: &RunDir) -> [String; 2] {
-    let run = quoted(run.root());
-    [
-        format!("luss segment --run {run} --out masks IMAGES…"),
-        format!("luss export --run {run} --format overlay --out overlays"),
-    ]
+/// The commands that use a finished run, with what they give: its network on other images, where it
+/// has one, and its masks in other formats.
+pub(crate) fn next_commands(run: &RunDir) -> Vec<(&'static str, String)> {
+    let directory = quoted(run.root());
+    let labels_others = !run.leaves_out(Step::Finetune) || !run.leaves_out(Step::FindObjects);
+    let segment = labels_others.then(|| {
+        let command = format!("luss segment --run {directory} --out masks IMAGES…");
+        ("other images", command)
+    });
+    let export = format!("luss export --run {directory} --format overlay --out overlays");
+    segment
+        .into_iter()
+        .chain([("other formats", export)])
+        .collect()
 }
 
 /// Of the masks that are the result; nothing where a former version left no counts, or none are there.
-fn counts(context: &Context) -> Result<MaskCounts, Error> {
-    if context.file.predict.predictor == Predictor::Labels {
-        let labels = context.run.is_done(Step::GenerateLabels);
-        let summary = labels.then(|| context.run.summary::<LabelsSummary>(Step::GenerateLabels));
-        return Ok(summary
-            .transpose()?
-            .and_then(|of| of.result)
-            .unwrap_or_default());
+fn counts(context: &Context) -> Result<Option<MaskCounts>, Error> {
+    let run = &context.run;
+    let labels = context.file.predict.predictor == Predictor::Labels;
+    let step = if labels {
+        Step::GenerateLabels
+    } else {
+        Step::Predict
+    };
+    if !run.is_done(step) {
+        return Ok(None);
     }
-    if !context.run.is_done(Step::Predict) {
-        return Ok(MaskCounts::default());
+    if labels {
+        return Ok(run.summary::<LabelsSummary>(step)?.counts);
     }
-    let summary: serde_json::Value = context.run.summary(Step::Predict)?;
+    let summary: serde_json::Value = run.summary(step)?;
     let counts = serde_json::from_value(summary).map(|summary: PredictSummary| summary.counts);
-    Ok(counts.unwrap_or_default())
+    Ok(counts.ok())
 }
 
 fn stability(context: &Context) -> Result<Option<f64>, Error> {
@@ -178,7 +205,7 @@ fn uses(counts: &MaskCounts) -> Vec<CategoryUse> {
 }
 
 /// The worst of what was found with what to try, or that nothing was.
-fn sentence(findings: &[Finding], counts: &MaskCounts, stability: Option<f64>) -> String {
+fn sentence(findings: &[Finding], counts: Option<&MaskCounts>, stability: Option<f64>) -> String {
     let worst = findings.iter().rev().max_by_key(|finding| finding.grade);
     let Some(Finding {
         grade,
@@ -201,16 +228,22 @@ fn sentence(findings: &[Finding], counts: &MaskCounts, stability: Option<f64>) -
     format!("{begins}: {what}{others}. What to try: {advice}.")
 }
 
-fn sound(counts: &MaskCounts, stability: Option<f64>) -> String {
-    let categories = counts.pixels.iter().skip(1);
-    let used = categories.clone().filter(|&&pixels| pixels > 0).count();
+fn sound(counts: Option<&MaskCounts>, stability: Option<f64>) -> String {
+    let used = match counts {
+        Some(counts) => {
+            let categories = counts.pixels.iter().skip(1);
+            let all = categories.clone().count();
+            let used = categories.filter(|&&pixels| pixels > 0).count();
+            format!("{used} of {all} categories are in use")
+        }
+        None => "the masks were not counted, so nothing is known of how they use the categories"
+            .to_owned(),
+    };
     let agree = stability.map_or(String::new(), |nmi| {
         format!(", and restarts of the clustering agree (mean NMI {nmi:.2})")
     });
-    let all = categories.count();
     format!(
-        "The check found nothing wrong: {used} of {all} categories are in use{agree}. Look at the masks in \
-         the report before you rely on them."
+        "The check found nothing wrong: {used}{agree}. Look at the masks in the report before you rely on them."
     )
 }
 
@@ -229,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_sentence_is_about_the_first_of_the_gravest() {
-        let said = |findings: &[Finding]| sentence(findings, &MaskCounts::default(), None);
+        let said = |findings: &[Finding]| sentence(findings, Some(&MaskCounts::default()), None);
         let few = finding(Grade::Doubtful, "few images");
         let lost = finding(Grade::Failed, "the loss");
         let empty = finding(Grade::Failed, "empty masks");
@@ -249,10 +282,16 @@ mod tests {
             pixels: vec![5, 3, 0, 2],
             ..MaskCounts::default()
         };
-        let said = sentence(&[], &counts, Some(0.914));
+        let said = sentence(&[], Some(&counts), Some(0.914));
         let facts =
             "2 of 3 categories are in use, and restarts of the clustering agree (mean NMI 0.91)";
         assert!(said.contains(facts), "{said}");
+        let uncounted = sentence(&[], None, None);
+        assert!(
+            uncounted.contains("the masks were not counted"),
+            "{uncounted}"
+        );
+        assert!(!uncounted.contains("0 of 0"), "{uncounted}");
     }
 
     #[test]
@@ -274,5 +313,21 @@ mod tests {
             "{said}"
         );
         assert!(said.ends_with("category 5 5.0 %, and 4 more"), "{said}");
+    }
+
+    #[test]
+    fn what_labels_no_other_images_is_not_told_to() {
+        let commands = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            let root = tempfile::tempdir().unwrap();
+            let file = crate::RunFile::parse("", "test", &settings).unwrap();
+            let next = next_commands(&RunDir::open(root.path(), &file).unwrap());
+            next.into_iter().map(|(what, _)| what).collect::<Vec<_>>()
+        };
+        let labels = "predict.predictor=labels";
+        assert_eq!(commands(&[]), ["other images", "other formats"]);
+        assert_eq!(commands(&[labels]), ["other formats"]);
+        let objects = ["cluster.way=objects", labels];
+        assert_eq!(commands(&objects), ["other images", "other formats"]);
     }
 }

@@ -185,6 +185,15 @@ fn a_kill_in_extraction_clustering_labelling_or_export_changes_no_byte() {
     eprintln!("killed in the masks: {in_masks}, in the export: {in_export}");
     finish(spawn_labels(&root), &root);
     assert_same_results(whole(), &root);
+    assert_eq!(counts(&root), counts(whole()));
+}
+
+/// How the masks use the categories, as step 2.4 has left it.
+fn counts(root: &Path) -> serde_json::Value {
+    let summary = fs::read(root.join("done/generate_labels.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    assert!(summary["counts"].is_object(), "{summary}");
+    summary["counts"].clone()
 }
 
 #[test]

@@ -156,6 +156,50 @@ fn another_setting_runs_the_steps_again_that_depend_on_it() {
     assert_same_results(reference(), &root);
 }
 
+/// Steps 3 and 4 have finished, and are no part of the run any more.
+#[test]
+fn the_labels_of_a_finished_run_become_its_result_without_being_made_again() {
+    let root = folder("labels_after_all");
+    copy(reference(), &root);
+    let mark = |step: &str| root.join(format!("done/{step}.json"));
+    let of_predict = "{\"seconds\": 1000000, \"pixels\": [9, 0, 0, 0]}";
+    fs::write(mark("predict"), of_predict).unwrap();
+    let written = || fs::metadata(mark("generate_labels")).unwrap().modified();
+    let before = written().unwrap();
+    let context = open(&root, &["predict.predictor=labels"]);
+    pipeline::run(&context, &[]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(written().unwrap(), before);
+
+    let verdict = RunVerdict::read(&context.run).unwrap();
+    assert_eq!(
+        verdict.masks,
+        ["pseudo_labels/validation", "pseudo_labels/test"]
+    );
+    let mut pixels = [0.0; 4];
+    for split in [Split::Validation, Split::Test] {
+        for sample in context.data.samples(split) {
+            let place = context.run.mask("pseudo_labels", split.name(), &sample.key);
+            let mask = read_mask(&place).unwrap();
+            mask.labels()
+                .iter()
+                .for_each(|&id| pixels[usize::from(id)] += 1.0);
+        }
+    }
+    let all: f64 = pixels.iter().sum();
+    let shares: Vec<f64> = verdict.categories.iter().map(|of| of.share).collect();
+    assert_eq!(shares, pixels.map(|of| of / all));
+    let of_predict = verdict.findings.iter().find(|of| of.step == "predict");
+    assert_eq!(of_predict, None);
+    let lines = verdict.lines(&context.run).join("\n");
+    assert!(
+        lines.contains("luss export") && !lines.contains("luss segment"),
+        "{lines}"
+    );
+    let page = fs::read_to_string(root.join("report.html")).unwrap();
+    assert!(page.contains("time of the last start of each step"));
+    assert!(!page.contains("277 h"), "the time of a step left out");
+}
+
 #[test]
 fn one_thread_gives_the_same_bytes_as_two() {
     let root = folder("one_thread");

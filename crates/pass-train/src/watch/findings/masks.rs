@@ -1,6 +1,6 @@
 //! Findings in predicted masks: what is never predicted, what takes nearly all, what surrounds the objects.
 
-use super::{FEWER_CLASSES, Finding, LEARN_MORE, ids, listed};
+use super::{Advice, Found, ids, listed};
 use crate::{Step, watch::mask_counts::MaskCounts};
 
 /// A category that touches all four sides in this share of its images is what surrounds objects, ...
@@ -17,18 +17,12 @@ const SEVERAL: usize = 3;
 const LITTLE_FOREGROUND: f64 = 0.01;
 
 /// In the masks that are the result of a run, which a step has left.
-pub(crate) fn of_masks(step: Step, counts: &MaskCounts) -> Vec<Finding> {
-    let step = step.name();
+pub(crate) fn of_masks(step: Step, counts: &MaskCounts) -> Vec<Found> {
     let found = found_in(counts).into_iter();
-    found
-        .map(|found| Finding {
-            step: step.into(),
-            ..found
-        })
-        .collect()
+    found.map(|found| Found { step, ..found }).collect()
 }
 
-fn found_in(counts: &MaskCounts) -> Vec<Finding> {
+fn found_in(counts: &MaskCounts) -> Vec<Found> {
     if let Some(only) = of_one_id(&counts.pixels) {
         return vec![only];
     }
@@ -41,7 +35,7 @@ fn found_in(counts: &MaskCounts) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-fn of_one_id(pixels: &[u64]) -> Option<Finding> {
+fn of_one_id(pixels: &[u64]) -> Option<Found> {
     let used: Vec<usize> = (0..pixels.len()).filter(|&id| pixels[id] > 0).collect();
     let [only] = used[..] else {
         return None;
@@ -51,22 +45,21 @@ fn of_one_id(pixels: &[u64]) -> Option<Finding> {
         id => format!("category {id}"),
     };
     let what = format!("every pixel of the masks is {what}: nothing else has been found");
-    Some(Finding::failed(Step::Predict, what, LEARN_MORE))
+    Some(Found::failed(Step::Predict, what, Advice::LearnMore))
 }
 
-fn of_little_foreground(counts: &MaskCounts) -> Option<Finding> {
+fn of_little_foreground(counts: &MaskCounts) -> Option<Found> {
     let share = 1.0 - counts.share(0);
     (counts.pixels.len() > 1 && share < LITTLE_FOREGROUND).then(|| {
         let percent = 100.0 * share;
         let what =
             format!("only {percent:.2} % of the pixels are in a category, the rest is background");
-        let advice = "take a lower threshold, as --set threshold.rule={foreground_share=0.3}";
-        Finding::doubtful(Step::Predict, what, advice)
+        Found::doubtful(Step::Predict, what, Advice::MoreForeground)
     })
 }
 
 /// Of less than a hundredth of what a category has in the mean. Grave where it is half of them.
-fn of_never_predicted(pixels: &[u64]) -> Option<Finding> {
+fn of_never_predicted(pixels: &[u64]) -> Option<Found> {
     let categories = pixels.get(1..)?;
     let foreground: u64 = categories.iter().sum();
     let all = categories.len();
@@ -80,14 +73,14 @@ fn of_never_predicted(pixels: &[u64]) -> Option<Finding> {
             listed("id", &absent)
         );
         let found = match 2 * count >= all {
-            true => Finding::failed,
-            false => Finding::doubtful,
+            true => Found::failed,
+            false => Found::doubtful,
         };
-        found(Step::Predict, what, FEWER_CLASSES.to_owned())
+        found(Step::Predict, what, Advice::FewerClasses)
     })
 }
 
-fn of_dominant(pixels: &[u64]) -> Option<Finding> {
+fn of_dominant(pixels: &[u64]) -> Option<Found> {
     let categories = pixels.get(1..)?;
     let foreground: u64 = categories.iter().sum();
     let (&most, id) = categories
@@ -98,11 +91,11 @@ fn of_dominant(pixels: &[u64]) -> Option<Finding> {
     (categories.len() >= SEVERAL && share > DOMINATES).then(|| {
         let percent = 100.0 * share;
         let what = format!("category {id} has {percent:.0} % of all pixels that are in a category");
-        Finding::doubtful(Step::Predict, what, LEARN_MORE)
+        Found::doubtful(Step::Predict, what, Advice::LearnMore)
     })
 }
 
-fn of_surroundings(counts: &MaskCounts) -> Option<Finding> {
+fn of_surroundings(counts: &MaskCounts) -> Option<Found> {
     let surrounds = |id: usize| {
         let [images, around] = [&counts.images, &counts.on_all_sides].map(|of| of[id]);
         images >= LEAST_IMAGES && around as f64 >= SURROUNDS * images as f64
@@ -118,9 +111,7 @@ fn of_surroundings(counts: &MaskCounts) -> Option<Finding> {
         counts.on_all_sides[id],
         counts.images[id]
     );
-    let advice = "take it for background when you use the masks, or have less foreground, as \
-                  --set threshold.rule={foreground_share=0.3}";
-    Some(Finding::doubtful(Step::Predict, what, advice))
+    Some(Found::doubtful(Step::Predict, what, Advice::LessForeground))
 }
 
 #[cfg(test)]
