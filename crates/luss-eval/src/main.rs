@@ -12,6 +12,7 @@ use crate::{arguments::Arguments, evaluation::Evaluation, settings::Settings, te
 mod arguments;
 mod comparison;
 mod evaluation;
+mod evidence;
 mod names;
 mod output;
 mod pairs;

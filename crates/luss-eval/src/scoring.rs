@@ -31,6 +31,8 @@ const KEPT_BYTES: usize = 100 << 20;
 /// A scored folder of predictions.
 pub(crate) struct Scored {
     pub(crate) pairs: Pairs,
+    /// What someone who reads the scores has to know of the masks.
+    pub(crate) notes: Vec<String>,
     pub(crate) evaluator: Evaluator,
     pub(crate) report: Report,
     pub(crate) matching: Option<Matching>,
@@ -65,6 +67,7 @@ impl Scored {
         let mut sum = scoring.count()?;
         sum.problems.extend(pairs.problems.iter().cloned());
         sum.problems.sort();
+        pairs.check_evidence(settings)?;
         problems::report(before, &sum.problems, settings)?;
         ensure!(!sum.counted.is_empty(), "no picture is left to score");
         let (matching, ties) = scoring.finish(&mut sum)?;
@@ -79,8 +82,10 @@ impl Scored {
             Vec::new()
         };
         let report = evaluator.report();
+        let notes = pairs.notes(settings);
         Ok(Self {
             pairs,
+            notes,
             evaluator,
             report,
             matching,
@@ -122,7 +127,7 @@ impl Scoring<'_> {
         } = *self.protocol();
         let fits = matches!(self.settings.meaning, Meaning::Fit(_));
         Share {
-            loader: Loader::new(self.pairs),
+            loader: Loader::new(self.pairs, self.settings),
             evaluator: Evaluator::new(*self.protocol()),
             overlap: fits.then(|| Overlap::new(self.settings.clusters, classes, ignore)),
             counted: Vec::new(),

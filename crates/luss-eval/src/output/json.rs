@@ -10,7 +10,7 @@ use luss_metrics::{
 };
 use serde::Serialize;
 
-use super::rows::{labels_used, matching_kind, name, threshold_rule};
+use super::rows::{labels_used, matching_kind, name, notes, threshold_rule};
 use crate::{evaluation::Evaluation, problems, scoring::Scored, settings::Settings};
 
 /// Version of the document.
@@ -25,6 +25,8 @@ pub(super) fn document(evaluation: &Evaluation, settings: &Settings) -> Result<S
 struct Document<'a> {
     schema: u32,
     tool: String,
+    /// What the table says above the scores.
+    notes: Vec<String>,
     policies: Policies<'a>,
     #[serde(flatten)]
     scores: Scores<'a>,
@@ -76,6 +78,8 @@ struct Policies<'a> {
     classes: u16,
     clusters: u16,
     ignore: u16,
+    ignored: &'a [u16],
+    reduce_zero_label: bool,
     #[serde(rename = "match")]
     matching: &'a str,
     out_of_range: &'static str,
@@ -162,6 +166,7 @@ impl<'a> Document<'a> {
         Self {
             schema: SCHEMA,
             tool: format!("luss-eval {}", env!("CARGO_PKG_VERSION")),
+            notes: notes(evaluation, settings),
             policies: Policies::new(settings),
             scores: Scores::new(&evaluation.scored, folders, settings),
             uncertainty: evaluation.intervals.as_ref(),
@@ -171,12 +176,14 @@ impl<'a> Document<'a> {
 }
 
 impl<'a> Policies<'a> {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &'a Settings) -> Self {
         let protocol = &settings.protocol;
         Self {
             classes: protocol.classes,
             clusters: settings.clusters,
             ignore: protocol.ignore,
+            ignored: &settings.truth_ids.ignored,
+            reduce_zero_label: settings.arguments.reduce_zero_label,
             matching: matching_kind(settings),
             out_of_range: match protocol.out_of_range {
                 OutOfRange::Error => "error",
@@ -207,17 +214,11 @@ impl<'a> Scores<'a> {
         Self {
             inputs: Inputs {
                 prediction: prediction.to_string_lossy(),
-                truth: settings.arguments.truth.to_string_lossy(),
+                truth: settings.truth.to_string_lossy(),
                 scores: scores.map(Path::to_string_lossy),
                 paired_by: scored.pairs.paired_by.name(),
-                prediction_format: scored
-                    .pairs
-                    .prediction_format
-                    .map_or("mixed", |format| format.name()),
-                truth_format: scored
-                    .pairs
-                    .truth_format
-                    .map_or("mixed", |format| format.name()),
+                prediction_format: scored.pairs.prediction.format_name(),
+                truth_format: scored.pairs.truth.format_name(),
             },
             images: report.images,
             left_out: LeftOut::new(scored),

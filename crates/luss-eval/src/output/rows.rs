@@ -88,6 +88,10 @@ pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String>
         scored.report.images, settings.protocol.classes
     )];
     notes.extend(pairing_note(scored));
+    notes.extend(scored.notes.iter().cloned());
+    let other = evaluation.other.as_ref();
+    let others = other.iter().flat_map(|other| &other.scored.notes);
+    notes.extend(others.map(|note| format!("B: {note}")));
     notes.extend(left_out_note(scored));
     notes.extend(matching_note(scored, settings));
     notes.extend(threshold_note(scored));
