@@ -1,14 +1,21 @@
-//! What all masks together give away: that they are no ids, or that boundaries say nothing of them.
+//! What all masks together give away: that they are no ids, or that a score says less than it seems.
 
 use std::{
     path::Path,
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use anyhow::{Result, bail};
-use luss_metrics::{ImageCounts, LabelMask, OTHER, OutOfRange, folder::MaskFormat};
+use luss_metrics::{LabelMask, OTHER, OutOfRange, folder::MaskFormat};
+use same_file::is_same_file;
+use serde::{Deserialize, Serialize};
 
-use crate::{arguments::FormatArgument, pairs::Pairs, settings::Settings};
+use crate::{
+    arguments::FormatArgument,
+    pairs::{Pairs, Picture},
+    scoring::Counted,
+    settings::Settings,
+};
 
 /// The second value of masks of two values.
 const WHITE: u16 = 255;
@@ -28,8 +35,6 @@ pub(crate) struct Evidence {
 pub(crate) struct Findings {
     pub(crate) truth: Evidence,
     pub(crate) prediction: Evidence,
-    /// Pictures with an object that has no pixel inside of its boundary.
-    thin: AtomicU64,
 }
 
 /// Whether something holds for each id that was met.
@@ -68,24 +73,6 @@ impl Evidence {
     }
 }
 
-impl Findings {
-    pub(crate) fn look_at(&self, counts: &ImageCounts) {
-        if counts.has_thin_object() {
-            self.thin.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn thin_note(&self) -> Option<String> {
-        let thin = self.thin.load(Ordering::Relaxed);
-        (thin > 0).then(|| {
-            format!(
-                "pictures with an object thinner than twice the boundary band, whose boundary is all of it: {thin} \
-                 (a smaller --boundary-ratio makes the band thinner)"
-            )
-        })
-    }
-}
-
 /// One side, as its messages name it.
 struct Side<'a> {
     evidence: &'a Evidence,
@@ -107,7 +94,7 @@ impl Pairs {
                 path: settings.truth,
                 format: self.truth.format,
                 is_stated: is_stated(settings.arguments.truth_format.unwrap_or(format)),
-                largest: settings.arguments.classes,
+                largest: settings.arguments.classes.unwrap_or_default(),
                 is_strict: true,
             },
             Side {
@@ -139,18 +126,6 @@ impl Pairs {
         }
         Ok(())
     }
-
-    /// What only the sum of all masks shows.
-    pub(crate) fn evidence_notes(&self, settings: &Settings) -> Vec<String> {
-        let white = self.sides(settings).into_iter().filter(Side::is_white);
-        let white = white.map(|side| {
-            let path = side.path.display();
-            format!(
-                "{path}: no mask holds another id than 0 and 255; if that is class 1, add --binary"
-            )
-        });
-        white.chain(self.findings.thin_note()).collect()
-    }
 }
 
 impl Side<'_> {
@@ -161,4 +136,64 @@ impl Side<'_> {
     fn is_colored(&self) -> bool {
         self.format == Some(MaskFormat::Rg) && self.evidence.colors.holds()
     }
+}
+
+/// What someone who reads the scores has to know of the files.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Facts {
+    /// Predictions that are the file of their true mask.
+    same: u64,
+    /// Pairs whose names are spelled in different forms of Unicode.
+    respelled: u64,
+}
+
+impl Facts {
+    pub(crate) fn new(pairs: &Pairs, pictures: &[Counted]) -> Self {
+        let same = pictures.iter().filter(|counted| is_same(&counted.picture));
+        Self {
+            same: same.count() as u64,
+            respelled: pairs.respelled,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.same += other.same;
+        self.respelled += other.respelled;
+    }
+
+    /// A sentence each.
+    pub(crate) fn notes(&self, pictures: &[Counted]) -> Vec<String> {
+        let (all, same, respelled) = (pictures.len() as u64, self.same, self.respelled);
+        let mut notes = Vec::new();
+        if same == all {
+            notes
+                .push("both folders are the same: every prediction is the true mask itself".into());
+        } else if same > 0 {
+            notes.push(format!(
+                "predictions that are the true mask itself: {same} of {all}"
+            ));
+        }
+        if respelled > 0 {
+            notes.push(format!(
+                "pairs whose names differ only in the Unicode form of their letters: {respelled}"
+            ));
+        }
+        let thin = pictures
+            .iter()
+            .filter(|picture| picture.counts.has_thin_object());
+        match thin.count() {
+            0 => {}
+            thin => notes.push(format!(
+                "pictures with an object thinner than twice the boundary band, whose boundary is all of it: {thin} of {all} \
+                 (a smaller --boundary-ratio makes the band thinner)"
+            )),
+        }
+        notes
+    }
+}
+
+/// Also by a link.
+fn is_same(picture: &Picture) -> bool {
+    let (truth, prediction) = (&picture.truth, &picture.prediction);
+    truth == prediction || is_same_file(truth, prediction).unwrap_or(false)
 }

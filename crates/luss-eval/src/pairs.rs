@@ -10,12 +10,12 @@ use luss_metrics::folder::{
     MaskFormat, MaskReader, MaskSource, Pairing, PairingRule, Problem, ProblemKind, Side, Tree,
     open_masks, read_pairs,
 };
-use same_file::is_same_file;
+use serde::{Deserialize, Serialize};
 
 use crate::{arguments::FormatArgument, evidence::Findings, settings::Settings};
 
 /// A true mask and what was made for it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Picture {
     /// Path of the true mask below its folder, without the extension.
     pub(crate) key: PathBuf,
@@ -55,7 +55,7 @@ pub(crate) struct Pairs {
     pub(crate) spare_scores: usize,
     pub(crate) findings: Arc<Findings>,
     /// Pairs whose names are spelled in different forms of Unicode.
-    respelled: u64,
+    pub(crate) respelled: u64,
 }
 
 impl Masks {
@@ -90,8 +90,8 @@ impl Pairs {
             truths: truth.tree().len(),
             paired_by: pairing.rule(),
             problems: pairing.problems().to_vec(),
-            truth: Masks::new(truth, truth_format, &settings.truth_reader),
-            prediction: Masks::new(prediction, format, &settings.prediction_reader),
+            truth: Masks::new(truth, truth_format, &settings.conventions.truth),
+            prediction: Masks::new(prediction, format, &settings.conventions.prediction),
             spare_scores: 0,
             findings: Arc::default(),
             respelled: pairing.respelled(),
@@ -118,40 +118,6 @@ impl Pairs {
             .count();
         let others = problems().filter(|problem| problem.kind == ProblemKind::Ambiguous);
         self.problems.extend(others.cloned());
-    }
-
-    /// What someone who reads the scores has to know of the masks, a sentence each.
-    pub(crate) fn notes(&self, settings: &Settings) -> Vec<String> {
-        let mut notes = Vec::new();
-        notes.extend(self.same_note());
-        notes.extend((self.respelled > 0).then(|| {
-            format!(
-                "pairs whose names differ only in the Unicode form of their letters: {}",
-                self.respelled
-            )
-        }));
-        notes.extend(self.evidence_notes(settings));
-        notes
-    }
-
-    fn same_note(&self) -> Option<String> {
-        let is_same = |picture: &&Picture| {
-            let (truth, prediction) = (&picture.truth, &picture.prediction);
-            truth == prediction || is_same_file(truth, prediction).unwrap_or(false)
-        };
-        let (same, all) = (
-            self.pictures.iter().filter(is_same).count(),
-            self.pictures.len(),
-        );
-        match same {
-            0 => None,
-            same if same == all => {
-                Some("both folders are the same: every prediction is the true mask itself".into())
-            }
-            same => Some(format!(
-                "predictions that are the true mask itself: {same} of {all}"
-            )),
-        }
     }
 }
 

@@ -3,14 +3,15 @@
 use std::{path::Path, sync::Arc};
 
 use luss_metrics::{
-    Error, ImageCounts, LabelMask, Matching, OTHER, OutOfRange, Protocol,
+    Error, ImageCounts, LabelMask, Matching, OTHER, Protocol,
     folder::{FileError, Problem, ProblemKind, ScoreMap, read_npy},
 };
 
 use crate::{
+    conventions::TruthIds,
     evidence::{Evidence, Findings},
     pairs::{Masks, Pairs, Picture},
-    settings::{Settings, TruthIds},
+    settings::Settings,
 };
 
 /// Reads pictures one after the other.
@@ -27,7 +28,6 @@ pub(crate) struct Loaded {
     /// Predicted ids, before any threshold.
     pub(crate) prediction: LabelMask,
     pub(crate) scores: Option<ScoreMap>,
-    findings: Arc<Findings>,
 }
 
 impl Masks {
@@ -41,7 +41,7 @@ impl Loader {
         Self {
             truth: pairs.truth.clone(),
             prediction: pairs.prediction.clone(),
-            truth_ids: settings.truth_ids.clone(),
+            truth_ids: settings.conventions.ids.clone(),
             findings: pairs.findings.clone(),
         }
     }
@@ -79,7 +79,6 @@ impl Loader {
                     truth,
                     prediction,
                     scores,
-                    findings: self.findings.clone(),
                 };
                 loaded
                     .check_sizes(picture)
@@ -141,41 +140,17 @@ impl Loaded {
 
     /// The picture's counts, with predicted ids as they are.
     pub(crate) fn count(&self, clusters: u16, protocol: &Protocol) -> Result<ImageCounts, Error> {
-        let counts = ImageCounts::new(&self.prediction, &self.truth, clusters, protocol)?;
-        self.findings.look_at(&counts);
-        Ok(counts)
+        ImageCounts::new(&self.prediction, &self.truth, clusters, protocol)
     }
 
-    /// The prediction with each cluster replaced by its class. Where ids out of range are dropped
-    /// they keep an id out of range, each one of its own.
-    pub(crate) fn matched(
+    /// The picture's counts with each cluster replaced by its class.
+    pub(crate) fn count_matched(
         &self,
         matching: &Matching,
         protocol: &Protocol,
-    ) -> Result<LabelMask, Error> {
-        if protocol.out_of_range == OutOfRange::Error {
-            return matching.apply(&self.prediction);
-        }
-        let class_of = |id: u16| match id {
-            id if id <= matching.clusters() => matching.class_of(id),
-            id if id <= protocol.classes => u16::MAX - id,
-            id => id,
-        };
-        let mut matched = self.prediction.clone();
-        matched
-            .labels_mut()
-            .iter_mut()
-            .for_each(|id| *id = class_of(*id));
-        Ok(matched)
-    }
-
-    /// The prediction with ids above `clusters` as "other": what a matching is fitted to where ids
-    /// out of range are dropped.
-    pub(crate) fn without_strays(&self, clusters: u16) -> LabelMask {
-        let mut known = self.prediction.clone();
-        let strays = known.labels_mut().iter_mut().filter(|id| **id > clusters);
-        strays.for_each(|id| *id = OTHER);
-        known
+    ) -> Result<ImageCounts, Error> {
+        let matched = matching.apply_under(&self.prediction, protocol)?;
+        ImageCounts::new(&matched, &self.truth, protocol.classes, protocol)
     }
 }
 

@@ -1,21 +1,18 @@
 //! What the command line asks for, checked before any picture is read.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    thread,
-};
+use std::{fs, path::Path, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use luss_metrics::{
-    AbsentClass, BoundaryIgnore, IGNORE, LabelMask, Matching, MatchingRule, OTHER, OutOfRange,
-    Protocol, ThresholdRule,
-    folder::{ColorMap, MaskFormat, MaskReader},
+    AbsentClass, BoundaryIgnore, Matching, MatchingRule, OTHER, OutOfRange, Protocol, ThresholdRule,
 };
+use serde_json::Value;
 
 use crate::{
-    arguments::{Absent, Arguments, Boundary, FormatArgument, MatchArgument, OutOfRangeArgument},
+    arguments::{Absent, Arguments, Boundary, MatchArgument, OutOfRangeArgument},
+    conventions::{Conventions, ignored_id, scored_classes},
     names::Names,
+    scoring::shards::Shard,
 };
 
 /// What predicted ids mean.
@@ -33,16 +30,16 @@ pub(crate) enum Meaning {
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
     pub(crate) arguments: &'a Arguments,
-    /// The true masks: a folder, a COCO file, or the list of pairs.
-    pub(crate) truth: &'a Path,
-    /// The predictions, likewise.
+    /// The policies of the counts to merge, as the JSON has them.
+    pub(crate) merged_policies: Option<Value>,
+    /// The predictions: a folder, a COCO file, or the list of pairs; empty where counts are merged.
     pub(crate) prediction: &'a Path,
+    /// The true masks, likewise.
+    pub(crate) truth: &'a Path,
     /// The folder that it is compared with.
     pub(crate) compared: Option<&'a Path>,
     pub(crate) protocol: Protocol,
-    pub(crate) truth_ids: TruthIds,
-    pub(crate) truth_reader: MaskReader,
-    pub(crate) prediction_reader: MaskReader,
+    pub(crate) conventions: Conventions,
     pub(crate) meaning: Meaning,
     /// Number of predicted ids, without "other".
     pub(crate) clusters: u16,
@@ -51,33 +48,62 @@ pub(crate) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    pub(crate) fn new(arguments: &'a Arguments) -> Result<Self> {
-        let protocol = protocol_of(arguments)?;
-        let classes = protocol.classes;
-        let meaning = meaning_of(arguments, classes)?;
-        let [truth, prediction] = sides_of(arguments);
-        let truth_ids = TruthIds::new(arguments, &protocol);
-        let settings = Self {
-            arguments,
-            truth,
-            prediction,
-            compared: compared_of(arguments)?,
-            protocol,
-            truth_reader: reader_of(arguments, &protocol, &truth_ids.ignored)?,
-            prediction_reader: reader_of(arguments, &protocol, &[])?,
-            truth_ids,
-            clusters: clusters_of(arguments, classes, &meaning)?,
-            meaning,
-            names: arguments
-                .names
-                .as_deref()
-                .map(|file| Names::read(file, classes))
-                .transpose()?,
-            threads: threads_of(arguments.threads),
+    /// For masks, or for counts to merge.
+    pub(crate) fn new(arguments: &'a Arguments, shard: Option<&Shard>) -> Result<Self> {
+        let settings = match shard {
+            Some(shard) => Self::of_shard(arguments, shard)?,
+            None => Self::of_folders(arguments)?,
         };
         settings.check_combinations()?;
         settings.check_outputs()?;
         Ok(settings)
+    }
+
+    fn of_folders(arguments: &'a Arguments) -> Result<Self> {
+        let classes = scored_classes(arguments)?;
+        let protocol = protocol_of(arguments, classes)?;
+        let meaning = meaning_of(arguments, classes)?;
+        let (prediction, compared) = folders_of(arguments)?;
+        Ok(Self {
+            arguments,
+            merged_policies: None,
+            prediction,
+            truth: truth_of(arguments),
+            compared,
+            conventions: Conventions::new(arguments, &protocol)?,
+            protocol,
+            clusters: clusters_of(arguments, classes, &meaning)?,
+            meaning,
+            names: names_of(arguments, classes)?,
+            threads: threads_of(arguments.threads),
+        })
+    }
+
+    fn of_shard(arguments: &'a Arguments, shard: &Shard) -> Result<Self> {
+        let classes = shard.protocol.classes;
+        let meaning = match (meaning_of(arguments, classes)?, &shard.matching) {
+            (Meaning::Classes, Some(matching)) => Meaning::Fixed(matching.clone()),
+            (Meaning::Fixed(_), _) => bail!(
+                "a match file is applied to masks; give it where they are: --match FILE --save-counts FILE"
+            ),
+            (Meaning::Fit(_), Some(_)) => {
+                bail!("the counts were made with a match file, so they are not matched again")
+            }
+            (meaning, None) => meaning,
+        };
+        Ok(Self {
+            arguments,
+            merged_policies: Some(shard.policies.clone()),
+            prediction: Path::new(""),
+            truth: Path::new(""),
+            compared: None,
+            protocol: shard.protocol,
+            conventions: Conventions::default(),
+            clusters: shard.clusters,
+            meaning,
+            names: names_of(arguments, classes)?,
+            threads: threads_of(arguments.threads),
+        })
     }
 
     /// How the threshold is chosen, if there are attention maps.
@@ -91,16 +117,12 @@ impl<'a> Settings<'a> {
             || self.threshold() == Some(ThresholdRule::Validation)
     }
 
-    /// Whether the counts of each picture are needed to the end.
-    pub(crate) fn resamples(&self) -> bool {
-        self.arguments.bootstrap.is_some() || self.compared.is_some()
-    }
-
     fn check_combinations(&self) -> Result<()> {
         let Arguments {
             scores,
             compare_scores,
             save_match,
+            save_counts,
             ..
         } = self.arguments;
         if self.wants_curve() {
@@ -117,40 +139,15 @@ impl<'a> Settings<'a> {
             self.compared.is_none() || scores.is_some() == compare_scores.is_some(),
             "--compare with --scores needs the maps of the second folder too: --compare-scores DIR"
         );
-        self.check_formats()?;
         ensure!(
             save_match.is_none() || !matches!(self.meaning, Meaning::Classes),
             "--save-match has nothing to save with --match none"
         );
-        Ok(())
-    }
-
-    fn check_formats(&self) -> Result<()> {
-        let Arguments {
-            mask_format,
-            truth_format,
-            colors,
-            binary,
-            ..
-        } = self.arguments;
-        let formats = [Some(*mask_format), *truth_format];
-        let names_colors = formats.contains(&Some(FormatArgument::Stated(MaskFormat::Colors)));
         ensure!(
-            colors.is_some() || !names_colors,
-            "colours need a map: --colors voc, cityscapes, or a label map"
+            save_counts.is_none()
+                || matches!(self.threshold(), None | Some(ThresholdRule::Fixed(_))),
+            "--save-counts takes a fixed threshold: one that follows from the pictures would differ between machines"
         );
-        ensure!(
-            !binary || self.arguments.classes == 1,
-            "--binary reads masks of one class: add --classes 1"
-        );
-        let both = self
-            .truth_ids
-            .ignored
-            .iter()
-            .find(|id| [0, 1, 255].contains(*id));
-        if let (true, Some(id)) = (binary, both) {
-            bail!("--binary reads 0, 1 and 255 as ids 0 and 1, so {id} cannot be ignored");
-        }
         Ok(())
     }
 
@@ -163,12 +160,13 @@ impl<'a> Settings<'a> {
             problems,
             save_match,
             threshold_curve,
+            confusion,
+            save_counts,
             ..
         } = self.arguments;
-        for file in [json, csv, markdown, problems, save_match, threshold_curve]
-            .into_iter()
-            .flatten()
-        {
+        let scores = [json, csv, markdown, confusion];
+        let others = [problems, save_match, threshold_curve, save_counts];
+        for file in scores.into_iter().chain(others).flatten() {
             let folder = file
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty());
@@ -189,107 +187,34 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// What becomes of the ids of true masks.
-#[derive(Debug, Clone)]
-pub(crate) struct TruthIds {
-    /// As the files have them.
-    pub(crate) ignored: Vec<u16>,
-    /// What they become.
-    ignore: u16,
-    /// Whether 0 is ignored and every other id goes down by one.
-    reduces_zero: bool,
+fn truth_of(arguments: &Arguments) -> &Path {
+    let truth = arguments.truth.as_deref();
+    let truth = truth.or(arguments.pairs.as_deref());
+    truth.expect("required by the command line")
 }
 
-impl TruthIds {
-    fn new(arguments: &Arguments, protocol: &Protocol) -> Self {
-        Self {
-            ignored: arguments.ignore.clone(),
-            ignore: protocol.ignore,
-            reduces_zero: arguments.reduce_zero_label,
-        }
+/// The folder to score and the one to compare it with.
+fn folders_of(arguments: &Arguments) -> Result<(&Path, Option<&Path>)> {
+    if let Some(list) = &arguments.pairs {
+        return Ok((list, None));
     }
-
-    pub(crate) fn apply(&self, truth: &mut LabelMask) {
-        if !self.reduces_zero && self.ignored == [self.ignore] {
-            return;
-        }
-        for id in truth.labels_mut() {
-            *id = match *id {
-                id if self.ignored.contains(&id) || id == self.ignore => self.ignore,
-                OTHER if self.reduces_zero => self.ignore,
-                id => id - u16::from(self.reduces_zero),
-            };
-        }
-    }
-}
-
-/// True masks and predictions; the latter may be the first folder of a comparison.
-fn sides_of(arguments: &Arguments) -> [&Path; 2] {
-    let list = arguments.pairs.as_deref();
-    let truth = arguments.truth.as_deref().or(list);
-    let prediction = arguments.pred.as_deref().or(list);
-    let prediction = prediction.or_else(|| arguments.compare.first().map(PathBuf::as_path));
-    [truth, prediction].map(|path| path.expect("required by the command line"))
-}
-
-/// The folder that the predictions are compared with.
-fn compared_of(arguments: &Arguments) -> Result<Option<&Path>> {
     match (arguments.pred.as_deref(), arguments.compare.as_slice()) {
-        (_, []) => Ok(None),
-        (Some(_), [b]) | (None, [_, b]) => Ok(Some(b)),
+        (Some(a), []) => Ok((a, None)),
+        (Some(a), [b]) => Ok((a, Some(b))),
+        (None, [a, b]) => Ok((a, Some(b))),
         (Some(_), _) => bail!("--compare takes two folders without --pred, and one with it"),
         (None, _) => bail!("--compare takes two folders without --pred: --compare A B"),
     }
 }
 
-/// Who reads the masks of a side, of which so many ids count nowhere.
-fn reader_of(arguments: &Arguments, protocol: &Protocol, ignored: &[u16]) -> Result<MaskReader> {
-    let ignore = protocol.ignore;
-    let map = match arguments.colors.as_deref() {
-        None if arguments.binary => return Ok(MaskReader::of_two(ignored)),
-        None => return Ok(MaskReader::default()),
-        Some("voc") => ColorMap::voc(ignore),
-        Some("cityscapes") => ColorMap::cityscapes(ignore),
-        Some(file) => {
-            let text = fs::read_to_string(file).with_context(|| {
-                format!("--colors {file}: neither voc nor cityscapes, and no readable label map")
-            })?;
-            let map = ColorMap::from_label_map(&text, ignore);
-            map.with_context(|| format!("--colors {file}"))?
-        }
-    };
-    Ok(MaskReader::of_colors(map))
+fn names_of(arguments: &Arguments, classes: u16) -> Result<Option<Names>> {
+    let file = arguments.names.as_deref();
+    file.map(|file| Names::read(file, classes)).transpose()
 }
 
-/// The classes of the scores: those of the files, which count from 0 where that is reduced.
-fn classes_of(arguments: &Arguments) -> Result<u16> {
-    ensure!(
-        !arguments.reduce_zero_label || arguments.classes > 1,
-        "--reduce-zero-label makes class 1 id 0; it needs two classes at least"
-    );
-    Ok(arguments.classes - u16::from(arguments.reduce_zero_label))
-}
-
-/// The id that stands for all that are ignored.
-fn ignore_of(arguments: &Arguments, classes: u16) -> Result<u16> {
-    let ignored = &arguments.ignore;
-    if let Some(id) = ignored
-        .iter()
-        .find(|id| (1..=arguments.classes).contains(*id))
-    {
-        bail!(
-            "--ignore {id}: it is one of the {} classes; ignore 0, or an id above them",
-            arguments.classes
-        );
-    }
-    let largest = ignored.iter().copied().max().filter(|id| *id != OTHER);
-    Ok(largest.unwrap_or(if classes < IGNORE { IGNORE } else { u16::MAX }))
-}
-
-fn protocol_of(arguments: &Arguments) -> Result<Protocol> {
-    let classes = classes_of(arguments)?;
+fn protocol_of(arguments: &Arguments, classes: u16) -> Result<Protocol> {
     let protocol = Protocol {
-        ignore: ignore_of(arguments, classes)?,
+        ignore: ignored_id(arguments, classes)?,
         out_of_range: match arguments.out_of_range {
             OutOfRangeArgument::Error => OutOfRange::Error,
             OutOfRangeArgument::Reference => OutOfRange::Drop,
@@ -303,6 +228,7 @@ fn protocol_of(arguments: &Arguments) -> Result<Protocol> {
             Boundary::Transparent => BoundaryIgnore::Transparent,
         },
         boundary_ratio: arguments.boundary_ratio,
+        score_other: arguments.reduce_zero_label || !arguments.ignore.contains(&OTHER),
         ..Protocol::new(classes)
     };
     protocol.check()?;
@@ -322,8 +248,8 @@ fn meaning_of(arguments: &Arguments, classes: u16) -> Result<Meaning> {
         )
     })?;
     let matching = Matching::from_json(&text).with_context(|| file.display().to_string())?;
-    let taken = (1..=matching.clusters()).map(|cluster| matching.class_of(cluster));
-    let highest = taken.max().unwrap_or_default();
+    let matched = (1..=matching.clusters()).map(|cluster| matching.class_of(cluster));
+    let highest = matched.max().unwrap_or_default();
     if highest > classes {
         bail!(
             "{}: it leads to class {highest}, but there are {classes} classes; was it made for another subset?",

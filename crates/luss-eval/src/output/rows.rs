@@ -3,7 +3,7 @@
 use luss_metrics::{ClassScore, Interval, LabelsUsed, Report, Score, ThresholdRule};
 
 use crate::{
-    evaluation::Evaluation,
+    evaluation::{Evaluation, Other},
     scoring::Scored,
     settings::{Meaning, Settings},
 };
@@ -35,6 +35,9 @@ pub(super) fn title(score: Score) -> String {
         Score::BoundaryMiou => "boundary mIoU".into(),
         Score::ImageAccuracy => "image accuracy".into(),
         Score::FBeta => "F-beta".into(),
+        Score::AllAccuracy => "pixel accuracy".into(),
+        Score::MeanAccuracy => "mean accuracy".into(),
+        Score::FrequencyWeightedIou => "fwIoU".into(),
         Score::SizeMiou(group) => format!("mIoU, size {group}"),
         Score::SizeBoundaryMiou(group) => format!("boundary mIoU, size {group}"),
     }
@@ -88,10 +91,11 @@ pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String>
         scored.report.images, settings.protocol.classes
     )];
     notes.extend(pairing_note(scored));
-    notes.extend(scored.notes.iter().cloned());
-    let other = evaluation.other.as_ref();
-    let others = other.iter().flat_map(|other| &other.scored.notes);
-    notes.extend(others.map(|note| format!("B: {note}")));
+    notes.extend(scored.facts.notes(&scored.pictures));
+    if let Some(Other { scored, .. }) = &evaluation.other {
+        let others = scored.facts.notes(&scored.pictures).into_iter();
+        notes.extend(others.map(|note| format!("B: {note}")));
+    }
     notes.extend(left_out_note(scored));
     notes.extend(matching_note(scored, settings));
     notes.extend(threshold_note(scored));
@@ -100,18 +104,14 @@ pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String>
 }
 
 fn pairing_note(scored: &Scored) -> Option<String> {
-    let by_name = scored.pairs.paired_by.name() == "name";
+    let by_name = scored.inputs.paired_by.as_deref() == Some("name");
     by_name.then(|| "paired by file name, since no path is in both folders".into())
 }
 
 fn left_out_note(scored: &Scored) -> Option<String> {
-    let left_out = scored.pairs.truths as u64 - scored.report.images;
-    (left_out > 0).then(|| {
-        format!(
-            "{left_out} of {} pictures left out (--allow-missing)",
-            scored.pairs.truths
-        )
-    })
+    let left_out = scored.left_out.images;
+    let all = left_out + scored.report.images;
+    (left_out > 0).then(|| format!("{left_out} of {all} pictures left out (--allow-missing)"))
 }
 
 fn matching_note(scored: &Scored, settings: &Settings) -> Option<String> {

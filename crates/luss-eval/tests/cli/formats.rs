@@ -315,7 +315,7 @@ fn coco_annotations_are_masks_on_either_side() {
     let mixed = place.json_of("pred.json", "truth", &[]);
     assert_eq!(mixed["per_class"], json["per_class"]);
     // A list of results names its pictures by the ids of the truth.
-    let results = r#"[{"image_id": 7, "category_id": 2, "score": 0.5, "segmentation": {"size": [3, 4], "counts": "422O3"}}]"#;
+    let results = r#"[{"image_id": 7, "category_id": 2, "score": 0.5, "segmentation": {"size": [3, 4], "counts": "32112"}}]"#;
     place.file("results.json", results);
     let listed = place.json_of("results.json", "truth.json", &[]);
     assert_eq!(listed["per_class"][2]["prediction_pixels"], 5);

@@ -5,6 +5,8 @@ mod folders;
 mod formats;
 mod golden;
 mod options;
+mod pixel_scores;
 mod refusals;
 mod scores;
+mod shards;
 mod workplace;
