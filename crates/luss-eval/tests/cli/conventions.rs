@@ -52,7 +52,7 @@ fn the_zero_label_is_reduced_as_mmsegmentation_does() {
     assert_eq!(json["policies"]["reduce_zero_label"], true);
     place
         .eval_as(&["--classes", "149"], &arguments)
-        .refused(&["unknown_id: truth/a.png", "id 149"]);
+        .refused(&["unknown_id: pred/a.png", "id 149"]);
 }
 
 #[test]
