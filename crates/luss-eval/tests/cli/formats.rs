@@ -39,7 +39,11 @@ fn masks_of_0_and_255_are_refused_with_advice_and_read_on_request() {
         place.json_as(&C1, &["--binary"])["per_class"][1]["truth_pixels"],
         2
     );
+    let wide = [[0, 0], [255, 255], [255, 255], [0, 0]].concat();
+    let place = alike((ColorType::Grayscale, BitDepth::Sixteen), &wide);
+    place.eval_as(&C1, &[]).refused(&["0/255 masks"]);
     let place = alike(RGB8, &[0, 0, 0, 255, 255, 255, 255, 255, 255, 0, 0, 0]);
+    place.eval_as(&C1, &[]).refused(&["B = 255", "--binary"]);
     assert_eq!(
         place.json_as(&C1, &["--binary"])["per_class"][1]["truth_pixels"],
         2
