@@ -232,7 +232,9 @@ impl Model {
             Some(rule) => {
                 let mut backbone = about.network.backbone.init(0, &device);
                 weights.load(&mut backbone)?;
-                let model = ObjectModel::new(backbone, rule.clone(), normalization, device)?;
+                let refine = about.predict.refine.clone();
+                let model =
+                    ObjectModel::new(backbone, rule.clone(), refine, normalization, device)?;
                 Network::Objects(Box::new(model))
             }
             None => {

@@ -246,6 +246,12 @@ fn check_objects(file: &RunFile) -> Result<(), Fault> {
         },
         other => unreachable!("settings alone are checked: {other}"),
     })?;
+    that(
+        file.predict.refine.is_none() || file.cluster.way == LabelWay::Objects,
+        "predict.refine",
+        "there",
+        "only the labels of `cluster.way` = \"objects\" are refined; leave it out",
+    )?;
     let rule = file.threshold.rule;
     let settled = matches!(rule, None | Some(ThresholdRule::Fixed(0.0)));
     that(

@@ -87,6 +87,7 @@ const FORMS: [(&[&str], &[&str]); 12] = [
         &[
             "cluster.way=objects",
             "objects.foreground={ way = 'normalized_cut', threshold = 0.2 }",
+            "predict.refine={}",
         ],
     ),
     (
