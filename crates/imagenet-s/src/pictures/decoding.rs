@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Error,
     pictures::{
+        format::content_format,
         layers::Layers,
-        orientation::{Orienting, turned_size},
-        picture::{OddPictures, content_format, decode_layers, orientation_of_file, stored_size},
+        orientation::{Orienting, orientation_of_file, turned_size},
+        picture::{OddPictures, decode_layers},
+        size::stored_size,
         stretch::Stretch,
         traits::Traits,
     },
