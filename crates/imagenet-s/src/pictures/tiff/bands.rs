@@ -98,13 +98,19 @@ impl Bands {
         })
     }
 
-    /// The smallest and largest value of the type, where it has them.
+    /// The largest value of unsigned integers of so many bits.
+    pub(super) fn most(&self) -> f64 {
+        2_f64.powi(self.bits as i32) - 1.0
+    }
+
+    /// The smallest and largest value of the type, where pictures use it whole: those of 32 bits hold
+    /// counts, heights and the like.
     pub(super) fn ends(&self) -> Option<[f64; 2]> {
-        let is_unsigned = matches!(
+        let is_whole = matches!(
             self.parts[0].values,
-            DecodingResult::U8(_) | DecodingResult::U16(_) | DecodingResult::U32(_)
+            DecodingResult::U8(_) | DecodingResult::U16(_)
         );
-        is_unsigned.then(|| [0.0, 2_f64.powi(self.bits as i32) - 1.0])
+        is_whole.then(|| [0.0, self.most()])
     }
 }
 
@@ -133,9 +139,11 @@ fn with_all_bands(bytes: &[u8]) -> Vec<u8> {
         true => number.to_le_bytes(),
         false => number.to_be_bytes(),
     };
-    let mut entries = Entries::of(bytes).into_iter().flatten();
-    let entry = entries.find(|entry| entry.tag == Tag::PhotometricInterpretation.to_u16());
-    if let Some(Entry { at, value, .. }) = entry {
+    let entries = Entries::of(bytes).into_iter().flatten();
+    // Of several the library takes the last one that it understands.
+    for Entry { at, value, .. } in
+        entries.filter(|entry| entry.tag == Tag::PhotometricInterpretation.to_u16())
+    {
         changed[at + 2..at + 4].copy_from_slice(&two(3)); // a value of 16 bits
         changed[value..value + 2].copy_from_slice(&two(photometric::BLACK_IS_ZERO));
     }

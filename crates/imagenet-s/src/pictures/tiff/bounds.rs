@@ -6,7 +6,7 @@ use tiff::tags::Tag;
 
 use super::{
     File,
-    header::{Header, JPEG},
+    header::{FAX_4, Header, JPEG},
     refused,
 };
 use crate::{
@@ -15,14 +15,19 @@ use crate::{
 };
 
 /// How much longer the content of an LZW stream can be than the stream: a code of 12 bits stands for
-/// up to 4096 bytes. Deflate and JPEG do not reach it.
+/// up to 4096 bytes. Deflate and JPEG do not reach it; fax of group 4 does, whose blank rows take a bit.
 const MAX_RATIO: u64 = 2731;
 
 impl Header {
     /// Refuses what would take more memory than the file can hold.
     pub(super) fn check_size(&self, bytes: &[u8], path: &Path) -> Result<(), Error> {
         let pixel_bits = (u64::from(self.bits) * u64::from(self.samples)).max(1);
-        let most = MAX_PIXELS.min(bytes.len() as u64 * 8 * MAX_RATIO / pixel_bits);
+        let ratio = match self.compression {
+            FAX_4 => MAX_RATIO.max(self.size.0.into()),
+            _ => MAX_RATIO,
+        };
+        let content_bits = (bytes.len() as u64 * 8).saturating_mul(ratio);
+        let most = MAX_PIXELS.min(content_bits / pixel_bits);
         let pixels = u64::from(self.size.0) * u64::from(self.size.1);
         if pixels <= most {
             return Ok(());
@@ -35,7 +40,8 @@ impl Header {
     }
 }
 
-/// Refuses tiles and JPEG files in strips or tiles that would take more memory than the picture.
+/// Refuses tiles and JPEG files in strips or tiles that would take more memory than the picture, and
+/// files without some of them: the library would read their pixels from the beginning of the file.
 pub(super) fn check_parts(
     file: &mut File<'_>,
     header: &Header,
@@ -49,9 +55,6 @@ pub(super) fn check_parts(
         ..*header
     };
     part.check_size(bytes, path)?;
-    if header.compression != JPEG {
-        return Ok(());
-    }
     let failed = |error| refused(error, path);
     let is_tiled = file.find_tag(Tag::TileOffsets).map_err(failed)?.is_some();
     let (offsets, lengths) = match is_tiled {
@@ -59,6 +62,15 @@ pub(super) fn check_parts(
         false => (Tag::StripOffsets, Tag::StripByteCounts),
     };
     let offsets = file.get_tag_u64_vec(offsets).map_err(failed)?;
+    if offsets.contains(&0) {
+        return Err(Error::PictureKind {
+            path: path.to_owned(),
+            kind: "a TIFF file that leaves out strips or tiles (sparse)".to_owned(),
+        });
+    }
+    if header.compression != JPEG {
+        return Ok(());
+    }
     let lengths = file.get_tag_u64_vec(lengths).map_err(failed)?;
     for (offset, length) in offsets.into_iter().zip(lengths) {
         let file = bytes.get(offset as usize..).unwrap_or_default();

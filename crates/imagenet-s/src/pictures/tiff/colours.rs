@@ -30,12 +30,11 @@ impl Bands {
         if let Shown::Bands(bands) = shown {
             return self.stretched(header, bands, decoding, path);
         }
-        let ends = self.ends().ok_or_else(|| no_range(path))?;
         let pixels = self.places().map(|(x, y)| {
             let value = |band| self.value(x, y, band);
             match shown {
                 Shown::Palette => palette_colour(&header.palette, value(0) as usize),
-                Shown::Cmyk => cmyk_colour([0, 1, 2, 3].map(value), ends),
+                Shown::Cmyk => cmyk_colour([0, 1, 2, 3].map(value), self.most()),
                 _ => ycbcr_colour([0, 1, 2].map(value)),
             }
         });
@@ -80,14 +79,36 @@ impl Bands {
         picture
     }
 
-    pub(super) fn alpha(&self, header: &Header, shown: &Shown) -> Option<Alpha> {
-        let (band, is_multiplied) = header.alpha_band(shown)?;
-        let (ends, band) = (self.ends()?, [band]);
+    /// The opacity of each pixel, where the file has it.
+    pub(super) fn alpha(
+        &self,
+        header: &Header,
+        shown: &Shown,
+        path: &Path,
+    ) -> Result<Option<Alpha>, Error> {
+        let Some((band, is_multiplied)) = header.alpha_band(shown) else {
+            return Ok(None);
+        };
+        let ends = self.opacity_ends().ok_or_else(|| Error::PictureKind {
+            path: path.to_owned(),
+            kind: "a TIFF file with signed opacity".to_owned(),
+        })?;
+        let band = [band];
         let opacity = self.values_of(&band).map(|value| to_byte(value, ends));
-        Some(Alpha {
+        Ok(Some(Alpha {
             opacity: opacity.collect(),
             is_multiplied,
-        })
+        }))
+    }
+
+    /// What is clear and what opaque, which no stretch changes; signed samples do not tell.
+    fn opacity_ends(&self) -> Option<[f64; 2]> {
+        use DecodingResult::{F16, F32, F64, U8, U16, U32, U64};
+        match self.parts[0].values {
+            U8(_) | U16(_) | U32(_) | U64(_) => Some([0.0, self.most()]),
+            F16(_) | F32(_) | F64(_) => Some([0.0, 1.0]),
+            _ => None,
+        }
     }
 }
 
@@ -104,7 +125,7 @@ fn palette_colour(palette: &[u8], value: usize) -> [u8; 3] {
 }
 
 /// As Pillow does it: without a colour profile. Inks are not inverted in TIFF files.
-fn cmyk_colour([cyan, magenta, yellow, black]: [f64; 4], [_, most]: [f64; 2]) -> [u8; 3] {
+fn cmyk_colour([cyan, magenta, yellow, black]: [f64; 4], most: f64) -> [u8; 3] {
     let light = |ink: f64| 1.0 - ink / most;
     [cyan, magenta, yellow].map(|ink| (255.0 * light(ink) * light(black)).round() as u8)
 }

@@ -21,8 +21,14 @@ pub(super) mod photometric {
     pub(in super::super) const YCBCR: u16 = 6;
 }
 
+/// The value of the tag `Compression` for fax of group 4.
+pub(super) const FAX_4: u16 = 4;
+
 /// The value of the tag `Compression` for JPEG files in strips or tiles.
 pub(super) const JPEG: u16 = 7;
+
+/// The value of the tag `SampleFormat` for unsigned integers.
+const UNSIGNED: u16 = 1;
 
 /// What the tags of the first page say.
 pub(super) struct Header {
@@ -33,6 +39,8 @@ pub(super) struct Header {
     pub(super) samples: u16,
     /// Bits of each.
     pub(super) bits: u16,
+    /// Whether they are unsigned integers.
+    pub(super) is_unsigned: bool,
     /// Whether each band lies for itself.
     pub(super) is_planar: bool,
     /// Whether the band behind the colours is their opacity, and whether they are multiplied with it.
@@ -65,6 +73,8 @@ impl Header {
             _ => None,
         };
         let palette: Option<Vec<u16>> = file.find_tag_unsigned_vec(Tag::ColorMap)?;
+        let format: Option<Vec<u16>> = file.find_tag_unsigned_vec(Tag::SampleFormat)?;
+        let format = format.unwrap_or_default().first().copied();
         let planes: Option<u16> = file.find_tag_unsigned(Tag::PlanarConfiguration)?;
         Ok(Self {
             size: file.dimensions()?,
@@ -72,6 +82,7 @@ impl Header {
             compression: file.find_tag_unsigned(Tag::Compression)?.unwrap_or(1),
             samples: file.find_tag_unsigned(Tag::SamplesPerPixel)?.unwrap_or(1),
             bits: bits.unwrap_or_default().first().copied().unwrap_or(1),
+            is_unsigned: format.unwrap_or(UNSIGNED) == UNSIGNED,
             is_planar: planes == Some(2),
             alpha,
             palette: palette_bytes(&palette.unwrap_or_default()),
@@ -96,6 +107,15 @@ impl Header {
             _ if ![1, 2, 4, 8, 16, 32, 64].contains(&self.bits) => {
                 Err(kind(format!("a {}-bit TIFF file", self.bits)))
             }
+            _ if self.bits < 8 && !self.is_unsigned => Err(kind(format!(
+                "a TIFF file of signed or real samples of {} bits",
+                self.bits
+            ))),
+            (PALETTE | CMYK | YCBCR, _) if !self.is_unsigned || self.bits > 16 => Err(kind(
+                "a TIFF file with a palette, in CMYK or YCbCr, whose samples are signed, real or of 32 \
+                 bits and more"
+                    .to_owned(),
+            )),
             (WHITE_IS_ZERO | BLACK_IS_ZERO | RGB, _) if !decoding.bands.is_empty() => {
                 self.chosen(&decoding.bands, path)
             }
@@ -103,7 +123,7 @@ impl Header {
             (WHITE_IS_ZERO | BLACK_IS_ZERO, 2) if self.alpha.is_some() => Ok(Shown::Bands(vec![0])),
             (WHITE_IS_ZERO | BLACK_IS_ZERO, _) => Err(self.needs_choice(path)),
             (RGB, 3..) => Ok(Shown::Bands(vec![0, 1, 2])),
-            (PALETTE, 1) if self.palette.len() == 3 << self.bits.min(16) => Ok(Shown::Palette),
+            (PALETTE, 1) if self.palette.len() == 3 << self.bits => Ok(Shown::Palette),
             (CMYK, 4..) if odd == OddPictures::Refuse => Err(Error::OddPicture {
                 path: path.to_owned(),
                 oddity: Oddity::Cmyk,
@@ -119,7 +139,8 @@ impl Header {
     }
 
     fn chosen(&self, bands: &[u16], path: &Path) -> Result<Shown, Error> {
-        match bands.iter().all(|band| (1..=self.samples).contains(band)) {
+        let are_there = bands.iter().all(|band| (1..=self.samples).contains(band));
+        match are_there && [1, 3].contains(&bands.len()) {
             true => Ok(Shown::Bands(bands.iter().map(|band| band - 1).collect())),
             false => Err(self.needs_choice(path)),
         }

@@ -69,7 +69,7 @@ pub(crate) fn decode_tiff(
     };
     Ok(Layers {
         colours,
-        alpha: bands.alpha(&header, &shown),
+        alpha: bands.alpha(&header, &shown, path)?,
         orientation: header.orientation,
         traits,
     })
