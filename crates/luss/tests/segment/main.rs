@@ -2,6 +2,7 @@
 
 mod memory;
 mod place;
+mod plans;
 mod runs;
 
 use std::{fs, io::Write as _, path::Path, process::Stdio, thread, time::Duration};
@@ -259,6 +260,12 @@ fn pictures_that_cannot_be_read_are_all_named_or_left_out() {
         .map(|of| of["path"].as_str().unwrap());
     assert!(paths.clone().any(|path| path.ends_with("torn.png")) && paths.count() == 2);
     passed(&place.segment("masks", &["--skip-broken", "pictures"]));
+    save(&place.path("pictures/torn.png"), [40, 40], 0.0);
+    place.refused(
+        "masks",
+        &["--skip-broken", "pictures"],
+        &["torn.png is another picture", "name another folder"],
+    );
 }
 
 #[test]
