@@ -13,11 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Init, KMeans, KMeansConfig, Metric, Run,
-    config::at_least_one,
     init::{distinct_rows, stream},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, at_least_one, setting},
     products::{row_products, squared_norm},
     rows::{Normalized, Rows},
 };
@@ -66,10 +65,17 @@ impl SuggestConfig {
     ///
     /// [`Error::Setting`] for the first that does not.
     pub fn check(&self) -> Result<()> {
-        at_least("suggest.limit", self.limit, 2, "at least 2")?;
-        at_least("suggest.numbers", self.numbers, 2, "at least 2")?;
-        at_least("suggest.points", self.points, 10, "at least 10")?;
-        at_least("suggest.resamples", self.resamples, 2, "at least 2")?;
+        let Self {
+            limit,
+            numbers,
+            points,
+            resamples,
+            ..
+        } = *self;
+        setting("suggest.limit", limit, limit >= 2, "at least 2")?;
+        setting("suggest.numbers", numbers, numbers >= 2, "at least 2")?;
+        setting("suggest.points", points, points >= 10, "at least 10")?;
+        setting("suggest.resamples", resamples, resamples >= 2, "at least 2")?;
         at_least_one("suggest.restarts", self.restarts)
     }
 }
@@ -317,18 +323,6 @@ fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
         (sum, count) = (sum + number, count + 1);
     }
     sum / f64::from(count)
-}
-
-fn at_least(name: &'static str, value: usize, least: usize, allowed: &'static str) -> Result<()> {
-    if value >= least {
-        return Ok(());
-    }
-    let value = value.to_string();
-    Err(Error::Setting {
-        name,
-        value,
-        allowed,
-    })
 }
 
 #[cfg(test)]

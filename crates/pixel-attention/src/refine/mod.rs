@@ -8,7 +8,7 @@ mod lattice;
 use ndarray::{Array2, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Result, setting};
 use lattice::Lattice;
 
 /// Settings of [`refine`]. Two pixels with the same label gain energy that falls with their distance:
@@ -54,12 +54,12 @@ impl CrfConfig {
     ///
     /// [`Error::Setting`] for the first that does not.
     pub fn check(&self) -> Result<()> {
-        positive("refine.alpha", self.alpha)?;
-        positive("refine.beta", self.beta)?;
-        positive("refine.gamma", self.gamma)?;
-        positive("refine.unary", self.unary)?;
-        weight("refine.appearance", self.appearance)?;
-        weight("refine.smoothness", self.smoothness)
+        positive("alpha", self.alpha)?;
+        positive("beta", self.beta)?;
+        positive("gamma", self.gamma)?;
+        positive("unary", self.unary)?;
+        weight("appearance", self.appearance)?;
+        weight("smoothness", self.smoothness)
     }
 }
 
@@ -210,23 +210,21 @@ fn margin(probabilities: &[f32], labels: usize, label: usize, size: (usize, usiz
 }
 
 fn positive(name: &'static str, value: f32) -> Result<()> {
-    setting(name, value, value > 0.0, "above 0 and finite")
+    setting(
+        name,
+        value,
+        value > 0.0 && value.is_finite(),
+        "above 0 and finite",
+    )
 }
 
 fn weight(name: &'static str, value: f32) -> Result<()> {
-    setting(name, value, value >= 0.0, "at least 0 and finite")
-}
-
-fn setting(name: &'static str, value: f32, fits: bool, allowed: &'static str) -> Result<()> {
-    if fits && value.is_finite() {
-        return Ok(());
-    }
-    let value = value.to_string();
-    Err(Error::Setting {
+    setting(
         name,
         value,
-        allowed,
-    })
+        value >= 0.0 && value.is_finite(),
+        "at least 0 and finite",
+    )
 }
 
 #[cfg(test)]
@@ -322,7 +320,7 @@ mod tests {
         CrfConfig::default().check().unwrap();
         let bad: CrfConfig = serde_json::from_str(r#"{"beta": 0}"#).unwrap();
         let said = bad.check().unwrap_err().to_string();
-        assert_eq!(said, "refine.beta is 0, but it must be above 0 and finite");
+        assert_eq!(said, "beta is 0, but it must be above 0 and finite");
         assert!(serde_json::from_str::<CrfConfig>(r#"{"betta": 1}"#).is_err());
     }
 
