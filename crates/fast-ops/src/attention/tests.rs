@@ -81,6 +81,20 @@ fn any_layout_and_other_types_are_taken() {
 }
 
 #[test]
+fn float64_is_computed_in_float64() {
+    for case in CASES {
+        let found = computed(self_attention, case, DType::F64);
+        let exact = computed(defined, case, DType::F64);
+        assert_eq!(found.len(), exact.len());
+        for (found, exact) in found.iter().zip(&exact) {
+            // The gradient of a single score is zero.
+            let far = distance(found, exact);
+            assert!(far < 1e-12 || found == exact, "{case:?}: {far}");
+        }
+    }
+}
+
+#[test]
 fn heads_are_split_and_joined_in_their_order() {
     let packed = Tensor::<1, Int>::arange(0..24, &Device::flex()).float();
     let [q, _, v] = split_heads(packed.reshape([1, 2, 12]), 2);
