@@ -22,6 +22,5 @@ pub use mask_png::{
 pub use oddity::Oddity;
 pub use orientation::Orienting;
 pub use picture::{OddPictures, decode_picture, read_picture};
-pub use size::picture_size;
 pub use stretch::Stretch;
 pub use traits::TraitCounts;

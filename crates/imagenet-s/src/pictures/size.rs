@@ -1,8 +1,8 @@
 //! Widths and heights by the headers of files, and what a file may make of the memory.
 
 use std::{
-    fs,
-    io::{BufRead, Cursor, Seek},
+    fs::{self, File},
+    io::{BufRead, BufReader, Cursor, Seek},
     path::Path,
 };
 
@@ -65,23 +65,25 @@ fn png_pixel_bits(bytes: &[u8]) -> u64 {
     (u64::from(depth) * samples).max(1)
 }
 
-/// Width and height of a picture in pixels as it is stored, from its header: nothing else is decoded
-/// or checked.
+/// Width and height in pixels as they are stored, by the header of a file: of PNG, WebP and BMP files
+/// nothing else is read.
 ///
 /// # Errors
 ///
-/// [`Error::Io`] and [`Error::Picture`].
-pub fn picture_size(path: &Path) -> Result<(usize, usize), Error> {
-    let reader = ImageReader::open(path).map_err(Error::io(path))?;
+/// [`Error::Io`], and a header that cannot be read.
+pub(crate) fn stored_size_of_file(path: &Path) -> Result<(u32, u32), Error> {
+    let file = File::open(path).map_err(Error::io(path))?;
+    let reader = ImageReader::new(BufReader::new(file));
     let reader = reader.with_guessed_format().map_err(Error::io(path))?;
-    let size = match reader.format() {
-        Some(ImageFormat::Png | ImageFormat::WebP) => into_dimensions(reader, path)?,
+    match reader.format() {
+        Some(ImageFormat::Png | ImageFormat::WebP | ImageFormat::Bmp) => {
+            into_dimensions(reader, path)
+        }
         _ => {
             let bytes = fs::read(path).map_err(Error::io(path))?;
-            stored_size(&bytes, content_format(&bytes, path)?, path)?
+            stored_size(&bytes, content_format(&bytes, path)?, path)
         }
-    };
-    Ok((size.0 as usize, size.1 as usize))
+    }
 }
 
 /// Width and height in pixels as they are stored, by the headers of a file.
@@ -109,4 +111,43 @@ fn into_dimensions<R: BufRead + Seek>(
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+
+    use super::*;
+
+    fn size_of(name: &str, bytes: &[u8]) -> Result<(u32, u32), Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        stored_size_of_file(&path)
+    }
+
+    /// A PNG file is read as far as the header of its pixels.
+    #[test]
+    fn the_size_is_known_from_the_header() {
+        let picture = RgbImage::from_pixel(37, 25, image::Rgb([9, 80, 200]));
+        for (name, format, header) in [
+            ("misnamed.jpg", ImageFormat::Png, 41),
+            ("a.webp", ImageFormat::WebP, 30),
+            ("a.bmp", ImageFormat::Bmp, 54),
+            ("misnamed.png", ImageFormat::Jpeg, 300),
+        ] {
+            let mut bytes = Cursor::new(Vec::new());
+            picture.write_to(&mut bytes, format).unwrap();
+            let size = size_of(name, &bytes.get_ref()[..header]);
+            assert_eq!(size.unwrap(), (37, 25), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_is_told_by_its_content() {
+        let text = size_of("a.png", b"version https://git-lfs").unwrap_err();
+        assert!(matches!(text, Error::PictureFormat { .. }), "{text}");
+        let nothing = size_of("a.png", b"").unwrap_err();
+        assert!(matches!(nothing, Error::EmptyFile { .. }), "{nothing}");
+    }
 }
