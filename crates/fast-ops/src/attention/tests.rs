@@ -11,8 +11,9 @@ type Attention = fn(Tensor<3>, usize, Option<Tensor<4>>) -> Tensor<3>;
 
 fn defined(packed: Tensor<3>, heads: usize, bias: Option<Tensor<4>>) -> Tensor<3> {
     let [q, k, v] = split_heads(packed, heads);
-    let channels = q.dims()[3] as f64;
-    let scores = q.matmul(k.transpose()) / channels.sqrt();
+    // No division: burn's gradient of one by a number takes its reciprocal in float32.
+    let scale = 1.0 / (q.dims()[3] as f64).sqrt();
+    let scores = q.matmul(k.transpose()) * scale;
     let scores = bias.into_iter().fold(scores, |scores, bias| scores + bias);
     join_heads(activation::softmax(scores, 3).matmul(v))
 }
