@@ -1,7 +1,11 @@
 //! The command line.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
+use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 use luss_metrics::{MatchingRule, ThresholdRule, folder::MaskFormat};
 
@@ -31,23 +35,44 @@ use luss_metrics::{MatchingRule, ThresholdRule, folder::MaskFormat};
     luss-eval --pred ids --truth truth --classes 50 --match image --scores maps --threshold best --threshold-curve curve.csv
   Is A better than B? 95 % intervals from 1000 resamples of the pictures:
     luss-eval --pred A --truth truth --classes 50 --match image --compare B --bootstrap 1000
+  Pictures spread over two machines, one report:
+    luss-eval --pred out --truth truth1 --classes 50 --match image --save-counts 1.counts
+    luss-eval merge 1.counts 2.counts --match image --json scores.json
   Pascal-like grey masks, ignore id 255, classes that do not occur left out:
     luss-eval --pred out --truth gt --classes 20 --ignore 255 --absent skip
 
 All numbers in files are ratios from 0 to 1; tables are in percent. The JSON is described in docs/EVALUATE.md."
 )]
 pub(crate) struct Arguments {
+    /// `merge FILES…`: merges what --save-counts wrote on several machines into one report, the same
+    /// as that of one run over all pictures. Takes --match and the options for the output.
+    #[arg(
+        value_name = "merge FILES",
+        conflicts_with_all = [
+            "pred", "truth", "classes", "clusters", "scores", "threshold", "threshold_curve",
+            "compare", "compare_scores", "allow_missing", "problems", "mask_format",
+            "truth_format", "ignore", "absent", "boundary_ignore", "boundary_ratio",
+            "out_of_range",
+        ]
+    )]
+    pub(crate) merge: Vec<PathBuf>,
+
     /// Folder of predicted masks, at any depth.
-    #[arg(long, value_name = "DIR", required_unless_present = "compare")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["compare", "merge"])]
     pub(crate) pred: Option<PathBuf>,
 
     /// Folder of true masks, at any depth.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) truth: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "merge")]
+    pub(crate) truth: Option<PathBuf>,
 
     /// Number C of classes, without "other".
-    #[arg(long, value_name = "C", value_parser = clap::value_parser!(u16).range(1..65535))]
-    pub(crate) classes: u16,
+    #[arg(
+        long,
+        value_name = "C",
+        value_parser = clap::value_parser!(u16).range(1..65535),
+        required_unless_present = "merge"
+    )]
+    pub(crate) classes: Option<u16>,
 
     /// What predicted ids mean: `none` (they are classes), `image` (one to one by pictures, the
     /// paper's), `pixel`, `iou` (one to one by pixels or by IoU), `many-to-one`, or a match.json.
@@ -164,6 +189,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
 
+    /// Writes the confusion matrix as CSV: a row for each true label, a column for each predicted
+    /// one, in pixels.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) confusion: Option<PathBuf>,
+
+    /// Writes the counts of all pictures, for `luss-eval merge`.
+    #[arg(long, value_name = "FILE", conflicts_with = "compare")]
+    pub(crate) save_counts: Option<PathBuf>,
+
     /// Threads; 0 takes all cores. The result is the same for any number.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
@@ -171,6 +205,22 @@ pub(crate) struct Arguments {
     /// No table, no progress, no notes; problems and errors are still printed.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+impl Arguments {
+    /// The files to merge, if that is asked for.
+    pub(crate) fn shards(&self) -> Result<Option<&[PathBuf]>> {
+        match self.merge.as_slice() {
+            [] => Ok(None),
+            [word, files @ ..] if word == Path::new("merge") && !files.is_empty() => {
+                Ok(Some(files))
+            }
+            [word, ..] => bail!(
+                "{}: folders are given as --pred and --truth, counts to merge as `merge FILES…`",
+                word.display()
+            ),
+        }
+    }
 }
 
 /// The value of `--match`.

@@ -13,11 +13,7 @@ const COMPARISON_RESAMPLES: u32 = 1000;
 
 /// The intervals of one folder's scores.
 pub(crate) fn intervals(scored: &Scored, resamples: u32, settings: &Settings) -> Result<Intervals> {
-    let images: Vec<ImageCounts> = scored
-        .counts
-        .iter()
-        .map(|(_, counts)| counts.clone())
-        .collect();
+    let images: Vec<ImageCounts> = counts(scored).cloned().collect();
     let predictions = Predictions {
         images: &images,
         fit: fit(settings),
@@ -41,21 +37,20 @@ pub(crate) fn compare(a: &Scored, b: &Scored, settings: &Settings) -> Result<Com
     Ok(bootstrap(resamples, settings).compare(&ours, &theirs, &settings.protocol)?)
 }
 
+fn counts(scored: &Scored) -> impl Iterator<Item = &ImageCounts> {
+    scored.pictures.iter().map(|picture| &picture.counts)
+}
+
 /// The counts of the pictures that both have, in the order of their keys.
 fn common(a: &Scored, b: &Scored) -> (Vec<ImageCounts>, Vec<ImageCounts>) {
-    let key = |scored: &Scored, index: usize| scored.pairs.pictures[index].key.clone();
-    let mut theirs = b
-        .counts
-        .iter()
-        .map(|(index, counts)| (key(b, *index), counts))
-        .peekable();
+    let mut theirs = b.pictures.iter().peekable();
     let mut both = (Vec::new(), Vec::new());
-    for (index, counts) in &a.counts {
-        let wanted = key(a, *index);
-        while theirs.next_if(|(key, _)| *key < wanted).is_some() {}
-        if let Some((_, other)) = theirs.next_if(|(key, _)| *key == wanted) {
-            both.0.push(counts.clone());
-            both.1.push(other.clone());
+    for ours in &a.pictures {
+        let wanted = &ours.picture.key;
+        while theirs.next_if(|it| it.picture.key < *wanted).is_some() {}
+        if let Some(other) = theirs.next_if(|it| it.picture.key == *wanted) {
+            both.0.push(ours.counts.clone());
+            both.1.push(other.counts.clone());
         }
     }
     both
@@ -70,8 +65,7 @@ fn bootstrap(resamples: u32, settings: &Settings) -> Bootstrap {
 
 fn fit(settings: &Settings) -> Fit {
     match &settings.meaning {
-        Meaning::Classes => Fit::AsTheyAre,
-        Meaning::Fixed(matching) => Fit::Fixed(matching.clone()),
+        Meaning::Classes | Meaning::Fixed(_) => Fit::AsTheyAre,
         Meaning::Fit(rule) => Fit::Refit {
             rule: *rule,
             clusters: settings.clusters,

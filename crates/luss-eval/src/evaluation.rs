@@ -6,7 +6,10 @@ use luss_metrics::{Comparison, Intervals};
 use crate::{
     comparison::{compare, intervals},
     pairs::Submission,
-    scoring::Scored,
+    scoring::{
+        Scored,
+        shards::{self, Shard},
+    },
     settings::Settings,
 };
 
@@ -31,10 +34,7 @@ impl Evaluation {
             scores: arguments.scores.as_deref(),
         };
         let scored = Scored::new(first, &[], settings)?;
-        let resamples = arguments.bootstrap;
-        let intervals = resamples
-            .map(|n| intervals(&scored, n, settings))
-            .transpose()?;
+        let intervals = resampled(&scored, settings)?;
         let other = settings.compared.map(|prediction| {
             let second = Submission {
                 prediction,
@@ -49,6 +49,22 @@ impl Evaluation {
             other: other.transpose()?,
         })
     }
+
+    /// The scores of pictures that were counted before.
+    pub(crate) fn of_shards(shard: Shard, settings: &Settings) -> Result<Self> {
+        let scored = shards::score(shard, settings)?;
+        Ok(Self {
+            intervals: resampled(&scored, settings)?,
+            scored,
+            other: None,
+        })
+    }
+}
+
+fn resampled(scored: &Scored, settings: &Settings) -> Result<Option<Intervals>> {
+    let resamples = settings.arguments.bootstrap;
+    let resampled = resamples.map(|n| intervals(scored, n, settings));
+    resampled.transpose()
 }
 
 impl Other {

@@ -7,7 +7,10 @@ use std::{fmt, process::ExitCode};
 use anyhow::Result;
 use clap::Parser as _;
 
-use crate::{arguments::Arguments, evaluation::Evaluation, settings::Settings, terminal::tell};
+use crate::{
+    arguments::Arguments, evaluation::Evaluation, scoring::shards::Shard, settings::Settings,
+    terminal::tell,
+};
 
 mod arguments;
 mod comparison;
@@ -47,7 +50,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
-    let settings = Settings::new(arguments)?;
-    let evaluation = Evaluation::new(&settings)?;
+    let shard = arguments.shards()?.map(Shard::merged).transpose()?;
+    let settings = Settings::new(arguments, shard.as_ref())?;
+    let evaluation = match shard {
+        Some(shard) => Evaluation::of_shards(shard, &settings)?,
+        None => Evaluation::new(&settings)?,
+    };
     output::write(&evaluation, &settings)
 }

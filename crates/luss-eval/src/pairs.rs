@@ -7,10 +7,12 @@ use luss_metrics::folder::{
     MaskFormat, Pairing, PairingRule, Problem, ProblemKind, Tree, mask_format,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{arguments::FormatArgument, settings::Settings};
 
 /// A true mask and what was made for it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Picture {
     /// Path of the true mask below its folder, without the extension.
     pub(crate) key: PathBuf,
@@ -45,7 +47,7 @@ pub(crate) struct Pairs {
 
 impl Pairs {
     pub(crate) fn new(submission: Submission, settings: &Settings) -> Result<Self> {
-        let truth = masks_below(&settings.arguments.truth)?;
+        let truth = masks_below(settings.truth)?;
         let predictions = masks_below(submission.prediction)?;
         let pairing = Pairing::new(&truth, &predictions);
         let format = settings.arguments.mask_format;

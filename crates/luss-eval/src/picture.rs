@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use luss_metrics::{
-    Error, ImageCounts, LabelMask, Matching, OTHER, OutOfRange, Protocol,
+    Error, ImageCounts, LabelMask, Matching, OTHER, Protocol,
     folder::{FileError, MaskReader, Problem, ProblemKind, ScoreMap, read_npy},
 };
 
@@ -122,36 +122,14 @@ impl Loaded {
         ImageCounts::new(&self.prediction, &self.truth, clusters, protocol)
     }
 
-    /// The prediction with each cluster replaced by its class. Where ids out of range are dropped
-    /// they keep an id out of range, each one of its own.
-    pub(crate) fn matched(
+    /// The picture's counts with each cluster replaced by its class.
+    pub(crate) fn count_matched(
         &self,
         matching: &Matching,
         protocol: &Protocol,
-    ) -> Result<LabelMask, Error> {
-        if protocol.out_of_range == OutOfRange::Error {
-            return matching.apply(&self.prediction);
-        }
-        let class_of = |id: u16| match id {
-            id if id <= matching.clusters() => matching.class_of(id),
-            id if id <= protocol.classes => u16::MAX - id,
-            id => id,
-        };
-        let mut matched = self.prediction.clone();
-        matched
-            .labels_mut()
-            .iter_mut()
-            .for_each(|id| *id = class_of(*id));
-        Ok(matched)
-    }
-
-    /// The prediction with ids above `clusters` as "other": what a matching is fitted to where ids
-    /// out of range are dropped.
-    pub(crate) fn without_strays(&self, clusters: u16) -> LabelMask {
-        let mut known = self.prediction.clone();
-        let strays = known.labels_mut().iter_mut().filter(|id| **id > clusters);
-        strays.for_each(|id| *id = OTHER);
-        known
+    ) -> Result<ImageCounts, Error> {
+        let matched = matching.apply_under(&self.prediction, protocol)?;
+        ImageCounts::new(&matched, &self.truth, protocol.classes, protocol)
     }
 }
 

@@ -1,17 +1,18 @@
-//! One folder of predictions, from files to counts.
+//! One folder of predictions, from files to scores.
 //!
-//! Each picture is decoded once. Without a matching, or with one from a file, it is scored at once.
-//! To fit a matching its counts are kept (some hundred bytes) and scored when the matching is
-//! known; only where the matching joins two clusters of a picture, or where the kept counts would
-//! take more than [`KEPT_BYTES`], the picture is read again.
+//! Each picture is decoded once and its counts are kept (some hundred bytes). A matching from a file
+//! is applied at once, while the masks are there. One to be fitted needs all pictures first; only
+//! where it then joins two clusters of a picture, this picture is read again.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod inputs;
+pub(crate) mod shards;
 
 use anyhow::{Result, anyhow, ensure};
 use luss_metrics::{
-    ChosenThreshold, Error, Evaluator, ImageCounts, Matching, MatchingRule, OutOfRange, Overlap,
-    Protocol, Report, ThresholdPoint, Ties, folder::Problem,
+    ChosenThreshold, Confusion, Error, Evaluator, ImageCounts, Matched, MatchedEvaluator, Matching,
+    MatchingRule, Protocol, Report, ThresholdPoint, Ties, folder::Problem,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Failed,
@@ -24,23 +25,42 @@ use crate::{
     thresholding::Thresholding,
 };
 
-/// Most memory for the counts of pictures that wait for the matching. Those of 40 000 usual
-/// pictures take a tenth of it.
-const KEPT_BYTES: usize = 100 << 20;
+pub(crate) use inputs::{Inputs, LeftOut};
 
 /// A scored folder of predictions.
 pub(crate) struct Scored {
-    pub(crate) pairs: Pairs,
+    pub(crate) inputs: Inputs,
+    pub(crate) left_out: LeftOut,
+    /// All problems, of whole folders and of single pictures, in order.
+    pub(crate) problems: Vec<Problem>,
+    /// The scored pictures, in the order of their keys.
+    pub(crate) pictures: Vec<Counted>,
     pub(crate) evaluator: Evaluator,
     pub(crate) report: Report,
+    pub(crate) confusion: Confusion,
+    /// Fitted or from a file.
     pub(crate) matching: Option<Matching>,
+    /// Of a fitted matching.
     pub(crate) ties: Option<Ties>,
     pub(crate) threshold: Option<ChosenThreshold>,
     pub(crate) curve: Option<Vec<ThresholdPoint>>,
-    /// All problems, of whole folders and of single pictures, in order.
+}
+
+/// A picture and its counts: of clusters where a matching is fitted, else of classes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    pub(crate) picture: Picture,
+    pub(crate) counts: ImageCounts,
+}
+
+/// What was read of all pictures; it remains to be matched and scored.
+pub(crate) struct Counts {
+    pub(crate) inputs: Inputs,
+    pub(crate) left_out: LeftOut,
     pub(crate) problems: Vec<Problem>,
-    /// The pictures' counts by their number, if they are to be resampled.
-    pub(crate) counts: Vec<(usize, ImageCounts)>,
+    pub(crate) pictures: Vec<Counted>,
+    pub(crate) threshold: Option<ChosenThreshold>,
+    pub(crate) curve: Option<Vec<ThresholdPoint>>,
 }
 
 impl Scored {
@@ -52,272 +72,207 @@ impl Scored {
         settings: &Settings,
     ) -> Result<Self> {
         let pairs = Pairs::new(submission, settings)?;
-        let Thresholding {
-            chosen: threshold,
-            curve,
-        } = Thresholding::new(&pairs, settings)?;
-        let scoring = Scoring {
+        let thresholding = Thresholding::new(&pairs, settings)?;
+        let threshold = thresholding.chosen.map(|chosen| chosen.threshold);
+        let reading = Reading {
             pairs: &pairs,
             settings,
-            threshold: threshold.map(|chosen| chosen.threshold),
-            held_bytes: AtomicUsize::new(0),
+            threshold,
         };
-        let mut sum = scoring.count()?;
-        sum.problems.extend(pairs.problems.iter().cloned());
-        sum.problems.sort();
-        problems::report(before, &sum.problems, settings)?;
-        ensure!(!sum.counted.is_empty(), "no picture is left to score");
-        let (matching, ties) = scoring.finish(&mut sum)?;
-        let (evaluator, problems) = (sum.evaluator, sum.problems);
-        let kept = sum
-            .counted
-            .into_iter()
-            .filter_map(|(index, counts)| Some((index, counts?)));
-        let counts = if settings.resamples() {
-            kept.collect()
-        } else {
-            Vec::new()
+        let (pictures, mut problems) = reading.count();
+        problems.extend(pairs.problems.iter().cloned());
+        problems.sort();
+        problems::report(before, &problems, settings)?;
+        let counts = Counts {
+            inputs: Inputs::new(submission, &pairs, settings),
+            left_out: LeftOut::new(pairs.truths, pictures.len(), &problems),
+            problems,
+            pictures,
+            threshold: thresholding.chosen,
+            curve: thresholding.curve,
         };
-        let report = evaluator.report();
-        Ok(Self {
-            pairs,
+        let again = |matching: &Matching, pictures: &[&Picture]| {
+            let reading = Reading {
+                pairs: &pairs,
+                ..reading
+            };
+            reading.score_again(pictures, matching)
+        };
+        Self::of(counts, settings, again)
+    }
+
+    /// Matches and scores what was counted; `again` scores pictures from their masks, where the
+    /// matching joins clusters.
+    pub(crate) fn of(
+        counts: Counts,
+        settings: &Settings,
+        again: impl FnOnce(&Matching, &[&Picture]) -> Result<Evaluator>,
+    ) -> Result<Self> {
+        let pictures = counts.pictures;
+        ensure!(!pictures.is_empty(), "no picture is left to score");
+        let protocol = &settings.protocol;
+        let (evaluator, matching, ties) = match &settings.meaning {
+            Meaning::Classes => (evaluated(&pictures, protocol)?, None, None),
+            Meaning::Fixed(matching) => {
+                let evaluator = evaluated(&pictures, protocol)?;
+                (evaluator, Some(matching.clone()), None)
+            }
+            Meaning::Fit(rule) => {
+                let matched = matched(&pictures, *rule, settings, again)?;
+                (
+                    matched.evaluator,
+                    Some(matched.matching),
+                    Some(matched.ties),
+                )
+            }
+        };
+        let mut scored = Self {
+            inputs: counts.inputs,
+            left_out: counts.left_out,
+            problems: counts.problems,
+            report: evaluator.report(),
+            confusion: Confusion::new(protocol.classes),
+            pictures,
             evaluator,
-            report,
             matching,
             ties,
-            threshold,
-            curve,
-            problems,
-            counts,
-        })
+            threshold: counts.threshold,
+            curve: counts.curve,
+        };
+        for index in 0..scored.pictures.len() {
+            let counts = scored.image_counts(index)?;
+            scored.confusion.add(&counts)?;
+        }
+        Ok(scored)
+    }
+
+    /// The counts of a picture by class. Where the matching joins clusters of the picture, the
+    /// boundary between them is still there.
+    pub(crate) fn image_counts(&self, index: usize) -> Result<ImageCounts, Error> {
+        let counts = &self.pictures[index].counts;
+        match (&self.matching, &self.ties) {
+            (Some(fitted), Some(_)) => counts.matched_with_seams(fitted, &self.report.protocol),
+            _ => Ok(counts.clone()),
+        }
     }
 }
 
-struct Scoring<'a> {
+fn evaluated(pictures: &[Counted], protocol: &Protocol) -> Result<Evaluator, Error> {
+    let mut evaluator = Evaluator::new(*protocol);
+    let mut counts = pictures.iter().map(|picture| &picture.counts);
+    counts.try_for_each(|counts| evaluator.add_counts(counts))?;
+    Ok(evaluator)
+}
+
+fn matched(
+    pictures: &[Counted],
+    rule: MatchingRule,
+    settings: &Settings,
+    again: impl FnOnce(&Matching, &[&Picture]) -> Result<Evaluator>,
+) -> Result<Matched> {
+    let evaluator = MatchedEvaluator::new(settings.protocol, rule);
+    let mut evaluator = evaluator.with_clusters(settings.clusters);
+    let mut counts = pictures.iter().map(|picture| picture.counts.clone());
+    counts.try_for_each(|counts| evaluator.add_counts(counts))?;
+    evaluator.finish_by(|matching, joined| {
+        let joined: Vec<&Picture> = joined.iter().map(|&n| &pictures[n].picture).collect();
+        again(matching, &joined)
+    })
+}
+
+/// The pass over the files.
+struct Reading<'a> {
     pairs: &'a Pairs,
     settings: &'a Settings<'a>,
     threshold: Option<f32>,
-    held_bytes: AtomicUsize,
 }
 
-/// What one thread, or all of them, made of their pictures.
-struct Share {
-    loader: Loader,
-    evaluator: Evaluator,
-    /// If a matching is to be fitted.
-    overlap: Option<Overlap>,
-    /// Each good picture by its number, with its counts if they are kept.
-    counted: Vec<(usize, Option<ImageCounts>)>,
-    problems: Vec<Problem>,
-}
-
-impl Scoring<'_> {
-    fn protocol(&self) -> &Protocol {
-        &self.settings.protocol
-    }
-
-    fn share(&self) -> Share {
-        let Protocol {
-            classes, ignore, ..
-        } = *self.protocol();
-        let fits = matches!(self.settings.meaning, Meaning::Fit(_));
-        Share {
-            loader: Loader::new(self.pairs),
-            evaluator: Evaluator::new(*self.protocol()),
-            overlap: fits.then(|| Overlap::new(self.settings.clusters, classes, ignore)),
-            counted: Vec::new(),
-            problems: Vec::new(),
-        }
-    }
-
-    /// The pass over all pictures.
-    fn count(&self) -> Result<Share> {
-        let progress = Progress::new(
-            "scoring",
-            self.pairs.pictures.len(),
-            self.settings.arguments.quiet,
-        );
-        let work = |share: &mut Share, index, picture: &Picture| self.add(share, index, picture);
-        let shares = pass(
-            &self.pairs.pictures,
-            self.settings.threads,
-            &progress,
-            || self.share(),
-            work,
-        );
-        let mut shares = shares.into_iter();
-        let mut sum = shares.next().unwrap_or_else(|| self.share());
-        for share in shares {
-            sum.evaluator.merge(&share.evaluator)?;
-            if let (Some(sum), Some(share)) = (&mut sum.overlap, &share.overlap) {
-                sum.merge(share)?;
-            }
-            sum.counted.extend(share.counted);
-            sum.problems.extend(share.problems);
-        }
-        sum.counted.sort_unstable_by_key(|(index, _)| *index);
-        Ok(sum)
-    }
-
-    fn add(&self, share: &mut Share, index: usize, picture: &Picture) {
-        let mut loaded = match share.loader.load(picture) {
-            Ok(loaded) => loaded,
-            Err(problems) => return share.problems.extend(problems),
-        };
-        loaded.apply_threshold(self.threshold);
-        match self.add_loaded(share, &loaded) {
-            Ok(counts) => share.counted.push((index, self.kept(counts))),
-            Err(error) => share.problems.push(problem_of(&error, picture)),
-        }
-    }
-
-    fn add_loaded(&self, share: &mut Share, loaded: &Loaded) -> Result<ImageCounts, Error> {
-        let counts = loaded.count(self.settings.clusters, self.protocol())?;
-        match (&self.settings.meaning, &mut share.overlap) {
-            (Meaning::Classes, _) => share.evaluator.add_counts(&counts)?,
-            (Meaning::Fixed(matching), _) => {
-                if !self.add_matched(&mut share.evaluator, &counts, matching)? {
-                    self.add_masks(&mut share.evaluator, loaded, matching)?;
-                }
-            }
-            (Meaning::Fit(_), overlap) => {
-                let overlap = overlap.as_mut().expect("tables to fit a matching to");
-                self.add_overlap(overlap, &counts, loaded)?;
+impl Reading<'_> {
+    /// Counts all pictures; those with problems are left out.
+    fn count(&self) -> (Vec<Counted>, Vec<Problem>) {
+        let pictures: Vec<&Picture> = self.pairs.pictures.iter().collect();
+        let mut counted = Vec::new();
+        let mut problems = Vec::new();
+        let counts = self.each("scoring", &pictures, |loader, picture| {
+            let loaded = self.load(loader, picture)?;
+            let counts = self.counts_of(&loaded);
+            counts.map_err(|error| vec![problem_of(&error, picture)])
+        });
+        for (picture, counts) in pictures.into_iter().zip(counts) {
+            match counts {
+                Ok(counts) => counted.push(Counted {
+                    picture: picture.clone(),
+                    counts,
+                }),
+                Err(found) => problems.extend(found),
             }
         }
-        Ok(counts)
+        (counted, problems)
     }
 
-    fn add_overlap(
+    /// What `work` makes of each picture, in their order.
+    fn each<T: Send>(
         &self,
-        overlap: &mut Overlap,
-        counts: &ImageCounts,
-        loaded: &Loaded,
-    ) -> Result<(), Error> {
-        match overlap.add_counts(counts) {
-            Err(Error::LabelOutOfRange { .. }) if self.drops_strays() => overlap.add(
-                &loaded.without_strays(self.settings.clusters),
-                &loaded.truth,
-            ),
-            added => added,
-        }
-    }
-
-    /// Whether a picture could be scored from its counts.
-    fn add_matched(
-        &self,
-        evaluator: &mut Evaluator,
-        counts: &ImageCounts,
-        matching: &Matching,
-    ) -> Result<bool, Error> {
-        match counts.matched(matching) {
-            Ok(Some(matched)) => evaluator.add_counts(&matched).map(|()| true),
-            Ok(None) => Ok(false),
-            Err(Error::ClusterWithoutClass { .. }) if self.drops_strays() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn add_masks(
-        &self,
-        evaluator: &mut Evaluator,
-        loaded: &Loaded,
-        matching: &Matching,
-    ) -> Result<(), Error> {
-        evaluator.add(&loaded.matched(matching, self.protocol())?, &loaded.truth)
-    }
-
-    fn drops_strays(&self) -> bool {
-        self.protocol().out_of_range == OutOfRange::Drop
-    }
-
-    /// The counts, if they are needed later and there is room for them.
-    fn kept(&self, counts: ImageCounts) -> Option<ImageCounts> {
-        if self.settings.resamples() {
-            return Some(counts);
-        }
-        let bytes = match self.settings.meaning {
-            Meaning::Fit(_) => counts.held_bytes(),
-            _ => return None,
-        };
-        let held = self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
-        (held + bytes <= KEPT_BYTES).then_some(counts)
-    }
-
-    /// Fits the matching, if there is one to fit, and scores under it.
-    fn finish(&self, sum: &mut Share) -> Result<(Option<Matching>, Option<Ties>)> {
-        match (&self.settings.meaning, &sum.overlap) {
-            (Meaning::Fit(rule), Some(overlap)) => {
-                let matching = Matching::fit(*rule, overlap)?;
-                let ties = self.ties(*rule, overlap)?;
-                self.score(sum, &matching)?;
-                Ok((Some(matching), Some(ties)))
-            }
-            (Meaning::Fixed(matching), _) => Ok((Some(matching.clone()), None)),
-            _ => Ok((None, None)),
-        }
-    }
-
-    fn ties(&self, rule: MatchingRule, overlap: &Overlap) -> Result<Ties> {
-        Ok(Ties::of(rule, overlap, self.protocol().absent_class)?)
-    }
-
-    /// Scores the counted pictures; those whose counts do not tell enough are read again.
-    fn score(&self, sum: &mut Share, matching: &Matching) -> Result<()> {
-        let mut again = Vec::new();
-        for (index, counts) in &sum.counted {
-            let known = match counts {
-                Some(counts) => self.add_matched(&mut sum.evaluator, counts, matching)?,
-                None => false,
-            };
-            if !known {
-                again.push(&self.pairs.pictures[*index]);
-            }
-        }
-        if !again.is_empty() {
-            sum.evaluator.merge(&self.score_again(&again, matching)?)?;
-        }
-        Ok(())
-    }
-
-    fn score_again(&self, pictures: &[&Picture], matching: &Matching) -> Result<Evaluator> {
-        let progress = Progress::new(
-            "joined clusters",
-            pictures.len(),
-            self.settings.arguments.quiet,
-        );
-        let work = |(share, changed): &mut (Share, Vec<String>), _, picture: &&Picture| {
-            changed.extend(self.add_again(share, picture, matching).err());
-        };
+        what: &'static str,
+        pictures: &[&Picture],
+        work: impl Fn(&mut Loader, &Picture) -> T + Sync,
+    ) -> Vec<T> {
+        let progress = Progress::new(what, pictures.len(), self.settings.arguments.quiet);
+        let share = || (Loader::new(self.pairs), Vec::new());
         let shares = pass(
             pictures,
             self.settings.threads,
             &progress,
-            || (self.share(), Vec::new()),
-            work,
+            share,
+            |(loader, results), index, picture| results.push((index, work(loader, picture))),
         );
-        let mut sum = Evaluator::new(*self.protocol());
-        for (share, changed) in shares {
-            if let Some(problem) = changed.first() {
-                let failed = format!("a file changed while it was scored: {problem}");
-                return Err(anyhow!(Failed(failed)));
-            }
-            sum.merge(&share.evaluator)?;
-        }
-        Ok(sum)
+        let mut results: Vec<(usize, T)> = shares.into_iter().flat_map(|share| share.1).collect();
+        results.sort_unstable_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
     }
 
-    fn add_again(
-        &self,
-        share: &mut Share,
-        picture: &Picture,
-        matching: &Matching,
-    ) -> Result<(), String> {
-        let first =
-            |problems: Vec<Problem>| problems.first().map(Problem::to_string).unwrap_or_default();
-        let mut loaded = share.loader.load(picture).map_err(first)?;
+    fn load(&self, loader: &mut Loader, picture: &Picture) -> Result<Loaded, Vec<Problem>> {
+        #[cfg(test)]
+        tests::note_read(&picture.prediction);
+        let mut loaded = loader.load(picture)?;
         loaded.apply_threshold(self.threshold);
-        let added = self.add_masks(&mut share.evaluator, &loaded, matching);
-        added.map_err(|error| problem_of(&error, picture).to_string())
+        Ok(loaded)
+    }
+
+    /// The counts of a picture: of classes, if it is known by now which these are.
+    fn counts_of(&self, loaded: &Loaded) -> Result<ImageCounts, Error> {
+        let protocol = &self.settings.protocol;
+        let counts = loaded.count(self.settings.clusters, protocol)?;
+        let Meaning::Fixed(matching) = &self.settings.meaning else {
+            return Ok(counts);
+        };
+        match counts.matched(matching, protocol)? {
+            Some(counts) => Ok(counts),
+            None => loaded.count_matched(matching, protocol),
+        }
+    }
+
+    fn score_again(&self, pictures: &[&Picture], matching: &Matching) -> Result<Evaluator> {
+        let protocol = &self.settings.protocol;
+        let counts = self.each("joined clusters", pictures, |loader, picture| {
+            let loaded = self.load(loader, picture)?;
+            let counts = loaded.count_matched(matching, protocol);
+            counts.map_err(|error| vec![problem_of(&error, picture)])
+        });
+        let mut evaluator = Evaluator::new(*protocol);
+        for counts in counts {
+            evaluator.add_counts(&counts.map_err(|problems| changed(&problems))?)?;
+        }
+        Ok(evaluator)
     }
 }
+
+/// A picture that was good before.
+fn changed(problems: &[Problem]) -> anyhow::Error {
+    let problem = problems.first().map(Problem::to_string).unwrap_or_default();
+    let failed = format!("a file changed while it was scored: {problem}");
+    anyhow!(Failed(failed))
+}
+
+#[cfg(test)]
+mod tests;

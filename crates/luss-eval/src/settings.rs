@@ -6,10 +6,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use luss_metrics::{
     AbsentClass, BoundaryIgnore, Matching, MatchingRule, OutOfRange, Protocol, ThresholdRule,
 };
+use serde_json::Value;
 
 use crate::{
     arguments::{Absent, Arguments, Boundary, MatchArgument, OutOfRangeArgument},
     names::Names,
+    scoring::shards::Shard,
 };
 
 /// What predicted ids mean.
@@ -27,8 +29,12 @@ pub(crate) enum Meaning {
 #[derive(Debug)]
 pub(crate) struct Settings<'a> {
     pub(crate) arguments: &'a Arguments,
-    /// The folder of predictions.
+    /// The policies of the counts to merge, as the JSON has them.
+    pub(crate) merged_policies: Option<Value>,
+    /// The folder of predictions; empty where counts are merged.
     pub(crate) prediction: &'a Path,
+    /// The folder of true masks; empty where counts are merged.
+    pub(crate) truth: &'a Path,
     /// The folder that it is compared with.
     pub(crate) compared: Option<&'a Path>,
     pub(crate) protocol: Protocol,
@@ -40,27 +46,60 @@ pub(crate) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    pub(crate) fn new(arguments: &'a Arguments) -> Result<Self> {
-        let protocol = protocol_of(arguments)?;
-        let meaning = meaning_of(arguments)?;
-        let (prediction, compared) = folders_of(arguments)?;
-        let settings = Self {
-            arguments,
-            prediction,
-            compared,
-            protocol,
-            clusters: clusters_of(arguments, &meaning)?,
-            meaning,
-            names: arguments
-                .names
-                .as_deref()
-                .map(|file| Names::read(file, protocol.classes))
-                .transpose()?,
-            threads: threads_of(arguments.threads),
+    /// For masks, or for counts to merge.
+    pub(crate) fn new(arguments: &'a Arguments, shard: Option<&Shard>) -> Result<Self> {
+        let settings = match shard {
+            Some(shard) => Self::of_shard(arguments, shard)?,
+            None => Self::of_folders(arguments)?,
         };
         settings.check_combinations()?;
         settings.check_outputs()?;
         Ok(settings)
+    }
+
+    fn of_folders(arguments: &'a Arguments) -> Result<Self> {
+        let classes = arguments.classes.unwrap_or_default(); // clap asks for it
+        let protocol = protocol_of(arguments, classes)?;
+        let meaning = meaning_of(arguments, classes)?;
+        let (prediction, compared) = folders_of(arguments)?;
+        Ok(Self {
+            arguments,
+            merged_policies: None,
+            prediction,
+            truth: arguments.truth.as_deref().unwrap_or(Path::new("")),
+            compared,
+            protocol,
+            clusters: clusters_of(arguments, classes, &meaning)?,
+            meaning,
+            names: names_of(arguments, classes)?,
+            threads: threads_of(arguments.threads),
+        })
+    }
+
+    fn of_shard(arguments: &'a Arguments, shard: &Shard) -> Result<Self> {
+        let classes = shard.protocol.classes;
+        let meaning = match (meaning_of(arguments, classes)?, &shard.matching) {
+            (Meaning::Classes, Some(matching)) => Meaning::Fixed(matching.clone()),
+            (Meaning::Fixed(_), _) => bail!(
+                "a match file is applied to masks; give it where they are: --match FILE --save-counts FILE"
+            ),
+            (Meaning::Fit(_), Some(_)) => {
+                bail!("the counts were made with a match file, so they are not matched again")
+            }
+            (meaning, None) => meaning,
+        };
+        Ok(Self {
+            arguments,
+            merged_policies: Some(shard.policies.clone()),
+            prediction: Path::new(""),
+            truth: Path::new(""),
+            compared: None,
+            protocol: shard.protocol,
+            clusters: shard.clusters,
+            meaning,
+            names: names_of(arguments, classes)?,
+            threads: threads_of(arguments.threads),
+        })
     }
 
     /// How the threshold is chosen, if there are attention maps.
@@ -74,16 +113,12 @@ impl<'a> Settings<'a> {
             || self.threshold() == Some(ThresholdRule::Validation)
     }
 
-    /// Whether the counts of each picture are needed to the end.
-    pub(crate) fn resamples(&self) -> bool {
-        self.arguments.bootstrap.is_some() || self.compared.is_some()
-    }
-
     fn check_combinations(&self) -> Result<()> {
         let Arguments {
             scores,
             compare_scores,
             save_match,
+            save_counts,
             ..
         } = self.arguments;
         if self.wants_curve() {
@@ -104,6 +139,11 @@ impl<'a> Settings<'a> {
             save_match.is_none() || !matches!(self.meaning, Meaning::Classes),
             "--save-match has nothing to save with --match none"
         );
+        ensure!(
+            save_counts.is_none()
+                || matches!(self.threshold(), None | Some(ThresholdRule::Fixed(_))),
+            "--save-counts takes a fixed threshold: one that follows from the pictures would differ between machines"
+        );
         Ok(())
     }
 
@@ -116,12 +156,13 @@ impl<'a> Settings<'a> {
             problems,
             save_match,
             threshold_curve,
+            confusion,
+            save_counts,
             ..
         } = self.arguments;
-        for file in [json, csv, markdown, problems, save_match, threshold_curve]
-            .into_iter()
-            .flatten()
-        {
+        let scores = [json, csv, markdown, confusion];
+        let others = [problems, save_match, threshold_curve, save_counts];
+        for file in scores.into_iter().chain(others).flatten() {
             let folder = file
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty());
@@ -153,7 +194,12 @@ fn folders_of(arguments: &Arguments) -> Result<(&Path, Option<&Path>)> {
     }
 }
 
-fn protocol_of(arguments: &Arguments) -> Result<Protocol> {
+fn names_of(arguments: &Arguments, classes: u16) -> Result<Option<Names>> {
+    let file = arguments.names.as_deref();
+    file.map(|file| Names::read(file, classes)).transpose()
+}
+
+fn protocol_of(arguments: &Arguments, classes: u16) -> Result<Protocol> {
     let protocol = Protocol {
         ignore: arguments.ignore,
         out_of_range: match arguments.out_of_range {
@@ -169,13 +215,13 @@ fn protocol_of(arguments: &Arguments) -> Result<Protocol> {
             Boundary::Transparent => BoundaryIgnore::Transparent,
         },
         boundary_ratio: arguments.boundary_ratio,
-        ..Protocol::new(arguments.classes)
+        ..Protocol::new(classes)
     };
     protocol.check()?;
     Ok(protocol)
 }
 
-fn meaning_of(arguments: &Arguments) -> Result<Meaning> {
+fn meaning_of(arguments: &Arguments, classes: u16) -> Result<Meaning> {
     let file = match &arguments.matching {
         MatchArgument::None => return Ok(Meaning::Classes),
         MatchArgument::Fit(rule) => return Ok(Meaning::Fit(*rule)),
@@ -188,29 +234,27 @@ fn meaning_of(arguments: &Arguments) -> Result<Meaning> {
         )
     })?;
     let matching = Matching::from_json(&text).with_context(|| file.display().to_string())?;
-    let classes = (1..=matching.clusters()).map(|cluster| matching.class_of(cluster));
-    let highest = classes.max().unwrap_or_default();
-    if highest > arguments.classes {
+    let matched = (1..=matching.clusters()).map(|cluster| matching.class_of(cluster));
+    let highest = matched.max().unwrap_or_default();
+    if highest > classes {
         bail!(
-            "{}: it leads to class {highest}, but there are {} classes; was it made for another subset?",
-            file.display(),
-            arguments.classes
+            "{}: it leads to class {highest}, but there are {classes} classes; was it made for another subset?",
+            file.display()
         );
     }
     Ok(Meaning::Fixed(matching))
 }
 
-fn clusters_of(arguments: &Arguments, meaning: &Meaning) -> Result<u16> {
+fn clusters_of(arguments: &Arguments, classes: u16, meaning: &Meaning) -> Result<u16> {
     let known = match meaning {
         Meaning::Fixed(matching) => matching.clusters(),
-        _ => arguments.classes,
+        _ => classes,
     };
     let clusters = arguments.clusters.unwrap_or(known);
     match meaning {
         Meaning::Classes => ensure!(
-            clusters == arguments.classes,
-            "--clusters {clusters} differs from --classes {}: choose a --match, or leave --clusters out",
-            arguments.classes
+            clusters == classes,
+            "--clusters {clusters} differs from --classes {classes}: choose a --match, or leave --clusters out"
         ),
         Meaning::Fixed(_) => ensure!(
             clusters <= known,

@@ -11,8 +11,8 @@ use std::{
 };
 
 use luss_metrics::{
-    AbsentClass, Bootstrap, BoundaryIgnore, CoOccurrence, Evaluator, Fit, ImageCounts, LabelMask,
-    Matching, MatchingRule, Overlap, Predictions, Protocol, ThresholdCurve, Ties,
+    Bootstrap, BoundaryIgnore, CoOccurrence, Evaluator, Fit, ImageCounts, LabelMask, Matching,
+    MatchingRule, Overlap, Predictions, Protocol, ThresholdCurve, Ties,
 };
 
 const WIDTH: usize = 500;
@@ -122,7 +122,9 @@ fn matchings(budget: Duration) {
             });
         }
         report(&format!("ties, {classes} classes"), budget, || {
-            black_box(Ties::of(MatchingRule::ImageLevel, &overlap, AbsentClass::Zero).unwrap());
+            black_box(
+                Ties::of(MatchingRule::ImageLevel, &overlap, &Protocol::new(classes)).unwrap(),
+            );
         });
         let predictions = Predictions {
             images: &images,

@@ -153,7 +153,18 @@ pub enum Error {
 
     /// A rule that looks at masks, without masks.
     #[error("this threshold rule compares with masks; give a curve, or choose another rule")]
-    MasksNeeded,
+    CurveNeeded,
+
+    /// Pictures whose counts do not tell their boundaries, since the matching joins their labels.
+    #[error(
+        "the matching gives several clusters of one picture one class, in {} pictures, and where \
+         their boundaries then run is in the masks alone; let `finish_with` read these again",
+        pictures.len()
+    )]
+    MasksNeeded {
+        /// Their numbers, in the order in which they were added, from 0.
+        pictures: Vec<usize>,
+    },
 
     /// A class count for which ids would collide with ignore, or no class at all.
     #[error(

@@ -3,14 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Areas, ClassScore, Error, ImageCounts, MaskView, OutOfRange, Protocol, Report, SizeGroup,
-    SizeScore,
+    AbsentClass, Areas, ClassScore, Error, ImageCounts, MaskView, OutOfRange, Protocol, Report,
+    SizeGroup, SizeScore,
     counts::checked::{check_at_most, check_limit, sum},
     scores::{
         f_measure::{FBeta, FBetaSum},
         image_accuracy::is_label_correct,
-        iou::{all_labels, class_iou, mean_iou, mean_iou_of_true_labels},
+        iou::{all_labels, class_iou, mean_boundary_iou, mean_iou, mean_iou_of_true_labels},
         object_size::add_by_size,
+        pixel_accuracy::{
+            all_accuracy, dice, frequency_weighted_iou, mean_accuracy, precision, recall,
+        },
     },
 };
 
@@ -28,6 +31,8 @@ use crate::{
 pub struct Evaluator {
     protocol: Protocol,
     images: u64,
+    /// With a pixel that is not "other" in the truth or the prediction.
+    images_with_foreground: u64,
     images_with_correct_label: u64,
     f_beta: FBetaSum,
     areas: Areas,
@@ -46,6 +51,7 @@ impl Evaluator {
         Self {
             protocol,
             images: 0,
+            images_with_foreground: 0,
             images_with_correct_label: 0,
             f_beta: FBetaSum::default(),
             areas: Areas::new(protocol.classes),
@@ -103,6 +109,7 @@ impl Evaluator {
     pub(crate) fn add_times(&mut self, image: &ImageCounts, times: u64) {
         let correct = is_label_correct(image, self.protocol.classes);
         self.images += times;
+        self.images_with_foreground += u64::from(image.has_foreground()) * times;
         self.images_with_correct_label += u64::from(correct) * times;
         self.f_beta.add(FBeta::of(image), times);
         let cells = image.cells().iter();
@@ -122,6 +129,7 @@ impl Evaluator {
         *self = Self {
             protocol: self.protocol,
             images: sum(self.images, other.images)?,
+            images_with_foreground: sum(self.images_with_foreground, other.images_with_foreground)?,
             images_with_correct_label: sum(
                 self.images_with_correct_label,
                 other.images_with_correct_label,
@@ -171,20 +179,34 @@ impl Evaluator {
             absent_class,
             ..
         } = self.protocol;
-        let Areas { mask, boundary } = &self.areas;
+        let (mask, labels) = (&self.areas.mask, || self.protocol.labels());
+        let pictures = self.scored_pictures();
+        let correct = self.images_with_correct_label as f64;
         Report {
             protocol: self.protocol,
             images: self.images,
-            miou: mean_iou(mask, all_labels(classes), absent_class),
+            miou: mean_iou(mask, labels(), absent_class),
             miou_without_other: mean_iou(mask, 1..classes + 1, absent_class),
-            boundary_miou: mean_iou(boundary, all_labels(classes), absent_class),
-            image_accuracy: self.images_with_correct_label as f64 / self.images.max(1) as f64,
-            f_beta: self.f_beta.mean(self.images),
+            boundary_miou: mean_boundary_iou(&self.areas, labels(), absent_class),
+            image_accuracy: pictures.map(|pictures| correct / pictures as f64),
+            f_beta: pictures.map(|pictures| self.f_beta.mean(pictures)),
+            aacc: all_accuracy(mask, labels()),
+            macc: mean_accuracy(mask, labels()),
+            fwiou: frequency_weighted_iou(mask, labels()),
             sizes: SizeGroup::ALL.map(|group| size_score(group, self.areas_of(group))),
             per_class: all_labels(classes)
                 .map(|class| class_score(class, &self.areas))
                 .collect(),
         }
+    }
+
+    /// How many pictures a mean over pictures runs over; `None` when none has foreground.
+    fn scored_pictures(&self) -> Option<u64> {
+        let pictures = match self.protocol.absent_class {
+            AbsentClass::Zero => self.images,
+            AbsentClass::Skip => self.images_with_foreground,
+        };
+        (self.images_with_foreground > 0).then_some(pictures)
     }
 }
 
@@ -206,6 +228,9 @@ fn class_score(class: u16, areas: &Areas) -> ClassScore {
         class,
         iou: class_iou(&areas.mask, class),
         boundary_iou: class_iou(&areas.boundary, class),
+        precision: precision(&areas.mask, class),
+        recall: recall(&areas.mask, class),
+        dice: dice(&areas.mask, class),
         truth_pixels: areas.mask.truth()[label],
         prediction_pixels: areas.mask.prediction()[label],
         intersection_pixels: areas.mask.intersection()[label],
@@ -217,6 +242,7 @@ fn class_score(class: u16, areas: &Areas) -> ClassScore {
 struct UncheckedEvaluator {
     protocol: Protocol,
     images: u64,
+    images_with_foreground: u64,
     images_with_correct_label: u64,
     f_beta: FBetaSum,
     areas: Areas,
@@ -229,10 +255,12 @@ impl TryFrom<UncheckedEvaluator> for Evaluator {
     fn try_from(stored: UncheckedEvaluator) -> Result<Self, Error> {
         let classes = stored.protocol.classes;
         let (images, correct) = (stored.images, stored.images_with_correct_label);
+        let foreground = stored.images_with_foreground;
         stored.protocol.check()?;
         check_limit(images)?;
-        check_at_most("number of correct labels", correct, images)?;
-        stored.f_beta.check(images)?;
+        check_at_most("number of pictures with foreground", foreground, images)?;
+        check_at_most("number of correct labels", correct, foreground)?;
+        stored.f_beta.check(foreground)?;
         stored.areas.check(classes)?;
         stored
             .sizes
@@ -241,6 +269,7 @@ impl TryFrom<UncheckedEvaluator> for Evaluator {
         Ok(Self {
             protocol: stored.protocol,
             images,
+            images_with_foreground: foreground,
             images_with_correct_label: correct,
             f_beta: stored.f_beta,
             areas: stored.areas,

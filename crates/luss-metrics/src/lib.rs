@@ -57,7 +57,7 @@
 //!
 //! ```
 //! use luss_metrics::{
-//!     AbsentClass, Bootstrap, Evaluator, Fit, ImageCounts, LabelMask, Matching, MatchingRule,
+//!     Bootstrap, Evaluator, Fit, ImageCounts, LabelMask, Matching, MatchingRule,
 //!     Overlap, Predictions, Protocol, Ties,
 //! };
 //!
@@ -70,12 +70,12 @@
 //! images.iter().try_for_each(|image| overlap.add_counts(image))?;
 //! let rule = MatchingRule::ImageLevel;
 //! let matching = Matching::fit(rule, &overlap)?;
-//! let ties = Ties::of(rule, &overlap, AbsentClass::Zero)?; // other optima, range of mIoU
+//! let ties = Ties::of(rule, &overlap, &protocol)?; // other optima, range of mIoU
 //! assert!(ties.unique);
 //!
 //! let mut evaluator = Evaluator::new(protocol);
 //! for image in &images {
-//!     match image.matched(&matching)? {
+//!     match image.matched(&matching, &protocol)? {
 //!         Some(matched) => evaluator.add_counts(&matched)?,
 //!         // The matching joins labels of the picture: its boundaries need the mask once more.
 //!         None => evaluator.add(&matching.apply(&predicted)?, &truth)?,
@@ -85,7 +85,7 @@
 //! let fit = Fit::Refit { rule, clusters };
 //! let predictions = Predictions { images: &images, fit };
 //! let intervals = Bootstrap::new(1, 100).intervals(&predictions, &protocol)?;
-//! assert_eq!(intervals.scores[0].value, Some(evaluator.report().miou));
+//! assert_eq!(intervals.scores[0].value, evaluator.report().miou);
 //! # Ok::<(), luss_metrics::Error>(())
 //! ```
 //!
@@ -100,6 +100,8 @@
 //! | object sizes S, MS, ML, L | [`Report::sizes`], [`SizeGroup`] | both IoUs for objects of up to 5, 25, 50 and 100 % of a picture |
 //! | image-level matching, matching matrix | [`Matching`], [`CoOccurrence`] | which cluster is which class |
 //! | match and score in one pass | [`MatchedEvaluator`] | what the two above give, each picture read once |
+//! | pixel and mean accuracy, fwIoU; precision, recall, Dice | [`Report::aacc`], [`ClassScore`] | what general tools print |
+//! | confusion matrix | [`Confusion`] | pixels by true and predicted label |
 //! | other matchings | [`MatchingRule`], [`Overlap`] | by pixels, by IoU, many to one |
 //! | ties | [`Ties`] | how many matchings are optimal, and the range of mIoU over them |
 //! | threshold t of the pixel attention | [`ThresholdCurve`], [`ThresholdRule`] | matched mIoU at 81 thresholds from one pass; rules without masks |
@@ -110,11 +112,11 @@
 //!
 //! # Exact, mergeable, strict
 //!
-//! * Pixels are counted in `u64` and divided once, at the end. An [`Evaluator`], a [`CoOccurrence`]
-//!   table, an [`Overlap`], a [`ThresholdCurve`] and an [`AttentionHistogram`] give the same bits in
-//!   whatever order pictures are added and however partial results are merged, so they can be
+//! * Pixels are counted in `u64` and divided once, at the end. An [`Evaluator`], a
+//!   [`MatchedEvaluator`], a [`CoOccurrence`] table, an [`Overlap`], a [`Confusion`], a
+//!   [`ThresholdCurve`] and an [`AttentionHistogram`] give the same bits in whatever order pictures are added and however partial results are merged, so they can be
 //!   spread over threads and, stored with serde, over machines. A damaged state is refused.
-//! * Ratios are `f64` in `0..=1`; percent appear in print only.
+//! * Ratios are `f64` in `0..=1`; percent appear in print only. A score of nothing is `None`.
 //! * A stray id, two sizes or a NaN are an [`Error`] that names the value, the place and a remedy,
 //!   and leave the receiver unchanged. The published toolbox drops stray ids silently, which
 //!   hides false positives; [`OutOfRange::Drop`] does the same on request.
@@ -140,12 +142,12 @@ mod thresholds;
 pub mod tour {}
 mod uncertainty;
 
-pub use counts::{Areas, ClassAreas, ImageCounts};
+pub use counts::{Areas, ClassAreas, Confusion, ImageCounts};
 pub use error::Error;
 pub use evaluator::Evaluator;
 pub use mask::{IGNORE, LabelMask, OTHER};
 pub use mask_view::MaskView;
-pub use matched::MatchedEvaluator;
+pub use matched::{Matched, MatchedEvaluator};
 pub use matching::{CoOccurrence, Matching, MatchingRule, MiouRange, Overlap, Ties};
 pub use protocol::{AbsentClass, BoundaryIgnore, OutOfRange, Protocol};
 pub use report::{ClassScore, Report, SizeScore};

@@ -91,6 +91,39 @@ impl LabelMask {
         self.labels
     }
 
+    /// Makes each pixel whose id is among `ids` one of the pixels to ignore: for sets whose masks
+    /// have several such ids, such as 0 and 255.
+    ///
+    /// ```
+    /// use luss_metrics::LabelMask;
+    ///
+    /// let mut truth = LabelMask::new(4, 1, vec![0, 2, 254, 255])?;
+    /// truth.ignore_ids(&[0, 254], 255);
+    /// assert_eq!(truth.labels(), [255, 2, 255, 255]);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
+    pub fn ignore_ids(&mut self, ids: &[u16], ignore: u16) {
+        let ignored = self.labels.iter_mut().filter(|label| ids.contains(label));
+        ignored.for_each(|label| *label = ignore);
+    }
+
+    /// Makes the pixels of id 0 pixels to ignore and lowers the ids up to `ignore` by one: for true
+    /// masks such as ADE20K's, whose predictions count classes from 0 (mmsegmentation's
+    /// `reduce_zero_label`). Pixels to ignore stay so, ids above `ignore` stay as they are.
+    ///
+    /// ```
+    /// use luss_metrics::LabelMask;
+    ///
+    /// let mut truth = LabelMask::new(4, 1, vec![0, 1, 150, 255])?;
+    /// truth.reduce_zero_label(255);
+    /// assert_eq!(truth.labels(), [255, 0, 149, 255]);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
+    pub fn reduce_zero_label(&mut self, ignore: u16) {
+        let lowered = self.labels.iter_mut().filter(|label| **label < ignore);
+        lowered.for_each(|label| *label = label.checked_sub(1).unwrap_or(ignore));
+    }
+
     /// The label in column `x` of row `y`.
     ///
     /// # Panics

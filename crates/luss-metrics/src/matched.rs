@@ -1,131 +1,268 @@
 //! Predictions that hold generated clusters: matched and scored in one pass over the pictures.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    Error, Evaluator, ImageCounts, LabelMask, MaskView, Matching, MatchingRule, Overlap, Protocol,
-    Report,
+    Error, Evaluator, ImageCounts, LabelMask, MaskView, Matching, MatchingRule, OTHER, OutOfRange,
+    Overlap, Protocol, Report, Ties, matching::co_occurrence::check_labels,
+    protocol::check_clusters,
 };
 
 /// Finds the class of each cluster and scores the result.
 ///
 /// The counts of each picture stay until the matching is known: a few hundred bytes (see
-/// [`ImageCounts`]).
+/// [`ImageCounts`]). The result is the same, bit for bit, in whatever order pictures are added and
+/// however evaluators are [merged](MatchedEvaluator::merge), on threads or, stored with serde, on
+/// machines.
 ///
 /// ```
-/// use luss_metrics::{Error, LabelMask, MatchedEvaluator, MatchingRule, Protocol};
+/// use luss_metrics::{LabelMask, MatchedEvaluator, MatchingRule, Protocol};
 ///
 /// let truth = LabelMask::new(4, 1, vec![0, 2, 2, 0])?;
 /// let predicted = LabelMask::new(4, 1, vec![0, 1, 1, 1])?;
-/// let mut evaluator = MatchedEvaluator::new(MatchingRule::ImageLevel, 2, Protocol::new(2));
+/// let mut evaluator = MatchedEvaluator::new(Protocol::new(2), MatchingRule::ImageLevel);
 /// evaluator.add(&predicted, &truth)?;
-/// let again = |_| Ok::<_, Error>((predicted.clone(), truth.clone()));
-/// let (report, matching) = evaluator.finish(again)?;
-/// assert_eq!((matching.class_of(1), report.per_class[2].iou), (2, Some(2.0 / 3.0)));
+/// let matched = evaluator.finish()?;
+/// assert_eq!(matched.matching.class_of(1), 2);
+/// assert_eq!(matched.report.per_class[2].iou, Some(2.0 / 3.0));
 /// # Ok::<(), luss_metrics::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedMatchedEvaluator")]
 pub struct MatchedEvaluator {
-    rule: MatchingRule,
     protocol: Protocol,
-    overlap: Overlap,
+    rule: MatchingRule,
+    clusters: u16,
     images: Vec<ImageCounts>,
 }
 
+/// Clusters matched to classes, and what they score under the matching.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matched {
+    /// The scores.
+    pub report: Report,
+    /// The best matching.
+    pub matching: Matching,
+    /// Which other matchings are as good.
+    pub ties: Ties,
+    /// The exact counts behind the scores.
+    pub evaluator: Evaluator,
+}
+
 impl MatchedEvaluator {
-    /// For predictions with ids 1 to `clusters`.
+    /// For predictions with as many clusters as there are classes.
     ///
     /// # Panics
     ///
-    /// As [`Evaluator::new`] and [`Overlap::new`].
-    pub fn new(rule: MatchingRule, clusters: u16, protocol: Protocol) -> Self {
+    /// If the protocol fails [`Protocol::check`]; call that first on one that comes from a file.
+    pub fn new(protocol: Protocol, rule: MatchingRule) -> Self {
         protocol.check().unwrap_or_else(|error| panic!("{error}"));
         Self {
-            rule,
             protocol,
-            overlap: Overlap::new(clusters, protocol.classes, protocol.ignore),
+            rule,
+            clusters: protocol.classes,
             images: Vec::new(),
         }
+    }
+
+    /// The same for predictions with ids 1 to `clusters`.
+    ///
+    /// # Panics
+    ///
+    /// If `clusters` is 0, or a picture was added before.
+    pub fn with_clusters(self, clusters: u16) -> Self {
+        check_clusters(clusters).unwrap_or_else(|error| panic!("{error}"));
+        assert!(self.images.is_empty(), "clusters are set before pictures");
+        Self { clusters, ..self }
     }
 
     /// Adds one picture.
     ///
     /// # Errors
     ///
-    /// Those of [`ImageCounts::new`] and [`Overlap::add_counts`]; the evaluator is then unchanged.
+    /// Those of [`ImageCounts::new`]; the evaluator is then unchanged.
     pub fn add<'a, 'b>(
         &mut self,
         prediction: impl Into<MaskView<'a>>,
         truth: impl Into<MaskView<'b>>,
     ) -> Result<(), Error> {
-        let clusters = self.overlap.clusters();
-        let image = ImageCounts::new(prediction, truth, clusters, &self.protocol)?;
-        self.overlap.add_counts(&image)?;
+        let image = ImageCounts::new(prediction, truth, self.clusters, &self.protocol)?;
+        self.add_counts(image)
+    }
+
+    /// Adds a picture that was counted before, with its clusters, under the same protocol: on
+    /// another thread, say.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LabelOutOfRange`] for a cluster above the clusters (unless the protocol drops it) or
+    /// a label above the classes; the evaluator is then unchanged.
+    pub fn add_counts(&mut self, image: ImageCounts) -> Result<(), Error> {
+        let clusters = if self.drops() {
+            u16::MAX
+        } else {
+            self.clusters
+        };
+        check_labels(&image, clusters, self.protocol.classes)?;
         self.images.push(image);
         Ok(())
     }
 
-    /// The best matching and the scores under it.
+    /// Adds the pictures of another evaluator behind those of this one.
     ///
-    /// Where the matching joins labels of a picture, its boundaries follow from the masks alone: `masks`
-    /// reads prediction and truth of that picture again. It is given the picture's number, in the order
-    /// of [`MatchedEvaluator::add`]. A matching of as many clusters as classes, one to one, joins none.
+    /// # Errors
+    ///
+    /// [`Error::Unmergeable`] when protocols, rules or numbers of clusters differ; the evaluator is
+    /// then unchanged.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
+        let settings =
+            |it: &Self| format!("{:?}, {} clusters, {}", it.protocol, it.clusters, it.rule);
+        if settings(self) != settings(other) {
+            return Err(Error::Unmergeable {
+                what: "evaluators",
+                ours: settings(self),
+                theirs: settings(other),
+            });
+        }
+        self.images.extend_from_slice(&other.images);
+        Ok(())
+    }
+
+    /// Number of clusters.
+    pub fn clusters(&self) -> u16 {
+        self.clusters
+    }
+
+    /// The settings.
+    pub fn protocol(&self) -> &Protocol {
+        &self.protocol
+    }
+
+    /// The pictures added, in this order; their predicted labels are clusters.
+    pub fn images(&self) -> &[ImageCounts] {
+        &self.images
+    }
+
+    /// The best matching and the scores under it, from the counts alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Matching::fit`]; [`Error::MasksNeeded`] where the matching joins clusters of a
+    /// picture, whose boundaries then follow from the masks alone. One to one, with at most as many
+    /// clusters as classes, it joins none.
+    pub fn finish(&self) -> Result<Matched, Error> {
+        self.finish_by(|_, pictures| {
+            let pictures = pictures.to_vec();
+            Err(Error::MasksNeeded { pictures })
+        })
+    }
+
+    /// As [`MatchedEvaluator::finish`], but `masks` reads prediction and truth of the pictures again
+    /// that the matching joins clusters of. It is given their number, in the order of
+    /// [`MatchedEvaluator::images`].
     ///
     /// # Errors
     ///
     /// Those of [`Matching::fit`] and of `masks`.
-    pub fn finish<E: From<Error>>(
-        self,
+    pub fn finish_with<E: From<Error>>(
+        &self,
         mut masks: impl FnMut(usize) -> Result<(LabelMask, LabelMask), E>,
-    ) -> Result<(Report, Matching), E> {
-        let matching = Matching::fit(self.rule, &self.overlap)?;
-        let mut evaluator = Evaluator::new(self.protocol);
-        for (index, image) in self.images.iter().enumerate() {
-            match image.matched(&matching)? {
-                Some(matched) => evaluator.add_counts(&matched)?,
-                None => {
-                    let (prediction, truth) = masks(index)?;
-                    evaluator.add(&matching.apply(&prediction)?, &truth)?;
-                }
+    ) -> Result<Matched, E> {
+        self.finish_by(|matching, pictures| {
+            let mut evaluator = Evaluator::new(self.protocol);
+            for &picture in pictures {
+                let (prediction, truth) = masks(picture)?;
+                let matched = matching.apply_under(&prediction, &self.protocol)?;
+                evaluator.add(&matched, &truth)?;
+            }
+            Ok(evaluator)
+        })
+    }
+
+    /// As [`MatchedEvaluator::finish_with`] for callers that read masks on several threads: `score`
+    /// is given the matching and the numbers of the pictures that it joins clusters of, and evaluates
+    /// these pictures from their masks, each under [`Matching::apply_under`]. It is not called
+    /// when there are none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Matching::fit`] and of `score`; [`Error::Unmergeable`] for an evaluator of another
+    /// protocol.
+    pub fn finish_by<E: From<Error>>(
+        &self,
+        score: impl FnOnce(&Matching, &[usize]) -> Result<Evaluator, E>,
+    ) -> Result<Matched, E> {
+        let overlap = self.overlap()?;
+        let matching = Matching::fit(self.rule, &overlap)?;
+        let ties = Ties::of(self.rule, &overlap, &self.protocol)?;
+        let (mut evaluator, joined) = self.score(&matching)?;
+        if !joined.is_empty() {
+            evaluator.merge(&score(&matching, &joined)?)?;
+        }
+        Ok(Matched {
+            report: evaluator.report(),
+            matching,
+            ties,
+            evaluator,
+        })
+    }
+
+    /// What a matching is fitted to. Where ids out of range are dropped, they are "other" here.
+    fn overlap(&self) -> Result<Overlap, Error> {
+        let Protocol {
+            classes, ignore, ..
+        } = self.protocol;
+        let mut overlap = Overlap::new(self.clusters, classes, ignore);
+        let known = |id| if id > self.clusters { OTHER } else { id };
+        for image in &self.images {
+            match self.drops() {
+                true => overlap.add_counts(&image.relabelled(known))?,
+                false => overlap.add_counts(image)?,
             }
         }
-        Ok((evaluator.report(), matching))
+        Ok(overlap)
+    }
+
+    /// The pictures whose counts tell enough, and the numbers of the others.
+    fn score(&self, matching: &Matching) -> Result<(Evaluator, Vec<usize>), Error> {
+        let mut evaluator = Evaluator::new(self.protocol);
+        let mut joined = Vec::new();
+        for (picture, image) in self.images.iter().enumerate() {
+            match image.matched(matching, &self.protocol)? {
+                Some(matched) => evaluator.add_counts(&matched)?,
+                None => joined.push(picture),
+            }
+        }
+        Ok((evaluator, joined))
+    }
+
+    fn drops(&self) -> bool {
+        self.protocol.out_of_range == OutOfRange::Drop
+    }
+}
+
+/// The stored form of an evaluator, before its invariants are checked.
+#[derive(Deserialize)]
+struct UncheckedMatchedEvaluator {
+    protocol: Protocol,
+    rule: MatchingRule,
+    clusters: u16,
+    images: Vec<ImageCounts>,
+}
+
+impl TryFrom<UncheckedMatchedEvaluator> for MatchedEvaluator {
+    type Error = Error;
+
+    fn try_from(stored: UncheckedMatchedEvaluator) -> Result<Self, Error> {
+        stored.protocol.check()?;
+        check_clusters(stored.clusters)?;
+        let empty = Self::new(stored.protocol, stored.rule);
+        let mut evaluator = empty.with_clusters(stored.clusters);
+        let mut images = stored.images.into_iter();
+        images.try_for_each(|image| evaluator.add_counts(image))?;
+        Ok(evaluator)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{Noise, blobs};
-
-    /// Pictures with as many clusters as classes, with more, and with fewer.
-    #[test]
-    fn one_pass_scores_as_matching_first_and_evaluating_then() {
-        for clusters in [3, 7, 2] {
-            let mut noise = Noise::new(u64::from(clusters));
-            let pictures: Vec<(LabelMask, LabelMask)> = (0..9)
-                .map(|_| {
-                    (
-                        blobs(&mut noise, 23, 17, 4, clusters),
-                        blobs(&mut noise, 23, 17, 6, 3),
-                    )
-                })
-                .collect();
-            let rule = MatchingRule::ImageLevel;
-            let mut once = MatchedEvaluator::new(rule, clusters, Protocol::new(3));
-            let mut overlap = Overlap::new(clusters, 3, crate::IGNORE);
-            for (prediction, truth) in &pictures {
-                once.add(prediction, truth).unwrap();
-                overlap.add(prediction, truth).unwrap();
-            }
-            let expected = Matching::fit(rule, &overlap).unwrap();
-            let mut evaluator = Evaluator::new(Protocol::new(3));
-            for (prediction, truth) in &pictures {
-                evaluator
-                    .add(&expected.apply(prediction).unwrap(), truth)
-                    .unwrap();
-            }
-            let again = |index: usize| Ok::<_, Error>(pictures[index].clone());
-            let (report, matching) = once.finish(again).unwrap();
-            assert_eq!((report, matching), (evaluator.report(), expected));
-        }
-    }
-}
+mod tests;

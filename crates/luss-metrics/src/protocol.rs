@@ -1,8 +1,10 @@
 //! What exactly is measured: the choices in which published evaluations differ.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, IGNORE};
+use crate::{Error, IGNORE, scores::iou::all_labels};
 
 /// The settings of an evaluation. [`Protocol::new`] gives those of the published toolbox.
 ///
@@ -29,6 +31,11 @@ pub struct Protocol {
     /// Thickness of a boundary as a fraction of the image diagonal; above 0, at most 1.
     #[serde(default = "reference_boundary_ratio")]
     pub boundary_ratio: f64,
+    /// Whether "other" is one of the labels that means run over. Without it they run over the
+    /// classes 1 to C, as befits true masks whose id 0 is ignored too (see
+    /// [`crate::LabelMask::ignore_ids`]).
+    #[serde(default = "scored")]
+    pub score_other: bool,
 }
 
 /// What becomes of predicted ids that are neither "other" nor a class.
@@ -45,11 +52,14 @@ pub enum OutOfRange {
     Drop,
 }
 
-/// What a class that occurs neither in a truth nor in a prediction does to the mean IoU.
+/// What a class that occurs neither in a truth nor in a prediction does to the mean IoU, and a
+/// picture without foreground in both to the means over pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AbsentClass {
-    /// It counts as IoU 0: the mean always runs over C + 1 labels, as in the published toolbox.
+    /// It counts 0: the mean always runs over all labels or pictures, as in the published toolbox.
+    /// Two exceptions: a mean is no number when nothing of its kind occurs at all, and a class
+    /// whose true pixels are none of a boundary is left out of boundary mIoU.
     #[default]
     Zero,
     /// It is left out of the mean.
@@ -81,6 +91,15 @@ impl Protocol {
             absent_class: AbsentClass::default(),
             boundary_ignore: BoundaryIgnore::default(),
             boundary_ratio: reference_boundary_ratio(),
+            score_other: scored(),
+        }
+    }
+
+    /// The labels that means run over.
+    pub(crate) fn labels(&self) -> Range<u16> {
+        match self.score_other {
+            true => all_labels(self.classes),
+            false => 1..self.classes + 1,
         }
     }
 
@@ -102,6 +121,10 @@ impl Protocol {
 /// The ratio of the published toolbox (the boundary-IoU paper itself uses 0.02).
 fn reference_boundary_ratio() -> f64 {
     0.03
+}
+
+fn scored() -> bool {
+    true
 }
 
 fn imagenet_s_ignore() -> u16 {

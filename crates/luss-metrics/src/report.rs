@@ -8,24 +8,32 @@ use crate::{Protocol, SizeGroup};
 
 /// All scores of one evaluation, as ratios in `0..=1`, with the settings they hold for.
 ///
-/// A mean over nothing is 0 where the published protocol averages over a fixed number of labels
-/// or pictures; `images` says whether there was anything. `Display` prints a table in percent.
+/// A score of nothing is `None`, never 0. What counts as 0 is a class that occurs nowhere beside
+/// others that do, as [`crate::AbsentClass`] says. `Display` prints a table in percent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The settings of the evaluation.
     pub protocol: Protocol,
     /// Pictures scored.
     pub images: u64,
-    /// mIoU: mean IoU over the labels 0 to C.
-    pub miou: f64,
+    /// mIoU: mean IoU over the labels 0 to C (1 to C unless [`Protocol::score_other`]).
+    pub miou: Option<f64>,
     /// Mean IoU over the classes 1 to C.
-    pub miou_without_other: f64,
-    /// b-mIoU: mean IoU of the boundaries over the labels 0 to C.
-    pub boundary_miou: f64,
-    /// Img-Acc: share of pictures whose largest predicted class is a true class.
-    pub image_accuracy: f64,
-    /// F_β, β² = 0.3: mean over pictures of the foreground's F-measure.
-    pub f_beta: f64,
+    pub miou_without_other: Option<f64>,
+    /// b-mIoU: mean IoU of the boundaries over the labels of `miou`.
+    pub boundary_miou: Option<f64>,
+    /// Img-Acc: share of pictures whose largest predicted class is a true class; `None` when no
+    /// picture has foreground.
+    pub image_accuracy: Option<f64>,
+    /// F_β, β² = 0.3: mean over pictures of the foreground's F-measure; `None` when no picture has
+    /// foreground.
+    pub f_beta: Option<f64>,
+    /// aAcc: share of the true pixels that are predicted right, as mmsegmentation prints it.
+    pub aacc: Option<f64>,
+    /// mAcc: mean recall of the labels that occur in the truth, as mmsegmentation prints it.
+    pub macc: Option<f64>,
+    /// fwIoU: mean IoU, each label weighted by its true pixels, as detectron2 prints it.
+    pub fwiou: Option<f64>,
     /// The scores by object size, from S to L.
     pub sizes: [SizeScore; 4],
     /// The labels 0 to C, in this order.
@@ -55,6 +63,12 @@ pub struct ClassScore {
     pub iou: Option<f64>,
     /// The IoU of its boundaries; `None` when it has none anywhere.
     pub boundary_iou: Option<f64>,
+    /// Share of its predicted pixels that are right; `None` when it is never predicted.
+    pub precision: Option<f64>,
+    /// Share of its true pixels that are found; `None` when it has none.
+    pub recall: Option<f64>,
+    /// Dice coefficient, which is the F1 score of its pixels; `None` as for `iou`.
+    pub dice: Option<f64>,
     /// Pixels of the truth.
     pub truth_pixels: u64,
     /// Pixels of the prediction.
@@ -73,8 +87,11 @@ impl fmt::Display for Report {
             ("boundary mIoU", self.boundary_miou),
             ("image accuracy", self.image_accuracy),
             ("F-measure", self.f_beta),
+            ("pixel accuracy", self.aacc),
+            ("mean accuracy", self.macc),
+            ("fwIoU", self.fwiou),
         ] {
-            writeln!(f, "{name:<20}{:>8.2}", 100.0 * ratio)?;
+            writeln!(f, "{name:<20}{:>8}", percent(ratio))?;
         }
         self.write_sizes(f, "object size", |size| size.group.to_string())?;
         self.write_sizes(f, "mIoU", |size| percent(size.miou))?;

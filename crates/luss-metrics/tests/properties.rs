@@ -3,7 +3,7 @@
 use luss_metrics::{
     AbsentClass, AttentionHistogram, Bootstrap, BoundaryIgnore, CoOccurrence, Evaluator, Fit,
     ImageCounts, LabelMask, Matching, MatchingRule, OutOfRange, Overlap, Predictions, Protocol,
-    ThresholdCurve, Ties, boundary_map,
+    Report, Score, ThresholdCurve, Ties, boundary_map,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde::{Serialize, de::DeserializeOwned};
@@ -62,16 +62,38 @@ fn protocol() -> impl Strategy<Value = Protocol> {
         Just(BoundaryIgnore::Transparent)
     ];
     let stray = prop_oneof![Just(OutOfRange::Error), Just(OutOfRange::Drop)];
-    (absent, seam, stray, 0.01..0.3).prop_map(
-        |(absent_class, boundary_ignore, out_of_range, boundary_ratio)| Protocol {
+    (absent, seam, stray, 0.01..0.3, any::<bool>()).prop_map(
+        |(absent_class, boundary_ignore, out_of_range, boundary_ratio, score_other)| Protocol {
+            classes: CLASSES,
             ignore: IGNORE,
             out_of_range,
             absent_class,
             boundary_ignore,
             boundary_ratio,
-            ..Protocol::new(CLASSES)
+            score_other,
         },
     )
+}
+
+/// Every score of a report, those of the labels included.
+fn all_scores(report: &Report) -> Vec<Option<f64>> {
+    let whole = Score::ALL.map(|score| score.of(report));
+    let per_class = report.per_class.iter().flat_map(|class| {
+        let (iou, boundary) = (class.iou, class.boundary_iou);
+        [iou, boundary, class.precision, class.recall, class.dice]
+    });
+    whole.into_iter().chain(per_class).collect()
+}
+
+/// A perfectly predicted row of all labels.
+fn picture_of_all_labels() -> Picture {
+    let labels: Vec<u16> = (0..=CLASSES).collect();
+    let mask = LabelMask::new(labels.len(), 1, labels).unwrap();
+    Picture {
+        attention: vec![1.0; mask.width()],
+        prediction: mask.clone(),
+        truth: mask,
+    }
 }
 
 /// All that sums up pictures.
@@ -238,11 +260,11 @@ fn use_sums(sums: &mut Sums, picture: &Picture) {
     let _ = Matching::image_level(&sums.table);
     for rule in MatchingRule::ALL {
         let _ = Matching::fit(rule, &sums.overlap);
-        let _ = Ties::of(rule, &sums.overlap, AbsentClass::Zero);
+        let _ = Ties::of(rule, &sums.overlap, &Protocol::new(CLASSES));
     }
     let _ = sums
         .overlap
-        .miou(&Matching::identity(CLASSES), AbsentClass::Skip);
+        .miou(&Matching::identity(CLASSES), &Protocol::new(CLASSES));
     let _ = sums.curve.best();
     let _ = (
         sums.attention.otsu(),
@@ -293,11 +315,11 @@ proptest! {
             let image = ImageCounts::new(prediction, truth, CLASSES, &protocol).unwrap();
             overlap.add_counts(&image).unwrap();
             let image: ImageCounts = restored(&image);
-            evaluator.add_counts(&image.matched(&matching).unwrap().unwrap()).unwrap();
+            evaluator.add_counts(&image.matched(&matching, &protocol).unwrap().unwrap()).unwrap();
         }
         prop_assert_eq!(&overlap, &Sums::of(protocol, &pictures).overlap);
         prop_assert_eq!(&evaluator, &matched(&pictures, &matching, protocol));
-        let miou = overlap.miou(&matching, protocol.absent_class).unwrap();
+        let miou = overlap.miou(&matching, &protocol).unwrap();
         prop_assert_eq!(miou, evaluator.report().miou);
     }
 
@@ -311,7 +333,7 @@ proptest! {
         let (ours, theirs) = (Sums::of(protocol, &pictures), Sums::of(protocol, &other));
         for rule in MatchingRule::ALL {
             let fit = |sums: &Sums| Matching::fit(rule, &sums.overlap).unwrap();
-            let ties = |sums: &Sums| Ties::of(rule, &sums.overlap, protocol.absent_class).unwrap();
+            let ties = |sums: &Sums| Ties::of(rule, &sums.overlap, &protocol).unwrap();
             let (a, b) = (ties(&ours), ties(&theirs));
             prop_assert_eq!(fit(&ours).total(), fit(&theirs).total());
             prop_assert_eq!(
@@ -325,44 +347,54 @@ proptest! {
             if let (Some(a), Some(b)) = (a.miou, b.miou) && a.exact {
                 let close = |a: f64, b: f64| (a - b).abs() < 1e-9;
                 prop_assert!(close(a.lowest, b.lowest) && close(a.highest, b.highest));
-                let miou = matched(&pictures, &fit(&ours), protocol).report().miou;
+                let miou = matched(&pictures, &fit(&ours), protocol).report().miou.unwrap();
                 prop_assert!(a.lowest - 1e-9 <= miou && miou <= a.highest + 1e-9);
             }
         }
     }
 
+    /// Where the published policies count against it, the pictures leave them nothing to count: no
+    /// ignored pixels where their seams are boundaries, and no absent class or foreground.
     #[test]
-    fn a_perfect_prediction_scores_one(pictures in pictures()) {
-        let protocol = Protocol {
-            ignore: IGNORE,
-            absent_class: AbsentClass::Skip,
-            boundary_ignore: BoundaryIgnore::Transparent,
-            ..Protocol::new(CLASSES)
-        };
-        let mut evaluator = Evaluator::new(protocol);
-        for picture in &pictures {
-            let mut prediction = picture.truth.clone();
-            // Whatever is predicted where the truth is ignored.
-            let labels = prediction.labels_mut().iter_mut().zip(picture.prediction.labels());
-            labels.filter(|(label, _)| **label == IGNORE).for_each(|(label, any)| *label = *any);
-            evaluator.add(&prediction, &picture.truth).unwrap();
+    fn a_perfect_prediction_scores_one_or_nothing_under_every_policy(
+        pictures in pictures(),
+        protocol in protocol(),
+    ) {
+        let mut pictures = pictures;
+        let ignores = protocol.boundary_ignore == BoundaryIgnore::Transparent;
+        for Picture { prediction, truth, .. } in &mut pictures {
+            for (p, t) in prediction.labels_mut().iter_mut().zip(truth.labels_mut()) {
+                *t = if *t == IGNORE && !ignores { 0 } else { *t };
+                // Whatever is predicted where the truth is ignored.
+                *p = if *t == IGNORE { *p } else { *t };
+            }
         }
-        let report = evaluator.report();
-        let counted = evaluator.areas().mask.truth().iter().sum::<u64>() > 0;
-        prop_assert_eq!((report.miou, report.boundary_miou), if counted { (1.0, 1.0) } else { (0.0, 0.0) });
-        for size in report.sizes {
-            prop_assert!(size.miou.is_none_or(|miou| miou == 1.0));
-            prop_assert!(size.boundary_miou.is_none_or(|miou| miou == 1.0));
+        let is_class = |label: &u16| (1..=CLASSES).contains(label);
+        if protocol.absent_class == AbsentClass::Zero {
+            pictures.retain(|picture| picture.truth.labels().iter().any(is_class));
+            pictures.push(picture_of_all_labels());
+        }
+        for score in all_scores(&Sums::of(protocol, &pictures).evaluator.report()) {
+            prop_assert!(score.is_none_or(|score| score == 1.0), "{score:?}");
         }
     }
 
     #[test]
-    fn scores_are_ratios(pictures in pictures(), protocol in protocol()) {
-        let report = Sums::of(protocol, &pictures).evaluator.report();
-        let whole = [report.miou, report.miou_without_other, report.boundary_miou];
-        let rest = [report.image_accuracy, report.f_beta];
-        let sizes = report.sizes.iter().flat_map(|size| [size.miou, size.boundary_miou]).flatten();
-        prop_assert!(whole.into_iter().chain(rest).chain(sizes).all(|score| (0.0..=1.0).contains(&score)));
+    fn scores_are_ratios(pictures in pictures(), protocol in protocol(), stray in any::<bool>()) {
+        let mut evaluator = Evaluator::new(protocol);
+        let stray = if stray && protocol.out_of_range == OutOfRange::Drop { 900 } else { CLASSES };
+        for mut picture in pictures {
+            let labels = picture.prediction.labels_mut().iter_mut();
+            labels.filter(|label| **label == CLASSES).for_each(|label| *label = stray);
+            evaluator.add(&picture.prediction, &picture.truth).unwrap();
+        }
+        let counted = evaluator.areas().mask.truth().iter().sum::<u64>() > 0;
+        let report = evaluator.report();
+        for score in all_scores(&report) {
+            prop_assert!(score.is_none_or(|score| (0.0..=1.0).contains(&score)), "{score:?}");
+            prop_assert!(counted || score.is_none(), "{score:?} of nothing");
+        }
+        prop_assert_eq!(report.aacc.is_some(), counted && (protocol.score_other || evaluator.areas().mask.truth()[1..].iter().any(|n| *n > 0)));
     }
 
     #[test]
@@ -403,13 +435,13 @@ proptest! {
         let matching = damaged(&Matching::identity(CLASSES), &damage);
         if let Some(matching) = &matching {
             let _ = matching.apply(&pictures[0].prediction);
-            let _ = sums.overlap.miou(matching, AbsentClass::Zero);
+            let _ = sums.overlap.miou(matching, &protocol);
         }
         let image = ImageCounts::new(&pictures[0].prediction, &pictures[0].truth, CLASSES, &protocol).unwrap();
         if let Some(image) = damaged(&image, &damage) {
             let _ = Evaluator::new(protocol).add_counts(&image);
             let _ = Overlap::new(CLASSES, CLASSES, IGNORE).add_counts(&image);
-            let _ = matching.map(|matching| image.matched(&matching));
+            let _ = matching.map(|matching| image.matched(&matching, &protocol));
             let predictions = Predictions { images: &[image], fit: Fit::AsTheyAre };
             let _ = Bootstrap::new(1, 2).intervals(&predictions, &protocol);
         }

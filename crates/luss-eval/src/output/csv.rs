@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use luss_metrics::{ClassScore, Interval, ThresholdPoint};
+use luss_metrics::{ClassScore, Confusion, Interval, ThresholdPoint};
 
 use super::rows::{name, per_class, rows};
 use crate::{evaluation::Evaluation, settings::Settings};
@@ -29,10 +29,13 @@ pub(super) fn scores(evaluation: &Evaluation, settings: &Settings) -> String {
     text
 }
 
-fn numbers(class: &ClassScore) -> [(&'static str, Option<f64>); 5] {
+fn numbers(class: &ClassScore) -> [(&'static str, Option<f64>); 8] {
     [
         ("iou", class.iou),
         ("boundary_iou", class.boundary_iou),
+        ("precision", class.precision),
+        ("recall", class.recall),
+        ("dice", class.dice),
         ("truth_pixels", Some(class.truth_pixels as f64)),
         ("prediction_pixels", Some(class.prediction_pixels as f64)),
         (
@@ -65,4 +68,19 @@ pub(super) fn curve(points: &[ThresholdPoint]) -> String {
             .expect("a String takes any text");
     }
     text
+}
+
+/// Pixels: a line for each true label, a column for each predicted one, 0 to C.
+pub(super) fn confusion(confusion: &Confusion) -> String {
+    let labels = || 0..=confusion.classes();
+    let mut text = String::from("truth\\prediction");
+    labels().for_each(|label| write!(text, ",{label}").expect("a String takes any text"));
+    for truth in labels() {
+        write!(text, "\n{truth}").expect("a String takes any text");
+        for prediction in labels() {
+            let pixels = confusion.of(truth, prediction);
+            write!(text, ",{pixels}").expect("a String takes any text");
+        }
+    }
+    text + "\n"
 }

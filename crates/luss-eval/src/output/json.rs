@@ -1,7 +1,5 @@
 //! The JSON document, described in `docs/EVALUATE.md`. Fields are added under the same schema
-//! number; renaming or removing one raises it.
-
-use std::{borrow::Cow, collections::BTreeMap, path::Path};
+//! number; renaming or removing one raises it, and so does a new meaning of a value.
 
 use anyhow::Result;
 use luss_metrics::{
@@ -9,15 +7,20 @@ use luss_metrics::{
     OutOfRange, SizeGroup,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::rows::{labels_used, matching_kind, name, threshold_rule};
-use crate::{evaluation::Evaluation, problems, scoring::Scored, settings::Settings};
+use crate::{
+    evaluation::Evaluation,
+    scoring::{Inputs, LeftOut, Scored},
+    settings::Settings,
+};
 
 /// Version of the document.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 pub(super) fn document(evaluation: &Evaluation, settings: &Settings) -> Result<String> {
-    let document = Document::new(evaluation, settings);
+    let document = Document::new(evaluation, settings)?;
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
@@ -25,7 +28,7 @@ pub(super) fn document(evaluation: &Evaluation, settings: &Settings) -> Result<S
 struct Document<'a> {
     schema: u32,
     tool: String,
-    policies: Policies<'a>,
+    policies: Value,
     #[serde(flatten)]
     scores: Scores<'a>,
     uncertainty: Option<&'a Intervals>,
@@ -41,34 +44,21 @@ struct ComparisonSection<'a> {
 /// What one folder of predictions scores.
 #[derive(Serialize)]
 struct Scores<'a> {
-    inputs: Inputs<'a>,
+    inputs: &'a Inputs,
     images: u64,
-    left_out: LeftOut,
-    miou: f64,
-    miou_without_other: f64,
-    boundary_miou: f64,
-    image_accuracy: f64,
-    f_beta: f64,
+    left_out: &'a LeftOut,
+    miou: Option<f64>,
+    miou_without_other: Option<f64>,
+    boundary_miou: Option<f64>,
+    image_accuracy: Option<f64>,
+    f_beta: Option<f64>,
+    aacc: Option<f64>,
+    macc: Option<f64>,
+    fwiou: Option<f64>,
     sizes: Sizes,
     matching: MatchingSection,
     threshold: Option<Threshold>,
     per_class: Vec<Class<'a>>,
-}
-
-#[derive(Serialize)]
-struct Inputs<'a> {
-    prediction: Cow<'a, str>,
-    truth: Cow<'a, str>,
-    scores: Option<Cow<'a, str>>,
-    paired_by: &'static str,
-    prediction_format: &'static str,
-    truth_format: &'static str,
-}
-
-#[derive(Serialize)]
-struct LeftOut {
-    images: u64,
-    problems: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Serialize)]
@@ -82,6 +72,8 @@ struct Policies<'a> {
     absent_class: &'static str,
     boundary_ignore: &'static str,
     boundary_ratio: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score_other: Option<bool>,
     allow_missing: bool,
 }
 
@@ -139,6 +131,9 @@ struct Class<'a> {
     name: &'a str,
     iou: Option<f64>,
     boundary_iou: Option<f64>,
+    precision: Option<f64>,
+    recall: Option<f64>,
+    dice: Option<f64>,
     truth_pixels: u64,
     prediction_pixels: u64,
     intersection_pixels: u64,
@@ -148,26 +143,30 @@ struct Class<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn new(evaluation: &'a Evaluation, settings: &'a Settings) -> Self {
-        let arguments = settings.arguments;
-        let folders = (settings.prediction, arguments.scores.as_deref());
-        let comparison = evaluation.other.as_ref().map(|other| {
-            let compared = settings.compared.unwrap_or(Path::new(""));
-            let folders = (compared, arguments.compare_scores.as_deref());
-            ComparisonSection {
-                b: Scores::new(&other.scored, folders, settings),
-                paired: &other.comparison,
-            }
+    fn new(evaluation: &'a Evaluation, settings: &'a Settings) -> Result<Self> {
+        let comparison = evaluation.other.as_ref().map(|other| ComparisonSection {
+            b: Scores::new(&other.scored, settings),
+            paired: &other.comparison,
         });
-        Self {
+        Ok(Self {
             schema: SCHEMA,
             tool: format!("luss-eval {}", env!("CARGO_PKG_VERSION")),
-            policies: Policies::new(settings),
-            scores: Scores::new(&evaluation.scored, folders, settings),
+            policies: policies(settings)?,
+            scores: Scores::new(&evaluation.scored, settings),
             uncertainty: evaluation.intervals.as_ref(),
             comparison,
-        }
+        })
     }
+}
+
+/// The settings that decide what the scores mean; of merged counts, those that they were made with.
+pub(crate) fn policies(settings: &Settings) -> Result<Value> {
+    let mut policies = match &settings.merged_policies {
+        Some(policies) => policies.clone(),
+        None => serde_json::to_value(Policies::new(settings))?,
+    };
+    policies["match"] = matching_kind(settings).into();
+    Ok(policies)
 }
 
 impl<'a> Policies<'a> {
@@ -191,59 +190,33 @@ impl<'a> Policies<'a> {
                 BoundaryIgnore::Transparent => "transparent",
             },
             boundary_ratio: protocol.boundary_ratio,
+            score_other: (!protocol.score_other).then_some(false),
             allow_missing: settings.arguments.allow_missing,
         }
     }
 }
 
 impl<'a> Scores<'a> {
-    fn new(
-        scored: &'a Scored,
-        (prediction, scores): (&'a Path, Option<&'a Path>),
-        settings: &'a Settings,
-    ) -> Self {
+    fn new(scored: &'a Scored, settings: &'a Settings) -> Self {
         let report = &scored.report;
         let per_class = report.per_class.iter();
         Self {
-            inputs: Inputs {
-                prediction: prediction.to_string_lossy(),
-                truth: settings.arguments.truth.to_string_lossy(),
-                scores: scores.map(Path::to_string_lossy),
-                paired_by: scored.pairs.paired_by.name(),
-                prediction_format: scored
-                    .pairs
-                    .prediction_format
-                    .map_or("mixed", |format| format.name()),
-                truth_format: scored
-                    .pairs
-                    .truth_format
-                    .map_or("mixed", |format| format.name()),
-            },
+            inputs: &scored.inputs,
             images: report.images,
-            left_out: LeftOut::new(scored),
+            left_out: &scored.left_out,
             miou: report.miou,
             miou_without_other: report.miou_without_other,
             boundary_miou: report.boundary_miou,
             image_accuracy: report.image_accuracy,
             f_beta: report.f_beta,
+            aacc: report.aacc,
+            macc: report.macc,
+            fwiou: report.fwiou,
             sizes: Sizes::new(scored),
             matching: MatchingSection::new(scored, matching_kind(settings)),
             threshold: Threshold::new(scored),
             per_class: per_class
                 .map(|class| Class::new(class, &scored.evaluator, settings))
-                .collect(),
-        }
-    }
-}
-
-impl LeftOut {
-    fn new(scored: &Scored) -> Self {
-        let problems = problems::counts(&scored.problems);
-        Self {
-            images: scored.pairs.truths as u64 - scored.report.images,
-            problems: problems
-                .into_iter()
-                .map(|(kind, count)| (kind.name(), count))
                 .collect(),
         }
     }
@@ -314,6 +287,9 @@ impl<'a> Class<'a> {
             name: name(settings, class.class),
             iou: class.iou,
             boundary_iou: class.boundary_iou,
+            precision: class.precision,
+            recall: class.recall,
+            dice: class.dice,
             truth_pixels: class.truth_pixels,
             prediction_pixels: class.prediction_pixels,
             intersection_pixels: class.intersection_pixels,

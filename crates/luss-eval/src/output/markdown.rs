@@ -42,16 +42,18 @@ fn write_classes(text: &mut String, report: &Report, settings: &Settings) -> Res
     if !classes.is_empty() {
         writeln!(
             text,
-            "\n| id | name | IoU | boundary IoU | true pixels | predicted pixels |\n|---:|---|---:|---:|---:|---:|"
+            "\n| id | name | IoU | boundary IoU | precision | recall | Dice | true pixels | predicted pixels |\n|---:|---|---:|---:|---:|---:|---:|---:|---:|"
         )?;
     }
     for class in classes {
         let name = name(settings, class.class).replace('|', "\\|");
         let (iou, boundary) = (percent(class.iou), percent(class.boundary_iou));
+        let of_pixels = [class.precision, class.recall, class.dice];
+        let [precision, recall, dice] = of_pixels.map(percent);
         let (truth, prediction) = (class.truth_pixels, class.prediction_pixels);
         writeln!(
             text,
-            "| {} | {name} | {iou} | {boundary} | {truth} | {prediction} |",
+            "| {} | {name} | {iou} | {boundary} | {precision} | {recall} | {dice} | {truth} | {prediction} |",
             class.class
         )?;
     }

@@ -4,13 +4,18 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::{Failed, evaluation::Evaluation, settings::Settings, terminal::show};
+use crate::{
+    Failed, arguments::Arguments, evaluation::Evaluation, scoring::shards, settings::Settings,
+    terminal::show,
+};
 
 mod csv;
 mod json;
 mod markdown;
 mod rows;
 mod table;
+
+pub(crate) use json::policies;
 
 /// Writes the files that were asked for, then prints the table.
 pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> {
@@ -22,6 +27,12 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
     if let (Some(file), Some(curve)) = (&arguments.threshold_curve, &scored.curve) {
         write_file(file, &csv::curve(curve))?;
     }
+    if let Some(file) = &arguments.save_counts {
+        shards::save(file, scored, settings)?;
+    }
+    if let Some(file) = &arguments.confusion {
+        write_file(file, &csv::confusion(&scored.confusion))?;
+    }
     if let Some(file) = &arguments.csv {
         write_file(file, &csv::scores(evaluation, settings))?;
     }
@@ -31,8 +42,14 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
     if let Some(file) = &arguments.json {
         write_file(file, &json::document(evaluation, settings)?)?;
     }
-    let taken = [&arguments.json, &arguments.csv, &arguments.markdown];
-    let taken = taken
+    let Arguments {
+        json,
+        csv,
+        markdown,
+        confusion,
+        ..
+    } = arguments;
+    let taken = [json, csv, markdown, confusion]
         .into_iter()
         .flatten()
         .any(|file| is_standard_output(file));

@@ -35,6 +35,9 @@ pub(super) fn title(score: Score) -> String {
         Score::BoundaryMiou => "boundary mIoU".into(),
         Score::ImageAccuracy => "image accuracy".into(),
         Score::FBeta => "F-beta".into(),
+        Score::AllAccuracy => "pixel accuracy".into(),
+        Score::MeanAccuracy => "mean accuracy".into(),
+        Score::FrequencyWeightedIou => "fwIoU".into(),
         Score::SizeMiou(group) => format!("mIoU, size {group}"),
         Score::SizeBoundaryMiou(group) => format!("boundary mIoU, size {group}"),
     }
@@ -96,18 +99,14 @@ pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String>
 }
 
 fn pairing_note(scored: &Scored) -> Option<String> {
-    let by_name = scored.pairs.paired_by.name() == "name";
+    let by_name = scored.inputs.paired_by.as_deref() == Some("name");
     by_name.then(|| "paired by file name, since no path is in both folders".into())
 }
 
 fn left_out_note(scored: &Scored) -> Option<String> {
-    let left_out = scored.pairs.truths as u64 - scored.report.images;
-    (left_out > 0).then(|| {
-        format!(
-            "{left_out} of {} pictures left out (--allow-missing)",
-            scored.pairs.truths
-        )
-    })
+    let left_out = scored.left_out.images;
+    let all = left_out + scored.report.images;
+    (left_out > 0).then(|| format!("{left_out} of {all} pictures left out (--allow-missing)"))
 }
 
 fn matching_note(scored: &Scored, settings: &Settings) -> Option<String> {

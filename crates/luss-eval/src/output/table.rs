@@ -56,17 +56,19 @@ fn write_classes(text: &mut String, report: &Report, settings: &Settings) -> Res
     if !classes.is_empty() {
         writeln!(
             text,
-            "\n{:>5} {:>8} {:>9} {:>12} {:>12}  name",
-            "id", "IoU", "boundary", "true px", "predicted px"
+            "\n{:>5} {:>8} {:>9} {:>10} {:>8} {:>8} {:>12} {:>12}  name",
+            "id", "IoU", "boundary", "precision", "recall", "Dice", "true px", "predicted px"
         )?;
     }
     for class in classes {
         let (iou, boundary) = (percent(class.iou), percent(class.boundary_iou));
+        let of_pixels = [class.precision, class.recall, class.dice];
+        let [precision, recall, dice] = of_pixels.map(percent);
         let (truth, prediction) = (class.truth_pixels, class.prediction_pixels);
         let name = name(settings, class.class);
         writeln!(
             text,
-            "{:>5} {iou:>8} {boundary:>9} {truth:>12} {prediction:>12}  {name}",
+            "{:>5} {iou:>8} {boundary:>9} {precision:>10} {recall:>8} {dice:>8} {truth:>12} {prediction:>12}  {name}",
             class.class
         )?;
     }

@@ -3,6 +3,8 @@
 mod folders;
 mod golden;
 mod options;
+mod pixel_scores;
 mod refusals;
 mod scores;
+mod shards;
 mod workplace;

@@ -111,6 +111,12 @@ impl ImageCounts {
         kept.map(|cell| u64::from(cell.pixels)).sum()
     }
 
+    /// Whether the truth or the prediction has a counted pixel that is not "other".
+    pub(crate) fn has_foreground(&self) -> bool {
+        let is_foreground = |cell: &Cell| cell.truth != OTHER || cell.prediction != OTHER;
+        self.cells.iter().any(is_foreground)
+    }
+
     /// The true classes ("other" left out) with their areas in pixels, in ascending order.
     pub(crate) fn true_classes(&self) -> Vec<(u16, u64)> {
         let classes = self.cells.chunk_by(|a, b| a.truth == b.truth);

@@ -3,6 +3,7 @@
 pub(crate) mod areas;
 pub(crate) mod bits;
 pub(crate) mod checked;
+mod confusion;
 pub(crate) mod image_counts;
 pub(crate) mod label_set;
 pub(crate) mod pair_hash;
@@ -10,4 +11,5 @@ pub(crate) mod pair_table;
 pub(crate) mod runs;
 
 pub use areas::{Areas, ClassAreas};
+pub use confusion::Confusion;
 pub use image_counts::ImageCounts;

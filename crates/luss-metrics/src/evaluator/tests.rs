@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    AbsentClass, BoundaryIgnore, IGNORE, LabelMask,
+    AbsentClass, BoundaryIgnore, IGNORE, LabelMask, Score,
     testing::{Noise, blobs},
 };
 
@@ -57,10 +57,10 @@ fn the_published_example_of_two_classes() {
 
     let report = evaluator.report();
     assert_close(report.per_class[0].iou.unwrap(), 0.666667);
-    assert_close(report.miou, 0.555556);
-    assert_close(report.miou_without_other, 0.5);
-    assert_close(report.f_beta, 0.772277);
-    assert_eq!(report.image_accuracy, 1.0);
+    assert_close(report.miou.unwrap(), 0.555556);
+    assert_close(report.miou_without_other.unwrap(), 0.5);
+    assert_close(report.f_beta.unwrap(), 0.772277);
+    assert_eq!(report.image_accuracy, Some(1.0));
     let classes = report.sizes.map(|size| size.classes);
     assert_eq!(classes, [0, 1, 1, 0]); // class 2 is 20 %, class 1 is 27 %
 }
@@ -78,7 +78,7 @@ fn a_perfect_prediction_scores_one_everywhere() {
     let report = evaluator_of(Protocol::new(4), &pairs).report();
     assert_eq!(
         (report.miou, report.boundary_miou, report.f_beta),
-        (1.0, 1.0, 1.0)
+        (Some(1.0), Some(1.0), Some(1.0))
     );
     let sizes = report
         .sizes
@@ -207,7 +207,7 @@ fn absent_classes_count_zero_unless_skipped() {
         ..Protocol::new(50)
     };
     let skip = evaluator_of(skip, &pairs).report();
-    assert_close(zero.miou * 51.0, skip.miou * 4.0);
+    assert_close(zero.miou.unwrap() * 51.0, skip.miou.unwrap() * 4.0);
     assert_eq!(zero.per_class, skip.per_class);
 }
 
@@ -230,21 +230,100 @@ fn looking_through_ignored_pixels_makes_a_perfect_prediction_perfect() {
         boundary_ignore: BoundaryIgnore::Transparent,
         ..edge
     };
-    assert!(evaluator_of(edge, &pairs).report().boundary_miou < 1.0);
+    assert!(evaluator_of(edge, &pairs).report().boundary_miou < Some(1.0));
     assert_eq!(
         evaluator_of(transparent, &pairs).report().boundary_miou,
-        1.0
+        Some(1.0)
     );
 }
 
 #[test]
-fn without_pictures_every_score_is_zero_and_says_so() {
+fn without_pictures_there_is_no_score() {
     let report = Evaluator::new(Protocol::new(3)).report();
-    assert_eq!(
-        (report.images, report.miou, report.image_accuracy),
-        (0, 0.0, 0.0)
-    );
-    assert!(report.sizes.iter().all(|size| size.miou.is_none()));
+    let scores = Score::ALL.map(|score| score.of(&report));
+    assert_eq!((report.images, scores), (0, [None; Score::ALL.len()]));
+}
+
+/// An ignored rim around an object hides all of its boundary.
+#[test]
+fn a_class_whose_boundary_is_all_hidden_does_not_spoil_a_perfect_prediction() {
+    let within = |from: usize, to: usize, pixel: usize| {
+        let inside = |at: usize| (from..to).contains(&at);
+        inside(pixel % 100) && inside(pixel / 100)
+    };
+    let labels = |rim: u16| {
+        let label = |pixel| match pixel {
+            _ if within(30, 70, pixel) => 1,
+            _ if within(20, 80, pixel) => rim,
+            _ => 0,
+        };
+        mask(100, &(0..100 * 100).map(label).collect::<Vec<u16>>())
+    };
+    let protocol = Protocol {
+        ignore: 255,
+        boundary_ignore: BoundaryIgnore::Transparent,
+        ..Protocol::new(1)
+    };
+    let report = evaluator_of(protocol, &[(labels(0), labels(255))]).report();
+    assert_eq!(report.boundary_miou, Some(1.0));
+    assert_eq!(report.per_class[1].boundary_iou, None);
+    assert_eq!(report.miou, Some(1.0));
+}
+
+/// Both masks hold "other" alone.
+#[test]
+fn scores_of_classes_that_occur_nowhere_are_none() {
+    let other = mask(5, &[0; 25]);
+    for absent_class in [AbsentClass::Zero, AbsentClass::Skip] {
+        let protocol = Protocol {
+            absent_class,
+            ..Protocol::new(1)
+        };
+        let report = evaluator_of(protocol, &[(other.clone(), other.clone())]).report();
+        assert_eq!(report.miou_without_other, None);
+        assert_eq!((report.image_accuracy, report.f_beta), (None, None));
+        let miou = [0.5, 1.0][absent_class as usize];
+        assert_eq!(report.miou, Some(miou));
+    }
+}
+
+#[test]
+fn a_picture_without_foreground_is_left_out_of_means_where_absent_classes_are() {
+    let mut pairs = pairs(10, 3, 3);
+    let skip = Protocol {
+        absent_class: AbsentClass::Skip,
+        ..Protocol::new(3)
+    };
+    let scores = |protocol: Protocol, pairs: &[Pair]| {
+        let report = evaluator_of(protocol, pairs).report();
+        [report.image_accuracy, report.f_beta].map(Option::unwrap)
+    };
+    let before = scores(skip, &pairs);
+    pairs.push((mask(3, &[0; 6]), mask(3, &[0; 6])));
+    assert_eq!(scores(skip, &pairs), before);
+    let with_zero = scores(Protocol::new(3), &pairs);
+    let expected = before.map(|score| score * 3.0 / 4.0);
+    with_zero
+        .iter()
+        .zip(expected)
+        .for_each(|(a, b)| assert_close(*a, b));
+}
+
+/// Truth 2 1 0 0 and prediction 2 1 0 1, where 0 is ignored.
+#[test]
+fn other_is_left_out_of_means_where_it_is_ignored() {
+    let mut truth = mask(4, &[2, 1, 0, 0]);
+    truth.ignore_ids(&[0], 255);
+    let protocol = Protocol {
+        ignore: 255,
+        score_other: false,
+        ..Protocol::new(2)
+    };
+    let report = evaluator_of(protocol, &[(mask(4, &[2, 1, 0, 1]), truth)]).report();
+    let means = [report.miou, report.miou_without_other, report.boundary_miou];
+    assert_eq!(means, [Some(1.0); 3]);
+    let means = [report.aacc, report.macc, report.fwiou];
+    assert_eq!(means, [Some(1.0); 3]);
 }
 
 #[test]

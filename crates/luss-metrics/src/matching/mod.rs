@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use serde::{Deserialize, Serialize};
 
 use self::assignment::Costs;
-use crate::{Error, ImageCounts, LabelMask, MaskView, OTHER};
+use crate::{Error, ImageCounts, LabelMask, MaskView, OTHER, OutOfRange, Protocol};
 
 pub use co_occurrence::CoOccurrence;
 pub use overlap::Overlap;
@@ -175,6 +175,26 @@ impl Matching {
         LabelMask::new(mask.width(), mask.height(), matched.collect())
     }
 
+    /// As [`Matching::apply`], but where the protocol drops ids out of range, an id that the
+    /// matching does not know stays out of range instead of being an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Matching::apply`], where such ids are errors.
+    pub fn apply_under<'a>(
+        &self,
+        mask: impl Into<MaskView<'a>>,
+        protocol: &Protocol,
+    ) -> Result<LabelMask, Error> {
+        let mask = mask.into();
+        if protocol.out_of_range == OutOfRange::Error {
+            return self.apply(mask);
+        }
+        let labels = mask.labels().iter();
+        let matched = labels.map(|&id| self.class_or_stray(id, protocol.classes));
+        LabelMask::new(mask.width(), mask.height(), matched.collect())
+    }
+
     /// Refuses to be used for `clusters` clusters and `classes` classes when it does not fit them.
     pub(crate) fn check_covers(&self, clusters: u16, classes: u16) -> Result<(), Error> {
         if clusters > self.clusters() {
@@ -262,12 +282,14 @@ impl ImageCounts {
     /// tell: apply the matching to the mask and count again. One to one, with at most as many
     /// clusters as classes, that never happens.
     ///
+    /// An id that the matching does not know stays out of range where the protocol drops such ids.
+    ///
     /// # Errors
     ///
-    /// [`Error::ClusterWithoutClass`] for an id that the matching does not know.
-    pub fn matched(&self, matching: &Matching) -> Result<Option<Self>, Error> {
-        let counts = self.matched_with_seams(matching)?;
-        let joined = self.is_joined_by(|cluster| matching.class_or_own(cluster));
+    /// [`Error::ClusterWithoutClass`] for such an id elsewhere.
+    pub fn matched(&self, matching: &Matching, protocol: &Protocol) -> Result<Option<Self>, Error> {
+        let counts = self.matched_with_seams(matching, protocol)?;
+        let joined = self.is_joined_by(|id| matching.class_or_stray(id, protocol.classes));
         Ok((!joined).then_some(counts))
     }
 
@@ -277,14 +299,20 @@ impl ImageCounts {
     /// # Errors
     ///
     /// As [`ImageCounts::matched`].
-    pub fn matched_with_seams(&self, matching: &Matching) -> Result<Self, Error> {
+    pub fn matched_with_seams(
+        &self,
+        matching: &Matching,
+        protocol: &Protocol,
+    ) -> Result<Self, Error> {
         let clusters = matching.clusters();
-        match self.cells().iter().find(|cell| cell.prediction > clusters) {
+        let strict = protocol.out_of_range == OutOfRange::Error;
+        let mut cells = self.cells().iter();
+        match cells.find(|cell| strict && cell.prediction > clusters) {
             Some(cell) => Err(Error::ClusterWithoutClass {
                 cluster: cell.prediction,
                 clusters,
             }),
-            None => Ok(self.relabelled(|cluster| matching.class_or_own(cluster))),
+            None => Ok(self.relabelled(|id| matching.class_or_stray(id, protocol.classes))),
         }
     }
 }
@@ -297,12 +325,14 @@ impl Matching {
         classes.windows(2).any(|pair| pair[0] == pair[1])
     }
 
-    /// The class of a cluster, or the id itself where the matching does not know it.
-    pub(crate) fn class_or_own(&self, cluster: u16) -> u16 {
-        self.class_of
-            .get(usize::from(cluster))
-            .copied()
-            .unwrap_or(cluster)
+    /// The class of a cluster. An id that the matching does not know becomes one above `classes`,
+    /// each another one (unless a picture holds such ids at both ends of the range).
+    pub(crate) fn class_or_stray(&self, id: u16, classes: u16) -> u16 {
+        match self.class_of.get(usize::from(id)) {
+            Some(&class) => class,
+            None if id <= classes => u16::MAX - id,
+            None => id,
+        }
     }
 }
 

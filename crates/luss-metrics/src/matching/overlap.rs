@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsentClass, ClassAreas, CoOccurrence, Error, ImageCounts, MaskView, Matching, OTHER, Protocol,
-    counts::pair_table::PairTable,
-    scores::iou::{all_labels, mean_iou},
+    ClassAreas, CoOccurrence, Error, ImageCounts, MaskView, Matching, OTHER, Protocol,
+    counts::pair_table::PairTable, scores::iou::mean_iou,
 };
 
 /// Pictures and pixels by cluster and class, from one pass over the data.
@@ -140,7 +139,8 @@ impl Overlap {
         areas
     }
 
-    /// Mean IoU over the labels 0 to C under a matching, in `0..=1`, as an evaluator would give it.
+    /// Mean IoU under a matching, in `0..=1`, as an evaluator would give it; `None` when no label
+    /// occurs. Only the protocol's policies for the mean matter.
     ///
     /// # Errors
     ///
@@ -148,21 +148,25 @@ impl Overlap {
     /// [`Error::LabelOutOfRange`] when it leads to a class above C.
     ///
     /// ```
-    /// use luss_metrics::{AbsentClass, LabelMask, Matching, Overlap};
+    /// use luss_metrics::{LabelMask, Matching, Overlap, Protocol};
     ///
     /// let mut overlap = Overlap::new(2, 1, 1000);
     /// overlap.add(&LabelMask::new(4, 1, vec![0, 2, 2, 1])?, &LabelMask::new(4, 1, vec![0, 1, 1, 0])?)?;
     /// let matching = Matching::from_json(r#"{"1": 0, "2": 1}"#)?;
-    /// assert_eq!(overlap.miou(&matching, AbsentClass::Zero)?, 1.0);
+    /// assert_eq!(overlap.miou(&matching, &Protocol::new(1))?, Some(1.0));
     /// # Ok::<(), luss_metrics::Error>(())
     /// ```
-    pub fn miou(&self, matching: &Matching, absent: AbsentClass) -> Result<f64, Error> {
+    pub fn miou(&self, matching: &Matching, protocol: &Protocol) -> Result<Option<f64>, Error> {
         matching.check_covers(self.clusters(), self.classes())?;
-        Ok(self.miou_under(|cluster| matching.class_of(cluster), absent))
+        Ok(self.miou_under(|cluster| matching.class_of(cluster), protocol))
     }
 
     /// The same for a map from clusters to labels up to C.
-    pub(crate) fn miou_under(&self, class_of: impl Fn(u16) -> u16, absent: AbsentClass) -> f64 {
+    pub(crate) fn miou_under(
+        &self,
+        class_of: impl Fn(u16) -> u16,
+        protocol: &Protocol,
+    ) -> Option<f64> {
         let mut areas = ClassAreas::new(self.classes());
         for (cluster, label, pixels) in self.pixels.iter() {
             let class = if cluster == OTHER {
@@ -176,7 +180,7 @@ impl Overlap {
                 areas.add_intersection(label, pixels);
             }
         }
-        mean_iou(&areas, all_labels(self.classes()), absent)
+        mean_iou(&areas, protocol.labels(), protocol.absent_class)
     }
 }
 

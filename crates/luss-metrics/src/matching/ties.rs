@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsentClass, Error, MatchingRule, OTHER, Overlap,
+    AbsentClass, Error, MatchingRule, OTHER, Overlap, Protocol,
     matching::{
         assignment::{Assignment, Costs, FORBIDDEN, assign_least_cost},
         exchanges::Exchanges,
@@ -36,11 +36,12 @@ pub struct Ties {
     /// Whether `assignments` is their number. To count them is #P-hard in general, so it is done
     /// where at most about 16 clusters exchange classes among each other.
     pub assignments_exact: bool,
-    /// mIoU over the optimal matchings; `None` for [`MatchingRule::ManyToOne`].
+    /// mIoU over the optimal matchings; `None` for [`MatchingRule::ManyToOne`], and when no label
+    /// occurs.
     pub miou: Option<MiouRange>,
 }
 
-/// The lowest and the highest mIoU, over the labels 0 to C, of optimal matchings.
+/// The lowest and the highest mIoU, over the labels of the protocol, of optimal matchings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MiouRange {
     /// Reached by an optimal matching.
@@ -54,19 +55,18 @@ pub struct MiouRange {
 }
 
 impl Ties {
-    /// Looks at all matchings that are optimal under `rule`; mIoU is taken with this policy for
-    /// absent classes.
+    /// Looks at all matchings that are optimal under `rule`; mIoU is taken under `protocol`.
     ///
     /// # Errors
     ///
     /// As [`crate::Matching::fit`].
-    pub fn of(rule: MatchingRule, overlap: &Overlap, absent: AbsentClass) -> Result<Self, Error> {
+    pub fn of(rule: MatchingRule, overlap: &Overlap, protocol: &Protocol) -> Result<Self, Error> {
         if overlap.images() == 0 {
             return Err(Error::NoImages);
         }
         match rule {
             MatchingRule::ManyToOne => Ok(many_to_one(overlap)),
-            _ => one_to_one(rule, overlap, absent),
+            _ => one_to_one(rule, overlap, protocol),
         }
     }
 }
@@ -93,7 +93,7 @@ fn many_to_one(overlap: &Overlap) -> Ties {
     }
 }
 
-fn one_to_one(rule: MatchingRule, overlap: &Overlap, absent: AbsentClass) -> Result<Ties, Error> {
+fn one_to_one(rule: MatchingRule, overlap: &Overlap, protocol: &Protocol) -> Result<Ties, Error> {
     let costs = rule.costs(overlap)?;
     let best = costs.solve();
     let exchanges = Exchanges::new(&costs, &best);
@@ -104,7 +104,7 @@ fn one_to_one(rule: MatchingRule, overlap: &Overlap, absent: AbsentClass) -> Res
         clusters_with_choice: table.clusters_with_choice(&exchanges),
         assignments,
         assignments_exact,
-        miou: Some(table.miou_range(&best, &exchanges, absent)),
+        miou: table.miou_range(&best, &exchanges, protocol),
     })
 }
 
@@ -128,16 +128,16 @@ impl WideTable<'_> {
         &self,
         best: &Assignment,
         exchanges: &Exchanges,
-        absent: AbsentClass,
-    ) -> MiouRange {
-        let miou = |assignment: &Assignment| self.miou(assignment, absent);
-        let here = miou(best);
+        protocol: &Protocol,
+    ) -> Option<MiouRange> {
+        let miou = |assignment: &Assignment| self.miou(assignment, protocol);
+        let here = miou(best)?;
         if exchanges.is_unique() {
-            return MiouRange {
+            return Some(MiouRange {
                 lowest: here,
                 highest: here,
                 exact: true,
-            };
+            });
         }
         let ious = self.scaled_ious();
         let extreme = |sign: i64| {
@@ -148,25 +148,27 @@ impl WideTable<'_> {
                 self.costs.columns,
             ))
         };
-        let (low, high) = (extreme(1), extreme(-1));
-        MiouRange {
+        let (low, high) = (extreme(1)?, extreme(-1)?);
+        Some(MiouRange {
             lowest: low.min(high).min(here),
             highest: high.max(low).max(here),
-            exact: self.is_sum_of_ious(exchanges, absent),
-        }
+            exact: self.is_sum_of_ious(exchanges, protocol),
+        })
     }
 
     /// Whether mIoU differs between optimal matchings by the IoUs of matched pairs alone: "other"
     /// is the same in all of them, and so is the number of labels in the mean.
-    fn is_sum_of_ious(&self, exchanges: &Exchanges, absent: AbsentClass) -> bool {
-        let same_other = !self.costs.turned || exchanges.leave_the_same_columns_alone();
+    fn is_sum_of_ious(&self, exchanges: &Exchanges, protocol: &Protocol) -> bool {
+        let absent = protocol.absent_class;
+        let alone = self.costs.turned && protocol.score_other;
+        let same_other = !alone || exchanges.leave_the_same_columns_alone();
         let truth = self.overlap.label_areas();
         let same_labels = absent == AbsentClass::Zero || truth[1..].iter().all(|n| *n > 0);
         same_other && same_labels
     }
 
     /// mIoU of one pairing.
-    fn miou(&self, assignment: &Assignment, absent: AbsentClass) -> f64 {
+    fn miou(&self, assignment: &Assignment, protocol: &Protocol) -> Option<f64> {
         let mut class_of = vec![OTHER; usize::from(self.overlap.clusters()) + 1];
         for (row, &column) in assignment.column_of.iter().enumerate() {
             let (cluster, class) = if self.costs.turned {
@@ -177,7 +179,7 @@ impl WideTable<'_> {
             class_of[cluster + 1] = class as u16 + 1;
         }
         self.overlap
-            .miou_under(|cluster| class_of[usize::from(cluster)], absent)
+            .miou_under(|cluster| class_of[usize::from(cluster)], protocol)
     }
 
     /// The IoU of each pair in units of 2^-[`WideTable::scale`], rounded down.

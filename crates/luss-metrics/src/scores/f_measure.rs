@@ -76,14 +76,9 @@ impl FBetaSum {
         Err(Error::CountOverflow)
     }
 
-    /// Mean over `images` pictures, in `0..=1`; 0 without pictures.
+    /// Mean over `images` pictures, at least one; in `0..=1`.
     pub(crate) fn mean(&self, images: u64) -> f64 {
-        let sum = self.0 as f64 / 2f64.powi(64);
-        if images == 0 {
-            0.0
-        } else {
-            sum / images as f64
-        }
+        self.0 as f64 / 2f64.powi(64) / images as f64
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{AbsentClass, ClassAreas};
+use crate::{AbsentClass, Areas, ClassAreas};
 
 /// IoU of one label: the pixels that are `label` in truth and prediction over those that are in
 /// either; in `0..=1`. `None` when the label occurs in neither.
@@ -29,14 +29,36 @@ pub(crate) fn iou(both: u64, truth: u64, prediction: u64) -> Option<f64> {
 /// Mean IoU (mIoU) over a range of labels, in `0..=1`: sums are taken over the whole data set
 /// first and divided last.
 ///
-/// A label in neither mask counts 0 or is left out, as `absent` says. A mean over no label is 0.
-pub(crate) fn mean_iou(areas: &ClassAreas, labels: Range<u16>, absent: AbsentClass) -> f64 {
-    let ious = labels.map(|label| class_iou(areas, label));
-    let counted = match absent {
-        AbsentClass::Zero => mean(ious.map(Option::unwrap_or_default)),
-        AbsentClass::Skip => mean(ious.flatten()),
+/// A label in neither mask counts 0 or is left out, as `absent` says. `None` when none occurs.
+pub(crate) fn mean_iou(areas: &ClassAreas, labels: Range<u16>, absent: AbsentClass) -> Option<f64> {
+    mean_iou_beside(areas, areas, labels, absent)
+}
+
+/// Mean IoU of boundaries. A label whose true pixels are all off its boundary, because ignored
+/// pixels are looked through, has none to compare and is left out.
+pub(crate) fn mean_boundary_iou(
+    areas: &Areas,
+    labels: Range<u16>,
+    absent: AbsentClass,
+) -> Option<f64> {
+    mean_iou_beside(&areas.boundary, &areas.mask, labels, absent)
+}
+
+/// Mean IoU of `areas`; `whole` says which labels occur.
+fn mean_iou_beside(
+    areas: &ClassAreas,
+    whole: &ClassAreas,
+    labels: Range<u16>,
+    absent: AbsentClass,
+) -> Option<f64> {
+    let occurs = |label| class_iou(whole, label).is_some();
+    let is_true = |label: u16| whole.truth()[usize::from(label)] > 0;
+    let counted = |label| match (class_iou(areas, label), absent) {
+        (None, AbsentClass::Zero) if !is_true(label) => Some(0.0),
+        (iou, _) => iou,
     };
-    counted.unwrap_or_default()
+    let any = labels.clone().any(occurs);
+    mean(labels.filter_map(counted)).filter(|_| any)
 }
 
 /// Mean IoU over the labels that the truth holds; `None` when it holds none.
@@ -93,9 +115,31 @@ mod tests {
     #[test]
     fn an_absent_class_counts_zero_or_is_skipped() {
         let sum = 4.0 / 6.0 + 0.6;
-        assert_close(mean_iou(&areas(), 0..4, AbsentClass::Zero), sum / 4.0);
-        assert_close(mean_iou(&areas(), 0..4, AbsentClass::Skip), sum / 3.0);
-        assert_close(mean_iou(&areas(), 1..4, AbsentClass::Skip), 0.3);
+        let mean = |labels, absent| mean_iou(&areas(), labels, absent).unwrap();
+        assert_close(mean(0..4, AbsentClass::Zero), sum / 4.0);
+        assert_close(mean(0..4, AbsentClass::Skip), sum / 3.0);
+        assert_close(mean(1..4, AbsentClass::Skip), 0.3);
+    }
+
+    #[test]
+    fn a_mean_over_labels_that_occur_nowhere_is_none() {
+        for absent in [AbsentClass::Zero, AbsentClass::Skip] {
+            assert_eq!(mean_iou(&areas(), 3..4, absent), None);
+            assert_eq!(mean_iou(&ClassAreas::new(3), 0..4, absent), None);
+        }
+    }
+
+    #[test]
+    fn a_true_class_without_any_boundary_is_left_out_of_its_mean() {
+        let mut boundary = ClassAreas::new(3);
+        boundary.add_truth(0, 2);
+        boundary.add_prediction(0, 2);
+        boundary.add_intersection(0, 2);
+        let mask = areas(); // label 2 is predicted only
+        let areas = Areas { mask, boundary };
+        let mean = |absent| mean_boundary_iou(&areas, 0..4, absent).unwrap();
+        assert_close(mean(AbsentClass::Zero), 1.0 / 3.0);
+        assert_close(mean(AbsentClass::Skip), 1.0);
     }
 
     #[test]

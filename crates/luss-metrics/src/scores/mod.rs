@@ -7,6 +7,7 @@ mod image_score;
 pub(crate) mod iou;
 mod nmi;
 pub(crate) mod object_size;
+pub(crate) mod pixel_accuracy;
 mod score;
 
 pub use boundary::{boundary_map, boundary_map_transparent, boundary_thickness};

@@ -25,6 +25,12 @@ pub enum Score {
     ImageAccuracy,
     /// [`Report::f_beta`].
     FBeta,
+    /// [`Report::aacc`].
+    AllAccuracy,
+    /// [`Report::macc`].
+    MeanAccuracy,
+    /// [`Report::fwiou`].
+    FrequencyWeightedIou,
     /// mIoU of the objects of one size.
     SizeMiou(SizeGroup),
     /// Boundary mIoU of the objects of one size.
@@ -33,12 +39,15 @@ pub enum Score {
 
 impl Score {
     /// All scores, in the order of a report.
-    pub const ALL: [Score; 13] = [
+    pub const ALL: [Score; 16] = [
         Score::Miou,
         Score::MiouWithoutOther,
         Score::BoundaryMiou,
         Score::ImageAccuracy,
         Score::FBeta,
+        Score::AllAccuracy,
+        Score::MeanAccuracy,
+        Score::FrequencyWeightedIou,
         Score::SizeMiou(SizeGroup::Small),
         Score::SizeMiou(SizeGroup::MediumSmall),
         Score::SizeMiou(SizeGroup::MediumLarge),
@@ -49,14 +58,17 @@ impl Score {
         Score::SizeBoundaryMiou(SizeGroup::Large),
     ];
 
-    /// Its value, in `0..=1`; `None` for a size that no object has.
+    /// Its value, in `0..=1`; `None` where there is nothing to score.
     pub fn of(self, report: &Report) -> Option<f64> {
         match self {
-            Score::Miou => Some(report.miou),
-            Score::MiouWithoutOther => Some(report.miou_without_other),
-            Score::BoundaryMiou => Some(report.boundary_miou),
-            Score::ImageAccuracy => Some(report.image_accuracy),
-            Score::FBeta => Some(report.f_beta),
+            Score::Miou => report.miou,
+            Score::MiouWithoutOther => report.miou_without_other,
+            Score::BoundaryMiou => report.boundary_miou,
+            Score::ImageAccuracy => report.image_accuracy,
+            Score::FBeta => report.f_beta,
+            Score::AllAccuracy => report.aacc,
+            Score::MeanAccuracy => report.macc,
+            Score::FrequencyWeightedIou => report.fwiou,
             Score::SizeMiou(group) => report.sizes[group as usize].miou,
             Score::SizeBoundaryMiou(group) => report.sizes[group as usize].boundary_miou,
         }
@@ -70,6 +82,9 @@ impl Score {
             Score::BoundaryMiou => "boundary_miou",
             Score::ImageAccuracy => "image_accuracy",
             Score::FBeta => "f_beta",
+            Score::AllAccuracy => "aacc",
+            Score::MeanAccuracy => "macc",
+            Score::FrequencyWeightedIou => "fwiou",
             Score::SizeMiou(SizeGroup::Small) => "sizes.small.miou",
             Score::SizeMiou(SizeGroup::MediumSmall) => "sizes.medium_small.miou",
             Score::SizeMiou(SizeGroup::MediumLarge) => "sizes.medium_large.miou",

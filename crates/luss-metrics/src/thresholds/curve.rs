@@ -38,7 +38,8 @@ pub(crate) const THRESHOLDS: usize = 81;
 pub struct ThresholdPoint {
     /// Pixels with an attention below this are "other".
     pub threshold: f32,
-    /// Matched mean IoU over C + 1 labels, in `0..=1`; absent classes count 0.
+    /// Matched mean IoU over C + 1 labels, in `0..=1`; absent classes count 0, and so does a set
+    /// without a counted pixel.
     pub miou: f64,
     /// The image-level matching of the thresholded predictions.
     pub matching: Matching,
@@ -321,7 +322,7 @@ impl Kept {
             areas.add_prediction(class, self.area[usize::from(cluster)]);
             areas.add_intersection(class, self.pixels.get(cluster, class));
         }
-        mean_iou(&areas, all_labels(classes), AbsentClass::Zero)
+        mean_iou(&areas, all_labels(classes), AbsentClass::Zero).unwrap_or_default()
     }
 }
 

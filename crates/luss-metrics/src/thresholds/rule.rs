@@ -89,7 +89,7 @@ impl ThresholdRule {
     ///
     /// # Errors
     ///
-    /// [`Error::MasksNeeded`] for [`ThresholdRule::Validation`], [`Error::NoAttention`] for an empty
+    /// [`Error::CurveNeeded`] for [`ThresholdRule::Validation`], [`Error::NoAttention`] for an empty
     /// histogram, [`Error::ForegroundShare`] for a share outside of `0..=1`,
     /// [`Error::FixedThreshold`] for one that is not a number.
     pub fn choose_without_masks(
@@ -97,7 +97,7 @@ impl ThresholdRule {
         attention: &AttentionHistogram,
     ) -> Result<ChosenThreshold, Error> {
         let threshold = match self {
-            ThresholdRule::Validation => return Err(Error::MasksNeeded),
+            ThresholdRule::Validation => return Err(Error::CurveNeeded),
             ThresholdRule::Otsu => attention.otsu()?,
             ThresholdRule::ForegroundShare(share) => attention.threshold_of_share(share)?,
             ThresholdRule::Fixed(threshold) if threshold.is_nan() => {
@@ -199,7 +199,7 @@ mod tests {
             text.contains(r#""rule":"otsu","labels_used":"none""#),
             "{text}"
         );
-        assert_eq!(choose(ThresholdRule::Validation), Err(Error::MasksNeeded));
+        assert_eq!(choose(ThresholdRule::Validation), Err(Error::CurveNeeded));
         assert_eq!(
             choose(ThresholdRule::Fixed(f32::NAN)),
             Err(Error::FixedThreshold)

@@ -150,7 +150,7 @@ impl Bootstrap {
 
     /// The intervals of all scores.
     ///
-    /// Memory: 8 bytes for each pair of labels of each picture, and 208 for each resample.
+    /// Memory: 8 bytes for each pair of labels of each picture, and 256 for each resample.
     ///
     /// # Errors
     ///

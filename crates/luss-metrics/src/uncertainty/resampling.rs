@@ -113,9 +113,10 @@ impl<'a> Sampler<'a> {
             match matching {
                 None => evaluator.add_times(image, times.into()),
                 Some(matching) => {
-                    exact &=
-                        !(joins && image.is_joined_by(|cluster| matching.class_or_own(cluster)));
-                    evaluator.add_times(&image.matched_with_seams(matching)?, times.into());
+                    let class_of = |id| matching.class_or_stray(id, self.protocol.classes);
+                    exact &= !(joins && image.is_joined_by(class_of));
+                    let matched = image.matched_with_seams(matching, self.protocol)?;
+                    evaluator.add_times(&matched, times.into());
                 }
             }
         }

@@ -59,7 +59,7 @@ fn point_by_evaluation(pictures: &[Picture], t: f32) -> ThresholdPoint {
     }
     ThresholdPoint {
         threshold: t,
-        miou: evaluator.report().miou,
+        miou: evaluator.report().miou.unwrap(),
         matching,
     }
 }
