@@ -27,6 +27,8 @@
 //! # Ok::<(), luss_metrics::Error>(())
 //! ```
 //!
+//! The [`tour`] has one idea a section, from two masks to intervals.
+//!
 //! # Should I be using this crate?
 //!
 //! * You have masks and want the numbers of the paper's tables: [`Evaluator`] with
@@ -136,6 +138,8 @@ mod scores;
 #[cfg(test)]
 mod testing;
 mod thresholds;
+#[doc = include_str!("../TOUR.md")]
+pub mod tour {}
 mod uncertainty;
 
 pub use counts::{Areas, ClassAreas, Confusion, ImageCounts};
