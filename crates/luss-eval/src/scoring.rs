@@ -96,14 +96,9 @@ impl Scored {
             threshold: thresholding.chosen,
             curve: thresholding.curve,
         };
-        let again = |matching: &Matching, pictures: &[&Picture]| {
-            let reading = Reading {
-                pairs: &pairs,
-                ..reading
-            };
+        Self::of(counts, settings, |matching, pictures| {
             reading.score_again(pictures, matching)
-        };
-        Self::of(counts, settings, again)
+        })
     }
 
     /// Matches and scores what was counted; `again` scores pictures from their masks, where the

@@ -47,9 +47,10 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
         csv,
         markdown,
         confusion,
+        save_counts,
         ..
     } = arguments;
-    let taken = [json, csv, markdown, confusion]
+    let taken = [json, csv, markdown, confusion, save_counts]
         .into_iter()
         .flatten()
         .any(|file| is_standard_output(file));
