@@ -97,7 +97,7 @@ pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use pictures::{
     Background, Decoding, OddPictures, Oddity, Orienting, Stretch, TraitCounts, decode_mask,
-    decode_picture, picture_size, read_mask, read_picture, read_written_mask, remove_torn_masks,
+    decode_picture, read_mask, read_picture, read_written_mask, remove_torn_masks,
     write_indexed_mask, write_mask,
 };
 pub use progress::{Progress, Watcher};

@@ -12,7 +12,8 @@ use luss_metrics::{MatchingRule, ThresholdRule, folder::MaskFormat};
 /// Scores a folder of predicted masks against a folder of true ones.
 ///
 /// Masks are PNG: id = R + 256 G (8-bit RGB, as in ImageNet-S), 8- or 16-bit grey, or a palette
-/// whose index is the id. Id 0 is "other" and scored like a class, 1 to C are the classes, and
+/// whose index is the id. TIFF and .npy masks and COCO annotations are read too, and colours and
+/// 0/255 on request (docs/EVALUATE.md, "Masks as other tools write them"). Id 0 is "other" and scored like a class, 1 to C are the classes, and
 /// pixels whose true id is the ignore id count nowhere.
 ///
 /// A prediction belongs to the true mask of the same path below its folder; where no path is in
@@ -57,13 +58,27 @@ pub(crate) struct Arguments {
     )]
     pub(crate) merge: Vec<PathBuf>,
 
-    /// Folder of predicted masks, at any depth.
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["compare", "merge"])]
+    /// Folder of predicted masks, at any depth, or a COCO file (.json).
+    #[arg(long, value_name = "DIR|JSON", required_unless_present_any = ["compare", "pairs", "merge"])]
     pub(crate) pred: Option<PathBuf>,
 
-    /// Folder of true masks, at any depth.
-    #[arg(long, value_name = "DIR", required_unless_present = "merge")]
+    /// Folder of true masks, at any depth, or a COCO file (.json).
+    #[arg(long, value_name = "DIR|JSON", required_unless_present_any = ["pairs", "merge"])]
     pub(crate) truth: Option<PathBuf>,
+
+    /// List of pairs instead of the two folders (.csv, .txt): a prediction and its true mask a line,
+    /// relative to the list; a first line `truth,prediction` turns the order.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pred", "truth", "compare", "pred_suffix", "truth_suffix"])]
+    pub(crate) pairs: Option<PathBuf>,
+
+    /// How the names of predictions end, where that differs from the true masks: `_leftImg8bit.png`
+    /// pairs with `--truth-suffix _gtFine_labelTrainIds.png`. Other files are not looked at.
+    #[arg(long, value_name = "SUFFIX", value_parser = suffix)]
+    pub(crate) pred_suffix: Option<String>,
+
+    /// How the names of true masks end.
+    #[arg(long, value_name = "SUFFIX", value_parser = suffix)]
+    pub(crate) truth_suffix: Option<String>,
 
     /// Number C of classes, without "other".
     #[arg(
@@ -135,8 +150,8 @@ pub(crate) struct Arguments {
     pub(crate) problems: Option<PathBuf>,
 
     /// How all masks encode ids: `auto` (told from the first file of each folder; another one in
-    /// the same folder is a problem), `rg` (R + 256 G), `gray8`, `gray16`, `palette`, or `mixed`
-    /// (each file by itself).
+    /// the same folder is a problem), `rg` (R + 256 G), `gray8`, `gray16`, `palette`,
+    /// `tiff`, `npy`, `colors`, or `mixed` (each file by itself).
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub(crate) mask_format: FormatArgument,
 
@@ -144,10 +159,24 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) truth_format: Option<FormatArgument>,
 
-    /// Id of the true pixels that count nowhere; above C. Where nothing is ignored, any id that
-    /// does not occur.
-    #[arg(long, value_name = "ID", default_value_t = luss_metrics::IGNORE)]
-    pub(crate) ignore: u16,
+    /// Reads masks of two values, 0 and 1 or 255 (all bits, or one bit), as ids 0 and 1.
+    #[arg(long, conflicts_with = "colors")]
+    pub(crate) binary: bool,
+
+    /// Reads RGB masks as colours: `voc`, `cityscapes` (train ids), or a label map of CVAT or
+    /// Datumaro (lines `name:r,g,b`). State a side that holds ids: `--mask-format`, `--truth-format`.
+    #[arg(long, value_name = "voc|cityscapes|FILE")]
+    pub(crate) colors: Option<String>,
+
+    /// Ids of the true pixels that count nowhere: 0, or above C. Where nothing is ignored, any id
+    /// that does not occur.
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', num_args = 1, default_values_t = [luss_metrics::IGNORE])]
+    pub(crate) ignore: Vec<u16>,
+
+    /// Ignores true 0 and takes 1 from every other true id, as ADE20K is scored; predictions count
+    /// from 0 already. C counts the classes of the files.
+    #[arg(long)]
+    pub(crate) reduce_zero_label: bool,
 
     /// What a class that occurs in no mask does to the means: counts as 0, as in the published
     /// evaluation, or is left out.
@@ -263,10 +292,20 @@ impl FromStr for FormatArgument {
             "auto" => Ok(FormatArgument::Auto),
             "mixed" => Ok(FormatArgument::Mixed),
             _ => match text.parse() {
-                Ok(format) => Ok(FormatArgument::Stated(format)),
-                Err(_) => Err("known are auto, rg, gray8, gray16, palette, mixed".into()),
+                Ok(format) if format != MaskFormat::Binary => Ok(FormatArgument::Stated(format)),
+                _ => Err(
+                    "known are auto, rg, gray8, gray16, palette, colors, tiff, npy, mixed".into(),
+                ),
             },
         }
+    }
+}
+
+fn suffix(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("an empty suffix is that of every name; leave the option out".into()),
+        text if text.contains(['/', '\\']) => Err("a suffix is the end of a file name".into()),
+        text => Ok(text.into()),
     }
 }
 

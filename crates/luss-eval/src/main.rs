@@ -14,7 +14,9 @@ use crate::{
 
 mod arguments;
 mod comparison;
+mod conventions;
 mod evaluation;
+mod evidence;
 mod names;
 mod output;
 mod pairs;

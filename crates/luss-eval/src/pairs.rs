@@ -1,15 +1,18 @@
 //! The pictures to score: which files belong together, and how their ids are encoded.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Result, ensure};
 use luss_metrics::folder::{
-    MaskFormat, Pairing, PairingRule, Problem, ProblemKind, Tree, mask_format,
+    MaskFormat, MaskReader, MaskSource, Pairing, PairingRule, Problem, ProblemKind, Side, Tree,
+    open_masks, read_pairs,
 };
-
 use serde::{Deserialize, Serialize};
 
-use crate::{arguments::FormatArgument, settings::Settings};
+use crate::{arguments::FormatArgument, evidence::Findings, settings::Settings};
 
 /// A true mask and what was made for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +31,15 @@ pub(crate) struct Submission<'a> {
     pub(crate) scores: Option<&'a Path>,
 }
 
+/// The masks of one side, and who reads them.
+#[derive(Debug, Clone)]
+pub(crate) struct Masks {
+    pub(crate) masks: Arc<dyn MaskSource>,
+    /// `None` for any.
+    pub(crate) format: Option<MaskFormat>,
+    pub(crate) reader: MaskReader,
+}
+
 /// The pairs of both folders.
 #[derive(Debug)]
 pub(crate) struct Pairs {
@@ -36,32 +48,57 @@ pub(crate) struct Pairs {
     /// Number of true masks, complete or not.
     pub(crate) truths: usize,
     pub(crate) paired_by: PairingRule,
-    /// `None` for any.
-    pub(crate) truth_format: Option<MaskFormat>,
-    /// `None` for any.
-    pub(crate) prediction_format: Option<MaskFormat>,
+    pub(crate) truth: Masks,
+    pub(crate) prediction: Masks,
     pub(crate) problems: Vec<Problem>,
     /// Attention maps without a true mask.
     pub(crate) spare_scores: usize,
+    pub(crate) findings: Arc<Findings>,
+    /// Pairs whose names are spelled in different forms of Unicode.
+    pub(crate) respelled: u64,
+}
+
+impl Masks {
+    fn new(masks: Box<dyn MaskSource>, format: FormatArgument, reader: &MaskReader) -> Self {
+        let masks: Arc<dyn MaskSource> = masks.into();
+        let format = match masks.format() {
+            Some(_) => None,
+            None => format_of(format, masks.tree(), reader),
+        };
+        Self {
+            masks,
+            format,
+            reader: reader.clone().expecting(format),
+        }
+    }
+
+    /// How the ids are encoded.
+    pub(crate) fn format_name(&self) -> &'static str {
+        let format = self.format.map_or("mixed", MaskFormat::name);
+        self.masks.format().unwrap_or(format)
+    }
 }
 
 impl Pairs {
     pub(crate) fn new(submission: Submission, settings: &Settings) -> Result<Self> {
-        let truth = masks_below(settings.truth)?;
-        let predictions = masks_below(submission.prediction)?;
-        let pairing = Pairing::new(&truth, &predictions);
+        let [truth, prediction] = sources(submission, settings)?;
+        let pairing = Pairing::new(truth.tree(), prediction.tree());
         let format = settings.arguments.mask_format;
+        let truth_format = settings.arguments.truth_format.unwrap_or(format);
         let mut pairs = Self {
             pictures: pictures(&pairing),
-            truths: truth.len(),
+            truths: truth.tree().len(),
             paired_by: pairing.rule(),
-            truth_format: format_of(settings.arguments.truth_format.unwrap_or(format), &truth),
-            prediction_format: format_of(format, &predictions),
             problems: pairing.problems().to_vec(),
+            truth: Masks::new(truth, truth_format, &settings.conventions.truth),
+            prediction: Masks::new(prediction, format, &settings.conventions.prediction),
             spare_scores: 0,
+            findings: Arc::default(),
+            respelled: pairing.respelled(),
         };
         if let Some(folder) = submission.scores {
-            pairs.add_scores(&Pairing::new(&truth, &Tree::of_scores(folder)?), folder);
+            let scores = Pairing::new(pairs.truth.masks.tree(), &Tree::of_scores(folder)?);
+            pairs.add_scores(&scores, folder);
         }
         Ok(pairs)
     }
@@ -84,14 +121,36 @@ impl Pairs {
     }
 }
 
-fn masks_below(folder: &Path) -> Result<Tree> {
-    let tree = Tree::of_masks(folder)?;
+/// True masks and predictions.
+fn sources(submission: Submission, settings: &Settings) -> Result<[Box<dyn MaskSource>; 2]> {
+    let arguments = settings.arguments;
+    if let Some(list) = &arguments.pairs {
+        let [predictions, truths] = read_pairs(list)?;
+        let is_empty = truths.is_empty() && truths.problems().is_empty();
+        ensure!(!is_empty, "{}: there is no pair in it", list.display());
+        return Ok([Box::new(truths), Box::new(predictions)]);
+    }
+    let ignore = settings.protocol.ignore;
+    let side = Side::Truth { ignore };
+    let truth = masks_of(settings.truth, arguments.truth_suffix.as_deref(), side)?;
+    let side = Side::Prediction { truth: &*truth };
+    let suffix = arguments.pred_suffix.as_deref();
+    let prediction = masks_of(submission.prediction, suffix, side)?;
+    Ok([truth, prediction])
+}
+
+fn masks_of(path: &Path, suffix: Option<&str>, side: Side) -> Result<Box<dyn MaskSource>> {
+    let masks = open_masks(path, suffix, side)?;
+    let tree = masks.tree();
+    let name = suffix.map_or_else(String::new, |suffix| {
+        format!(" whose name ends with {suffix}")
+    });
     ensure!(
         !tree.is_empty() || !tree.problems().is_empty(),
-        "there is no .png below {}; masks are PNG files",
-        folder.display()
+        "there is no .png below {}{name}, and no .tif or .npy either; masks are such files, or those of a COCO .json",
+        path.display()
     );
-    Ok(tree)
+    Ok(masks)
 }
 
 fn pictures(pairing: &Pairing) -> Vec<Picture> {
@@ -105,11 +164,13 @@ fn pictures(pairing: &Pairing) -> Vec<Picture> {
 }
 
 /// The format of the first file that has one.
-fn format_of(argument: FormatArgument, tree: &Tree) -> Option<MaskFormat> {
+fn format_of(argument: FormatArgument, tree: &Tree, reader: &MaskReader) -> Option<MaskFormat> {
     match argument {
         FormatArgument::Stated(format) => Some(format),
         FormatArgument::Mixed => None,
-        FormatArgument::Auto => tree.iter().find_map(|(_, path)| mask_format(path).ok()),
+        FormatArgument::Auto => tree
+            .iter()
+            .find_map(|(_, path)| reader.format_of(path).ok()),
     }
 }
 

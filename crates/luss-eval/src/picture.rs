@@ -1,18 +1,25 @@
 //! One picture: its files read, checked against each other, thresholded and counted.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use luss_metrics::{
     Error, ImageCounts, LabelMask, Matching, OTHER, Protocol,
-    folder::{FileError, MaskReader, Problem, ProblemKind, ScoreMap, read_npy},
+    folder::{FileError, Problem, ProblemKind, ScoreMap, read_npy},
 };
 
-use crate::pairs::{Pairs, Picture};
+use crate::{
+    conventions::TruthIds,
+    evidence::{Evidence, Findings},
+    pairs::{Masks, Pairs, Picture},
+    settings::Settings,
+};
 
 /// Reads pictures one after the other.
 pub(crate) struct Loader {
-    truth: MaskReader,
-    prediction: MaskReader,
+    truth: Masks,
+    prediction: Masks,
+    truth_ids: TruthIds,
+    findings: Arc<Findings>,
 }
 
 /// The masks of one picture, of one size.
@@ -23,11 +30,19 @@ pub(crate) struct Loaded {
     pub(crate) scores: Option<ScoreMap>,
 }
 
+impl Masks {
+    fn read(&mut self, path: &Path) -> Result<LabelMask, FileError> {
+        self.masks.read(path, &mut self.reader)
+    }
+}
+
 impl Loader {
-    pub(crate) fn new(pairs: &Pairs) -> Self {
+    pub(crate) fn new(pairs: &Pairs, settings: &Settings) -> Self {
         Self {
-            truth: MaskReader::new(pairs.truth_format),
-            prediction: MaskReader::new(pairs.prediction_format),
+            truth: pairs.truth.clone(),
+            prediction: pairs.prediction.clone(),
+            truth_ids: settings.conventions.ids.clone(),
+            findings: pairs.findings.clone(),
         }
     }
 
@@ -44,6 +59,11 @@ impl Loader {
             &picture.prediction,
             &mut problems,
         );
+        let look = |side: &Evidence, mask: &Option<LabelMask>, ignored| {
+            mask.iter().for_each(|mask| side.look(mask, ignored));
+        };
+        look(&self.findings.truth, &truth, &self.truth_ids.ignored);
+        look(&self.findings.prediction, &prediction, &[]);
         let scores = picture
             .scores
             .as_deref()
@@ -53,7 +73,8 @@ impl Loader {
             prediction,
             scores.map_or(Some(None), |scores| scores.map(Some)),
         ) {
-            (Some((truth, _)), Some((prediction, _)), Some(scores)) => {
+            (Some(mut truth), Some(prediction), Some(scores)) => {
+                self.truth_ids.apply(&mut truth);
                 let loaded = Loaded {
                     truth,
                     prediction,

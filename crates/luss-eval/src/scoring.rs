@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Failed,
+    evidence::Facts,
     pairs::{Pairs, Picture, Submission},
     pass::pass,
     picture::{Loaded, Loader, problem_of},
@@ -30,6 +31,7 @@ pub(crate) use inputs::{Inputs, LeftOut};
 /// A scored folder of predictions.
 pub(crate) struct Scored {
     pub(crate) inputs: Inputs,
+    pub(crate) facts: Facts,
     pub(crate) left_out: LeftOut,
     /// All problems, of whole folders and of single pictures, in order.
     pub(crate) problems: Vec<Problem>,
@@ -56,6 +58,7 @@ pub(crate) struct Counted {
 /// What was read of all pictures; it remains to be matched and scored.
 pub(crate) struct Counts {
     pub(crate) inputs: Inputs,
+    pub(crate) facts: Facts,
     pub(crate) left_out: LeftOut,
     pub(crate) problems: Vec<Problem>,
     pub(crate) pictures: Vec<Counted>,
@@ -82,8 +85,10 @@ impl Scored {
         let (pictures, mut problems) = reading.count();
         problems.extend(pairs.problems.iter().cloned());
         problems.sort();
+        pairs.check_evidence(settings)?;
         problems::report(before, &problems, settings)?;
         let counts = Counts {
+            facts: Facts::new(&pairs, &pictures),
             inputs: Inputs::new(submission, &pairs, settings),
             left_out: LeftOut::new(pairs.truths, pictures.len(), &problems),
             problems,
@@ -128,6 +133,7 @@ impl Scored {
         };
         let mut scored = Self {
             inputs: counts.inputs,
+            facts: counts.facts,
             left_out: counts.left_out,
             problems: counts.problems,
             report: evaluator.report(),
@@ -218,7 +224,7 @@ impl Reading<'_> {
         work: impl Fn(&mut Loader, &Picture) -> T + Sync,
     ) -> Vec<T> {
         let progress = Progress::new(what, pictures.len(), self.settings.arguments.quiet);
-        let share = || (Loader::new(self.pairs), Vec::new());
+        let share = || (Loader::new(self.pairs, self.settings), Vec::new());
         let shares = pass(
             pictures,
             self.settings.threads,

@@ -4,12 +4,13 @@ use std::{fs, path::Path, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use luss_metrics::{
-    AbsentClass, BoundaryIgnore, Matching, MatchingRule, OutOfRange, Protocol, ThresholdRule,
+    AbsentClass, BoundaryIgnore, Matching, MatchingRule, OTHER, OutOfRange, Protocol, ThresholdRule,
 };
 use serde_json::Value;
 
 use crate::{
     arguments::{Absent, Arguments, Boundary, MatchArgument, OutOfRangeArgument},
+    conventions::{Conventions, ignored_id, scored_classes},
     names::Names,
     scoring::shards::Shard,
 };
@@ -31,13 +32,14 @@ pub(crate) struct Settings<'a> {
     pub(crate) arguments: &'a Arguments,
     /// The policies of the counts to merge, as the JSON has them.
     pub(crate) merged_policies: Option<Value>,
-    /// The folder of predictions; empty where counts are merged.
+    /// The predictions: a folder, a COCO file, or the list of pairs; empty where counts are merged.
     pub(crate) prediction: &'a Path,
-    /// The folder of true masks; empty where counts are merged.
+    /// The true masks, likewise.
     pub(crate) truth: &'a Path,
     /// The folder that it is compared with.
     pub(crate) compared: Option<&'a Path>,
     pub(crate) protocol: Protocol,
+    pub(crate) conventions: Conventions,
     pub(crate) meaning: Meaning,
     /// Number of predicted ids, without "other".
     pub(crate) clusters: u16,
@@ -58,7 +60,7 @@ impl<'a> Settings<'a> {
     }
 
     fn of_folders(arguments: &'a Arguments) -> Result<Self> {
-        let classes = arguments.classes.unwrap_or_default(); // clap asks for it
+        let classes = scored_classes(arguments)?;
         let protocol = protocol_of(arguments, classes)?;
         let meaning = meaning_of(arguments, classes)?;
         let (prediction, compared) = folders_of(arguments)?;
@@ -66,8 +68,9 @@ impl<'a> Settings<'a> {
             arguments,
             merged_policies: None,
             prediction,
-            truth: arguments.truth.as_deref().unwrap_or(Path::new("")),
+            truth: truth_of(arguments),
             compared,
+            conventions: Conventions::new(arguments, &protocol)?,
             protocol,
             clusters: clusters_of(arguments, classes, &meaning)?,
             meaning,
@@ -95,6 +98,7 @@ impl<'a> Settings<'a> {
             truth: Path::new(""),
             compared: None,
             protocol: shard.protocol,
+            conventions: Conventions::default(),
             clusters: shard.clusters,
             meaning,
             names: names_of(arguments, classes)?,
@@ -183,8 +187,17 @@ impl<'a> Settings<'a> {
     }
 }
 
+fn truth_of(arguments: &Arguments) -> &Path {
+    let truth = arguments.truth.as_deref();
+    let truth = truth.or(arguments.pairs.as_deref());
+    truth.expect("required by the command line")
+}
+
 /// The folder to score and the one to compare it with.
 fn folders_of(arguments: &Arguments) -> Result<(&Path, Option<&Path>)> {
+    if let Some(list) = &arguments.pairs {
+        return Ok((list, None));
+    }
     match (arguments.pred.as_deref(), arguments.compare.as_slice()) {
         (Some(a), []) => Ok((a, None)),
         (Some(a), [b]) => Ok((a, Some(b))),
@@ -201,7 +214,7 @@ fn names_of(arguments: &Arguments, classes: u16) -> Result<Option<Names>> {
 
 fn protocol_of(arguments: &Arguments, classes: u16) -> Result<Protocol> {
     let protocol = Protocol {
-        ignore: arguments.ignore,
+        ignore: ignored_id(arguments, classes)?,
         out_of_range: match arguments.out_of_range {
             OutOfRangeArgument::Error => OutOfRange::Error,
             OutOfRangeArgument::Reference => OutOfRange::Drop,
@@ -215,6 +228,7 @@ fn protocol_of(arguments: &Arguments, classes: u16) -> Result<Protocol> {
             Boundary::Transparent => BoundaryIgnore::Transparent,
         },
         boundary_ratio: arguments.boundary_ratio,
+        score_other: arguments.reduce_zero_label || !arguments.ignore.contains(&OTHER),
         ..Protocol::new(classes)
     };
     protocol.check()?;

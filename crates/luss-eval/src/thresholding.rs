@@ -62,13 +62,14 @@ fn curve(pairs: &Pairs, settings: &Settings) -> Result<ThresholdCurve> {
         }
     };
     let progress = Progress::new("thresholds", pairs.pictures.len(), settings.arguments.quiet);
-    let state = || (Loader::new(pairs), empty(), Vec::new());
+    let state = || (Loader::new(pairs, settings), empty(), Vec::new());
     let shares = pass(&pairs.pictures, settings.threads, &progress, state, work);
     let (mut sum, mut found) = (empty(), pairs.problems.clone());
     for (_, curve, problems) in shares {
         sum.merge(&curve)?;
         found.extend(problems);
     }
+    pairs.check_evidence(settings)?;
     if !settings.arguments.allow_missing {
         found.sort();
         problems::report(&[], &found, settings)?;

@@ -3,6 +3,7 @@
     python3 seeds.py
 """
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -43,7 +44,50 @@ def masks():
     yield png(2, 2, 8, 2, bytes([0, 5, 1, 0, 0, 6, 0, 0, 0, 7, 0, 0, 8, 0, 0]), interlaced=1)
 
 
+def tiff(width, height, bits, data, order="<"):
+    """One strip of grey without compression."""
+    entries = [(256, width), (257, height), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1), (278, height),
+               (279, len(data))]
+    body = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in entries)
+    data += bytes(len(data) % 2)
+    start = {"<": b"II", ">": b"MM"}[order] + struct.pack(order + "HI", 42, 8 + len(data))
+    return start + data + struct.pack(order + "H", len(entries)) + body + bytes(4)
+
+
+def other_masks():
+    yield b"\0" + tiff(4, 3, 8, bytes(range(12)))
+    yield b"\0" + tiff(4, 3, 16, bytes(range(24)), ">")
+    yield b"\1" + tiff(4, 1, 8, b"\0\xff\1\7")
+    for kind, size in [("|b1", 1), ("|u1", 1), ("<i2", 2), (">u4", 4), ("<i8", 8)]:
+        yield b"\0" + npy(kind, size == 2, (2, 3), bytes(6 * size))
+    yield b"\1" + png(9, 2, 1, 0, b"\0\x55\x80" * 2)
+    yield b"\1" + png(3, 1, 8, 2, b"\0" + b"\xff" * 3 + bytes(6))
+    yield b"\2" + png(2, 1, 8, 2, b"\0\x80\0\0\0\x80\0")
+    yield b"\2" + png(1, 1, 8, 6, b"\0\xe0\xe0\xc0\xff")
+    yield b"\3" + png(4, 1, 2, 3, b"\0\x1b", bytes([128, 64, 128]) * 4)
+
+
+RLE = {"size": [5, 7], "counts": "4162LNO012004"}
+PLAIN = {"size": [2, 3], "counts": [1, 2, 3]}
+POLYGON = [[1.0, 1.0, 8.0, 2.0, 4.5, 7.5]]
+
+
+def annotations():
+    yield b"\0background:0,0,0::\ncat:128,0,0::\nignored:224,224,192::\n"
+    yield b'\1prediction,truth\n"a b.png",c.png\n# x\nd.png\te.png\n'
+    results = [{"image_id": 1, "category_id": 2, "segmentation": of, "score": 0.5} for of in (RLE, RLE)]
+    image = {"id": 1, "file_name": "a.jpg", "width": 11, "height": 9}
+    region = {"image_id": 1, "category_id": 3, "segmentation": POLYGON}
+    yield b"\3" + json.dumps(results).encode()
+    yield b"\2" + json.dumps([{"file_name": "/a/b.jpg", "category_id": 1, "segmentation": PLAIN}]).encode()
+    yield b"\3" + json.dumps({"images": [image], "annotations": [region, region]}).encode()
+    segments = [{"id": 7, "category_id": 1}]
+    yield b"\2" + json.dumps({"annotations": [{"file_name": "a.png", "segments_info": segments}]}).encode()
+
+
 write("mask_decode", masks())
+write("masks", other_masks())
+write("annotations", annotations())
 write("match_json", [b'{"1": 3, "2": 1, "3": 2, "0": 0}', b'{"1": 65535}', b'{"0": 0, "1": 1}'])
 write("npy", [
     npy("<f2", False, (2, 3), bytes(12)),

@@ -3,28 +3,23 @@
 //! Source: the development kit of VOC2012 (<http://host.robots.ox.ac.uk/pascal/VOC/voc2012/>). Index 255 is
 //! void: it takes the pixels of [`IGNORE`].
 
-use luss_metrics::{IGNORE, LabelMask, OTHER, folder::encode_indexed_mask};
+use luss_metrics::{
+    IGNORE, LabelMask, OTHER,
+    folder::{VOC_VOID, encode_indexed_mask},
+};
+
+pub use luss_metrics::folder::voc_color;
 
 use crate::Regions;
 
 /// The index of pixels that are neither a category nor background.
-pub const VOID: u16 = 255;
+pub const VOID: u16 = VOC_VOID as u16;
 
 /// The name of [`OTHER`] in maps of labels.
 pub const BACKGROUND: &str = "background";
 
 /// The name of [`VOID`] there.
 pub const IGNORED: &str = "ignored";
-
-/// The colour of an index: its bits, dealt out to red, green and blue in turns, the lowest to the highest
-/// bits of the channels. No two indices below 2²⁴ have the same.
-pub fn voc_color(index: u32) -> [u8; 3] {
-    let channel = |first: u32| {
-        let bits = (0..8).map(|place| (index >> (3 * place + first) & 1) << (7 - place));
-        bits.sum::<u32>() as u8
-    };
-    [channel(0), channel(1), channel(2)]
-}
 
 /// The map of labels that CVAT and Datumaro read: a line `name:r,g,b:parts:actions` for background and
 /// each category; `names[0]` is that of category 1.
@@ -96,22 +91,6 @@ fn indexed((width, height): (usize, usize), indices: Vec<u16>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The colours that the development kit prints.
-    #[test]
-    fn the_first_colours_are_those_of_voc() {
-        let found = [0, 1, 2, 3, 15, 20, 255].map(voc_color);
-        let expected = [
-            [0, 0, 0],
-            [128, 0, 0],
-            [0, 128, 0],
-            [128, 128, 0],
-            [192, 128, 128],
-            [0, 64, 128],
-            [224, 224, 192],
-        ];
-        assert_eq!(found, expected);
-    }
 
     #[test]
     fn a_name_that_would_break_the_map_is_told() {

@@ -12,7 +12,7 @@ use luss_metrics::{
 };
 use whole_file::WholeFile;
 
-use crate::{error::Error, palette::Rgb, pictures::picture::most_png_pixels};
+use crate::{error::Error, palette::Rgb, pictures::size::most_png_pixels};
 
 /// Reads a label mask.
 ///
@@ -124,9 +124,10 @@ fn refused(error: FileError, png: &[u8], path: &Path) -> Error {
             height,
         } => return too_large(path, [width, height], most_png_pixels(bytes, 24)),
         FileError::Unsupported { found } => format!("a {found} PNG"),
+        FileError::FewBits { bits } => format!("a {bits}-bit grey PNG"),
         FileError::Format { found, .. } => {
             let bit_depth = png[24]; // of the header, which is whole
-            format!("a {bit_depth}-bit {} PNG", colour_of(found))
+            format!("a {bit_depth}-bit {} PNG", color_of(found))
         }
         FileError::Blue {
             x,
@@ -140,11 +141,11 @@ fn refused(error: FileError, png: &[u8], path: &Path) -> Error {
     Error::MaskFormat { path, found }
 }
 
-fn colour_of(format: MaskFormat) -> &'static str {
+fn color_of(format: MaskFormat) -> &'static str {
     match format {
         MaskFormat::Rg => "RGB",
-        MaskFormat::Gray8 | MaskFormat::Gray16 => "grey",
         MaskFormat::Palette => "palette",
+        _ => "grey",
     }
 }
 

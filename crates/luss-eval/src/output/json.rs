@@ -9,7 +9,7 @@ use luss_metrics::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rows::{labels_used, matching_kind, name, threshold_rule};
+use super::rows::{labels_used, matching_kind, name, notes, threshold_rule};
 use crate::{
     evaluation::Evaluation,
     scoring::{Inputs, LeftOut, Scored},
@@ -28,6 +28,8 @@ pub(super) fn document(evaluation: &Evaluation, settings: &Settings) -> Result<S
 struct Document<'a> {
     schema: u32,
     tool: String,
+    /// What the table says above the scores.
+    notes: Vec<String>,
     policies: Value,
     #[serde(flatten)]
     scores: Scores<'a>,
@@ -66,6 +68,8 @@ struct Policies<'a> {
     classes: u16,
     clusters: u16,
     ignore: u16,
+    ignored: &'a [u16],
+    reduce_zero_label: bool,
     #[serde(rename = "match")]
     matching: &'a str,
     out_of_range: &'static str,
@@ -151,6 +155,7 @@ impl<'a> Document<'a> {
         Ok(Self {
             schema: SCHEMA,
             tool: format!("luss-eval {}", env!("CARGO_PKG_VERSION")),
+            notes: notes(evaluation, settings),
             policies: policies(settings)?,
             scores: Scores::new(&evaluation.scored, settings),
             uncertainty: evaluation.intervals.as_ref(),
@@ -170,12 +175,14 @@ pub(crate) fn policies(settings: &Settings) -> Result<Value> {
 }
 
 impl<'a> Policies<'a> {
-    fn new(settings: &Settings) -> Self {
+    fn new(settings: &'a Settings) -> Self {
         let protocol = &settings.protocol;
         Self {
             classes: protocol.classes,
             clusters: settings.clusters,
             ignore: protocol.ignore,
+            ignored: &settings.conventions.ids.ignored,
+            reduce_zero_label: settings.conventions.ids.reduces_zero,
             matching: matching_kind(settings),
             out_of_range: match protocol.out_of_range {
                 OutOfRange::Error => "error",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use luss_metrics::folder::{MaskFormat, Problem};
+use luss_metrics::folder::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -25,14 +25,13 @@ pub(crate) struct Inputs {
 impl Inputs {
     pub(crate) fn new(submission: Submission, pairs: &Pairs, settings: &Settings) -> Self {
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        let format = |format: Option<_>| format.map_or("mixed", MaskFormat::name).to_string();
         Self {
             prediction: Some(text(submission.prediction)),
             truth: Some(text(settings.truth)),
             scores: submission.scores.map(text),
             paired_by: Some(pairs.paired_by.name().to_string()),
-            prediction_format: Some(format(pairs.prediction_format)),
-            truth_format: Some(format(pairs.truth_format)),
+            prediction_format: Some(pairs.prediction.format_name().to_string()),
+            truth_format: Some(pairs.truth.format_name().to_string()),
         }
     }
 

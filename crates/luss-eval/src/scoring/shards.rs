@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::{
     Failed,
+    evidence::Facts,
     output::{policies, write_file},
     scoring::{Counted, Counts, Inputs, LeftOut, Scored},
     settings::{Meaning, Settings},
@@ -46,6 +47,7 @@ pub(crate) struct Shard {
     /// The settings as the JSON has them.
     pub(crate) policies: Value,
     inputs: Inputs,
+    facts: Facts,
     left_out: LeftOut,
     pictures: Vec<Counted>,
 }
@@ -62,6 +64,7 @@ pub(crate) fn save(file: &Path, scored: &Scored, settings: &Settings) -> Result<
         threshold: scored.threshold.map(|chosen| chosen.threshold),
         policies: policies(settings)?,
         inputs: scored.inputs.clone(),
+        facts: scored.facts,
         left_out: scored.left_out.clone(),
         pictures: scored.pictures.clone(),
     };
@@ -88,6 +91,7 @@ impl Shard {
             sum.check_same_settings(first, &shard, file)?;
             origins.extend(vec![file; shard.pictures.len()]);
             sum.inputs.keep_common(&shard.inputs);
+            sum.facts.add(shard.facts);
             sum.left_out.add(shard.left_out);
             sum.pictures.extend(shard.pictures);
         }
@@ -157,6 +161,7 @@ impl Shard {
         let fixed = |t| ThresholdRule::Fixed(t).choose_without_masks(&AttentionHistogram::new());
         Ok(Counts {
             inputs: self.inputs,
+            facts: self.facts,
             left_out: self.left_out,
             problems: Vec::new(),
             pictures: self.pictures,

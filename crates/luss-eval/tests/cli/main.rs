@@ -1,6 +1,8 @@
 //! `luss-eval` as its users meet it: folders in, files and exit codes out.
 
+mod conventions;
 mod folders;
+mod formats;
 mod golden;
 mod options;
 mod pixel_scores;

@@ -142,7 +142,37 @@ impl Workplace {
         )
     }
 
+    /// Runs it on `pred` and `truth` with `classes`, such as `--classes 1`.
+    pub(crate) fn eval_as(&self, classes: &[&str], arguments: &[&str]) -> Run {
+        self.run(&[&["--pred", "pred", "--truth", "truth"], classes, arguments].concat())
+    }
+
     /// The JSON of such a run, which must have scored.
+    #[track_caller]
+    pub(crate) fn json_as(&self, classes: &[&str], arguments: &[&str]) -> Value {
+        let json = ["--json", "out.json"];
+        self.eval_as(classes, &[&json, arguments].concat()).scored();
+        self.read_json("out.json")
+    }
+
+    /// The JSON of a run on these sides with 3 classes, which must have scored.
+    #[track_caller]
+    pub(crate) fn json_of(&self, pred: &str, truth: &str, arguments: &[&str]) -> Value {
+        let sides = [
+            "--pred",
+            pred,
+            "--truth",
+            truth,
+            "--classes",
+            "3",
+            "--json",
+            "out.json",
+        ];
+        self.run(&[&sides, arguments].concat()).scored();
+        self.read_json("out.json")
+    }
+
+    /// The JSON of a run on `pred` and `truth` with 3 classes, which must have scored.
     #[track_caller]
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         self.eval(&[&["--json", "out.json"], arguments].concat())

@@ -127,6 +127,18 @@ impl ImageCounts {
             .collect()
     }
 
+    /// Whether all pixels of a true class ("other" left out) are on its boundary: it is thinner than twice
+    /// the boundary's thickness, and its boundary IoU is its IoU.
+    pub fn has_thin_object(&self) -> bool {
+        let sum =
+            |cells: &[Cell], of: fn(&Cell) -> u32| cells.iter().map(of).map(u64::from).sum::<u64>();
+        let mut classes = self.cells.chunk_by(|a, b| a.truth == b.truth);
+        classes.any(|cells| {
+            let is_class = cells[0].truth != OTHER;
+            is_class && sum(cells, |cell| cell.pixels) == sum(cells, |cell| cell.truth_boundary)
+        })
+    }
+
     /// The predicted labels of counted pixels, each once, ascending.
     pub(crate) fn predicted_labels(&self) -> Vec<u16> {
         let mut labels: Vec<u16> = self.cells.iter().map(|cell| cell.prediction).collect();

@@ -75,14 +75,25 @@ pub enum FileError {
     /// A kind of PNG that is no mask.
     #[error(
         "this is a {found} PNG, whose pixels are no ids; write 8-bit RGB (id = R + 256 G, B = 0), \
-         8- or 16-bit grey, or a palette without alpha"
+         8- or 16-bit grey, or a palette without alpha; if they are colours, name them: \
+         --colors voc, cityscapes, or a label map"
     )]
     Unsupported {
         /// Colour type and bit depth.
         found: String,
     },
 
-    /// A PNG of another encoding than asked for.
+    /// A grey PNG of less than 8 bits.
+    #[error(
+        "this is a {bits}-bit grey PNG; --binary reads masks of two values as classes 0 and 1; \
+         else write 8- or 16-bit grey"
+    )]
+    FewBits {
+        /// Bits of a pixel.
+        bits: u8,
+    },
+
+    /// A mask of another encoding than asked for.
     #[error(
         "the mask is {found} where {expected} is expected; write all masks of a folder alike, \
          or allow any encoding"
@@ -97,7 +108,8 @@ pub enum FileError {
     /// An RGB pixel that encodes no id.
     #[error(
         "B = {} at x={x}, y={y} (R = {}, G = {}), but ids are R + 256 G with B = 0; \
-         is this a coloured rendering instead of a mask?", rgb[2], rgb[0], rgb[1]
+         these look like colours: name them with --colors voc, cityscapes or a label map \
+         (0/255 masks: --binary; COCO panoptic masks: give their JSON)", rgb[2], rgb[0], rgb[1]
     )]
     Blue {
         /// Column of the first such pixel.
@@ -108,6 +120,58 @@ pub enum FileError {
         rgb: [u8; 3],
     },
 
+    /// A colour that stands for no id.
+    #[error(
+        "the colour ({}, {}, {}) at x={x}, y={y} stands for no id; name the map that the masks \
+         were drawn with (--colors voc, cityscapes, or a label map)", rgb[0], rgb[1], rgb[2]
+    )]
+    UnknownColor {
+        /// Column of the first such pixel.
+        x: usize,
+        /// Row of the first such pixel.
+        y: usize,
+        /// The pixel.
+        rgb: [u8; 3],
+    },
+
+    /// A pixel of colours that lets something through.
+    #[error(
+        "the pixel at x={x}, y={y} is not opaque (alpha {alpha}); write the mask without alpha"
+    )]
+    Transparent {
+        /// Column of the first such pixel.
+        x: usize,
+        /// Row of the first such pixel.
+        y: usize,
+        /// Its opacity, below the largest one.
+        alpha: u8,
+    },
+
+    /// A value of a mask of two values that is a third one.
+    #[error(
+        "the value {value} at x={x}, y={y} is neither 0, nor 1, nor {largest}; \
+         --binary reads masks of two values"
+    )]
+    NotBinary {
+        /// Column of the first such pixel.
+        x: usize,
+        /// Row of the first such pixel.
+        y: usize,
+        /// The value.
+        value: u16,
+        /// The largest value of so many bits.
+        largest: u16,
+    },
+
+    /// A text that is no map of colours.
+    #[error("line {line} is not `name:red,green,blue`: {reason}")]
+    LabelMap {
+        /// The line, counted from 1; 0 for the whole text.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A PNG that breaks off or contradicts its checksums.
     #[error("the PNG is damaged or truncated: {reason}; copy or write it again")]
     Damaged {
@@ -115,10 +179,17 @@ pub enum FileError {
         reason: String,
     },
 
+    /// A TIFF that is damaged, or no mask.
+    #[error("not a usable TIFF mask: {reason}; write one page of 8- or 16-bit grey")]
+    Tiff {
+        /// What is wrong with it.
+        reason: String,
+    },
+
     /// A file that is no usable `.npy`.
     #[error(
-        "not a usable .npy: {reason}; save with \
-         numpy.save(path, numpy.ascontiguousarray(scores, dtype='float16'))"
+        "not a usable .npy: {reason}; numpy.save(path, array) writes attention as float16, float32 \
+         or float64, and masks as whole numbers, height x width"
     )]
     Npy {
         /// What is wrong with it.
@@ -132,5 +203,60 @@ pub enum FileError {
         x: usize,
         /// Row of the first one.
         y: usize,
+    },
+
+    /// A number of an array that is no id.
+    #[error(
+        "the array holds {value} at x={x}, y={y}, but ids run from 0 to 65535; \
+         give such pixels an id that is ignored"
+    )]
+    NoId {
+        /// Column of the first such pixel.
+        x: usize,
+        /// Row of the first such pixel.
+        y: usize,
+        /// The number.
+        value: i128,
+    },
+
+    /// A JSON file that is no usable set of COCO annotations.
+    #[error("{}: not usable as COCO annotations: {reason}", path.display())]
+    Coco {
+        /// The JSON file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+
+    /// An annotation that gives no mask.
+    #[error("its annotations give no mask: {reason}")]
+    Annotation {
+        /// What is wrong with them.
+        reason: String,
+    },
+
+    /// A segment without a category.
+    #[error(
+        "the segment {id} at x={x}, y={y} is not in segments_info; \
+         are the PNG and the JSON of one version?"
+    )]
+    Segment {
+        /// Column of its first pixel.
+        x: usize,
+        /// Row of its first pixel.
+        y: usize,
+        /// `R + 256·G + 65536·B`.
+        id: u32,
+    },
+
+    /// A list of pairs that is none.
+    #[error("{}, line {line}: {reason}", path.display())]
+    PairList {
+        /// The list.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it, and what to do.
+        reason: String,
     },
 }

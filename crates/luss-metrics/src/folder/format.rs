@@ -1,27 +1,41 @@
-//! How a PNG encodes ids.
+//! How a file encodes ids.
 
 use std::{fmt, str::FromStr};
 
-/// How a PNG encodes ids. The four are told apart by the PNG's colour type and bit depth alone.
+/// How a file encodes ids. The first bytes of a file tell them apart; [`MaskFormat::Colors`] and
+/// [`MaskFormat::Binary`] are read on request only (see [`super::MaskReader`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum MaskFormat {
-    /// 8-bit RGB: `id = R + 256·G`, `B = 0`. The encoding of ImageNet-S.
+    /// 8-bit RGB PNG: `id = R + 256·G`, `B = 0`. The encoding of ImageNet-S.
     Rg,
-    /// 8-bit grey: the grey value is the id, up to 255.
+    /// 8-bit grey PNG: the grey value is the id, up to 255.
     Gray8,
-    /// 16-bit grey: the grey value is the id, up to 65 535.
+    /// 16-bit grey PNG: the grey value is the id, up to 65 535.
     Gray16,
-    /// Palette of 1, 2, 4 or 8 bits: the index is the id (up to 255), the colours mean nothing.
+    /// Palette PNG of 1, 2, 4 or 8 bits: the index is the id (up to 255), the colours mean nothing.
     Palette,
+    /// 8-bit RGB or RGBA PNG, or a palette: the colour stands for the id.
+    Colors,
+    /// Two values: 0, and 1 or the largest one (255 of 8 bits), which is id 1.
+    Binary,
+    /// TIFF of 8- or 16-bit grey: the value is the id.
+    Tiff,
+    /// `.npy` array of whole numbers or booleans, height x width: the number is the id.
+    Npy,
 }
 
 impl MaskFormat {
     /// All formats.
-    pub const ALL: [MaskFormat; 4] = [
+    pub const ALL: [MaskFormat; 8] = [
         MaskFormat::Rg,
         MaskFormat::Gray8,
         MaskFormat::Gray16,
         MaskFormat::Palette,
+        MaskFormat::Colors,
+        MaskFormat::Binary,
+        MaskFormat::Tiff,
+        MaskFormat::Npy,
     ];
 
     /// The name that command lines and reports use.
@@ -31,6 +45,10 @@ impl MaskFormat {
             MaskFormat::Gray8 => "gray8",
             MaskFormat::Gray16 => "gray16",
             MaskFormat::Palette => "palette",
+            MaskFormat::Colors => "colors",
+            MaskFormat::Binary => "binary",
+            MaskFormat::Tiff => "tiff",
+            MaskFormat::Npy => "npy",
         }
     }
 }
@@ -46,6 +64,9 @@ impl FromStr for MaskFormat {
 
     fn from_str(name: &str) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|format| format.name() == name);
-        known.ok_or_else(|| format!("`{name}` is none of rg, gray8, gray16, palette"))
+        known.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("`{name}` is none of {names}")
+        })
     }
 }

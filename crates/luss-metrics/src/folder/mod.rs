@@ -1,4 +1,4 @@
-//! Folders of PNG masks and `.npy` attention maps (feature `folder`).
+//! Folders of masks and of attention maps (feature `folder`; TIFF with the feature `tiff`).
 //!
 //! ```no_run
 //! use luss_metrics::{Evaluator, Protocol, folder};
@@ -20,34 +20,42 @@
 //!
 //! | what | item |
 //! |---|---|
-//! | find the masks below a folder | [`Tree`] |
-//! | which prediction belongs to which truth | [`Pairing`] |
-//! | read a mask: `R + 256·G`, 8- or 16-bit grey, palette | [`read_mask`], [`decode_mask`], [`MaskFormat`] |
+//! | the masks of a folder, or of a COCO file | [`open_masks`], [`MaskSource`], [`Tree`] |
+//! | which prediction belongs to which truth | [`Pairing`], [`read_pairs`] |
+//! | read a mask: PNG, TIFF, `.npy` | [`read_mask`], [`decode_mask`], [`MaskFormat`] |
+//! | read colours, or two values | [`MaskReader`], [`ColorMap`] |
 //! | write a mask as `R + 256·G`, as a palette | [`encode_mask`], [`encode_indexed_mask`] |
 //! | read an attention map | [`read_npy`], [`decode_npy`], [`ScoreMap`] |
 //! | what can be wrong with a file, with the remedy | [`FileError`], [`Problem`] |
 //!
-//! No input makes these functions panic or take memory without bound: a mask has at most
-//! [`MAX_PIXELS`] pixels, and nothing is allocated that the file's length cannot fill.
+//! No file makes these functions panic. A mask has at most [`MAX_PIXELS`] pixels; of an image or an array
+//! nothing is allocated that the file's length cannot fill, and of run lengths what the picture's size
+//! asks for.
 
+mod coco;
+mod colors;
 mod error;
-mod fast_png;
 mod format;
-mod header;
 mod held_bytes;
-mod mask_png;
 mod npy;
+mod pair_list;
 mod pairing;
+mod png;
 mod problem;
+mod reader;
+mod source;
+#[cfg(feature = "tiff")]
+mod tiff;
 mod tree;
 
+pub use colors::{ColorMap, Rgb, VOC_VOID, voc_color};
 pub use error::FileError;
 pub use format::MaskFormat;
-pub use header::MAX_PIXELS;
-pub use mask_png::{
-    MaskReader, decode_mask, encode_indexed_mask, encode_mask, mask_format, read_mask,
-};
 pub use npy::{ScoreMap, decode_npy, read_npy};
+pub use pair_list::read_pairs;
 pub use pairing::{Pairing, PairingRule};
+pub use png::{encode_indexed_mask, encode_mask, header::MAX_PIXELS};
 pub use problem::{Problem, ProblemKind};
+pub use reader::{MaskReader, decode_mask, read_mask};
+pub use source::{MaskSource, Side, open_masks};
 pub use tree::Tree;

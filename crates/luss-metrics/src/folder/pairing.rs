@@ -1,12 +1,12 @@
 //! Which file belongs to which true mask.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    ffi::OsStr,
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
-use super::{Problem, ProblemKind, Tree};
+use super::{Problem, ProblemKind, Tree, tree::composed};
 
 /// How files were paired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,31 +29,40 @@ impl PairingRule {
 
 /// Pairs of a true mask and the file that belongs to it, and what is left over.
 ///
-/// Files belong together when their paths below the two folders are equal up to the extension.
-/// Where not a single path is in both folders, the file name alone decides, so that
-/// `class/name.png` finds `name.png`; a name that occurs twice in one of them is then a problem.
+/// Files belong together when their paths below the two folders are equal up to the extension (and
+/// the trees' suffixes). Where not a single path is in both folders, the file name alone decides,
+/// so that `class/name.png` finds `name.png`; a name that occurs twice in one of them is then a
+/// problem. Names that only spell their letters otherwise, in Unicode's composed or decomposed form
+/// (as copies from some file systems do), are equal where no other name is.
 #[derive(Debug, Clone)]
 pub struct Pairing {
     rule: PairingRule,
     files: BTreeMap<PathBuf, (PathBuf, PathBuf)>,
+    respelled: u64,
     problems: Vec<Problem>,
 }
 
 impl Pairing {
     /// Pairs each true mask with the file of `others` that belongs to it.
     pub fn new(truth: &Tree, others: &Tree) -> Self {
-        let rule = match truth.iter().any(|(key, _)| others.get(key).is_some()) {
-            true => PairingRule::Path,
-            false => PairingRule::Name,
+        let by_path = Names::new(truth, others, |key| key.as_os_str());
+        let (rule, names) = match by_path.0.values().any(Name::is_in_both) {
+            true => (PairingRule::Path, by_path),
+            false => {
+                let name = |key| Path::file_name(key).unwrap_or_default();
+                (PairingRule::Name, Names::new(truth, others, name))
+            }
         };
         let mut pairing = Self {
             rule,
             files: BTreeMap::new(),
+            respelled: 0,
             problems: [truth.problems(), others.problems()].concat(),
         };
-        match rule {
-            PairingRule::Path => pairing.by_path(truth, others),
-            PairingRule::Name => pairing.by_name(truth, others),
+        for mut name in names.0.into_values() {
+            name.take_equal()
+                .for_each(|[ours, other]| pairing.pair(ours, truth, other, others));
+            pairing.add_rest(&name, truth, others);
         }
         if pairing.files.is_empty() {
             pairing.rule = PairingRule::Path; // nothing in common either way
@@ -62,47 +71,29 @@ impl Pairing {
         pairing
     }
 
-    fn by_path(&mut self, truth: &Tree, others: &Tree) {
-        for (key, path) in truth.iter() {
-            match others.get(key) {
-                Some(other) => self.pair(key, path, other),
-                None => self.missing(path, others),
+    /// What only the composed form of a name can pair, or nothing.
+    fn add_rest(&mut self, name: &Name, truth: &Tree, others: &Tree) {
+        match (name.ours.as_slice(), name.theirs.as_slice()) {
+            ([(key, _)], [(other, _)]) => {
+                self.respelled += 1;
+                self.pair(key, truth, other, others);
             }
-        }
-        for (key, path) in others.iter().filter(|(key, _)| truth.get(key).is_none()) {
-            self.extra(path, truth, key);
+            (keys, []) => keys
+                .iter()
+                .for_each(|(key, _)| self.missing(path_of(truth, key), others)),
+            ([], keys) => keys
+                .iter()
+                .for_each(|(key, _)| self.extra(path_of(others, key), truth, key)),
+            (ours, keys) => keys.iter().for_each(|(key, _)| {
+                self.ambiguous(path_of(others, key).to_owned(), ours.len(), keys.len());
+            }),
         }
     }
 
-    fn by_name(&mut self, truth: &Tree, others: &Tree) {
-        let (true_names, other_names) = (truth.by_name(), others.by_name());
-        let names: BTreeSet<&OsStr> = true_names
-            .keys()
-            .chain(other_names.keys())
-            .copied()
-            .collect();
-        for name in names {
-            let ours = true_names.get(name).cloned().unwrap_or_default();
-            let theirs = other_names.get(name).cloned().unwrap_or_default();
-            let path = |tree: &Tree, key: &Path| tree.get(key).unwrap_or(key).to_owned();
-            match (ours.as_slice(), theirs.as_slice()) {
-                ([key], [other]) => self.pair(key, &path(truth, key), &path(others, other)),
-                (keys, []) => keys
-                    .iter()
-                    .for_each(|key| self.missing(&path(truth, key), others)),
-                ([], keys) => keys
-                    .iter()
-                    .for_each(|key| self.extra(&path(others, key), truth, key)),
-                (_, keys) => keys
-                    .iter()
-                    .for_each(|key| self.ambiguous(path(others, key), ours.len(), keys.len())),
-            }
-        }
-    }
-
-    fn pair(&mut self, key: &Path, truth: &Path, other: &Path) {
-        self.files
-            .insert(key.to_owned(), (truth.to_owned(), other.to_owned()));
+    fn pair(&mut self, key: &Path, truth: &Tree, other: &Path, others: &Tree) {
+        let files = (path_of(truth, key), path_of(others, other));
+        let files = (files.0.to_owned(), files.1.to_owned());
+        self.files.insert(key.to_owned(), files);
     }
 
     fn missing(&mut self, truth: &Path, others: &Tree) {
@@ -140,6 +131,11 @@ impl Pairing {
         self.rule
     }
 
+    /// Number of pairs whose names spell their letters in different forms of Unicode.
+    pub fn respelled(&self) -> u64 {
+        self.respelled
+    }
+
     /// Number of pairs.
     pub fn len(&self) -> usize {
         self.files.len()
@@ -172,5 +168,58 @@ impl Pairing {
     /// Missing, extra and ambiguous files, ordered by path.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+}
+
+fn path_of<'a>(tree: &'a Tree, key: &'a Path) -> &'a Path {
+    tree.get(key).unwrap_or(key)
+}
+
+/// The keys of both trees by what is compared of them, in its composed form.
+struct Names<'a>(BTreeMap<OsString, Name<'a>>);
+
+/// Keys of one composed name, each with the name as it is.
+#[derive(Default)]
+struct Name<'a> {
+    ours: Vec<(&'a Path, &'a OsStr)>,
+    theirs: Vec<(&'a Path, &'a OsStr)>,
+}
+
+impl<'a> Names<'a> {
+    fn new(truth: &'a Tree, others: &'a Tree, name: impl Fn(&'a Path) -> &'a OsStr) -> Self {
+        let mut names = Self(BTreeMap::new());
+        for (key, _) in truth.iter() {
+            names.of(name(key)).ours.push((key, name(key)));
+        }
+        for (key, _) in others.iter() {
+            names.of(name(key)).theirs.push((key, name(key)));
+        }
+        names
+    }
+
+    fn of(&mut self, name: &OsStr) -> &mut Name<'a> {
+        let composed = name.to_str().map(|name| OsString::from(composed(name)));
+        let composed = composed.unwrap_or_else(|| name.to_owned());
+        self.0.entry(composed).or_default()
+    }
+}
+
+impl<'a> Name<'a> {
+    fn is_in_both(&self) -> bool {
+        !self.ours.is_empty() && !self.theirs.is_empty()
+    }
+
+    /// Takes out the pairs whose names are equal as they are, if no third key has the name.
+    fn take_equal(&mut self) -> impl Iterator<Item = [&'a Path; 2]> + use<'a> {
+        let (ours, theirs) = (self.ours.clone(), self.theirs.clone());
+        let count = |keys: &[(&Path, &OsStr)], name| keys.iter().filter(|of| of.1 == name).count();
+        let is_one = |name| count(&ours, name) == 1 && count(&theirs, name) == 1;
+        self.ours.retain(|of| !is_one(of.1));
+        self.theirs.retain(|of| !is_one(of.1));
+        let pair = |&(key, name): &(&'a Path, &'a OsStr)| {
+            let other = theirs.iter().find(|of| of.1 == name)?.0;
+            is_one(name).then_some([key, other])
+        };
+        ours.iter().filter_map(pair).collect::<Vec<_>>().into_iter()
     }
 }

@@ -1,13 +1,17 @@
 //! All files of one kind below a folder.
 
 use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
+use unicode_normalization::UnicodeNormalization as _;
+
 use super::{FileError, Problem, ProblemKind};
+
+/// The extensions of masks: the first one of which a folder has files is that of its masks.
+const MASKS: [&[&str]; 3] = [&["png"], &["tif", "tiff"], &["npy"]];
 
 /// The files of one extension below a folder, at any depth, in the order of their keys.
 ///
@@ -18,18 +22,36 @@ use super::{FileError, Problem, ProblemKind};
 #[derive(Debug, Clone)]
 pub struct Tree {
     root: PathBuf,
+    /// What names end with, before the extension, and keys do not.
+    suffix: String,
     files: BTreeMap<PathBuf, PathBuf>,
     problems: Vec<Problem>,
 }
 
 impl Tree {
-    /// The `.png` files below `root`.
+    /// The masks below `root`: its `.png` files; where there are none, its `.tif` and `.tiff`
+    /// files; where there are none of these, its `.npy` files.
     ///
     /// # Errors
     ///
     /// [`FileError::Io`] when `root` is no folder or a folder below it cannot be read.
     pub fn of_masks(root: &Path) -> Result<Self, FileError> {
-        Self::new(root, "png")
+        Self::new(root, "", &MASKS)
+    }
+
+    /// The masks below `root` whose names end with `suffix`, such as `_labelTrainIds.png`; their keys
+    /// are without it. The extension may be left out. Other files are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::of_masks`].
+    pub fn of_masks_ending(root: &Path, suffix: &str) -> Result<Self, FileError> {
+        let suffix = composed(suffix);
+        let is_like = |kind: &&&[&str]| kind.iter().any(|e| has_extension(Path::new(&suffix), e));
+        match (MASKS.iter().find(is_like), suffix.rsplit_once('.')) {
+            (Some(kind), Some((suffix, _))) => Self::new(root, suffix, &[kind]),
+            _ => Self::new(root, &suffix, &MASKS),
+        }
     }
 
     /// The `.npy` files below `root`.
@@ -38,87 +60,94 @@ impl Tree {
     ///
     /// As [`Tree::of_masks`].
     pub fn of_scores(root: &Path) -> Result<Self, FileError> {
-        Self::new(root, "npy")
+        Self::new(root, "", &[&["npy"]])
     }
 
-    fn new(root: &Path, extension: &str) -> Result<Self, FileError> {
-        let mut tree = Self {
+    /// No files yet.
+    pub(crate) fn empty(root: &Path) -> Self {
+        Self {
             root: root.to_owned(),
+            suffix: String::new(),
             files: BTreeMap::new(),
             problems: Vec::new(),
+        }
+    }
+
+    fn new(root: &Path, suffix: &str, kinds: &[&[&str]]) -> Result<Self, FileError> {
+        let mut tree = Self {
+            suffix: suffix.into(),
+            ..Self::empty(root)
         };
-        tree.read_folder(root, extension, &mut Vec::new())?;
+        let mut found = BTreeSet::new();
+        read_folder(root, &mut Vec::new(), &mut found)?;
+        let is_like = |path: &PathBuf, kind: &[&str]| kind.iter().any(|e| has_extension(path, e));
+        let is_wanted = |path: &&PathBuf| tree.stem(path).is_some();
+        let kinds = kinds.iter().map(|kind| {
+            let files = found.iter().filter(|path| is_like(path, kind));
+            files.filter(is_wanted).collect::<Vec<_>>()
+        });
+        let files = kinds.into_iter().find(|files| !files.is_empty());
+        for path in files.unwrap_or_default() {
+            match fs::metadata(path) {
+                Ok(_) => drop(tree.add(path.clone())),
+                Err(error) => {
+                    let message = format!("{error}; is it a link whose target is gone?");
+                    tree.push_problem(problem(path.clone(), ProblemKind::Undecodable, message));
+                }
+            }
+        }
         tree.problems.sort();
         Ok(tree)
     }
 
-    /// Adds what is in `folder`; `open` are the real paths of the folders around it.
-    fn read_folder(
-        &mut self,
-        folder: &Path,
-        extension: &str,
-        open: &mut Vec<PathBuf>,
-    ) -> Result<(), FileError> {
-        let io = |source| FileError::Io {
-            path: folder.to_owned(),
-            source,
+    /// The path below the folder, without extension and suffix; `None` without the suffix.
+    fn stem(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        let stem = below.with_extension("");
+        if self.suffix.is_empty() {
+            return Some(stem);
+        }
+        // Composed letters are compared, and those of the name are kept.
+        let name = stem.file_name()?.to_str()?;
+        let at = name.char_indices().map(|(at, _)| at);
+        let mut at = at.filter(|&at| composed(&name[at..]) == self.suffix);
+        let folder = below.parent().unwrap_or(Path::new(""));
+        Some(match &name[..at.next()?] {
+            "" => folder.to_owned(),
+            name => folder.join(name),
+        })
+    }
+
+    /// The key of a path.
+    pub(crate) fn key_of(&self, path: &Path) -> PathBuf {
+        self.stem(path).unwrap_or_else(|| path.to_owned())
+    }
+
+    /// Adds a file under its own key, which it returns.
+    pub(crate) fn add(&mut self, path: PathBuf) -> PathBuf {
+        let key = self.key_of(&path);
+        self.insert(key.clone(), path);
+        key
+    }
+
+    /// Adds a file; of two with one key the first by its path stays.
+    pub(crate) fn insert(&mut self, key: PathBuf, path: PathBuf) {
+        let Some(other) = self.files.get(&key) else {
+            self.files.insert(key, path);
+            return;
         };
-        let real = fs::canonicalize(folder).map_err(io)?;
-        if open.contains(&real) {
-            return Ok(()); // a link to a folder around it
-        }
-        open.push(real);
-        for entry in fs::read_dir(folder).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            if !is_hidden(&path) {
-                self.read_entry(path, extension, open)?;
-            }
-        }
-        open.pop();
-        Ok(())
+        let (first, second) = if *other <= path {
+            (other.clone(), path)
+        } else {
+            (path, other.clone())
+        };
+        let message = format!("{} has the same name; remove one of them", first.display());
+        self.push_problem(problem(second, ProblemKind::Ambiguous, message));
+        self.files.insert(key, first);
     }
 
-    fn read_entry(
-        &mut self,
-        path: PathBuf,
-        extension: &str,
-        open: &mut Vec<PathBuf>,
-    ) -> Result<(), FileError> {
-        let wanted = path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case(extension));
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => return self.read_folder(&path, extension, open),
-            Ok(_) if wanted => self.add(path),
-            Err(error) if wanted => {
-                let message = format!("{error}; is it a link whose target is gone?");
-                self.problems
-                    .push(problem(path, ProblemKind::Undecodable, message));
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, path: PathBuf) {
-        let key = path
-            .strip_prefix(&self.root)
-            .unwrap_or(&path)
-            .with_extension("");
-        match self.files.get(&key) {
-            None => drop(self.files.insert(key, path)),
-            Some(other) => {
-                let (first, second) = if *other < path {
-                    (other.clone(), path)
-                } else {
-                    (path, other.clone())
-                };
-                let message = format!("{} has the same name; remove one of them", first.display());
-                self.problems
-                    .push(problem(second, ProblemKind::Ambiguous, message));
-                self.files.insert(key, first);
-            }
-        }
+    pub(crate) fn push_problem(&mut self, problem: Problem) {
+        self.problems.push(problem);
     }
 
     /// The folder.
@@ -152,23 +181,48 @@ impl Tree {
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
+}
 
-    /// The keys by file name; several files may have one name.
-    pub(crate) fn by_name(&self) -> BTreeMap<&OsStr, Vec<&Path>> {
-        let mut names: BTreeMap<&OsStr, Vec<&Path>> = BTreeMap::new();
-        for key in self.files.keys() {
-            names
-                .entry(key.file_name().unwrap_or_default())
-                .or_default()
-                .push(key);
-        }
-        names
+/// Adds all files in `folder`; `open` are the real paths of the folders around it.
+fn read_folder(
+    folder: &Path,
+    open: &mut Vec<PathBuf>,
+    found: &mut BTreeSet<PathBuf>,
+) -> Result<(), FileError> {
+    let io = |source| FileError::Io {
+        path: folder.to_owned(),
+        source,
+    };
+    let real = fs::canonicalize(folder).map_err(io)?;
+    if open.contains(&real) {
+        return Ok(()); // a link to a folder around it
     }
+    open.push(real);
+    for entry in fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        match fs::metadata(&path) {
+            _ if is_hidden(&path) => {}
+            Ok(metadata) if metadata.is_dir() => read_folder(&path, open, found)?,
+            _ => drop(found.insert(path)),
+        }
+    }
+    open.pop();
+    Ok(())
 }
 
 fn is_hidden(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default();
     name.as_encoded_bytes().starts_with(b".")
+}
+
+fn has_extension(path: &Path, extension: &str) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case(extension))
+}
+
+/// A text with its letters and marks put together (Unicode's form NFC).
+pub(crate) fn composed(text: &str) -> String {
+    text.nfc().collect()
 }
 
 fn problem(path: PathBuf, kind: ProblemKind, message: String) -> Problem {

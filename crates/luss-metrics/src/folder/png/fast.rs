@@ -10,7 +10,7 @@
 
 use fdeflate::Decompressor;
 
-use super::{MaskFormat, header::Header};
+use super::header::{Color, Header};
 
 /// Buffers that stay from one file to the next.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(crate) struct Scratch {
 
 /// The labels of a whole 8-bit RGB mask whose checksums fit, or `None`.
 pub(crate) fn labels(file: &[u8], header: &Header, scratch: &mut Scratch) -> Option<Vec<u16>> {
-    if header.format != MaskFormat::Rg || !header.plain {
+    if (header.color, header.bit_depth) != (Color::Rgb, 8) || !header.plain {
         return None;
     }
     collect_data(file, &mut scratch.packed)?;

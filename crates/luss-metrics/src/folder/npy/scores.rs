@@ -1,8 +1,11 @@
-//! Attention maps from `.npy` files (NumPy's format, versions 1 to 3).
+//! Attention maps from arrays of floating-point numbers.
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use super::{FileError, MAX_PIXELS};
+use super::{
+    super::{FileError, MAX_PIXELS},
+    Array, npy,
+};
 
 /// The longest file that is read: the largest map in `float64` and its header.
 const MAX_FILE_BYTES: u64 = 8 * MAX_PIXELS + (1 << 20);
@@ -57,16 +60,21 @@ pub fn read_npy(path: &Path) -> Result<ScoreMap, FileError> {
 ///
 /// [`FileError`] with the cause and the remedy.
 pub fn decode_npy(file: &[u8]) -> Result<ScoreMap, FileError> {
-    let (header, data) = split(file)?;
-    let kind = Kind::of(entry(header, "descr")?)?;
-    let (height, width) = shape_of(entry(header, "shape")?)?;
-    let columns_first = flag(entry(header, "fortran_order")?)?;
-    let scores = kind.numbers(data, width * height)?;
-    let scores = if columns_first {
-        transposed(&scores, height)
-    } else {
-        scores
+    let array = Array::read(file)?;
+    let (width, height) = (array.width, array.height);
+    let scores: Vec<f32> = match array.kind {
+        "f2" => array
+            .elements()?
+            .map(|bytes| f32_from_half(u16::from_le_bytes(bytes)))
+            .collect(),
+        "f4" => array.elements()?.map(f32::from_le_bytes).collect(),
+        "f8" => array
+            .elements()?
+            .map(|bytes| f64::from_le_bytes(bytes) as f32)
+            .collect(),
+        kind => return Err(wrong_kind(kind)),
     };
+    let scores = array.in_rows(scores);
     match scores.iter().position(|score| score.is_nan()) {
         Some(at) => Err(FileError::NotANumber {
             x: at % width,
@@ -77,137 +85,6 @@ pub fn decode_npy(file: &[u8]) -> Result<ScoreMap, FileError> {
             height,
             scores,
         }),
-    }
-}
-
-/// Header text and data.
-fn split(file: &[u8]) -> Result<(&str, &[u8]), FileError> {
-    let Some(rest) = file.strip_prefix(b"\x93NUMPY") else {
-        return Err(npy("it does not begin with \\x93NUMPY"));
-    };
-    let truncated = || npy("it ends within its header");
-    let version = *rest.first().ok_or_else(truncated)?;
-    let rest = rest.get(2..).ok_or_else(truncated)?;
-    let (length, rest) = match version {
-        1 => (
-            usize::from(u16::from_le_bytes(
-                *rest.first_chunk().ok_or_else(truncated)?,
-            )),
-            &rest[2..],
-        ),
-        2 | 3 => (
-            u32::from_le_bytes(*rest.first_chunk().ok_or_else(truncated)?) as usize,
-            &rest[4..],
-        ),
-        _ => return Err(npy(format!("format version {version} does not exist"))),
-    };
-    let (header, data) = rest.split_at_checked(length).ok_or_else(truncated)?;
-    let header = std::str::from_utf8(header).map_err(|_| npy("its header is no text"))?;
-    Ok((header, data))
-}
-
-/// What follows `'name':` in the header.
-fn entry<'a>(header: &'a str, name: &str) -> Result<&'a str, FileError> {
-    let found = [format!("'{name}':"), format!("\"{name}\":")]
-        .iter()
-        .find_map(|key| header.split_once(key.as_str()));
-    match found {
-        Some((_, value)) => Ok(value.trim_start()),
-        None => Err(npy(format!("its header has no '{name}'"))),
-    }
-}
-
-fn flag(value: &str) -> Result<bool, FileError> {
-    match value {
-        _ if value.starts_with("True") => Ok(true),
-        _ if value.starts_with("False") => Ok(false),
-        _ => Err(npy("its order is neither C nor Fortran")),
-    }
-}
-
-/// Height and width of `(height, width)`; single dimensions around them are none.
-fn shape_of(value: &str) -> Result<(usize, usize), FileError> {
-    let inside = value
-        .strip_prefix('(')
-        .and_then(|rest| rest.split_once(')'));
-    let (inside, _) = inside.ok_or_else(|| npy("its shape is damaged"))?;
-    let sides: Option<Vec<u64>> = inside
-        .split(',')
-        .map(str::trim)
-        .filter(|side| !side.is_empty())
-        .map(|side| side.parse().ok())
-        .collect();
-    match sides.as_deref() {
-        Some(&[height, width]) if height > 0 && width > 0 => check_size(height, width),
-        _ => Err(npy(format!("its shape is ({inside}), not (height, width)"))),
-    }
-}
-
-fn check_size(height: u64, width: u64) -> Result<(usize, usize), FileError> {
-    match height.checked_mul(width) {
-        Some(pixels) if pixels <= MAX_PIXELS => Ok((height as usize, width as usize)),
-        _ => Err(FileError::TooLarge { width, height }),
-    }
-}
-
-/// Rows first, from columns first.
-fn transposed(columns: &[f32], height: usize) -> Vec<f32> {
-    let rows = (0..height).flat_map(|y| columns.iter().skip(y).step_by(height));
-    rows.copied().collect()
-}
-
-/// Size and byte order of the numbers.
-struct Kind {
-    bytes: usize,
-    big_endian: bool,
-}
-
-impl Kind {
-    fn of(descr: &str) -> Result<Self, FileError> {
-        let name: String = descr
-            .chars()
-            .skip(1)
-            .take_while(|c| !"'\"".contains(*c))
-            .collect();
-        let mut letters = name.chars();
-        let big_endian = match letters.next() {
-            Some('<' | '=' | '|') => false,
-            Some('>') => true,
-            _ => return Err(wrong_kind(&name)),
-        };
-        let bytes = match letters.as_str() {
-            "f2" => 2,
-            "f4" => 4,
-            "f8" => 8,
-            _ => return Err(wrong_kind(&name)),
-        };
-        Ok(Self { bytes, big_endian })
-    }
-
-    fn numbers(&self, data: &[u8], count: usize) -> Result<Vec<f32>, FileError> {
-        let (bytes, found) = (count * self.bytes, data.len());
-        if bytes != found {
-            let reason = format!("its shape asks for {bytes} bytes of data and {found} follow");
-            return Err(npy(reason));
-        }
-        Ok(match self.bytes {
-            2 => self.map(data, |b: [u8; 2]| f32_from_half(u16::from_le_bytes(b))),
-            4 => self.map(data, f32::from_le_bytes),
-            _ => self.map(data, |b: [u8; 8]| f64::from_le_bytes(b) as f32),
-        })
-    }
-
-    fn map<const N: usize>(&self, data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-        let (numbers, _) = data.as_chunks::<N>();
-        let swapped = |bytes: &[u8; N]| {
-            let mut bytes = *bytes;
-            bytes.reverse();
-            bytes
-        };
-        match self.big_endian {
-            true => numbers.iter().map(|bytes| number(swapped(bytes))).collect(),
-            false => numbers.iter().map(|bytes| number(*bytes)).collect(),
-        }
     }
 }
 
@@ -227,12 +104,6 @@ fn wrong_kind(name: &str) -> FileError {
     npy(format!(
         "its numbers are `{name}`, not float16, float32 or float64 (f2, f4, f8)"
     ))
-}
-
-fn npy(reason: impl Into<String>) -> FileError {
-    FileError::Npy {
-        reason: reason.into(),
-    }
 }
 
 #[cfg(test)]
@@ -324,7 +195,7 @@ mod tests {
         check_refused(b"\x89PNG", "does not begin with");
         check_refused(&file(&good, &[0; 8])[..40], "ends within its header");
         check_refused(&file(&good, &[0; 9]), "8 bytes of data and 9 follow");
-        check_refused(&file(&header("<i4", "False", "(1, 2)"), &[0; 8]), "`<i4`");
+        check_refused(&file(&header("<i4", "False", "(1, 2)"), &[0; 8]), "`i4`");
         check_refused(
             &file(&header("<f4", "False", "(2,)"), &[0; 8]),
             "(2,), not (height, width)",

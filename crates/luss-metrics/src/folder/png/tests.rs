@@ -1,9 +1,15 @@
 //! Every kind of PNG, whole and damaged.
 
+use std::path::Path;
+
 use png::{BitDepth, ColorType, Encoder, Filter};
 
 use super::*;
 use crate::testing::{Noise, blobs};
+use crate::{
+    LabelMask,
+    folder::{decode_mask, read_mask},
+};
 
 /// A PNG with `rows` as its image data.
 fn png_of(size: (u32, u32), kind: (ColorType, BitDepth), filter: Filter, rows: &[u8]) -> Vec<u8> {
@@ -51,7 +57,7 @@ fn ids(file: &[u8]) -> (Vec<u16>, MaskFormat) {
 #[test]
 fn the_fast_path_equals_the_general_one_under_every_filter() {
     let mut noise = Noise::new(3);
-    let mut scratch = fast_png::Scratch::default();
+    let mut scratch = fast::Scratch::default();
     for round in 0..120 {
         let (width, height) = (1 + noise.below(61), 1 + noise.below(23));
         let cell = 1 + noise.below(13);
@@ -69,7 +75,7 @@ fn the_fast_path_equals_the_general_one_under_every_filter() {
         ] {
             let file = rgb_of(&mask, filter);
             let header = Header::read(&file).unwrap();
-            let fast = fast_png::labels(&file, &header, &mut scratch).expect("a usual mask");
+            let fast = fast::labels(&file, &header, &mut scratch).expect("a usual mask");
             assert_eq!(fast, mask.labels(), "round {round}, {filter:?}");
             assert_eq!(
                 labels_of_any(&file, &header).unwrap(),
@@ -190,7 +196,7 @@ fn other_kinds_of_png_are_refused_by_name() {
         Filter::NoFilter,
         &[0, 0],
     );
-    check_refused(&bits, &["1-bit grey PNG"]);
+    check_refused(&bits, &["1-bit grey PNG", "--binary"]);
 }
 
 #[test]
@@ -273,7 +279,7 @@ fn a_missing_file_is_named() {
 #[test]
 fn mutated_masks_do_no_harm() {
     let mut noise = Noise::new(11);
-    let mut scratch = fast_png::Scratch::default();
+    let mut scratch = fast::Scratch::default();
     let mask = blobs(&mut noise, 29, 17, 5, 4);
     let seeds = [Filter::Sub, Filter::Paeth, Filter::Adaptive].map(|filter| rgb_of(&mask, filter));
     for round in 0..3000 {
@@ -289,7 +295,7 @@ fn mutated_masks_do_no_harm() {
             continue;
         };
         let general = labels_of_any(&file, &header);
-        if let Some(fast) = fast_png::labels(&file, &header, &mut scratch) {
+        if let Some(fast) = fast::labels(&file, &header, &mut scratch) {
             assert_eq!(general.ok(), Some(fast), "round {round}: {file:?}");
         }
     }

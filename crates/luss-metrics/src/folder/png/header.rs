@@ -1,6 +1,6 @@
 //! The first 33 bytes of a PNG, looked at before anything is decoded or allocated.
 
-use super::{FileError, MaskFormat};
+use super::super::{FileError, MaskFormat};
 
 /// The largest mask that is read: 2²⁷ pixels, such as 16 384 x 8 192. The largest picture of
 /// ImageNet has about a tenth of that.
@@ -11,13 +11,23 @@ const LARGEST_DEFLATE_RATIO: u64 = 1032;
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
+/// The colour type of a PNG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Color {
+    Gray,
+    Rgb,
+    Palette,
+    GrayAlpha,
+    Rgba,
+}
+
 /// What the header of a PNG says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) bit_depth: u8,
-    pub(crate) format: MaskFormat,
+    pub(crate) color: Color,
     /// Usual compression, usual filters, not interlaced.
     pub(crate) plain: bool,
 }
@@ -59,19 +69,40 @@ impl Header {
                 height: high,
             });
         }
-        let (bit_depth, colour) = (rest[0], rest[1]);
+        let bit_depth = rest[0];
         Ok(Self {
             width: width as usize,
             height: height as usize,
             bit_depth,
-            format: format_of(colour, bit_depth)?,
+            color: Color::of(rest[1], bit_depth)?,
             plain: rest[2..5] == [0; 3],
         })
     }
 
+    /// What the ids of a mask are in, if its colour type says it.
+    pub(crate) fn format(&self) -> Result<MaskFormat, FileError> {
+        match (self.color, self.bit_depth) {
+            (Color::Gray, 8) => Ok(MaskFormat::Gray8),
+            (Color::Gray, 16) => Ok(MaskFormat::Gray16),
+            (Color::Rgb, 8) => Ok(MaskFormat::Rg),
+            (Color::Palette, _) => Ok(MaskFormat::Palette),
+            (Color::Gray, _) => Err(FileError::FewBits {
+                bits: self.bit_depth,
+            }),
+            (color, bits) => Err(FileError::Unsupported {
+                found: format!("{bits}-bit {}", color.name()),
+            }),
+        }
+    }
+
     /// Bits of one pixel.
     pub(crate) fn pixel_bits(&self) -> u64 {
-        let samples = if self.format == MaskFormat::Rg { 3 } else { 1 };
+        let samples = match self.color {
+            Color::Gray | Color::Palette => 1,
+            Color::GrayAlpha => 2,
+            Color::Rgb => 3,
+            Color::Rgba => 4,
+        };
         samples * u64::from(self.bit_depth)
     }
 
@@ -108,24 +139,28 @@ fn check_signature(file: &[u8]) -> Result<(), FileError> {
     Err(FileError::NotPng { found })
 }
 
-fn format_of(colour: u8, bit_depth: u8) -> Result<MaskFormat, FileError> {
-    match (colour, bit_depth) {
-        (0, 8) => return Ok(MaskFormat::Gray8),
-        (0, 16) => return Ok(MaskFormat::Gray16),
-        (2, 8) => return Ok(MaskFormat::Rg),
-        (3, 1 | 2 | 4 | 8) => return Ok(MaskFormat::Palette),
-        _ => {}
+impl Color {
+    fn of(code: u8, bit_depth: u8) -> Result<Self, FileError> {
+        match (code, bit_depth) {
+            (0, 1 | 2 | 4 | 8 | 16) => Ok(Color::Gray),
+            (2, 8 | 16) => Ok(Color::Rgb),
+            (3, 1 | 2 | 4 | 8) => Ok(Color::Palette),
+            (4, 8 | 16) => Ok(Color::GrayAlpha),
+            (6, 8 | 16) => Ok(Color::Rgba),
+            (0 | 2 | 3 | 4 | 6, _) => Err(damaged("its colours do not have so many bits")),
+            _ => Err(damaged("its colour type does not exist")),
+        }
     }
-    let colour = match colour {
-        0 => "grey",
-        2 => "RGB",
-        3 => "palette",
-        4 => "grey-with-alpha",
-        6 => "RGB-with-alpha",
-        _ => return Err(damaged("its colour type does not exist")),
-    };
-    let found = format!("{bit_depth}-bit {colour}");
-    Err(FileError::Unsupported { found })
+
+    fn name(self) -> &'static str {
+        match self {
+            Color::Gray => "grey",
+            Color::Rgb => "RGB",
+            Color::Palette => "palette",
+            Color::GrayAlpha => "grey-with-alpha",
+            Color::Rgba => "RGB-with-alpha",
+        }
+    }
 }
 
 fn damaged(reason: &'static str) -> FileError {
