@@ -9,7 +9,7 @@ boundary-iou-api are written here from their documentation and papers, since nei
 
 import argparse
 import json
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
@@ -102,16 +102,14 @@ def torchmetrics(data):
 
 
 def torchmetrics_by_picture(data):
-    """torchmetrics.segmentation.MeanIoU: each picture its own mean, then the mean over pictures."""
+    """torchmetrics.segmentation.MeanIoU: the mean over all pairs of a picture and a label in it."""
     import torch
     from torchmetrics.segmentation import MeanIoU
 
     metric = MeanIoU(LABELS, input_format="index")
-    for prediction, truth in data.pairs:
-        if (truth == IGNORE).any():
-            continue  # it has no ignored id
+    for prediction, truth in whole_pictures(data):
         metric.update(torch.from_numpy(prediction)[None], torch.from_numpy(truth)[None])
-    return {"mean of the pictures' mIoU": float(metric.compute())}
+    return {"mean IoU of pictures and labels": float(metric.compute())}
 
 
 def scikit_learn(data):
@@ -130,7 +128,7 @@ def scikit_learn(data):
         "aacc": m.accuracy_score(truth, prediction), "macc": m.balanced_accuracy_score(truth, prediction),
         "fwiou": m.jaccard_score(truth, prediction, average="weighted", **settings),
         "dice": each(m.f1_score), "precision": each(m.precision_score), "recall": each(m.recall_score),
-        "f_beta": np.mean(per_picture), "confusion": m.confusion_matrix(truth, prediction, labels=range(LABELS)),
+        "f_beta": np.mean(per_picture),
     }
 
 
@@ -146,7 +144,6 @@ def hotcoco(data):
     return {
         "miou, absent skipped": results["mIoU"], "fwiou": results["fwIoU"], "macc": results["mAcc"], "aacc": results["aAcc"],
         "iou": np.array([number(c["IoU"]) for c in classes]), "recall": np.array([number(c["Acc"]) for c in classes]),
-        "confusion": evaluator.confusion(),
     }
 
 
@@ -193,11 +190,9 @@ def toolbox(data):
     if data.official is None:
         return {}
     names = {"miou, absent 0": "mIoU", "boundary_miou, absent 0": "mBIoU", "image_accuracy": "Acc", "f_beta": "FMeasure"}
-    sizes = {"small": "S", "medium_small": "MS", "medium_large": "ML", "large": "L"}
-    names |= {f"sizes.{ours}.miou": theirs for ours, theirs in sizes.items()}
-    names |= {f"sizes.{ours}.boundary_miou": "B" + theirs for ours, theirs in sizes.items()}
+    lists = {"iou": data.official["IoUs"], "sizes, both IoUs": [data.official[b + s] for s in ("S", "MS", "ML", "L") for b in ("", "B")]}
     scores = {ours: data.official[theirs] / 100 for ours, theirs in names.items()}
-    return scores | {"iou": np.array(data.official["IoUs"]) / 100}
+    return scores | {name: np.array(values) / 100 for name, values in lists.items()}
 
 
 def float64(data):
@@ -225,7 +220,19 @@ TOOLS = [
 ]
 
 
+def whole_pictures(data):
+    """The pairs without ignored pixels, which MeanIoU cannot leave out."""
+    return [(p, t) for p, t in data.pairs if not (t == IGNORE).any()]
+
+
 # Ours -------------------------------------------------------------------------------------------------------------
+
+
+def ious_of(prediction, truth):
+    """The IoUs of the labels of one picture."""
+    evaluator = luss_metrics.Evaluator(CLASSES)
+    evaluator.add(prediction, truth)
+    return [c["iou"] for c in evaluator.report()["per_class"] if c["iou"] is not None]
 
 
 def ours(data):
@@ -238,54 +245,132 @@ def ours(data):
     each = lambda key, of=zero: np.array([np.nan if c[key] is None else c[key] for c in of["per_class"]])
     scores = {key: zero[key] for key in ("image_accuracy", "f_beta", "aacc", "macc", "fwiou")}
     scores |= {key: each(key) for key in ("iou", "recall", "precision", "dice")}
-    scores |= {f"sizes.{name}.{key}": size[key] for name, size in zero["sizes"].items() for key in ("miou", "boundary_miou")}
+    scores["sizes, both IoUs"] = [size[key] for size in zero["sizes"].values() for key in ("miou", "boundary_miou")]
     matching = luss_metrics.match_clusters([p for p, _ in data.pairs], [t for _, t in data.pairs], CLASSES)
     return scores | {
         "miou, absent 0": zero["miou"], "miou, absent skipped": skip["miou"], "boundary_miou, absent 0": zero["boundary_miou"],
         "boundary_iou, ratio 0.02": each("boundary_iou", thin), "matching total": matching["total"],
-        "confusion": confusion(*data.counted()), "mean of the pictures' mIoU": skip["miou"],
+        "mean IoU of pictures and labels": np.mean([iou for pair in whole_pictures(data) for iou in ious_of(*pair)]),
     }
 
 
-# The table --------------------------------------------------------------------------------------------------------
+# What each tool does with inputs at the edge ----------------------------------------------------------------------
 
 
-def rows(inputs):
-    """Metric, input, tool, our number, theirs, largest difference, labels without a number on one side."""
+def edge_inputs():
+    """Name, truth, prediction; three labels, 255 is ignored."""
+    row = lambda *ids: np.array([ids], np.int64)
+    yield "a perfect prediction, class 2 absent", row(0, 0, 1, 1), row(0, 0, 1, 1)
+    yield "class 2 predicted under ignored pixels only", row(0, 1, 255, 255), row(0, 1, 2, 2)
+    yield "all pixels ignored", row(255, 255, 255), row(0, 1, 2)
+    yield "a predicted id above the classes", row(0, 1, 1, 1), row(0, 1, 1, 7)
+    yield "the ignored id in the prediction", row(0, 1, 1, 1), row(0, 1, 1, 255)
+
+
+def our_miou(prediction, truth):
+    evaluator = luss_metrics.Evaluator(2, absent_class="skip", ignore=255)
+    evaluator.add(prediction, truth)
+    return evaluator.report()["miou"]
+
+
+def torchmetrics_miou(prediction, truth):
+    import torch
+    from torchmetrics.functional.classification import multiclass_jaccard_index
+
+    return float(multiclass_jaccard_index(torch.from_numpy(prediction), torch.from_numpy(truth), 3, ignore_index=255))
+
+
+def scikit_learn_miou(prediction, truth):
+    from sklearn.metrics import jaccard_score
+
+    kept = truth != 255
+    return jaccard_score(truth[kept], prediction[kept], labels=[0, 1, 2], average="macro", zero_division=0)
+
+
+def hotcoco_miou(prediction, truth):
+    from hotcoco.semantic import SemanticEval
+
+    evaluator = SemanticEval(3, ignore_index=255)
+    evaluator.update(truth, prediction)
+    return evaluator.results()["mIoU"]
+
+
+def vernier_miou(prediction, truth):
+    from vernier import semantic
+
+    maps = [{0: np.ascontiguousarray(mask, np.uint32)} for mask in (truth, prediction)]
+    evaluator = semantic.Evaluator(parity_mode="strict")
+    return evaluator.evaluate(semantic.Dataset.from_arrays(maps[0], 3, 255), semantic.Predictions.from_arrays(maps[1])).miou
+
+
+def mmsegmentation_miou(prediction, truth):
+    kept = truth != 255
+    areas = lambda labels: np.histogram(labels, bins=3, range=(0, 2))[0]
+    p, t = prediction[kept], truth[kept]
+    both = areas(p[p == t])
+    with np.errstate(invalid="ignore"):
+        iou = both / (areas(p) + areas(t) - both)
+    return float(np.nanmean(iou)) if not np.isnan(iou).all() else float("nan")
+
+
+EDGE_TOOLS = {
+    "ours, absent skipped": our_miou, "mmsegmentation's formula": mmsegmentation_miou,
+    "torchmetrics": torchmetrics_miou, "scikit-learn, absent 0": scikit_learn_miou, "hotcoco": hotcoco_miou, "vernier": vernier_miou,
+}
+
+
+def outcome(score, prediction, truth):
+    """The score, or the kind of refusal."""
+    try:
+        value = score(prediction, truth)
+    except Exception as error:  # whatever a tool refuses with is what is asked for
+        return f"refused ({type(error).__name__})"
+    return "null" if value is None else f"{value:.4g}"
+
+
+def edge_table():
+    lines = ["| input | " + " | ".join(EDGE_TOOLS) + " |", "|---" * (len(EDGE_TOOLS) + 1) + "|"]
+    for name, truth, prediction in edge_inputs():
+        lines.append(f"| {name} | " + " | ".join(outcome(score, prediction, truth) for score in EDGE_TOOLS.values()) + " |")
+    return "\n".join(lines)
+
+
+# The tables -------------------------------------------------------------------------------------------------------
+
+
+def cells(inputs):
+    """(metric, tool) to the differences by input; `None` for a tool that is missing."""
+    found, missing = {}, set()
     for data in inputs:
         mine = ours(data)
         for tool, package, scores_of in TOOLS:
             try:
                 theirs = scores_of(data)
             except ImportError as error:
-                yield ("all", data.name, tool, "", f"not installed: {error.name}", "", "")
+                missing.add(f"{tool}: not installed ({error.name})")
                 continue
             for metric, value in theirs.items():
-                yield (metric, data.name, f"{tool} {installed(package)}".strip(), *compared(mine[metric], value))
-
-
-def installed(package):
-    try:
-        return version(package) if package else ""
-    except PackageNotFoundError:
-        return ""
+                row = found.setdefault((metric, f"{tool} {version(package)}" if package else tool), {})
+                row[data.name] = compared(mine[metric], value)
+    return found, missing
 
 
 def compared(mine, theirs):
-    """Numbers side by side; of lists the mean, the largest difference, and how many only one side has."""
-    mine, theirs = np.asarray(mine, float), np.asarray(theirs, float)
+    """The largest difference, and how many numbers only one side has."""
+    mine, theirs = (np.asarray(numbers, float) for numbers in (mine, theirs))
     known = ~np.isnan(mine) & ~np.isnan(theirs)
     lone = int((np.isnan(mine) != np.isnan(theirs)).sum())
     difference = np.abs(mine - theirs)[known].max(initial=0.0)
-    if mine.ndim == 0:
-        return f"{float(mine):.9g}", f"{float(theirs):.9g}", f"{difference:.1e}", ""
-    return f"{known.sum()} numbers", "", f"{difference:.1e}", str(lone or "")
+    return f"{difference:.0e}" + (f" ({lone} differ in being null)" if lone else "")
 
 
 def table(inputs):
-    lines = ["| metric | input | tool | ours | theirs | largest difference | only one side has it |", "|---|---|---|---|---|---|---|"]
-    ordered = sorted(rows(inputs), key=lambda row: row[0])
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in ordered])
+    found, missing = cells(inputs)
+    names = [data.name for data in inputs]
+    lines = ["| metric | tool | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for (metric, tool), differences in sorted(found.items(), key=lambda item: item[0][0]):
+        lines.append(f"| {metric} | {tool} | " + " | ".join(differences.get(name, "") for name in names) + " |")
+    return "\n".join([*lines, *sorted(missing), "", edge_table()])
 
 
 def write(path, text):
