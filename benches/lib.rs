@@ -26,12 +26,30 @@ const RIM: f32 = 0.2;
 
 /// The first GPU of the backend that the benches were built with (`cuda`, `wgpu`), or else the CPU.
 pub fn measured_device() -> Device {
-    #[cfg(feature = "cuda")]
-    return Device::cuda(0);
-    #[cfg(all(feature = "wgpu", not(feature = "cuda")))]
-    return Device::wgpu(burn::tensor::DeviceKind::DefaultDevice);
-    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
-    Device::flex()
+    // Each condition names one feature: a build with none and one with both compile every line.
+    let devices: [fn() -> Option<Device>; 2] = [cuda, wgpu];
+    let device = devices.into_iter().find_map(|device| device());
+    device.unwrap_or_else(Device::flex)
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> Option<Device> {
+    Some(Device::cuda(0))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> Option<Device> {
+    None
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Option<Device> {
+    Some(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu() -> Option<Device> {
+    None
 }
 
 /// The device called `cpu`, `cuda`, `cuda:N` or `wgpu`.

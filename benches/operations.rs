@@ -121,7 +121,8 @@ fn attention(shape: [usize; 4]) -> Pair {
         &[[1, batch, tokens, 3 * heads * channels]],
         move |inputs| {
             let [q, k, v] = fast_ops::split_heads(tokens_of(&inputs[0]), heads);
-            module::attention(q, k, v, None, None, Default::default())
+            let output = module::attention(q, k, v, None, None, Default::default());
+            fast_ops::join_heads(output).unsqueeze()
         },
         move |inputs| {
             let output = fast_ops::self_attention(tokens_of(&inputs[0]), heads, None);

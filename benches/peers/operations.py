@@ -28,6 +28,14 @@ LAYERS = [
 ]
 
 
+def attention(packed, heads):
+    """Of what one linear layer makes, to what the next one takes."""
+    batch, tokens, width = packed.shape
+    queries, keys, values = packed.view(batch, tokens, 3, heads, width // 3 // heads).permute(2, 0, 3, 1, 4)
+    joined = F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2)
+    return joined.reshape(batch, tokens, width // 3)
+
+
 def operations():
     """Name, shapes of the inputs and what is done with them."""
     for tokens, channels in [(1576, 1536), (25088, 384)]:
@@ -42,8 +50,9 @@ def operations():
     for tokens, ins, outs in sides:
         yield f"linear/8 x {tokens}, {ins} to {outs}", [(8, tokens, ins), (outs, ins), (outs,)], F.linear
     for shape in [(8, 6, 197, 64), (512, 3, 49, 32)]:
+        batch, heads, tokens, channels = shape
         name = "attention/" + " x ".join(map(str, shape))
-        yield name, [shape] * 3, lambda q, k, v: F.scaled_dot_product_attention(q, k, v)
+        yield name, [(batch, tokens, 3 * heads * channels)], lambda packed, heads=heads: attention(packed, heads)
     for channels, side, kernel, stride, groups in LAYERS:
         name = f"convolution/{channels} in {groups} groups, {side}², kernel {kernel}, stride {stride}"
         shapes = [(8, channels, side, side), (channels, channels // groups, kernel, kernel)]

@@ -28,6 +28,8 @@
 
 mod activation;
 mod attention;
+#[cfg(any(feature = "flex", feature = "cube"))]
+mod backward;
 mod batch_norm;
 mod conv2d;
 #[cfg(feature = "flex")]
@@ -48,7 +50,7 @@ mod sums;
 mod tests;
 
 pub use activation::{gelu, silu};
-pub use attention::{join_heads, self_attention, split_heads};
+pub use attention::{join_heads, scale_of_scores, self_attention, split_heads};
 pub use batch_norm::{Normalized, batch_norm, batch_norm_of_ranks, batch_norm_train};
 pub use conv2d::conv2d;
 pub use layer_norm::layer_norm;

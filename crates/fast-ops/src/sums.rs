@@ -64,7 +64,7 @@ pub(crate) fn column_products(a: &[f32], b: &[f32], width: usize) -> Vec<f32> {
 }
 
 /// Of the sums of each part.
-fn total(parts: &[Vec<f32>], width: usize) -> Vec<f32> {
+pub(crate) fn total(parts: &[Vec<f32>], width: usize) -> Vec<f32> {
     let of_column = |column: usize| {
         parts
             .iter()

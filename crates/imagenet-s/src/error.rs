@@ -142,8 +142,8 @@ pub enum Error {
     },
     /// Masks of a split lack their pictures.
     #[error(
-        "{}: {count} masks have no picture, the first is {}; restore the pictures, or remove these \
-         masks",
+        "{}: {count} masks have no picture, the first is {}; restore the pictures, remove these \
+         masks, or let `data.pattern` (--pattern) take their pictures",
         .folder.display(),
         .first.display()
     )]
@@ -264,10 +264,10 @@ pub enum Error {
         /// Bands that it has.
         bands: u16,
     },
-    /// Samples without a smallest and a largest value.
+    /// Samples without a smallest and a largest value that pictures use.
     #[error(
-        "{}: the samples of this TIFF file are signed, real or of 64 bits; say which values are black \
-         and white: data.stretch.range = [0, 3000], or data.stretch.percentile = [2, 98]",
+        "{}: the samples of this TIFF file are signed, real or of 32 bits and more; say which values \
+         are black and white: data.stretch.range = [0, 3000], or data.stretch.percentile = [2, 98]",
         .path.display()
     )]
     NoRange {

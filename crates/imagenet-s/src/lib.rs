@@ -72,7 +72,6 @@ pub mod layout;
 mod loader;
 pub mod manifest;
 pub mod pack;
-pub mod palette;
 mod pictures;
 #[cfg(feature = "tools")]
 pub mod prepare;
@@ -93,11 +92,11 @@ pub use dataset::{Dataset, LeftOut, OtherFiles, Sample, Selection};
 pub use error::Error;
 pub use layout::Split;
 pub use loader::{Loader, LoaderStats};
-pub use luss_metrics::LabelMask;
+pub use luss_metrics::{LabelMask, palette};
 pub use manifest::Manifest;
 pub use pictures::{
     Background, Decoding, OddPictures, Oddity, Orienting, Stretch, TraitCounts, decode_mask,
-    decode_picture, picture_size, read_mask, read_picture, read_written_mask, remove_torn_masks,
+    decode_picture, read_mask, read_picture, read_written_mask, remove_torn_masks,
     write_indexed_mask, write_mask,
 };
 pub use progress::{Progress, Watcher};

@@ -14,7 +14,7 @@ use image::{
 };
 use imagenet_s::{
     Background, Dataset, Decoding, Error, Loader, OddPictures, Orienting, Sample, Split, Stretch,
-    decode_picture, picture_size, read_picture,
+    decode_picture, read_picture,
 };
 
 fn fixture(name: &str) -> PathBuf {
@@ -63,8 +63,8 @@ fn tiff_files_of_all_layouts_are_read_as_they_are() {
         "inks",
     ] {
         check(&format!("{name}.tif"), &stored);
-        let size = picture_size(&fixture(&format!("{name}.tif"))).unwrap();
-        assert_eq!(size, (23, 19), "{name}");
+        let sample = Sample::of_file(name, fixture(&format!("{name}.tif")), None);
+        assert_eq!(sample.picture_size().unwrap(), (23, 19), "{name}");
     }
 }
 
@@ -354,7 +354,7 @@ fn what_is_worth_knowing_is_counted() {
     }
     let lines = counts.lines(data.decoding());
     let facts = [
-        ["4 pictures with an EXIF orientation", "a.jpg", "turned"],
+        ["4 pictures with an orientation", "a.jpg", "turned"],
         [
             "1 picture of 16 bits",
             "0 to 3616 or 6 %",

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use imagenet_s::{Error, OddPictures, decode_picture, picture_size, read_picture};
+use imagenet_s::{Error, OddPictures, Sample, decode_picture, read_picture};
 
 fn fixture(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jpeg");
@@ -40,7 +40,8 @@ fn every_sampling_has_the_colours_that_pillow_sees() {
         assert_eq!(own.dimensions(), expected.dimensions());
         let levels = own.iter().zip(expected.iter()).map(|(a, b)| a.abs_diff(*b));
         assert!(levels.max() <= Some(5), "{name}");
-        assert_eq!(picture_size(&path).unwrap(), (37, 19));
+        let sample = Sample::of_file(name, path, None);
+        assert_eq!(sample.picture_size().unwrap(), (37, 19));
     }
 }
 

@@ -9,7 +9,7 @@ use imagenet_s::{
     LabelMask, OddPictures, read_picture,
     views::{
         CropFrame, Filter, MULTI_CROP, PLAIN, Region, blur::gaussian_blur, center_crop, color,
-        resize_mask, resize_shorter, resized_crop,
+        resize_mask, resize_plane, resize_shorter, resized_crop,
     },
 };
 use ndarray::{Ix2, Ix3};
@@ -107,6 +107,28 @@ fn whole_pictures_are_within_one_level() {
         reference.check(&format!("{name}.shorter"), &shorter, 1);
         reference.check(&format!("{name}.centre"), &center_crop(&shorter, 25), 1);
         reference.check(&format!("{name}.mirrored"), &flip_horizontal(&photo), 0);
+    }
+}
+
+/// Pillow keeps weights of float64 and rounds to float32 between the two passes.
+#[test]
+fn planes_of_reals_are_those_of_mode_f() {
+    let mut reference = Reference::open();
+    for name in ["photo0", "photo1"] {
+        let plane = reference.0.array::<f32, Ix2>(&format!("{name}.plane"));
+        let (height, width) = plane.dim();
+        let values: Vec<f32> = plane.iter().copied().collect();
+        for to in [[20, 17], [97, 64], [60, 9]] {
+            let key = format!("{name}.plane.{}x{}", to[0], to[1]);
+            let theirs = reference.0.array::<f32, Ix2>(&key);
+            assert_eq!(theirs.dim(), (to[1], to[0]), "{key}");
+            let ours = resize_plane(&values, [width, height], to, Filter::BICUBIC);
+            assert_eq!(ours.len(), theirs.len(), "{key}");
+            let differences = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs());
+            let largest = differences.fold(0.0, f32::max);
+            // Weights of 22 bits, up to 30 for a value, and values up to 25.
+            assert!(largest < 1e-4, "{key}: {largest}");
+        }
     }
 }
 

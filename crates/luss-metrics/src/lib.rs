@@ -27,6 +27,8 @@
 //! # Ok::<(), luss_metrics::Error>(())
 //! ```
 //!
+//! The [`tour`] has one idea a section, from two masks to intervals.
+//!
 //! # Should I be using this crate?
 //!
 //! * You have masks and want the numbers of the paper's tables: [`Evaluator`] with
@@ -130,12 +132,15 @@ mod mask;
 mod mask_view;
 mod matched;
 mod matching;
+pub mod palette;
 mod protocol;
 mod report;
 mod scores;
 #[cfg(test)]
 mod testing;
 mod thresholds;
+#[doc = include_str!("../TOUR.md")]
+pub mod tour {}
 mod uncertainty;
 
 pub use counts::{Areas, ClassAreas, Confusion, ImageCounts};

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, MaskView, mask_view::check_sides};
 
 /// The id of pixels that belong to none of the classes; it is scored like a class.
+///
+/// ```
+/// assert_eq!(luss_metrics::OTHER, 0);
+/// ```
 pub const OTHER: u16 = 0;
 
 /// The id that ImageNet-S gives to pixels without a trustworthy annotation; they are left out of
@@ -69,6 +73,15 @@ impl LabelMask {
     }
 
     /// All labels, row-major, to be changed in place.
+    ///
+    /// ```
+    /// use luss_metrics::LabelMask;
+    ///
+    /// let mut mask = LabelMask::new(3, 1, vec![0, 7, 7])?;
+    /// mask.labels_mut().iter_mut().for_each(|id| *id = u16::from(*id > 0));
+    /// assert_eq!(mask.labels(), [0, 1, 1]);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn labels_mut(&mut self) -> &mut [u16] {
         &mut self.labels
     }
@@ -116,6 +129,14 @@ impl LabelMask {
     /// # Panics
     ///
     /// If the pixel lies outside of the mask.
+    ///
+    /// ```
+    /// use luss_metrics::LabelMask;
+    ///
+    /// let mask = LabelMask::new(3, 2, vec![0, 1, 2, 3, 4, 5])?;
+    /// assert_eq!(mask.at(1, 1), 4);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn at(&self, x: usize, y: usize) -> u16 {
         assert!(
             x < self.width,

@@ -99,6 +99,15 @@ impl<'a> From<&MaskView<'a>> for MaskView<'a> {
 
 /// An array of height times width labels. Refused unless its rows lie one behind the other in
 /// memory; `as_standard_layout` makes such a copy of any other.
+///
+/// ```
+/// use luss_metrics::{Error, MaskView};
+///
+/// let array = ndarray::arr2(&[[0u16, 1, 1], [0, 0, 1]]);
+/// assert_eq!(MaskView::try_from(array.view())?.size(), (3, 2));
+/// assert_eq!(MaskView::try_from(array.t()), Err(Error::ScatteredLabels));
+/// # Ok::<(), Error>(())
+/// ```
 #[cfg(feature = "ndarray")]
 impl<'a> TryFrom<ndarray::ArrayView2<'a, u16>> for MaskView<'a> {
     type Error = Error;

@@ -128,6 +128,11 @@ impl MatchedEvaluator {
         Ok(())
     }
 
+    /// Number of clusters.
+    pub fn clusters(&self) -> u16 {
+        self.clusters
+    }
+
     /// The settings.
     pub fn protocol(&self) -> &Protocol {
         &self.protocol

@@ -23,6 +23,8 @@ use pass_model::{backbone::BackboneConfig, export::export_backbone};
 use pass_train::sum_of;
 use tempfile::TempDir;
 
+/// Of the private repository.
+const TOKEN: &str = "hf_stored";
 /// Where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
@@ -71,9 +73,10 @@ impl Hub {
                 repository,
                 "revision",
                 "main" | "v1",
-            ] => self.list(&mut stream, repository),
+            ] if may_read(repository, &lines) => self.list(&mut stream, repository),
             ["", "lab", repository, "resolve", "main" | "v1", file]
-                if files(repository).is_some_and(|files| files.contains(&file)) =>
+                if may_read(repository, &lines)
+                    && files(repository).is_some_and(|files| files.contains(&file)) =>
             {
                 let range = lines.iter().find_map(|line| {
                     line.to_lowercase()
@@ -82,6 +85,10 @@ impl Hub {
                 });
                 self.send(&mut stream, repository, &range.unwrap())
             }
+            ["", "api", ..] => write!(
+                stream,
+                "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            ),
             _ => write!(
                 stream,
                 "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -90,12 +97,7 @@ impl Hub {
     }
 
     fn list(&self, stream: &mut TcpStream, repository: &str) -> std::io::Result<()> {
-        let Some(files) = files(repository) else {
-            return write!(
-                stream,
-                "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-            );
-        };
+        let files = files(repository).expect("a repository that may be read");
         let siblings: Vec<String> = files
             .iter()
             .map(|file| format!("{{\"rfilename\": \"{file}\"}}"))
@@ -133,9 +135,16 @@ impl Hub {
     }
 }
 
+/// Whether there is such a repository, and a request shows the token that a private one asks for.
+fn may_read(repository: &str, lines: &[String]) -> bool {
+    let token = format!("authorization: bearer {TOKEN}");
+    let shown = || lines.iter().any(|line| line.to_lowercase() == token);
+    files(repository).is_some() && (repository != "private" || shown())
+}
+
 fn files(repository: &str) -> Option<&'static [&'static str]> {
     match repository {
-        "good" | "damaged" | "torn" => {
+        "good" | "damaged" | "torn" | "private" => {
             Some(&["README.md", "pytorch_model.bin", "model.safetensors"])
         }
         "several" => Some(&["a.safetensors", "b.safetensors"]),
@@ -181,15 +190,12 @@ impl Place {
         ]);
         command
             .env("HF_HOME", self.folder.path().join("cache"))
-            .env("HF_ENDPOINT", address);
+            .env("HF_ENDPOINT", address)
+            .env("HF_TOKEN", ""); // as if it were not set
         for proxy in ["ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"] {
             command.env_remove(proxy).env_remove(proxy.to_lowercase());
         }
-        command
-            .env_remove("HF_TOKEN")
-            .current_dir(self.folder.path())
-            .output()
-            .unwrap()
+        command.current_dir(self.folder.path()).output().unwrap()
     }
 
     /// The features.
@@ -246,8 +252,53 @@ fn a_checkpoint_is_fetched_once_and_found_without_a_network() {
     ] {
         assert!(place.extract(backbone, NOWHERE) == expected, "{backbone}");
     }
+    // A hub that could be asked is not, where a named file is there.
+    let named = place.extract("hf:lab/good/model.safetensors", &place.address);
+    assert!(named == expected);
     assert_eq!(place.hub.asked.load(Ordering::SeqCst), asked);
     assert!(place.extract("hf:lab/good/model.safetensors@v1", &place.address) == expected);
+}
+
+/// The one file in the cache may be one that was named.
+#[test]
+fn without_a_network_no_other_file_is_taken_than_with_one() {
+    let place = Place::new();
+    place.extract("hf:lab/several/b.safetensors", &place.address);
+    for name in ["f.npy", "f.json"] {
+        fs::remove_file(place.folder.path().join(name)).unwrap();
+    }
+    let said = place.refusal("hf:lab/several@main", NOWHERE);
+    assert!(
+        said.contains("cannot be reached") && said.contains("name a file that is in the cache"),
+        "{said}"
+    );
+    place.extract("hf:lab/several/b.safetensors", NOWHERE);
+}
+
+#[test]
+fn a_private_repository_is_read_with_the_stored_token() {
+    let place = Place::new();
+    let said = place.refusal("hf:lab/private@main", &place.address);
+    assert!(said.contains("HF_TOKEN"), "{said}");
+    fs::create_dir_all(place.folder.path().join("cache")).unwrap();
+    fs::write(place.folder.path().join("cache/token"), TOKEN).unwrap();
+    place.extract("hf:lab/private", &place.address);
+}
+
+#[test]
+fn a_download_of_another_process_is_told() {
+    let place = Place::new();
+    let blobs = place
+        .folder
+        .path()
+        .join("cache/hub/models--lab--good/blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let held = fs::File::create(blobs.join(format!("{}.lock", place.hub.sum))).unwrap();
+    held.lock().unwrap();
+    let said = place.refusal("hf:lab/good@main", &place.address);
+    assert!(said.contains("another process downloads it"), "{said}");
+    drop(held);
+    place.extract("hf:lab/good", &place.address);
 }
 
 #[test]

@@ -50,6 +50,25 @@ struct Value {
     brushlabels: [String; 1],
 }
 
+/// What Label Studio finds a picture by: `prefix` and the path of the picture below its folder, which is
+/// percent-encoded where the prefix makes it a part of a query, as `/data/local-files/?d=`.
+pub fn picture_address(prefix: &str, path: &str) -> String {
+    match prefix.contains('?') {
+        true => format!("{prefix}{}", percent_encoded(path)),
+        false => format!("{prefix}{path}"),
+    }
+}
+
+/// RFC 3986: all bytes but the unreserved ones and `/`.
+fn percent_encoded(path: &str) -> String {
+    let encoded = |byte: u8| match byte {
+        b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    path.bytes().map(encoded).collect()
+}
+
 impl Task {
     /// The task of a picture that Label Studio finds at `image`, an address or a path that it serves.
     /// `names[0]` is that of category 1, `model` says who drew the regions.

@@ -22,7 +22,7 @@ use burn::{
 };
 
 use crate::{
-    backbone::{Backbone, BackboneConfig, KeyShapes, Spelling},
+    backbone::{Backbone, BackboneConfig, KeyOf, KeyShapes, Spelling},
     checkpoint::{apply, check_shape, parameters_of, refuse},
     error::{Error, KeyMismatch},
     pretrain_net::PretrainNet,
@@ -89,7 +89,9 @@ pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported,
 pub fn settings_for_file(mut config: BackboneConfig, path: &Path) -> Result<BackboneConfig, Error> {
     let stored = read_weights(path)?;
     let backbone = config.init(0, &Device::default()); // lazy: no weight is drawn
-    let wanted = keys_of(&backbone, spelling_of(&backbone, &stored));
+    let (_, wanted) = spelling_of(backbone.spellings(), &stored, &|key| {
+        keys_of(&backbone, key)
+    });
     let found = unwrap(stored, &wanted).stored.into_iter();
     config.fit(&found.map(|(key, it)| (key, it.shape.to_vec())).collect());
     Ok(config)
@@ -100,9 +102,17 @@ fn read_for(
     backbone: &Backbone,
     path: &Path,
 ) -> Result<(&'static Spelling, Vec<String>, Unwrapped), Error> {
+    read_spelled(backbone.spellings(), path, &|key| keys_of(backbone, key))
+}
+
+/// The same for a module around a backbone, whose keys depend on those of the backbone.
+fn read_spelled(
+    spellings: &'static [Spelling],
+    path: &Path,
+    keys_of: &dyn Fn(KeyOf) -> Vec<String>,
+) -> Result<(&'static Spelling, Vec<String>, Unwrapped), Error> {
     let stored = read_weights(path)?;
-    let spelling = spelling_of(backbone, &stored);
-    let wanted = keys_of(backbone, spelling);
+    let (spelling, wanted) = spelling_of(spellings, &stored, keys_of);
     let mut found = unwrap(stored, &wanted);
     let checked = (spelling.check)(&found.stored);
     checked.map_err(|reason| Error::OtherConstant {
@@ -171,28 +181,30 @@ pub fn keys_of_backbone(backbone: &Backbone, spelling: &Spelling) -> KeyShapes {
         .collect()
 }
 
-/// The spelling with most of the keys in a file.
-fn spelling_of<T>(backbone: &Backbone, stored: &BTreeMap<String, T>) -> &'static Spelling {
-    let found = |spelling: &Spelling| {
-        let wanted = keys_of(backbone, spelling);
+/// The spelling with most of the keys in a file, and all keys in it.
+fn spelling_of<T>(
+    spellings: &'static [Spelling],
+    stored: &BTreeMap<String, T>,
+    keys_of: &dyn Fn(KeyOf) -> Vec<String>,
+) -> (&'static Spelling, Vec<String>) {
+    let found = |wanted: &[String]| {
         let keys = stored.keys().map(|key| (key.clone(), ())).collect();
-        let unwrapped = unwrap::<()>(keys, &wanted).stored;
+        let unwrapped = unwrap::<()>(keys, wanted).stored;
         wanted
             .iter()
             .filter(|key| unwrapped.contains_key(*key))
             .count()
     };
     // Of several the first: `max_by_key` would take the last.
-    let all = backbone.spellings().iter().rev();
-    all.max_by_key(|spelling| found(spelling))
+    let all = spellings.iter().rev();
+    all.map(|spelling| (spelling, keys_of(spelling.key)))
+        .max_by_key(|(_, wanted)| found(wanted))
         .expect("a network has a spelling")
 }
 
-fn keys_of(backbone: &Backbone, spelling: &Spelling) -> Vec<String> {
-    let parameters = parameters_of(backbone).into_iter();
-    parameters
-        .map(|it| (spelling.key)(&it.torch_path))
-        .collect()
+fn keys_of<M: Module>(module: &M, key_of: impl Fn(&str) -> String) -> Vec<String> {
+    let parameters = parameters_of(module).into_iter();
+    parameters.map(|it| key_of(&it.torch_path)).collect()
 }
 
 fn classifier_shapes(classifier: &str, channels: usize) -> [(String, Vec<usize>); 2] {
@@ -221,24 +233,33 @@ fn check_classifier(
 /// Loads the network of step 1 from a pre-training checkpoint of PASS.
 pub fn import_pretrain_net(net: &mut PretrainNet, path: &Path) -> Result<Imported, Error> {
     let stages: Vec<_> = net.shallow.iter().map(|head| head.stage).collect();
-    let key = net.backbone.key();
-    import_module(
-        net,
-        path,
-        &|parameter| pass_key(key, parameter, &stages),
-        &is_counter,
-    )
+    let spellings = net.backbone.spellings();
+    import_net(net, spellings, path, &|key, parameter| {
+        pass_key(key, parameter, &stages)
+    })
 }
 
 /// Loads the network of step 3 from a fine-tuning checkpoint of PASS.
 pub fn import_segmentation_net(net: &mut SegmentationNet, path: &Path) -> Result<Imported, Error> {
-    let key = net.backbone.key();
-    import_module(
-        net,
-        path,
-        &|parameter| pass_key(key, parameter, &[]),
-        &is_counter,
-    )
+    let spellings = net.backbone.spellings();
+    import_net(net, spellings, path, &|key, parameter| {
+        pass_key(key, parameter, &[])
+    })
+}
+
+/// Loads a network from a PyTorch file, its backbone in that of these spellings that fits the file best.
+///
+/// `key_of`: the file's key of a parameter, given that of the backbone's.
+fn import_net<M: Module>(
+    net: &mut M,
+    spellings: &'static [Spelling],
+    path: &Path,
+    key_of: &dyn Fn(KeyOf, &str) -> String,
+) -> Result<Imported, Error> {
+    let keys = |of_backbone: KeyOf| keys_of(net, |parameter| key_of(of_backbone, parameter));
+    let (spelling, wanted, found) = read_spelled(spellings, path, &keys)?;
+    let is_extra = |key: &str| is_counter(key) || (spelling.extra)(key);
+    load(net, path, found, wanted, &is_extra, KeyMismatch::default())
 }
 
 /// Loads any module from a PyTorch file.
@@ -255,8 +276,7 @@ pub fn import_module<M: Module>(
     key_of: &dyn Fn(&str) -> String,
     is_extra: &dyn Fn(&str) -> bool,
 ) -> Result<Imported, Error> {
-    let parameters = parameters_of(module);
-    let wanted: Vec<String> = parameters.iter().map(|it| key_of(&it.torch_path)).collect();
+    let wanted = keys_of(module, key_of);
     let found = unwrap(read_weights(path)?, &wanted);
     load(
         module,
@@ -318,7 +338,7 @@ fn load<M: Module>(
 /// - `parameter`: its path in [`PretrainNet`] or [`SegmentationNet`] with PyTorch's last word; other
 ///   paths are returned as they are
 /// - `shallow`: the stages of the shallow heads in their order
-pub fn pass_key(backbone: fn(&str) -> String, parameter: &str, shallow: &[usize]) -> String {
+pub fn pass_key(backbone: KeyOf, parameter: &str, shallow: &[usize]) -> String {
     let words: Vec<_> = parameter.split('.').collect();
     match words.as_slice() {
         ["backbone", ..] => backbone(&parameter["backbone.".len()..]),

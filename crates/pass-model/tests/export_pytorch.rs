@@ -45,7 +45,7 @@ fn torchvision_and_timm_load_exported_backbones_into_pytorch() {
 import sys, timm, torchvision
 from safetensors.torch import load_file
 MAY_LACK = ('num_batches_tracked', 'relative_position_index', 'attn_mask')
-CLASSIFIERS = ('fc.', 'classifier.', 'head.', 'AuxLogits.')
+CLASSIFIERS = ('fc.', 'classifier.', 'head.fc.', 'head.weight', 'head.bias', 'AuxLogits.')
 wrong = []
 for argument in sys.argv[1:]:
     model, path = argument.split('=')

@@ -8,6 +8,7 @@ use std::{
 
 use burn::tensor::Device;
 use imagenet_s::read_mask;
+use luss_metrics::LabelMask;
 use pass_train::{
     Context, Error, RunFile, Step, Verbosity,
     apply::{Model, export_model},
@@ -138,22 +139,39 @@ fn a_model_of_the_labels_gives_other_pictures_the_labels_of_the_run() {
     // A backbone from elsewhere leaves no log.
     fs::remove_file(folder.path().join("log.jsonl")).unwrap();
     pipeline::run(&context, &[]).unwrap();
-    let file = folder.path().join("model.safetensors");
-    export_model(folder.path(), &file).unwrap();
-    let of_run = Model::of_run(folder.path(), Device::flex()).unwrap();
+    let plain = assert_model_labels_as_its_run(&context);
+
+    let settings = ["predict.predictor=labels", "predict.refine={}"];
+    let context = run(folder.path(), &settings);
+    let refined = assert_model_labels_as_its_run(&context);
+    assert_ne!(plain, refined);
+}
+
+/// Of the run and of its exported file; gives the masks of the validation pictures.
+fn assert_model_labels_as_its_run(context: &Context) -> Vec<LabelMask> {
+    let root = context.run.root();
+    let file = root.join("model.safetensors");
+    export_model(root, &file).unwrap();
+    let of_run = Model::of_run(root, Device::flex()).unwrap();
     let of_file = Model::read(&file, Device::flex()).unwrap();
+    let samples = context.data.samples(imagenet_s::Split::Validation);
+    let own = samples.iter().map(|sample| {
+        let own = context.run.mask("pseudo_labels", "validation", &sample.key);
+        read_mask(&own).unwrap()
+    });
+    let own: Vec<LabelMask> = own.collect();
     for mut model in [of_run, of_file] {
         let sizing = model.about().sizing();
-        for sample in context.data.samples(imagenet_s::Split::Validation) {
+        for (sample, own) in samples.iter().zip(&own) {
             let picture = sample.read_picture(context.file.data.odd_pictures).unwrap();
             let labelled = model
                 .label(&[sizing.prepare(0, &picture)], &sizing)
                 .unwrap();
-            let own = context.run.mask("pseudo_labels", "validation", &sample.key);
-            assert_eq!(labelled[0].mask, read_mask(&own).unwrap(), "{}", sample.key);
+            assert_eq!(&labelled[0].mask, own, "{}", sample.key);
             assert!((0.0..=1.0).contains(&labelled[0].confidence));
         }
     }
+    own
 }
 
 #[test]
@@ -347,15 +365,17 @@ fn a_transformer_finds_objects_by_its_keys_or_by_its_attention() {
 #[test]
 fn what_cannot_work_is_refused_with_its_key() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |setting: &str, fragment: &str| {
-        let error = match open(folder.path(), &[setting]) {
+    let refused = |settings: &[&str], fragment: &str| {
+        let error = match open(folder.path(), settings) {
             Ok(context) => pipeline::run(&context, &[]).map(drop).unwrap_err(),
             Err(error) => error,
         };
         let said = error.to_string();
         assert!(said.contains(fragment), "no {fragment:?} in {said:?}");
     };
-    refused("threshold.rule=otsu", "threshold.rule");
-    refused("objects.foreground.objects=0", "objects.foreground");
-    refused("objects.layer=stage9", "stage1, stage2, stage3, stage4");
+    refused(&["threshold.rule=otsu"], "threshold.rule");
+    refused(&["objects.foreground.objects=0"], "objects.foreground");
+    refused(&["objects.layer=stage9"], "stage1, stage2, stage3, stage4");
+    let unrefined = ["cluster.way=pixel_attention", "predict.refine={}"];
+    refused(&unrefined, "predict.refine");
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use self::voting::vote;
 use self::voting::{BLOCK_PIXELS, Voter};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, at_least_one, setting},
     label_generation::read,
     products::squared_norm,
     resample::nearest,
@@ -65,25 +65,10 @@ impl Default for DistanceMatchingConfig {
 
 impl DistanceMatchingConfig {
     fn check(&self) -> Result<()> {
-        let refuse = |name, value, allowed| {
-            Err(Error::Setting {
-                name,
-                value,
-                allowed,
-            })
-        };
-        if self.neighbours == 0 {
-            return refuse("distance_matching.neighbours", "0".into(), "at least 1");
-        }
-        if !(0.005..f64::INFINITY).contains(&self.temperature) {
-            let value = self.temperature.to_string();
-            return refuse(
-                "distance_matching.temperature",
-                value,
-                "finite and at least 0.005",
-            );
-        }
-        Ok(())
+        at_least_one("distance_matching.neighbours", self.neighbours)?;
+        let name = "distance_matching.temperature";
+        let fits = (0.005..f64::INFINITY).contains(&self.temperature);
+        setting(name, self.temperature, fits, "finite and at least 0.005")
     }
 }
 

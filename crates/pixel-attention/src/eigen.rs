@@ -4,6 +4,7 @@
 //! §8.3 (implicit QR of the tridiagonal matrix). The matrix is only ever multiplied with a vector,
 //! so some dozens of products do where few eigenvectors are needed.
 
+use ndarray::Array2;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -46,6 +47,19 @@ pub(crate) fn largest(size: usize, count: usize, apply: impl Fn(&[f64]) -> Vec<f
         }
         next_look = (next_look + next_look / 4 + 1).min(size);
     }
+}
+
+/// [`largest`] of a symmetric matrix that is there, `[size, size]` in standard layout.
+///
+/// # Panics
+///
+/// As [`largest`].
+pub(crate) fn largest_of(matrix: &Array2<f64>, count: usize) -> Vec<Eigen> {
+    largest(matrix.nrows(), count, |vector| {
+        let rows = matrix.rows().into_iter();
+        rows.map(|row| dot(row.as_slice().expect("standard layout"), vector))
+            .collect()
+    })
 }
 
 /// An orthonormal basis in which the matrix is tridiagonal.
@@ -219,7 +233,8 @@ fn length(vector: &[f64]) -> f64 {
     dot(vector, vector).sqrt()
 }
 
-fn add_scaled(vector: &mut [f64], direction: &[f64], scale: f64) {
+/// Adds `scale` times a direction to a vector.
+pub(crate) fn add_scaled(vector: &mut [f64], direction: &[f64], scale: f64) {
     for (value, &entry) in vector.iter_mut().zip(direction) {
         *value += scale * entry;
     }
@@ -242,15 +257,6 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array2;
-
-    fn of(matrix: &Array2<f64>, count: usize) -> Vec<Eigen> {
-        largest(matrix.nrows(), count, |vector| {
-            let rows = matrix.rows().into_iter();
-            rows.map(|row| dot(row.as_slice().unwrap(), vector))
-                .collect()
-        })
-    }
 
     /// Deterministic, with entries in -1..1.
     fn symmetric(size: usize) -> Array2<f64> {
@@ -264,7 +270,7 @@ mod tests {
     fn a_vector_times_the_matrix_is_its_eigenvalue_times_the_vector() {
         for (size, count) in [(1, 1), (2, 2), (7, 3), (90, 5), (90, 90)] {
             let matrix = symmetric(size);
-            let found = of(&matrix, count);
+            let found = largest_of(&matrix, count);
             assert_eq!(found.len(), count);
             for Eigen { value, vector } in &found {
                 let vector = ndarray::aview1(vector);
@@ -279,7 +285,10 @@ mod tests {
     #[test]
     fn all_eigenvalues_add_up_to_the_trace() {
         let matrix = symmetric(33);
-        let sum: f64 = of(&matrix, 33).iter().map(|eigen| eigen.value).sum();
+        let sum: f64 = largest_of(&matrix, 33)
+            .iter()
+            .map(|eigen| eigen.value)
+            .sum();
         assert!((sum - matrix.diag().sum()).abs() < 1e-10);
     }
 
@@ -287,7 +296,7 @@ mod tests {
     fn equal_eigenvalues_have_a_vector_each() {
         let mut matrix = Array2::eye(9) * 2.0;
         matrix[[4, 4]] = 5.0;
-        let found = of(&matrix, 4);
+        let found = largest_of(&matrix, 4);
         for (eigen, value) in found.iter().zip([5.0, 2.0, 2.0, 2.0]) {
             assert!((eigen.value - value).abs() < 1e-14);
         }
@@ -296,6 +305,6 @@ mod tests {
                 assert!(dot(&a.vector, &b.vector).abs() < 1e-12);
             }
         }
-        assert_eq!(of(&Array2::zeros((3, 3)), 2)[1].value, 0.0);
+        assert_eq!(largest_of(&Array2::zeros((3, 3)), 2)[1].value, 0.0);
     }
 }

@@ -193,6 +193,28 @@ pub enum Error {
 /// Short for [`std::result::Result`] with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Refuses a setting unless it fits.
+pub(crate) fn setting(
+    name: &'static str,
+    value: impl ToString,
+    fits: bool,
+    allowed: &'static str,
+) -> Result<()> {
+    if fits {
+        return Ok(());
+    }
+    let value = value.to_string();
+    Err(Error::Setting {
+        name,
+        value,
+        allowed,
+    })
+}
+
+pub(crate) fn at_least_one(name: &'static str, value: usize) -> Result<()> {
+    setting(name, value, value >= 1, "at least 1")
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io {

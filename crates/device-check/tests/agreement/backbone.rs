@@ -6,7 +6,7 @@ use burn::{
 };
 use device_check::{NETWORK, OPERATION, assert_agreement};
 use pass_model::{
-    backbone::{Block, ResidualBlockConfig},
+    backbone::{Block, ConvNextConfig, ResidualBlockConfig, SwinConfig, VitConfig},
     init::WeightStream,
     norm::{BatchNormConfig, NormMode},
 };
@@ -96,4 +96,57 @@ fn a_bottleneck_block_that_halves_the_map_agrees() {
         dilation: 1,
     };
     check_block(config, NormMode::Batch);
+}
+
+/// Attention among all tokens, and both branches scaled.
+#[test]
+fn a_block_of_a_vision_transformer_agrees() {
+    assert_agreement(NETWORK, |lab| {
+        let config = VitConfig {
+            width: 8,
+            heads: 2,
+            depth: 1,
+            layer_scale: true,
+            ..VitConfig::vit_s16()
+        };
+        let mut net = config.init_from(&mut WeightStream::new(3), lab.device());
+        let block = lab.module(net.blocks.remove(0));
+        let tokens = lab.input("tokens", [2, 6, 8]);
+        let output = block.forward(tokens);
+        lab.output("output", output);
+    });
+}
+
+/// Windows that moved, on a map that they do not fill.
+#[test]
+fn a_block_of_a_swin_transformer_agrees() {
+    assert_agreement(NETWORK, |lab| {
+        let config = SwinConfig {
+            depths: [2, 1, 1, 1],
+            width: 8,
+            head_width: 4,
+            window: 3,
+        };
+        let mut net = config.init_from(&mut WeightStream::new(4), lab.device());
+        let block = lab.module(net.layers[0].blocks.remove(1));
+        let places = lab.input("places", [2, 5, 7, 8]);
+        let output = block.forward(places);
+        lab.output("output", output);
+    });
+}
+
+#[test]
+fn a_block_of_a_convnext_agrees() {
+    assert_agreement(NETWORK, |lab| {
+        let config = ConvNextConfig {
+            depths: [1; 4],
+            width: 6,
+            ..ConvNextConfig::convnext_t()
+        };
+        let mut net = config.init_from(&mut WeightStream::new(5), lab.device());
+        let mut block = lab.module(net.stages[0].blocks.remove(0));
+        let maps = lab.input("maps", MAPS);
+        let output = block.forward(maps, NormMode::Batch, 0);
+        lab.output("output", output);
+    });
 }

@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind, unary},
+            ops::{Backward, Ops, unary},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -16,7 +16,10 @@ use burn::{
 use widest::widest;
 
 use super::{logistic::logistic, normal::normal};
-use crate::flex::{each_written, tensor, tracked, values};
+use crate::{
+    backward::tracked,
+    flex::{each_written, of_pairs, tensor, values},
+};
 
 /// Which activation.
 #[derive(Clone, Copy, Debug)]
@@ -59,14 +62,9 @@ impl Activate for Flex {
         gradient: FloatTensor<Self>,
         kind: Kind,
     ) -> FloatTensor<Self> {
-        let shape = x.shape();
-        let [x, gradient] = [x, gradient].map(|tensor| tensor.to_contiguous());
-        let both = [&x, &gradient].map(values);
-        let output = each_written(both[0].len(), |first, to| {
-            let [x, gradient] = both.map(|values| &values[first..][..to.len()]);
+        of_pairs(x, gradient, |x, gradient, to| {
             write_gradient(kind, x, gradient, to);
-        });
-        tensor(output, shape)
+        })
     }
 }
 

@@ -48,7 +48,7 @@ pub fn self_attention(packed: Tensor<3>, heads: usize, bias: Option<Tensor<4>>) 
     }
     let dtype = packed.dtype();
     let [queries, keys, values] = split_heads(packed, heads);
-    let queries = queries * scale(width / 3 / heads);
+    let queries = queries * scale_of_scores(width / 3 / heads);
     let scores = match dtype {
         DType::F64 => queries.matmul(keys.transpose()),
         _ => queries.matmul(keys.transpose()).cast(DType::F32),
@@ -60,8 +60,8 @@ pub fn self_attention(packed: Tensor<3>, heads: usize, bias: Option<Tensor<4>>) 
     join_heads(activation::softmax(scores, 3).cast(dtype).matmul(values))
 }
 
-/// Of scores, for so many channels of a head.
-fn scale(channels: usize) -> f64 {
+/// What scores are multiplied with before the softmax, `1 / √channels` of the channels of a head.
+pub fn scale_of_scores(channels: usize) -> f64 {
     (channels as f64).powf(-0.5)
 }
 

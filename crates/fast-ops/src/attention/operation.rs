@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
+            ops::{Backward, Ops},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -17,10 +17,11 @@ use burn::{
 use super::{
     gradients::{self, Attention},
     heads::{self, Bias, Heads, Shares},
-    scale,
+    scale_of_scores,
 };
 use crate::{
-    flex::{tensor, tracked, values},
+    backward::{parents_of, register, tracked},
+    flex::{tensor, values},
     perhaps::Perhaps,
 };
 
@@ -118,7 +119,7 @@ fn shares<'a>(
     Shares {
         queries,
         keys,
-        scale: scale(queries.shape[3]) as f32,
+        scale: scale_of_scores(queries.shape[3]) as f32,
         bias,
     }
 }
@@ -162,14 +163,12 @@ impl<B: FastAttention, const N: usize> Backward<B, N> for AttentionGradients {
     type State = (FloatTensor<B>, usize, Perhaps<B>);
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let parents = parents_of(&ops);
         let (packed, heads, bias) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
-        let of_bias = ops.parents.get(1).is_some_and(Option::is_some);
+        let of_bias = parents.get(1).is_some_and(Option::is_some);
         let found = B::attention_gradients(packed, heads, bias, gradient, of_bias);
-        for (parent, found) in ops.parents.into_iter().zip(found) {
-            if let Some(parent) = parent {
-                gradients.register::<B>(parent.id, found);
-            }
-        }
+        let found = found.into_iter().map(|found| || found);
+        register::<B>(gradients, parents, found);
     }
 }

@@ -11,8 +11,9 @@ type Attention = fn(Tensor<3>, usize, Option<Tensor<4>>) -> Tensor<3>;
 
 fn defined(packed: Tensor<3>, heads: usize, bias: Option<Tensor<4>>) -> Tensor<3> {
     let [q, k, v] = split_heads(packed, heads);
-    let channels = q.dims()[3] as f64;
-    let scores = q.matmul(k.transpose()) / channels.sqrt();
+    // No division: burn's gradient of one by a number takes its reciprocal in float32.
+    let scale = 1.0 / (q.dims()[3] as f64).sqrt();
+    let scores = q.matmul(k.transpose()) * scale;
     let scores = bias.into_iter().fold(scores, |scores, bias| scores + bias);
     join_heads(activation::softmax(scores, 3).matmul(v))
 }
@@ -78,6 +79,20 @@ fn any_layout_and_other_types_are_taken() {
     let double = self_attention(packed.clone(), 4, None);
     assert_eq!(double.dtype(), DType::F64);
     assert!(distance(&doubles(double), &doubles(defined(packed, 4, None))) < 1e-12);
+}
+
+#[test]
+fn float64_is_computed_in_float64() {
+    for case in CASES {
+        let found = computed(self_attention, case, DType::F64);
+        let exact = computed(defined, case, DType::F64);
+        assert_eq!(found.len(), exact.len());
+        for (found, exact) in found.iter().zip(&exact) {
+            // The gradient of a single score is zero.
+            let far = distance(found, exact);
+            assert!(far < 1e-12 || found == exact, "{case:?}: {far}");
+        }
+    }
 }
 
 #[test]

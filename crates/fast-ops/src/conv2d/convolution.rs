@@ -124,7 +124,8 @@ impl Convolution {
 
     /// Whether each place of the output meets the place of the input it lies on, and no other.
     pub(crate) fn is_pointwise(&self) -> bool {
-        self.taps() == 1 && self.stride == [1, 1] && self.padding == [0, 0]
+        let alike = self.input[2..] == self.output[2..];
+        self.taps() == 1 && self.stride == [1, 1] && self.padding == [0, 0] && alike
     }
 
     /// Numbers of a map of the input.

@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
+            ops::{Backward, Ops},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -19,7 +19,8 @@ use super::{
     input_gradient::input_gradient, output::output, weight_gradient::weight_gradient,
 };
 use crate::{
-    flex::{self, tracked},
+    backward::{parents_of, register, tracked},
+    flex,
     perhaps::Perhaps,
 };
 
@@ -196,6 +197,7 @@ impl<B: Convolve, const N: usize> Backward<B, N> for ConvolutionGradients {
     type State = (FloatTensor<B>, FloatTensor<B>, ConvOptions<2>);
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let parents = parents_of(&ops);
         let (input, weight, options) = ops.state;
         let shapes = [&input, &weight].map(|tensor| tensor.shape().dims());
         let output = gradients.consume::<B>(&ops.node);
@@ -204,10 +206,6 @@ impl<B: Convolve, const N: usize> Backward<B, N> for ConvolutionGradients {
             &|| B::weight_gradient(input.clone(), output.clone(), shapes[1], options.clone()),
             &|| B::bias_gradient(output.clone()),
         ];
-        for (parent, find) in ops.parents.into_iter().zip(find) {
-            if let Some(parent) = parent {
-                gradients.register::<B>(parent.id, find());
-            }
-        }
+        register::<B>(gradients, parents, find);
     }
 }

@@ -50,7 +50,7 @@ const fn in_groups(case: Case, groups: usize) -> Case {
     Case { groups, ..case }
 }
 
-const CASES: [Case; 31] = [
+const CASES: [Case; 33] = [
     case(2, [3, 4], [9, 8], 3),
     with_stride(case(3, [5, 2], [9, 8], 3), 2),
     with_stride(case(1, [3, 5], [15, 14], 7), 2),
@@ -79,6 +79,14 @@ const CASES: [Case; 31] = [
     Case {
         padding: [(0, 1), (1, 2)],
         ..with_stride(case(2, [3, 4], [6, 9], 3), 2)
+    },
+    Case {
+        padding: [(0, 1), (0, 2)], // a larger map from single weights
+        ..case(1, [3, 4], [14, 15], 1)
+    },
+    Case {
+        padding: [(0, 1), (0, 2)], // the same of several pictures
+        ..case(3, [3, 4], [5, 7], 1)
     },
     in_groups(case(2, [5, 5], [9, 8], 3), 5), // one channel a group
     in_groups(case(3, [3, 3], [14, 15], 7), 3),
@@ -314,4 +322,13 @@ fn a_bias_is_added_at_every_place() {
     assert_eq!(values(y.clone().inner()), expected);
     let gradient = bias.grad(&y.sum().backward()).unwrap();
     assert_eq!(gradient.into_data().try_to_vec::<f32>().unwrap(), [60.0; 2]);
+}
+
+#[test]
+#[should_panic(expected = "channels of the bias")]
+fn a_bias_of_another_length_is_a_bug() {
+    let device = Device::flex();
+    let [x, w] = [[1, 1, 4, 5], [4, 1, 1, 1]].map(|shape| Tensor::ones(shape, &device));
+    let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+    conv2d(x, w, Some(Tensor::ones([2], &device)), options);
 }

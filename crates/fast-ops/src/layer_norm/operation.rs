@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
+            ops::{Backward, Ops},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -15,7 +15,10 @@ use burn::{
 };
 
 use super::rows;
-use crate::flex::{tensor, values};
+use crate::{
+    backward::{parents_of, register, tracked},
+    flex::{tensor, values},
+};
 
 /// As [`crate::layer_norm`].
 pub(crate) fn layer_norm<const D: usize>(
@@ -83,13 +86,9 @@ impl<B: FastLayerNorm, C: CheckpointStrategy> FastLayerNorm for Autodiff<B, C> {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         let parents = [x.node(), gamma.node(), beta.node()];
-        let step = LayerNormGradients.prepare::<C>(parents).compute_bound();
         let [x, gamma, beta] = [x, gamma, beta].map(|tensor| tensor.into_primitive());
         let output = B::fast_layer_norm(x.clone(), gamma.clone(), beta, epsilon);
-        match step.stateful() {
-            OpsKind::Tracked(step) => step.finish((x, gamma, epsilon), output),
-            OpsKind::UnTracked(step) => step.finish(output),
-        }
+        tracked!(LayerNormGradients, C, parents, (x, gamma, epsilon), output)
     }
 
     /// Gradients of gradients are not computed.
@@ -111,13 +110,10 @@ impl<B: FastLayerNorm> Backward<B, 3> for LayerNormGradients {
     type State = (FloatTensor<B>, FloatTensor<B>, f64);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let parents = parents_of(&ops);
         let (x, gamma, epsilon) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let (x, gamma, beta) = B::layer_norm_gradients(x, gamma, gradient, epsilon);
-        for (parent, found) in ops.parents.into_iter().zip([x, gamma, beta]) {
-            if let Some(parent) = parent {
-                gradients.register::<B>(parent.id, found);
-            }
-        }
+        register::<B>(gradients, parents, [x, gamma, beta].map(|found| || found));
     }
 }

@@ -8,7 +8,7 @@ use widest::widest;
 
 use crate::{
     flex::{written, written_and_found},
-    sums::sum,
+    sums::{sum, total},
 };
 
 /// Rows of a task.
@@ -35,15 +35,8 @@ pub(crate) fn gradients(x: &[f32], gamma: &[f32], gradient: &[f32], epsilon: f64
         let [x, gradient] = [x, gradient].map(|rows| &rows[index * portion..][..to.len()]);
         write_gradients(x, gamma, gradient, epsilon, to)
     });
-    let total = |which: usize| {
-        let of_column = |column: usize| {
-            sums.iter()
-                .map(|sums| f64::from(sums[which][column]))
-                .sum::<f64>()
-        };
-        (0..width).map(|column| of_column(column) as f32).collect()
-    };
-    [of_x, total(0), total(1)]
+    let (gamma, beta): (Vec<_>, Vec<_>) = sums.into_iter().map(<(_, _)>::from).unzip();
+    [of_x, total(&gamma, width), total(&beta, width)]
 }
 
 /// Writes the gradients of some rows, and returns their sums for those of scale and shift.

@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
+            ops::{Backward, Ops},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -16,7 +16,8 @@ use burn::{
 
 use super::rows;
 use crate::{
-    flex::{tensor, tracked, values},
+    backward::{parents_of, register, tracked},
+    flex::{tensor, values},
     perhaps::Perhaps,
     product::Matrix,
     sums::column_sums,
@@ -162,6 +163,7 @@ impl<B: FastLinear, const N: usize> Backward<B, N> for LinearGradients {
     type State = (FloatTensor<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let parents = parents_of(&ops);
         let (x, weight) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let find: [&dyn Fn() -> FloatTensor<B>; 3] = [
@@ -169,10 +171,6 @@ impl<B: FastLinear, const N: usize> Backward<B, N> for LinearGradients {
             &|| B::linear_weight_gradient(x.clone(), gradient.clone()),
             &|| B::linear_bias_gradient(gradient.clone()),
         ];
-        for (parent, find) in ops.parents.into_iter().zip(find) {
-            if let Some(parent) = parent {
-                gradients.register::<B>(parent.id, find());
-            }
-        }
+        register::<B>(gradients, parents, find);
     }
 }

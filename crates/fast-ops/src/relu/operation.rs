@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
+            ops::{Backward, Ops},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -15,7 +15,10 @@ use burn::{
 };
 use widest::widest;
 
-use crate::flex::{each_written, tensor, values};
+use crate::{
+    backward::{parents_of, register, tracked},
+    flex::{each_written, of_pairs, tensor, values},
+};
 
 /// As [`crate::relu`].
 pub(crate) fn relu<const D: usize>(maps: Tensor<D>) -> Tensor<D> {
@@ -83,41 +86,17 @@ fn relu_of(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
 }
 
-/// What `write` makes of pieces of two tensors of one shape.
-fn of_pairs(
-    a: FloatTensor<Flex>,
-    b: FloatTensor<Flex>,
-    write: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
-) -> FloatTensor<Flex> {
-    let shape = a.shape();
-    let both = [a, b].map(|tensor| tensor.to_contiguous());
-    let [a, b] = both.each_ref().map(values);
-    let output = each_written(a.len(), |first, to| {
-        let [a, b] = [a, b].map(|values| &values[first..][..to.len()]);
-        write(a, b, to);
-    });
-    tensor(output, shape)
-}
-
 impl<B: FastRelu, C: CheckpointStrategy> FastRelu for Autodiff<B, C> {
     fn fast_relu(maps: FloatTensor<Self>) -> FloatTensor<Self> {
-        let step = ReluGradient.prepare::<C>([maps.node()]).compute_bound();
+        let node = maps.node();
         let output = B::fast_relu(maps.into_primitive());
-        match step.stateful() {
-            OpsKind::Tracked(step) => step.finish(output.clone(), output),
-            OpsKind::UnTracked(step) => step.finish(output),
-        }
+        tracked!(ReluGradient, C, [node], output.clone(), output)
     }
 
     fn fast_relu_of_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        let step = ReluGradient
-            .prepare::<C>([a.node(), b.node()])
-            .compute_bound();
+        let nodes = [a.node(), b.node()];
         let output = B::fast_relu_of_sum(a.into_primitive(), b.into_primitive());
-        match step.stateful() {
-            OpsKind::Tracked(step) => step.finish(output.clone(), output),
-            OpsKind::UnTracked(step) => step.finish(output),
-        }
+        tracked!(ReluGradient, C, nodes, output.clone(), output)
     }
 
     /// Gradients of gradients are not computed.
@@ -134,9 +113,8 @@ impl<B: FastRelu, const N: usize> Backward<B, N> for ReluGradient {
     type State = FloatTensor<B>;
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let parents = parents_of(&ops);
         let gradient = B::relu_gradient(ops.state, gradients.consume::<B>(&ops.node));
-        for parent in ops.parents.into_iter().flatten() {
-            gradients.register::<B>(parent.id, gradient.clone());
-        }
+        register::<B>(gradients, parents, [(); N].map(|()| || gradient.clone()));
     }
 }

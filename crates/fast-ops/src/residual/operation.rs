@@ -6,7 +6,7 @@ use burn::{
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
+            ops::{Backward, Ops},
         },
         backend_extension,
         tensor::FloatTensor,
@@ -16,7 +16,8 @@ use burn::{
 use widest::widest;
 
 use crate::{
-    flex::{each_written, tensor, tracked, values, written},
+    backward::{parents_of, register, tracked},
+    flex::{of_pairs, tensor, values, written},
     perhaps::Perhaps,
     sums::column_products,
 };
@@ -56,14 +57,13 @@ impl FastResidual for Flex {
         branch: FloatTensor<Self>,
         scale: Perhaps<Self>,
     ) -> FloatTensor<Self> {
-        let shape = x.shape();
-        let both = [x, branch].map(|tensor| tensor.to_contiguous());
-        let [x, branch] = both.each_ref().map(values);
-        let output = match scale.tensor().map(|scale| scale.to_contiguous()) {
-            Some(scale) => scaled_sum(x, branch, values(&scale)),
-            None => sum(x, branch),
+        let Some(scale) = scale.tensor() else {
+            return of_pairs(x, branch, sum);
         };
-        tensor(output, shape)
+        let shape = x.shape();
+        let all = [x, branch, scale].map(|tensor| tensor.to_contiguous());
+        let [x, branch, scale] = all.each_ref().map(values);
+        tensor(scaled_sum(x, branch, scale), shape)
     }
 
     fn branch_gradient(gradient: FloatTensor<Self>, scale: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -81,15 +81,12 @@ impl FastResidual for Flex {
     }
 }
 
-fn sum(x: &[f32], branch: &[f32]) -> Vec<f32> {
-    each_written(x.len(), |first, to| {
-        let [x, branch] = [x, branch].map(|values| &values[first..][..to.len()]);
-        widest!((x: &'a [f32], branch: &'a [f32], to: &'a mut [f32]) -> () {
-            for (y, (x, branch)) in to.iter_mut().zip(x.iter().zip(branch)) {
-                *y = x + branch;
-            }
-        });
-    })
+fn sum(x: &[f32], branch: &[f32], to: &mut [f32]) {
+    widest!((x: &'a [f32], branch: &'a [f32], to: &'a mut [f32]) -> () {
+        for (y, (x, branch)) in to.iter_mut().zip(x.iter().zip(branch)) {
+            *y = x + branch;
+        }
+    });
 }
 
 fn scaled_sum(x: &[f32], branch: &[f32], scale: &[f32]) -> Vec<f32> {
@@ -167,6 +164,7 @@ impl<B: FastResidual, const N: usize> Backward<B, N> for ResidualGradients {
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
+        let parents = parents_of(&ops);
         let scaled = ops.state;
         let find: [&dyn Fn() -> FloatTensor<B>; 3] = [
             &|| gradient.clone(),
@@ -179,10 +177,6 @@ impl<B: FastResidual, const N: usize> Backward<B, N> for ResidualGradients {
                 B::scale_gradient(gradient.clone(), branch.clone())
             },
         ];
-        for (parent, find) in ops.parents.into_iter().zip(find) {
-            if let Some(parent) = parent {
-                gradients.register::<B>(parent.id, find());
-            }
-        }
+        register::<B>(gradients, parents, find);
     }
 }

@@ -44,12 +44,14 @@ fn computed<const D: usize>(
 
 fn agrees<const D: usize>(shape: [usize; D]) {
     for scaled in [false, true] {
-        let found = computed(residual, shape, scaled, DType::F32);
         let exact = computed(defined, shape, scaled, DType::F64);
-        assert_eq!(found.len(), exact.len());
-        for (found, exact) in found.iter().zip(&exact) {
-            let far = distance(found, exact);
-            assert!(far < 1e-6, "{shape:?}: {far}");
+        for (dtype, most) in [(DType::F32, 1e-6), (DType::F64, 1e-12)] {
+            let found = computed(residual, shape, scaled, dtype);
+            assert_eq!(found.len(), exact.len());
+            for (found, exact) in found.iter().zip(&exact) {
+                let far = distance(found, exact);
+                assert!(far < most, "{shape:?}, {dtype:?}: {far}");
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, ops::AddAssign, path::Path};
 
-use crate::pictures::picture::named_format;
+use crate::pictures::format::named_format;
 
 /// Kinds that a line spells out; the files of the others are counted together.
 const SHOWN: usize = 8;

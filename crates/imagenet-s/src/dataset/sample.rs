@@ -113,6 +113,9 @@ impl Sample {
     ///
     /// [`Error::Io`], [`Error::PackFormat`], and a header that cannot be read.
     pub fn picture_size(&self) -> Result<(usize, usize), Error> {
-        self.decoding.size_of(&self.bytes()?, &self.picture)
+        match &self.packed {
+            Some(packed) => self.decoding.size_of(&packed.read()?, &self.picture),
+            None => self.decoding.size_of_file(&self.picture),
+        }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Scan {
     pub(crate) files: Vec<Found>,
     /// Files that were not wanted.
     pub(crate) others: OtherFiles,
-    /// The first two files of each stem that several in one folder have.
+    /// Neighbours in order of name that have one stem, by pairs.
     pub(crate) same_stems: Vec<[PathBuf; 2]>,
     /// Folders that were not walked.
     pub(crate) left_out: Vec<LeftOut>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
-use crate::{error::Error, pictures::picture::named_format};
+use crate::{error::Error, pictures::format::named_format};
 
 /// Which files of a folder are its pictures, besides what their names say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::{
     },
     error::Error,
     layout::Split,
-    pictures::picture::named_format,
+    pictures::format::named_format,
 };
 
 /// A picture or a mask.

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Error,
     pictures::{
+        format::content_format,
         layers::Layers,
-        orientation::{Orienting, turned_size},
-        picture::{OddPictures, content_format, decode_layers, orientation_of_file, stored_size},
+        orientation::{Orienting, orientation_of_file, turned_size},
+        picture::{OddPictures, decode_layers},
+        size::{stored_size, stored_size_of_file},
         stretch::Stretch,
         traits::Traits,
     },
@@ -59,6 +61,10 @@ impl Decoding {
     /// # Errors
     ///
     /// [`Error::Io`], and those of [`decode`](Self::decode).
+    ///
+    /// # Panics
+    ///
+    /// As [`decode`](Self::decode).
     pub fn read(&self, path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
         let bytes = fs::read(path).map_err(Error::io(path))?;
         self.decode(&bytes, path, odd)
@@ -73,6 +79,10 @@ impl Decoding {
     /// the decoder fails, [`Error::PictureTooLarge`] for more than 2^27 pixels or more than the bytes
     /// of the file can hold, [`Error::OddPicture`] under [`OddPictures::Refuse`], and
     /// [`Error::Bands`] and [`Error::NoRange`] for TIFF files that need a choice.
+    ///
+    /// # Panics
+    ///
+    /// If a percentile of [`stretch`](Self::stretch) is not in `0..=100`.
     pub fn decode(&self, bytes: &[u8], path: &Path, odd: OddPictures) -> Result<RgbImage, Error> {
         Ok(self.examine(bytes, path, odd)?.0)
     }
@@ -96,6 +106,19 @@ impl Decoding {
         if self.orientation == Orienting::Apply {
             size = turned_size(size, orientation_of_file(bytes, format, path)?);
         }
-        Ok((size.0 as usize, size.1 as usize))
+        Ok(numbers(size))
     }
+
+    /// The same of a file, of which no more is read than tells it.
+    pub(crate) fn size_of_file(&self, path: &Path) -> Result<(usize, usize), Error> {
+        match self.orientation {
+            Orienting::Ignore => stored_size_of_file(path).map(numbers),
+            // What turns a picture may lie behind its pixels.
+            Orienting::Apply => self.size_of(&fs::read(path).map_err(Error::io(path))?, path),
+        }
+    }
+}
+
+fn numbers((width, height): (u32, u32)) -> (usize, usize) {
+    (width as usize, height as usize)
 }

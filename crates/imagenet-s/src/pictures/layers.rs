@@ -79,11 +79,15 @@ fn opacity_of(picture: &DynamicImage) -> Vec<u8> {
 
 /// A picture of more than 8 bits, and its smallest and largest value where these are close.
 fn stretched(picture: DynamicImage, stretch: Stretch) -> (RgbImage, Option<[u16; 2]>) {
+    // Grey values become three, of which a percentile takes one.
+    let step = if picture.color().has_color() { 1 } else { 3 };
     let deep = picture.into_rgb16();
     let (width, height) = deep.dimensions();
     let values = || deep.iter().map(|&value| f64::from(value));
     let full = Some([0.0, f64::from(u16::MAX)]);
-    let limits = stretch.limits(values(), full).expect("16 bits have ends");
+    let limits = stretch
+        .limits(values().step_by(step), full)
+        .expect("16 bits have ends");
     let bytes = values().map(|value| to_byte(value, limits)).collect();
     let narrow = narrow_range(deep.iter().copied(), stretch);
     let picture = RgbImage::from_raw(width, height, bytes).expect("as many as there were");
@@ -102,8 +106,12 @@ pub(crate) fn narrow_range(
     let ends = values.fold([u16::MAX, 0], |[least, most], value| {
         [least.min(value), most.max(value)]
     });
-    let [least, most] = ends;
-    (least < most && most - least < u16::MAX / 4 + 1).then_some(ends)
+    (ends[0] < ends[1] && is_narrow(ends)).then_some(ends)
+}
+
+/// Whether values between these ends take less than a quarter of the 16-bit range.
+pub(crate) fn is_narrow([least, most]: [u16; 2]) -> bool {
+    most - least < u16::MAX / 4 + 1
 }
 
 fn lay_on(colours: &mut RgbImage, alpha: &Alpha, background: [u8; 3]) {

@@ -12,7 +12,7 @@ use luss_metrics::{
 };
 use whole_file::WholeFile;
 
-use crate::{error::Error, palette::Rgb, pictures::picture::most_png_pixels};
+use crate::{error::Error, palette::Rgb, pictures::size::most_png_pixels};
 
 /// Reads a label mask.
 ///

@@ -1,6 +1,7 @@
 //! Files into pixels and label masks.
 
 pub(crate) mod decoding;
+pub(crate) mod format;
 mod jpeg;
 pub(crate) mod jpeg_structure;
 mod layers;
@@ -8,6 +9,7 @@ pub(crate) mod mask_png;
 pub(crate) mod oddity;
 pub(crate) mod orientation;
 pub(crate) mod picture;
+mod size;
 pub(crate) mod sound;
 mod stretch;
 mod tiff;
@@ -19,6 +21,6 @@ pub use mask_png::{
 };
 pub use oddity::Oddity;
 pub use orientation::Orienting;
-pub use picture::{OddPictures, decode_picture, picture_size, read_picture};
+pub use picture::{OddPictures, decode_picture, read_picture};
 pub use stretch::Stretch;
 pub use traits::TraitCounts;

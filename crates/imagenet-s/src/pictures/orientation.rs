@@ -1,7 +1,14 @@
 //! Which way up a picture is to be shown: the orientation that cameras write into EXIF.
 
+use std::path::Path;
+
 use image::{ImageFormat, metadata::Orientation};
 use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Error,
+    pictures::{jpeg_structure::JpegStructure, tiff::tiff_orientation},
+};
 
 /// What to do with the orientation in EXIF, and with that of TIFF files.
 ///
@@ -17,7 +24,20 @@ pub enum Orienting {
     Apply,
 }
 
-/// The orientation that the metadata of a JPEG, PNG or WebP file names.
+/// How viewers turn the picture, by the headers of its file.
+pub(crate) fn orientation_of_file(
+    bytes: &[u8],
+    format: ImageFormat,
+    path: &Path,
+) -> Result<Orientation, Error> {
+    match format {
+        ImageFormat::Jpeg => Ok(JpegStructure::of(bytes).orientation()),
+        ImageFormat::Tiff => tiff_orientation(bytes, path),
+        _ => Ok(orientation_of(bytes, format)),
+    }
+}
+
+/// The orientation that the metadata of a PNG or WebP file names.
 pub(crate) fn orientation_of(bytes: &[u8], format: ImageFormat) -> Orientation {
     let exif = match format {
         ImageFormat::Png => png_chunk(bytes, b"eXIf"),

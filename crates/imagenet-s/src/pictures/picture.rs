@@ -1,41 +1,24 @@
 //! Reads pictures as 8-bit RGB, and refuses what it cannot read the way other tools do.
 
-use std::{
-    fs,
-    io::{BufRead, Cursor, Seek},
-    path::Path,
-};
+use std::{io::Cursor, path::Path};
 
-use image::{
-    DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation,
-};
+use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::Error,
     pictures::{
         decoding::Decoding,
+        format::{check_name, content_format},
         jpeg::decode_jpeg,
-        jpeg_structure::{Frame, JpegStructure},
+        jpeg_structure::JpegStructure,
         layers::Layers,
         oddity::Oddity,
         orientation::orientation_of,
-        tiff::{decode_tiff, tiff_orientation, tiff_size},
+        size::{MAX_PIXELS, check_size},
+        tiff::decode_tiff,
     },
 };
-
-/// Pixels that a picture may have: ten times the largest of ImageNet-S, 400 MB as RGB.
-pub(crate) const MAX_PIXELS: u64 = 1 << 27;
-
-/// Pixels that a byte of a JPEG file can stand for: a block of 64 takes at least one bit in the
-/// first scan, and colour at half resolution makes that one of 512.
-const MAX_PIXELS_A_BYTE: u64 = 512;
-
-/// The same of a BMP file, whose runs of 255 pixels take two bytes.
-const MAX_BMP_PIXELS_A_BYTE: u64 = 128;
-
-/// How much longer the content of a deflate stream can be than the stream.
-const MAX_DEFLATE_RATIO: u64 = 1032;
 
 /// What to do with odd pictures: CMYK JPEGs, and files whose content is not what the name says.
 /// ImageNet has a few dozen of them.
@@ -118,19 +101,6 @@ fn jpeg_layers(
     Ok(layers)
 }
 
-/// How viewers turn the picture, by the headers of its file.
-pub(crate) fn orientation_of_file(
-    bytes: &[u8],
-    format: ImageFormat,
-    path: &Path,
-) -> Result<Orientation, Error> {
-    match format {
-        ImageFormat::Jpeg => Ok(JpegStructure::of(bytes).orientation()),
-        ImageFormat::Tiff => tiff_orientation(bytes, path),
-        _ => Ok(orientation_of(bytes, format)),
-    }
-}
-
 pub(crate) fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ImageError> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::no_limits();
@@ -138,177 +108,6 @@ pub(crate) fn decode(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, 
     limits.max_alloc = Some(MAX_PIXELS * 16);
     reader.limits(limits);
     reader.decode()
-}
-
-/// Refuses what would take more memory than any picture needs, by the header alone.
-fn check_size(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(), Error> {
-    let (width, height) = stored_size(bytes, format, path)?;
-    let pixels = u64::from(width) * u64::from(height);
-    let most = match format {
-        ImageFormat::Jpeg => MAX_PIXELS.min(MAX_PIXELS_A_BYTE * bytes.len() as u64),
-        ImageFormat::Png => most_png_pixels(bytes.len(), png_pixel_bits(bytes)),
-        ImageFormat::Bmp => MAX_PIXELS.min(MAX_BMP_PIXELS_A_BYTE * bytes.len() as u64),
-        _ => MAX_PIXELS,
-    };
-    if pixels <= most {
-        return Ok(());
-    }
-    Err(Error::PictureTooLarge {
-        path: path.to_owned(),
-        picture_px: (width, height),
-        most,
-    })
-}
-
-/// Pixels that a PNG file of so many bytes can hold, up to [`MAX_PIXELS`].
-pub(crate) fn most_png_pixels(bytes: usize, pixel_bits: u64) -> u64 {
-    MAX_PIXELS.min(bytes as u64 * MAX_DEFLATE_RATIO * 8 / pixel_bits)
-}
-
-/// Bits of a pixel by the header: at least 1, and 1 for a header that the decoder will refuse.
-fn png_pixel_bits(bytes: &[u8]) -> u64 {
-    let Some(&[depth, color]) = bytes.get(24..26).and_then(|field| field.first_chunk()) else {
-        return 1;
-    };
-    let samples = match color {
-        2 => 3,
-        4 => 2,
-        6 => 4,
-        _ => 1,
-    };
-    (u64::from(depth) * samples).max(1)
-}
-
-/// Width and height of a picture in pixels as it is stored, from its header: nothing else is decoded
-/// or checked.
-///
-/// # Errors
-///
-/// [`Error::Io`] and [`Error::Picture`].
-pub fn picture_size(path: &Path) -> Result<(usize, usize), Error> {
-    let reader = ImageReader::open(path).map_err(Error::io(path))?;
-    let reader = reader.with_guessed_format().map_err(Error::io(path))?;
-    let size = match reader.format() {
-        Some(ImageFormat::Png | ImageFormat::WebP) => into_dimensions(reader, path)?,
-        _ => {
-            let bytes = fs::read(path).map_err(Error::io(path))?;
-            stored_size(&bytes, content_format(&bytes, path)?, path)?
-        }
-    };
-    Ok((size.0 as usize, size.1 as usize))
-}
-
-/// Width and height in pixels as they are stored, by the headers of a file.
-pub(crate) fn stored_size(
-    bytes: &[u8],
-    format: ImageFormat,
-    path: &Path,
-) -> Result<(u32, u32), Error> {
-    if format == ImageFormat::Tiff {
-        return tiff_size(bytes, path);
-    }
-    // The decoder of `image` refuses the header of some files that the other one reads.
-    let frame = (format == ImageFormat::Jpeg).then(|| Frame::first_of(bytes));
-    match frame.flatten() {
-        Some(frame) => Ok(frame.size_px),
-        None => into_dimensions(ImageReader::with_format(Cursor::new(bytes), format), path),
-    }
-}
-
-fn into_dimensions<R: BufRead + Seek>(
-    reader: ImageReader<R>,
-    path: &Path,
-) -> Result<(u32, u32), Error> {
-    reader.into_dimensions().map_err(|source| Error::Picture {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// The format a file name stands for, if it is one of a picture.
-pub(crate) fn named_format(path: &Path) -> Option<ImageFormat> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    match extension.as_str() {
-        "jpg" | "jpeg" | "jpe" | "jfif" => Some(ImageFormat::Jpeg),
-        "png" => Some(ImageFormat::Png),
-        "webp" => Some(ImageFormat::WebP),
-        "tif" | "tiff" => Some(ImageFormat::Tiff),
-        "bmp" => Some(ImageFormat::Bmp),
-        _ => None,
-    }
-}
-
-/// The format of a content, if it is one that is read.
-pub(crate) fn content_format(bytes: &[u8], path: &Path) -> Result<ImageFormat, Error> {
-    use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
-    let path = || path.to_owned();
-    match image::guess_format(bytes) {
-        Ok(format @ (Jpeg | Png | WebP | Tiff | Bmp)) => Ok(format),
-        _ if is_big_tiff(bytes) => Ok(Tiff),
-        _ if bytes.is_empty() => Err(Error::EmptyFile { path: path() }),
-        Ok(other) => Err(Error::PictureFormat {
-            path: path(),
-            content: format!("{other:?}").to_uppercase(),
-        }),
-        Err(_) => Err(Error::PictureFormat {
-            path: path(),
-            content: unknown_content(bytes).to_owned(),
-        }),
-    }
-}
-
-/// A TIFF file whose offsets have 64 bits.
-fn is_big_tiff(bytes: &[u8]) -> bool {
-    bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+")
-}
-
-fn unknown_content(bytes: &[u8]) -> &'static str {
-    let brand = bytes
-        .strip_prefix(b"\0\0\0")
-        .and_then(|bytes| bytes.get(1..9));
-    match str::from_utf8(bytes) {
-        _ if bytes.starts_with(b"%PDF") => "PDF",
-        _ if brand.is_some_and(|brand| HEIC_BRANDS.contains(&brand)) => "HEIC",
-        Ok(text) if text.trim_start().starts_with('<') => "a web page or other text in tags",
-        Ok(_) => "text",
-        Err(_) => "of an unknown format",
-    }
-}
-
-/// What phones write at the beginning of HEIC files.
-const HEIC_BRANDS: [&[u8]; 5] = [
-    b"ftypheic",
-    b"ftypheix",
-    b"ftyphevc",
-    b"ftypmif1",
-    b"ftypmsf1",
-];
-
-fn check_name(path: &Path, content: ImageFormat) -> Result<(), Error> {
-    match named_format(path) {
-        Some(named) if named != content => {
-            let oddity = Oddity::Misnamed {
-                content: format_name(content),
-                extension: format_name(named),
-            };
-            Err(Error::OddPicture {
-                path: path.to_owned(),
-                oddity,
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-fn format_name(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Jpeg => "JPEG",
-        ImageFormat::Png => "PNG",
-        ImageFormat::WebP => "WebP",
-        ImageFormat::Tiff => "TIFF",
-        ImageFormat::Bmp => "BMP",
-        _ => "another format",
-    }
 }
 
 fn check_colours(structure: &JpegStructure, path: &Path, odd: OddPictures) -> Result<(), Error> {
@@ -324,12 +123,13 @@ fn check_colours(structure: &JpegStructure, path: &Path, odd: OddPictures) -> Re
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{fs, path::PathBuf};
 
     use image::{DynamicImage, ImageBuffer, Luma, Rgb, Rgba, RgbaImage};
     use tempfile::TempDir;
 
     use super::*;
+    use crate::pictures::size::stored_size_of_file;
 
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -384,13 +184,6 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_known_without_decoding() {
-        let (_folder, path) = saved(gradient(), "misnamed.png", ImageFormat::Jpeg);
-        truncated(&path, 20);
-        assert_eq!(picture_size(&path).unwrap(), (7, 5));
-    }
-
-    #[test]
     fn grey_becomes_rgb() {
         let grey = ImageBuffer::from_fn(5, 3, |x, y| Luma([(40 * x + y) as u8]));
         let (_folder, path) = saved(grey, "grey.png", ImageFormat::Png);
@@ -424,7 +217,7 @@ mod tests {
         fs::write(&path, turned).unwrap();
         assert_eq!(read_picture(&path, OddPictures::Refuse).unwrap(), stored);
         assert_eq!(stored.dimensions(), (7, 5));
-        assert_eq!(picture_size(&path).unwrap(), (7, 5));
+        assert_eq!(stored_size_of_file(&path).unwrap(), (7, 5));
     }
 
     #[test]

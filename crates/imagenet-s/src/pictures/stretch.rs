@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stretch {
-    /// The ends of the type: 0 and 65535 of 16 bits. Signed and real samples have none and are
-    /// refused.
+    /// The ends of the type: 0 and 65535 of 16 bits. Signed and real samples have none, and those of
+    /// 32 bits and more hardly use them: they are refused.
     #[default]
     Full,
-    /// These two values in all pictures, the smaller one first.
+    /// These two finite values in all pictures, the smaller one first.
     Range([f64; 2]),
     /// These percentiles, in `0..=100`, of each picture: of all its bands that are shown together,
     /// so that colours keep their proportions. Interpolated as in NumPy.
@@ -39,11 +39,19 @@ impl Stretch {
 }
 
 /// The percentile of unsorted values; 0 of none.
+///
+/// # Panics
+///
+/// If it is not in `0..=100`.
 fn percentile(values: &mut [f32], percent: f64) -> f64 {
+    assert!(
+        (0.0..=100.0).contains(&percent),
+        "there is no percentile {percent}"
+    );
     if values.is_empty() {
         return 0.0;
     }
-    let place = (percent / 100.0).clamp(0.0, 1.0) * (values.len() - 1) as f64;
+    let place = percent / 100.0 * (values.len() - 1) as f64;
     let below = place.floor() as usize;
     let (_, &mut low, above) = values.select_nth_unstable_by(below, f32::total_cmp);
     let next = above.iter().copied().min_by(f32::total_cmp).unwrap_or(low);

@@ -9,6 +9,7 @@ use image::metadata::Orientation;
 
 use crate::pictures::{
     decoding::{Background, Decoding},
+    layers::is_narrow,
     orientation::Orienting,
 };
 
@@ -153,11 +154,18 @@ impl TraitCounts {
                 "they are read as they are stored (data.orientation = \"apply\" turns them)"
             }
         };
-        self.turned.told("with an EXIF orientation", consequence)
+        self.turned.told("with an orientation", consequence)
     }
 
+    /// Pictures that are narrow each may use the whole range together.
     fn narrow_line(&self) -> Option<String> {
         let [least, most] = self.ends;
+        if !is_narrow(self.ends) {
+            return self.narrow.told(
+                "of 16 bits, each with less than a quarter of the range in use,",
+                "they are dark or flat so; data.stretch.percentile = [2, 98] shows the part of each",
+            );
+        }
         let share = 100.0 * f64::from(most - least) / f64::from(u16::MAX);
         let what = format!(
             "of 16 bits, of which the values use a small part, {least} to {most} or {share:.0} %,"
@@ -182,5 +190,43 @@ impl TraitCounts {
         };
         self.transparent
             .told("with transparent pixels", &consequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn narrow_line_of(pictures: &[(&str, [u16; 2])]) -> String {
+        let mut counts = TraitCounts::default();
+        for &(path, ends) in pictures {
+            let traits = Traits {
+                narrow: Some(ends),
+                ..Traits::default()
+            };
+            counts += &TraitCounts::of(Path::new(path), &traits);
+        }
+        counts.narrow_line().unwrap()
+    }
+
+    #[test]
+    fn pictures_in_one_part_of_the_range_are_told_its_ends() {
+        let line = narrow_line_of(&[("a.png", [0, 4000]), ("b.png", [20, 4095])]);
+        assert!(line.contains("0 to 4095 or 6 %"), "{line}");
+        assert!(line.contains("data.stretch.range = [0, 4095]"), "{line}");
+    }
+
+    #[test]
+    fn pictures_in_different_parts_of_the_range_are_told_no_ends() {
+        let line = narrow_line_of(&[("a.png", [0, 4000]), ("b.png", [50_000, 60_000])]);
+        assert!(
+            line.starts_with("2 pictures of 16 bits, each with less than a quarter of the range"),
+            "{line}"
+        );
+        assert!(line.contains("data.stretch.percentile = [2, 98]"), "{line}");
+        assert!(
+            !line.contains("60000") && !line.contains("data.stretch.range"),
+            "{line}"
+        );
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     dataset::scan::scan,
     error::Error,
     layout::{IMAGENET_TRAIN, IMAGENET_VALIDATION},
-    pictures::picture::named_format,
+    pictures::format::named_format,
 };
 
 /// ImageNet-1k on disk.

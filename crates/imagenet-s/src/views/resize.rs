@@ -131,7 +131,7 @@ pub fn resize_plane(values: &[f32], from: [usize; 2], to: [usize; 2], filter: Fi
         .flat_map(|line| {
             columns
                 .iter()
-                .map(|(first, weights)| blend(&line[first..], weights))
+                .map(|(first, weights)| weighted_mean(&line[first..], weights))
         })
         .collect();
     let column = |at: usize| wide.iter().skip(at).step_by(to[0]).copied();
@@ -140,12 +140,12 @@ pub fn resize_plane(values: &[f32], from: [usize; 2], to: [usize; 2], filter: Fi
         .flat_map(|(first, weights)| {
             columns
                 .iter()
-                .map(move |column| blend(&column[first..], weights))
+                .map(move |column| weighted_mean(&column[first..], weights))
         })
         .collect()
 }
 
-fn blend(values: &[f32], weights: &[i32]) -> f32 {
+fn weighted_mean(values: &[f32], weights: &[i32]) -> f32 {
     let products = values
         .iter()
         .zip(weights)

@@ -1,6 +1,6 @@
 //! Each set opens, and its masks fit its pictures.
 
-use imagenet_s::{Dataset, OddPictures, Split, picture_size, read_mask, read_picture};
+use imagenet_s::{Dataset, OddPictures, Split, read_mask, read_picture};
 
 fn open(set: &str) -> Dataset {
     Dataset::open(&golden::shared("data").join(set)).unwrap()
@@ -29,7 +29,7 @@ fn check_validation_masks(set: &str) {
         let path = sample.mask.as_deref().unwrap();
         let picture = read_picture(&sample.picture, OddPictures::Refuse).unwrap();
         let picture_px = (picture.width() as usize, picture.height() as usize);
-        assert_eq!(picture_size(&sample.picture).unwrap(), picture_px);
+        assert_eq!(sample.picture_size().unwrap(), picture_px);
         let mask = read_mask(path).unwrap();
         dataset.check_mask(&mask, path, picture_px).unwrap();
         let own = 1 + sample.folder.unwrap() as u16;

@@ -91,6 +91,16 @@ impl ImageCounts {
     }
 
     /// Pixels that are not ignored.
+    ///
+    /// ```
+    /// use luss_metrics::{ImageCounts, LabelMask, Protocol};
+    ///
+    /// let truth = LabelMask::new(3, 1, vec![0, 1, 1000])?;
+    /// let prediction = LabelMask::new(3, 1, vec![0, 0, 0])?;
+    /// let counts = ImageCounts::new(&prediction, &truth, 1, &Protocol::new(1))?;
+    /// assert_eq!(counts.pixels(), 2);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn pixels(&self) -> u64 {
         self.pixels_where(|_| true)
     }

@@ -17,6 +17,15 @@ use crate::{
 /// In how many pictures each cluster and each class occur together.
 ///
 /// One pixel makes a label occur; "other" is neither a cluster nor a class.
+///
+/// ```
+/// use luss_metrics::{CoOccurrence, LabelMask};
+///
+/// let mut table = CoOccurrence::new(4, 3); // clusters, classes
+/// table.add(&LabelMask::new(3, 1, vec![4, 4, 0])?, &LabelMask::new(3, 1, vec![2, 1, 1])?)?;
+/// assert_eq!((table.count(4, 2), table.count(4, 1), table.count(1, 1)), (1, 1, 0));
+/// # Ok::<(), luss_metrics::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedCoOccurrence")]
 pub struct CoOccurrence {

@@ -148,6 +148,15 @@ impl Matching {
     /// # Errors
     ///
     /// [`Error::UnknownCluster`] for an id that the matching does not know.
+    ///
+    /// ```
+    /// use luss_metrics::{LabelMask, Matching};
+    ///
+    /// let matching = Matching::from_json(r#"{"1": 24, "2": 23, "0": 0}"#)?;
+    /// let named = matching.apply(&LabelMask::new(3, 1, vec![0, 1, 2])?)?;
+    /// assert_eq!(named.labels(), [0, 24, 23]);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn apply<'a>(&self, mask: impl Into<MaskView<'a>>) -> Result<LabelMask, Error> {
         let (mask, clusters) = (mask.into(), self.clusters());
         if let Some(index) = mask.labels().iter().position(|&id| id > clusters) {
@@ -201,6 +210,12 @@ impl Matching {
     }
 
     /// The published `match.json`: `{"1": class, "2": class, …, "0": 0}`.
+    ///
+    /// ```
+    /// use luss_metrics::Matching;
+    ///
+    /// assert_eq!(Matching::identity(2).to_json(), r#"{"1": 1, "2": 2, "0": 0}"#);
+    /// ```
     pub fn to_json(&self) -> String {
         let mut text = String::from("{");
         for (cluster, class) in self.class_of.iter().enumerate().skip(1) {

@@ -11,6 +11,15 @@ use crate::{
 ///
 /// Holds what every [`crate::MatchingRule`] needs, and the exact mIoU of any matching. Merges and
 /// stores as an [`crate::Evaluator`] does. Memory: about 40 bytes for each pair that occurs.
+///
+/// ```
+/// use luss_metrics::{LabelMask, Overlap};
+///
+/// let mut overlap = Overlap::new(2, 1, 1000);
+/// overlap.add(&LabelMask::new(4, 1, vec![2, 2, 2, 1])?, &LabelMask::new(4, 1, vec![1, 1, 0, 1])?)?;
+/// assert_eq!((overlap.pixels(2, 1), overlap.pixels(2, 0)), (2, 1));
+/// # Ok::<(), luss_metrics::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedOverlap")]
 pub struct Overlap {
@@ -137,6 +146,16 @@ impl Overlap {
     ///
     /// [`Error::ClusterWithoutClass`] when the matching knows fewer clusters,
     /// [`Error::LabelOutOfRange`] when it leads to a class above C.
+    ///
+    /// ```
+    /// use luss_metrics::{LabelMask, Matching, Overlap, Protocol};
+    ///
+    /// let mut overlap = Overlap::new(2, 1, 1000);
+    /// overlap.add(&LabelMask::new(4, 1, vec![0, 2, 2, 1])?, &LabelMask::new(4, 1, vec![0, 1, 1, 0])?)?;
+    /// let matching = Matching::from_json(r#"{"1": 0, "2": 1}"#)?;
+    /// assert_eq!(overlap.miou(&matching, &Protocol::new(1))?, Some(1.0));
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn miou(&self, matching: &Matching, protocol: &Protocol) -> Result<Option<f64>, Error> {
         matching.check_covers(self.clusters(), self.classes())?;
         Ok(self.miou_under(|cluster| matching.class_of(cluster), protocol))

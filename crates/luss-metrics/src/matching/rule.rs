@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Overlap, matching::assignment::Costs};
 
 /// What a matching makes as large as possible.
+///
+/// ```
+/// use luss_metrics::MatchingRule;
+///
+/// let names = MatchingRule::ALL.map(MatchingRule::name);
+/// assert_eq!(names, ["image", "pixel", "iou", "many-to-one"]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MatchingRule {

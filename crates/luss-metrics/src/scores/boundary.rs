@@ -43,6 +43,16 @@ pub fn boundary_thickness(width: usize, height: usize, ratio: f64) -> usize {
 /// outside of the image; row-major, one flag for each pixel.
 ///
 /// Ignored pixels are a region like any other ([`BoundaryIgnore::Edge`]).
+///
+/// ```
+/// use luss_metrics::{MaskView, boundary_map};
+///
+/// let ids = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1];
+/// let row = MaskView::new(11, 1, &ids)?;
+/// assert!(boundary_map(row, 1).iter().all(|near| *near)); // every window leaves a single row
+/// assert!(boundary_map(row, 0).iter().all(|near| !near));
+/// # Ok::<(), luss_metrics::Error>(())
+/// ```
 pub fn boundary_map<'a>(mask: impl Into<MaskView<'a>>, thickness_px: usize) -> Vec<bool> {
     let mask = mask.into();
     boundary_of_runs(&Runs::new(&mask), thickness_px).to_flags(mask.width())
@@ -54,6 +64,17 @@ pub fn boundary_map<'a>(mask: impl Into<MaskView<'a>>, thickness_px: usize) -> V
 /// # Panics
 ///
 /// If the two masks differ in size.
+///
+/// ```
+/// use luss_metrics::{LabelMask, boundary_map, boundary_map_transparent};
+///
+/// let mut truth = LabelMask::new(9, 9, vec![1; 81])?;
+/// truth.labels_mut()[4 * 9 + 4] = 1000;
+/// let beside = 4 * 9 + 3;
+/// assert!(boundary_map(&truth, 1)[beside]);
+/// assert!(!boundary_map_transparent(&truth, &truth, 1)[beside]);
+/// # Ok::<(), luss_metrics::Error>(())
+/// ```
 pub fn boundary_map_transparent<'a, 'b>(
     mask: impl Into<MaskView<'a>>,
     truth: impl Into<MaskView<'b>>,

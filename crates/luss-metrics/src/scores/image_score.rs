@@ -59,6 +59,15 @@ impl ImageScore {
 /// # Errors
 ///
 /// As [`ImageScore::new`].
+///
+/// ```
+/// use luss_metrics::{LabelMask, image_miou};
+///
+/// let truth = LabelMask::new(4, 1, vec![0, 0, 1, 1])?;
+/// let prediction = LabelMask::new(4, 1, vec![0, 1, 1, 1])?;
+/// assert_eq!(image_miou(&prediction, &truth, 50)?, Some((1.0 / 2.0 + 2.0 / 3.0) / 2.0));
+/// # Ok::<(), luss_metrics::Error>(())
+/// ```
 pub fn image_miou<'a, 'b>(
     prediction: impl Into<MaskView<'a>>,
     truth: impl Into<MaskView<'b>>,

@@ -44,6 +44,13 @@ impl SizeGroup {
     /// # Panics
     ///
     /// If `counted` is 0.
+    ///
+    /// ```
+    /// use luss_metrics::SizeGroup;
+    ///
+    /// assert_eq!(SizeGroup::of(5, 100), SizeGroup::Small);
+    /// assert_eq!(SizeGroup::of(501, 10_000), SizeGroup::MediumSmall); // 5.01 % is rounded up
+    /// ```
     pub fn of(area: u64, counted: u64) -> Self {
         match area_percent(area, counted) {
             0..=5 => SizeGroup::Small,

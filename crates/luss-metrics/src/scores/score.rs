@@ -7,6 +7,12 @@ use serde::{Serialize, Serializer};
 use crate::{Report, SizeGroup};
 
 /// One number of a [`Report`].
+///
+/// ```
+/// use luss_metrics::{Score, SizeGroup};
+///
+/// assert_eq!(Score::SizeMiou(SizeGroup::Small).name(), "sizes.small.miou");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Score {
     /// [`Report::miou`].

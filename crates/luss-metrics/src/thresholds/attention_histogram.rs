@@ -67,6 +67,16 @@ impl AttentionHistogram {
     /// # Errors
     ///
     /// [`Error::NoAttention`] when nothing was added.
+    ///
+    /// ```
+    /// use luss_metrics::AttentionHistogram;
+    ///
+    /// let mut histogram = AttentionHistogram::new();
+    /// histogram.add(&[0.1, 0.2, 0.2, 0.7, 0.8])?;
+    /// let threshold = histogram.otsu()?;
+    /// assert!(0.2 < threshold && threshold <= 0.7);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn otsu(&self) -> Result<f32, Error> {
         self.check_values()?;
         Ok(edge(otsu_split(&self.0)))
@@ -79,6 +89,16 @@ impl AttentionHistogram {
     ///
     /// [`Error::NoAttention`] when nothing was added, [`Error::ForegroundShare`] for a share outside
     /// of `0..=1`.
+    ///
+    /// ```
+    /// use luss_metrics::AttentionHistogram;
+    ///
+    /// let mut histogram = AttentionHistogram::new();
+    /// histogram.add(&[0.1, 0.2, 0.3, 0.9])?;
+    /// let threshold = histogram.threshold_of_share(0.25)?;
+    /// assert!(0.3 < threshold && threshold <= 0.9); // one of four values stays
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn threshold_of_share(&self, share: f64) -> Result<f32, Error> {
         let total = self.check_values()?;
         if !(0.0..=1.0).contains(&share) {
@@ -106,6 +126,13 @@ impl AttentionHistogram {
 /// The first bin above Otsu's threshold (IEEE Trans. SMC 9, 1979) of a histogram whose bins are
 /// equally wide. Between it and the bin before, the variance between both sides is largest, the
 /// lowest place of equals. 0 when fewer than two bins hold something.
+///
+/// ```
+/// use luss_metrics::otsu_split;
+///
+/// assert_eq!(otsu_split(&[5, 9, 1, 0, 0, 2, 8, 3]), 3); // bins 0 to 2 are below
+/// assert_eq!(otsu_split(&[0, 7]), 0); // one bin holds everything
+/// ```
 pub fn otsu_split(counts: &[u64]) -> usize {
     let total = counts.iter().sum();
     let bins = (0u128..).zip(counts);

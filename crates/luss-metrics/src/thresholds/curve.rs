@@ -167,6 +167,17 @@ impl ThresholdCurve {
     /// # Errors
     ///
     /// [`Error::NoImages`] when nothing was added.
+    ///
+    /// ```
+    /// use luss_metrics::{LabelMask, ThresholdCurve};
+    ///
+    /// let mut curve = ThresholdCurve::new(1);
+    /// curve.add(&LabelMask::new(2, 1, vec![1, 1])?, &[0.0, 0.5], &LabelMask::new(2, 1, vec![0, 1])?)?;
+    /// let points = curve.points()?;
+    /// assert_eq!((points.len(), points[80].threshold), (81, 0.8));
+    /// assert_eq!((points[0].miou, points[50].miou), (0.25, 1.0));
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn points(&self) -> Result<Vec<ThresholdPoint>, Error> {
         let mut kept = Kept::new(self);
         let mut points = Vec::with_capacity(THRESHOLDS);

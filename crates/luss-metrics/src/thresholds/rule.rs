@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::{AttentionHistogram, Error, ThresholdCurve};
 
 /// How the threshold is chosen below which a pixel is "other".
+///
+/// ```
+/// use luss_metrics::{LabelsUsed, ThresholdRule};
+///
+/// assert_eq!(ThresholdRule::Otsu.labels_used(), LabelsUsed::None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThresholdRule {

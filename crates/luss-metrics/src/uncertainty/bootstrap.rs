@@ -132,6 +132,13 @@ pub struct ScoreComparison {
 
 impl Bootstrap {
     /// 95 % intervals on one thread.
+    ///
+    /// ```
+    /// use luss_metrics::Bootstrap;
+    ///
+    /// let bootstrap = Bootstrap { confidence: 0.9, threads: 2, ..Bootstrap::new(7, 1000) };
+    /// assert_eq!((bootstrap.seed, bootstrap.resamples), (7, 1000));
+    /// ```
     pub fn new(seed: u64, resamples: u32) -> Self {
         Self {
             seed,
@@ -179,6 +186,18 @@ impl Bootstrap {
     /// # Errors
     ///
     /// As [`Bootstrap::intervals`]; [`Error::Unpaired`] when the pictures differ in number or truth.
+    ///
+    /// ```
+    /// use luss_metrics::{Bootstrap, Fit, ImageCounts, LabelMask, Predictions, Protocol};
+    ///
+    /// let (protocol, truth) = (Protocol::new(1), LabelMask::new(2, 1, vec![0, 1])?);
+    /// let good = [ImageCounts::new(&truth, &truth, 1, &protocol)?];
+    /// let bad = [ImageCounts::new(&LabelMask::new(2, 1, vec![0, 0])?, &truth, 1, &protocol)?];
+    /// let of = |images| Predictions { images, fit: Fit::AsTheyAre };
+    /// let comparison = Bootstrap::new(1, 100).compare(&of(&good), &of(&bad), &protocol)?;
+    /// assert_eq!(comparison.scores[0].a_higher, 1.0);
+    /// # Ok::<(), luss_metrics::Error>(())
+    /// ```
     pub fn compare(
         &self,
         a: &Predictions,

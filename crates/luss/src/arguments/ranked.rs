@@ -25,7 +25,7 @@ impl RankedArguments {
         self
     }
 
-    /// [`Arguments::for_suggestion`], which one process does.
+    /// [`Arguments::for_suggestion`], which one process does on one device.
     ///
     /// # Errors
     ///
@@ -35,6 +35,14 @@ impl RankedArguments {
         ensure!(
             found.is_none() || !self.ranks.mpi,
             "--classes auto with --mpi: one process finds the number; start once without --mpi, or give --classes a number"
+        );
+        let devices = self.arguments.device.as_slice();
+        ensure!(
+            found.is_none() || devices.len() == 1,
+            "--classes auto with --device {}: one device finds the number; start with --device {} alone, or give --classes \
+             a number",
+            devices.join(","),
+            devices[0]
         );
         Ok(found)
     }

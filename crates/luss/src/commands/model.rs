@@ -35,11 +35,11 @@ impl OfModel {
 ///
 /// `luss segment --model mine.safetensors` makes the masks that --run runs/mine would. Takes seconds.
 ///
-/// Leaves the file: weights, centroids, and as metadata the network, sizes, normalisation, names and matched classes
-/// of the categories.
+/// Leaves the file: weights, and as metadata the network, sizes, normalisation, names and matched classes of the
+/// categories.
 #[derive(Args)]
 pub(crate) struct Export {
-    /// The directory of a run whose finetune step has finished.
+    /// The directory of a run that has made its result.
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
 

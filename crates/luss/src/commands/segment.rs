@@ -18,11 +18,8 @@ use luss::{
 };
 use pass_train::{
     Verbosity,
-    apply::{About, Model, Sizing},
+    apply::{About, LEAST_CELLS, Model, Sizing},
 };
-
-/// Cells of the network's map that a window has along a side, at least.
-const LEAST_CELLS: usize = 4;
 
 /// Labels pictures of any origin with the model of a finished run.
 ///
@@ -31,7 +28,10 @@ const LEAST_CELLS: usize = 4;
 /// An INPUT is a picture, a folder of pictures, a list of both (.txt, a path a line), or - for a list on standard
 /// input, as in `find . -name '*.jpg' | luss segment --model mine.safetensors --out masks -`. Pictures are seen as
 /// step 4 of the run sees them, so its own pictures get the masks that it made. Large ones show more at
-/// --resize full, where they go through the network in windows that overlap; memory does not grow with the picture.
+/// --resize full, where they go through the network in windows that overlap; memory of the network follows the window.
+///
+/// What labels them is what labelled the run's own pictures: the network of step 3, or with predict.predictor =
+/// "labels" and cluster.way = "objects" the frozen backbone and its clusters, without --resize and --tile.
 ///
 /// Before the first mask all pictures are read once. A killed call goes on with the same command. Takes about as long
 /// as step 4 for as many pictures.
@@ -42,7 +42,7 @@ const LEAST_CELLS: usize = 4;
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct SegmentPictures {
-    /// The directory of a run whose finetune step has finished.
+    /// The directory of a run that has made its result.
     #[arg(
         long,
         value_name = "DIR",

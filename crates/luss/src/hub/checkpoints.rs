@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 /// What programs call the one file of weights of a repository.
-const USUAL: &str = "model.safetensors";
+pub(super) const USUAL: &str = "model.safetensors";
 /// Endings of files of weights; safetensors come before the rest.
 const SAFE: &str = ".safetensors";
 const OTHERS: [&str; 4] = [".bin", ".pth", ".pth.tar", ".pt"];

@@ -4,7 +4,7 @@
 //! (<https://huggingface.co/docs/huggingface_hub/guides/manage-cache>).
 
 use std::{
-    env, fs, io,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,7 @@ use pass_train::sum_of;
 
 use super::{
     HubFile,
-    checkpoints::{shown, the_only},
+    checkpoints::{USUAL, shown, the_only},
     is_plain,
 };
 
@@ -42,7 +42,9 @@ impl<'a> Remote<'a> {
         let (repository, revision) = (wanted.repository.clone(), wanted.revision.clone());
         let repo = Repo::with_revision(repository, RepoType::Model, revision);
         let cache = Cache::from_env();
-        let token = env::var("HF_TOKEN").ok().or_else(|| cache.token());
+        let given = env::var("HF_TOKEN").ok();
+        let given = given.filter(|token| !token.trim().is_empty());
+        let token = given.or_else(|| cache.token());
         let api = ApiBuilder::from_env().with_token(token).build();
         let api = api.context("the client of the hub cannot start")?;
         Ok(Self {
@@ -56,11 +58,10 @@ impl<'a> Remote<'a> {
     fn fetch(&self) -> anyhow::Result<PathBuf> {
         let file = match &self.wanted.file {
             Some(file) => file.clone(),
-            None => the_only(&self.files()?)?,
+            None => self.found()?,
         };
         ensure!(is_plain(&file), "{file}: a path that leaves the repository");
-        let cached = self.cache.repo(self.repo.clone()).get(&file);
-        let path = match cached {
+        let path = match self.cached(&file) {
             Some(path) => path,
             None => self.download(&file)?,
         };
@@ -68,37 +69,29 @@ impl<'a> Remote<'a> {
         Ok(path)
     }
 
-    /// Of the repository, or of its copy in the cache where the hub is out of reach.
-    fn files(&self) -> anyhow::Result<Vec<String>> {
-        let error = match self.api.info() {
-            Ok(info) => {
-                return Ok(info
-                    .siblings
-                    .into_iter()
-                    .map(|file| file.rfilename)
-                    .collect());
-            }
-            Err(error) => error,
-        };
-        match self.cached_files() {
-            Some(files) if !is_refusal(&error) => {
+    fn cached(&self, file: &str) -> Option<PathBuf> {
+        self.cache.repo(self.repo.clone()).get(file)
+    }
+
+    /// Where none was named. Out of reach of the hub only [`USUAL`] is the one that the hub would give:
+    /// what else is in the cache was perhaps named.
+    fn found(&self) -> anyhow::Result<String> {
+        match self.files() {
+            Ok(files) => the_only(&files),
+            Err(error) if !is_refusal(&error) && self.cached(USUAL).is_some() => {
                 tell(format_args!(
-                    "warning: {error}; the copy in the hub's cache is taken"
+                    "warning: {error}; {USUAL} of the hub's cache is taken"
                 ));
-                Ok(files)
+                Ok(USUAL.to_owned())
             }
-            _ => Err(self.explained(error)),
+            Err(error) => Err(self.explained(error)),
         }
     }
 
-    /// Those in the folder of the revision itself; none where the cache has nothing of it.
-    fn cached_files(&self) -> Option<Vec<String>> {
-        let cached = self.cache.repo(self.repo.clone());
-        let root = self.cache.path().join(self.repo.folder_name());
-        let commit = fs::read_to_string(root.join("refs").join(self.repo.revision())).ok()?;
-        let entries = fs::read_dir(cached.pointer_path(&commit)).ok()?;
-        let name = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
-        Some(entries.filter_map(name).collect())
+    /// All names in the repository.
+    fn files(&self) -> Result<Vec<String>, ApiError> {
+        let files = self.api.info()?.siblings.into_iter();
+        Ok(files.map(|file| file.rfilename).collect())
     }
 
     fn download(&self, file: &str) -> anyhow::Result<PathBuf> {
@@ -122,18 +115,11 @@ impl<'a> Remote<'a> {
 
     /// Why there is no such file: the repository may be missing as well.
     fn no_file(&self, file: &str) -> anyhow::Error {
-        match self.api.info() {
-            Ok(info) => {
-                let files: Vec<String> = info
-                    .siblings
-                    .into_iter()
-                    .map(|file| file.rfilename)
-                    .collect();
-                anyhow!(
-                    "there is no file {file}; the repository has {}",
-                    shown(&files)
-                )
-            }
+        match self.files() {
+            Ok(files) => anyhow!(
+                "there is no file {file}; the repository has {}",
+                shown(&files)
+            ),
             Err(error) => self.explained(error),
         }
     }
@@ -152,9 +138,15 @@ impl<'a> Remote<'a> {
                  repository set HF_TOKEN to a token that may read it"
             );
         }
+        if let ApiError::LockAcquisition(lock) = &error {
+            return anyhow!(
+                "another process downloads it ({} is held); start again once it is done",
+                lock.display()
+            );
+        }
         anyhow!(
-            "the hub cannot be reached ({error}); check the connection, or download the file elsewhere and \
-             name its path. What was downloaded before is in {}",
+            "the hub cannot be reached ({error}); check the connection, or name a file that is in the cache, or \
+             download the file elsewhere and name its path. What was downloaded before is in {}",
             self.cache.path().display()
         )
     }

@@ -3,8 +3,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions, TryLockError},
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -43,11 +43,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// What an earlier process left in `out`; nothing else may work there until this is dropped.
+    /// What an earlier process left in `out`, which keeps the plan from now on; nothing else may work there
+    /// until this is dropped.
     ///
     /// # Errors
     ///
-    /// Another process that works there; a file that cannot be read or written.
+    /// Another process that works there, or has begun something else there since the plan was made; a file
+    /// that cannot be read or written.
     pub fn open(out: &Path, plan: &Plan) -> anyhow::Result<Self> {
         let path = journal_path(out);
         let mut journal = Self {
@@ -55,16 +57,8 @@ impl Journal {
             path,
             done: BTreeMap::new(),
         };
-        match journal.file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                let out = out.display();
-                return Err(anyhow!(
-                    "{out}: another process writes masks there; wait for it or stop it"
-                ));
-            }
-            // A file system without locks.
-            Ok(()) | Err(TryLockError::Error(_)) => {}
-        }
+        lock(&journal.file, out)?;
+        plan.keep(out)?;
         journal.read(out, plan)?;
         Ok(journal)
     }
@@ -115,7 +109,24 @@ impl Journal {
     }
 }
 
+/// Nothing else may work in `out` as long as this file of it is open.
+fn lock(file: &File, out: &Path) -> anyhow::Result<()> {
+    let out = out.display();
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(anyhow!(
+            "{out}: another process writes masks there; wait for it or stop it"
+        )),
+        // A file system without locks.
+        Err(TryLockError::Error(cause)) if cause.kind() == ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(cause)) => {
+            Err(cause).with_context(|| format!("{out}: it cannot be locked"))
+        }
+    }
+}
+
 fn opened(path: &Path) -> std::io::Result<File> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut options = OpenOptions::new();
     options
         .read(true)

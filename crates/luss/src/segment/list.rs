@@ -22,7 +22,13 @@ struct List<'a> {
     categories: Vec<Category<'a>>,
     pictures: Vec<Picture<'a>>,
     /// Pictures that cannot be read.
-    skipped: &'a [Skipped],
+    skipped: Vec<LeftOut<'a>>,
+}
+
+#[derive(Serialize)]
+struct LeftOut<'a> {
+    path: &'a Path,
+    cause: &'a str,
 }
 
 #[derive(Serialize)]
@@ -94,7 +100,7 @@ pub(super) fn write_list(
         pictures: pictures
             .map(|(picture, done)| of_picture(picture, done, names))
             .collect(),
-        skipped: &plan.skipped,
+        skipped: plan.skipped.iter().map(left_out).collect(),
     };
     assert_eq!(
         plan.pictures.len(),
@@ -138,6 +144,13 @@ fn of_picture<'a>(picture: &'a Planned, done: &Done, names: &'a [String]) -> Pic
         height,
         confidence: done.confidence,
         segments: done.segments.iter().map(segment).collect(),
+    }
+}
+
+fn left_out(picture: &Skipped) -> LeftOut<'_> {
+    LeftOut {
+        path: &picture.path,
+        cause: &picture.cause,
     }
 }
 

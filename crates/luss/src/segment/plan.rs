@@ -61,6 +61,8 @@ pub struct Skipped {
     pub path: PathBuf,
     /// Why.
     pub cause: String,
+    /// Of the file: see [`facts`].
+    file: Option<(u64, u32)>,
 }
 
 /// The pictures of a folder of masks, and how these are made.
@@ -84,9 +86,13 @@ pub(super) fn journal_path(out: &Path) -> PathBuf {
     hidden(out).join("done.jsonl")
 }
 
+fn plan_path(out: &Path) -> PathBuf {
+    hidden(out).join("plan.json")
+}
+
 impl Plan {
-    /// The plan of the folder `out`, made now unless an earlier process has: then every picture is read
-    /// once.
+    /// The plan of the folder `out`: that of an earlier process, or a new one, for which every picture is read
+    /// once. [`Journal::open`](super::Journal::open) keeps it there.
     ///
     /// # Errors
     ///
@@ -99,17 +105,29 @@ impl Plan {
         workers: usize,
         verbosity: Verbosity,
     ) -> anyhow::Result<Self> {
-        let path = hidden(out).join("plan.json");
-        if path.exists() {
-            let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
-            let stored: Self = serde_json::from_str(&text)
-                .with_context(|| format!("{} is damaged; {ADVICE}", path.display()))?;
+        if let Some(stored) = Self::stored(out)? {
             stored.check_recipe(&recipe, out)?;
             stored.check_pictures(samples, out)?;
             return Ok(stored);
         }
         refuse_files_of_others(out)?;
-        let plan = Self::new(recipe, samples, workers, verbosity)?;
+        Self::new(recipe, samples, workers, verbosity)
+    }
+
+    /// Writes the plan into a folder that is locked, unless it is there.
+    ///
+    /// # Errors
+    ///
+    /// Another plan that is there by now; a file that cannot be read or written.
+    pub(super) fn keep(&self, out: &Path) -> anyhow::Result<()> {
+        if let Some(stored) = Self::stored(out)? {
+            ensure!(
+                stored == *self,
+                "{}: another process has begun other masks there in the meantime; {ADVICE}",
+                out.display()
+            );
+            return Ok(());
+        }
         let write = |path: &Path, text: &[u8]| {
             whole_file::write_bytes(path, text).with_context(|| format!("{}", path.display()))
         };
@@ -118,8 +136,17 @@ impl Plan {
             &out.join(EXPORTED),
             b"Masks that `luss segment` wrote: no pictures.\n",
         )?;
-        write(&path, &serde_json::to_vec(&plan)?)?;
-        Ok(plan)
+        write(&plan_path(out), &serde_json::to_vec(self)?)
+    }
+
+    fn stored(out: &Path) -> anyhow::Result<Option<Self>> {
+        let path = plan_path(out);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+        let stored = serde_json::from_str(&text);
+        stored.with_context(|| format!("{} is damaged; {ADVICE}", path.display()))
     }
 
     fn new(
@@ -194,6 +221,21 @@ impl Plan {
         Ok(())
     }
 
+    /// Those of the pictures whose files are others now, also of those that could not be read.
+    fn changed(&self, asked: &BTreeSet<&PathBuf>) -> anyhow::Result<Vec<&PathBuf>> {
+        let mut changed = Vec::new();
+        for picture in &self.pictures {
+            let path = &picture.path;
+            if asked.contains(path) && facts_of(path)? != (picture.bytes, picture.crc32c) {
+                changed.push(path);
+            }
+        }
+        let skipped = self.skipped.iter().filter(|of| asked.contains(&of.path));
+        let mended = skipped.filter(|of| facts_of(&of.path).ok() != of.file);
+        changed.extend(mended.map(|of| &of.path));
+        Ok(changed)
+    }
+
     fn check_pictures(&self, samples: &[Sample], out: &Path) -> anyhow::Result<()> {
         let (planned, skipped) = (self.pictures.iter(), self.skipped.iter());
         let known = planned
@@ -207,17 +249,11 @@ impl Plan {
         let new = asked
             .difference(&known)
             .map(|path| format!("{} is new", path.display()));
-        let mut changes: Vec<String> = missing.chain(new).collect();
-        for picture in self
-            .pictures
-            .iter()
-            .filter(|picture| asked.contains(&picture.path))
-        {
-            if facts(&Sample::of_file("", &picture.path, None))? != (picture.bytes, picture.crc32c)
-            {
-                changes.push(format!("{} is another picture", picture.path.display()));
-            }
-        }
+        let changed = self.changed(&asked)?;
+        let changed = changed
+            .into_iter()
+            .map(|path| format!("{} is another picture", path.display()));
+        let changes: Vec<String> = missing.chain(new).chain(changed).collect();
         if changes.is_empty() {
             return Ok(());
         }
@@ -254,24 +290,36 @@ fn refuse_files_of_others(out: &Path) -> anyhow::Result<()> {
 }
 
 fn planned(sample: &Sample, odd: OddPictures) -> Result<Planned, Skipped> {
-    let refused = |cause: String| Skipped {
+    let file = facts(sample);
+    let refused = |error: imagenet_s::Error| Skipped {
         path: sample.picture.clone(),
-        cause,
+        cause: error.to_string(),
+        file: file.as_ref().ok().copied(),
     };
-    let picture = sample
-        .read_picture(odd)
-        .map_err(|error| refused(error.to_string()))?;
-    let (bytes, crc32c) = facts(sample).map_err(|error| refused(error.to_string()))?;
-    Ok(Planned {
-        key: sample.key.clone(),
-        path: sample.picture.clone(),
-        size: [picture.width(), picture.height()].map(|side| side as usize),
-        bytes,
-        crc32c,
-    })
+    let picture = sample.read_picture(odd).map_err(refused)?;
+    let size = [picture.width(), picture.height()].map(|side| side as usize);
+    match file {
+        Ok((bytes, crc32c)) => Ok(Planned {
+            key: sample.key.clone(),
+            path: sample.picture.clone(),
+            size,
+            bytes,
+            crc32c,
+        }),
+        Err(error) => Err(Skipped {
+            path: sample.picture.clone(),
+            cause: error.to_string(),
+            file: None,
+        }),
+    }
 }
 
+/// Bytes of the file of a picture, and the CRC-32C of its first 4 KiB.
 fn facts(sample: &Sample) -> Result<(u64, u32), imagenet_s::Error> {
     let (bytes, beginning) = sample.beginning(BEGINNING)?;
     Ok((bytes, crc32c::crc32c(&beginning)))
+}
+
+fn facts_of(path: &Path) -> Result<(u64, u32), imagenet_s::Error> {
+    facts(&Sample::of_file("", path, None))
 }

@@ -69,7 +69,7 @@ fn pictures_are_turned_and_the_run_says_so() {
     fs::copy(turned, folder.join("turned.tif")).unwrap();
     let output = start(&place, &folder, "run", &[]);
     check_passed(&output);
-    let line = "1 picture with an EXIF orientation";
+    let line = "1 picture with an orientation";
     assert!(said(&output).contains(line), "{}", said(&output));
     let file = fs::read_to_string(place.path("run/run.toml")).unwrap();
     assert!(file.contains("orientation = \"apply\""), "{file}");
@@ -119,7 +119,7 @@ fn a_pattern_tells_pictures_from_the_masks_beside_them() {
     let output = start(&place, &folder, "both", &[]);
     check_passed(&output);
     let facts = [
-        "14 pairs of pictures differ in the extension alone",
+        "pictures differ in the extension alone, in 14 pairs",
         "--pattern '*.jpg'",
     ];
     assert!(

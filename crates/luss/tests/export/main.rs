@@ -40,6 +40,64 @@ fn a_sheet_has_a_row_for_each_category_that_occurs_and_replaces_nothing() {
 }
 
 #[test]
+fn a_sheet_has_the_first_40_categories_that_occur_and_tells_of_the_others() {
+    let place = Place::new();
+    let sheet = |out: &str| {
+        let folders = ["export", "--masks", "masks", "--images", "pictures"];
+        place.luss(
+            "2",
+            &[&folders[..], &["--format", "sheet", "--out", out]].concat(),
+        )
+    };
+    let rows = |out: &str| (image::image_dimensions(place.path(out)).unwrap().1 - 4) / 116;
+    place.put_all(|_| 0);
+    place.check_refused(&["--format", "sheet", "--out", "none.jpg"], &["no pixel"]);
+    place.put_mask("b/3", |labels| labels[0] = 45);
+    place::check_passed(&sheet("last.jpg"));
+    assert_eq!(rows("last.jpg"), 1);
+    // 48 pixels, of which the first has id 1 and the 45th id 45.
+    let mut ids = 0;
+    place.put_all(|_| {
+        ids += 1;
+        if ids > 45 { 0 } else { ids }
+    });
+    let output = sheet("many.jpg");
+    place::check_passed(&output);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("45 categories occur") && said.contains("the last 5"),
+        "{said}"
+    );
+    assert_eq!(rows("many.jpg"), 40);
+}
+
+#[test]
+fn options_that_a_format_has_no_use_for_are_refused() {
+    let place = Place::new();
+    place.check_refused(
+        &["--format", "label-studio", "--out", "tasks.xml"],
+        &["tasks.xml", "takes the name .xml", "NAME.json"],
+    );
+    place.check_refused(
+        &["--format", "yolo", "--per", "category", "--out", "y"],
+        &["one component", "--format coco"],
+    );
+    assert!(!place.path("tasks.xml").exists() && !place.path("y").exists());
+}
+
+#[test]
+fn paths_with_spaces_are_encoded_for_label_studio() {
+    let place = Place::new();
+    place.put("c/a b", &place.mask("a/1"));
+    place.check_exports(&["--format", "label-studio", "--out", "t.json"]);
+    let tasks: Value = serde_json::from_slice(&fs::read(place.path("t.json")).unwrap()).unwrap();
+    assert_eq!(
+        tasks[4]["data"]["image"],
+        "/data/local-files/?d=c/a%20b.png"
+    );
+}
+
+#[test]
 fn ids_above_255_take_16_bits_or_are_refused() {
     let place = Place::new();
     place.put_mask("b/3", |labels| labels[0] = 300);

@@ -51,6 +51,15 @@ impl Place {
         write_mask(&self.mask_path(key), &mask).unwrap();
     }
 
+    /// Changes the label of each pixel, one after the other.
+    pub(crate) fn put_all(&self, mut label: impl FnMut(u16) -> u16) {
+        for key in KEYS {
+            self.put_mask(key, |labels| {
+                labels.iter_mut().for_each(|id| *id = label(*id))
+            });
+        }
+    }
+
     pub(crate) fn mask(&self, key: &str) -> LabelMask {
         read_mask(&self.mask_path(key)).unwrap()
     }

@@ -2,6 +2,8 @@
 
 mod memory;
 mod place;
+mod plans;
+mod runs;
 
 use std::{fs, io::Write as _, path::Path, process::Stdio, thread, time::Duration};
 
@@ -111,7 +113,18 @@ fn a_model_file_gives_the_bytes_of_its_run_and_others_are_refused() {
     let mut changed = bytes.clone();
     *changed.last_mut().unwrap() ^= 1;
     check(&changed, "not those that it was written with");
-    let text = b"\\\"version\\\":1";
+    let resize = b"\\\"resize\\\":64";
+    let at = bytes
+        .windows(resize.len())
+        .position(|found| found == resize)
+        .unwrap();
+    let mut other = bytes.clone();
+    other[at + resize.len() - 1] = b'5';
+    check(
+        &other,
+        "its metadata are not those that it was written with",
+    );
+    let text = b"\\\"version\\\":2";
     let at = bytes
         .windows(text.len())
         .position(|found| found == text)
@@ -120,7 +133,7 @@ fn a_model_file_gives_the_bytes_of_its_run_and_others_are_refused() {
     newer[at + text.len() - 1] = b'7';
     check(
         &newer,
-        "has the version 7, and this program reads version 1",
+        "has the version 7, and this program reads version 2",
     );
     let weights = fs::read(Path::new(&run).join("finetune/weights.safetensors")).unwrap();
     check(&weights, "says nothing of its model");
@@ -247,6 +260,12 @@ fn pictures_that_cannot_be_read_are_all_named_or_left_out() {
         .map(|of| of["path"].as_str().unwrap());
     assert!(paths.clone().any(|path| path.ends_with("torn.png")) && paths.count() == 2);
     passed(&place.segment("masks", &["--skip-broken", "pictures"]));
+    save(&place.path("pictures/torn.png"), [40, 40], 0.0);
+    place.refused(
+        "masks",
+        &["--skip-broken", "pictures"],
+        &["torn.png is another picture", "name another folder"],
+    );
 }
 
 #[test]

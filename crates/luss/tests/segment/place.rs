@@ -19,8 +19,8 @@ use pass_model::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The network of the weights.
-const RUN_FILE: &str = r#"
+/// The settings of a run: pictures that are drawn, and the network of the weights.
+pub(crate) const RUN_FILE: &str = r#"
 [data.source.synthetic]
 classes = 6
 train = 8

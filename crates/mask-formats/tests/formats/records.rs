@@ -4,7 +4,7 @@ use luss_metrics::LabelMask;
 use mask_formats::{
     Per, Regions,
     coco::{CocoWriter, Image, Segmentation, annotations},
-    label_studio::{Task, TaskWriter, labelling_config},
+    label_studio::{Task, TaskWriter, labelling_config, picture_address},
     yolo::{data_yaml, yolo_lines},
 };
 use serde_json::Value;
@@ -201,6 +201,20 @@ fn brush_strokes_have_the_pixels() {
     }
 }
 
+/// Expected: Python's `urllib.parse.quote`.
+#[test]
+fn a_path_in_a_query_is_percent_encoded() {
+    let path = "a b/\u{fc}&1+2#%.jpg";
+    assert_eq!(
+        picture_address("/data/local-files/?d=", path),
+        "/data/local-files/?d=a%20b/%C3%BC%261%2B2%23%25.jpg"
+    );
+    assert_eq!(
+        picture_address("s3://mine/", path),
+        format!("s3://mine/{path}")
+    );
+}
+
 #[test]
 fn the_labelling_configuration_names_every_category() {
     let names = names();
@@ -227,23 +241,17 @@ fn yolo_polygons_have_the_pixels() {
         }
         assert_eq!(
             text,
-            yolo_lines(&Regions::of(&mask, Per::Component)).lines_sorted_like(&text),
+            sorted_lines(&yolo_lines(&Regions::of(&mask, Per::Component))),
             "{name}"
         );
     }
 }
 
-trait SortedLike {
-    fn lines_sorted_like(&self, other: &str) -> String;
-}
-
-impl SortedLike for String {
-    /// The same lines in the order of their categories.
-    fn lines_sorted_like(&self, _: &str) -> String {
-        let mut lines: Vec<&str> = self.lines().collect();
-        lines.sort_by_key(|line| line.split(' ').next().unwrap().parse::<u16>().unwrap());
-        lines.into_iter().map(|line| format!("{line}\n")).collect()
-    }
+/// The same lines in the order of their categories.
+fn sorted_lines(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_by_key(|line| line.split(' ').next().unwrap().parse::<u16>().unwrap());
+    lines.into_iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn polygon_of(line: &str, category: u16, [width, height]: [usize; 2]) -> Option<Vec<[f64; 2]>> {

@@ -45,7 +45,7 @@ pub use densenet::{DenseBlock, DenseLayer, DenseNet, DenseNetConfig, Transition}
 pub use efficientnet::{EfficientNet, EfficientNetConfig, NarrowBlock, SqueezeExcite};
 pub use inception::{Branch, Inception, InceptionConfig, Mixed, transform_input};
 pub use network::{
-    BackboneSettings, BadSetting, Family, Features, Interpolation, KeyShapes, Network,
+    BackboneSettings, BadSetting, Family, Features, Interpolation, KeyOf, KeyShapes, Network,
     Preprocessing, Published, Spelling,
 };
 pub use parts::Mlp;
@@ -234,7 +234,7 @@ impl Backbone {
 
     /// Gives the key of a parameter in the files that export writes, see [`Spelling::key`]: torchvision's or
     /// timm's, and for a ViT with register tokens those of DINOv2.
-    pub fn key(&self) -> fn(&str) -> String {
+    pub fn key(&self) -> KeyOf {
         self.spellings()[0].key
     }
 }

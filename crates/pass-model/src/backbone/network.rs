@@ -54,6 +54,9 @@ pub trait Network {
     }
 }
 
+/// The key of a parameter in a file, given its path.
+pub type KeyOf = fn(&str) -> String;
+
 /// How one program names the tensors of a network.
 #[derive(Debug, Clone, Copy)]
 pub struct Spelling {
@@ -61,7 +64,7 @@ pub struct Spelling {
     pub of: &'static str,
     /// The key of a parameter, given its path in the network with PyTorch's last word (`weight`,
     /// `bias`, `running_mean`, `running_var`).
-    pub key: fn(&str) -> String,
+    pub key: KeyOf,
     /// What precedes `.weight` and `.bias` of the classifier, `[classes, channels]` and `[classes]`.
     pub classifier: &'static str,
     /// Whether another key of the file may be passed over; counters of batches always may.
@@ -76,7 +79,7 @@ pub struct Spelling {
 
 impl Spelling {
     /// One whose tensors are taken as they are, and that has no other keys.
-    pub const fn new(of: &'static str, key: fn(&str) -> String, classifier: &'static str) -> Self {
+    pub const fn new(of: &'static str, key: KeyOf, classifier: &'static str) -> Self {
         Self {
             of,
             key,

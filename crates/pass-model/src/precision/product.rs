@@ -14,7 +14,7 @@ use burn::{
     nn::Linear,
     tensor::{DType, Device, Tensor, TensorData, activation::softmax, module},
 };
-use fast_ops::{join_heads, split_heads};
+use fast_ops::{join_heads, scale_of_scores, split_heads};
 
 use super::check::relative_distance;
 
@@ -88,8 +88,8 @@ pub fn attention_weights(
     keys: Tensor<4>,
     bias: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    let channels = queries.dims()[3] as f64;
-    let scores = product(queries * channels.powf(-0.5), keys.transpose());
+    let scale = scale_of_scores(queries.dims()[3]);
+    let scores = product(queries * scale, keys.transpose());
     let scores = match bias {
         Some(bias) => scores + bias,
         None => scores,

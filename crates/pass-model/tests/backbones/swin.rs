@@ -1,11 +1,22 @@
 //! Swin transformers.
 
-use burn::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
+
+use burn::{
+    module::Module,
+    store::ModuleSnapshot,
+    tensor::{Device, Tensor},
+};
 use pass_model::{
     Error,
     backbone::{Backbone, BackboneConfig, Swin, SwinBlock, SwinConfig},
-    import::{import_backbone, keys_of_backbone},
+    export::export_module,
+    import::{
+        import_backbone, import_pretrain_net, import_segmentation_net, keys_of_backbone, pass_key,
+    },
     norm::NormMode,
+    pretrain_net::{NetworkConfig, PretrainNetConfig},
+    segmentation_net::SegmentationNetConfig,
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -113,6 +124,49 @@ fn reduced() -> SwinConfig {
 #[test]
 fn every_spelling_brings_the_same_weights() {
     check_spellings(reduced());
+}
+
+/// The backbone in a file of step 1 or 3 may have the keys of any program.
+#[test]
+fn networks_of_the_steps_are_read_in_every_spelling() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    let device = Device::default();
+    let pretrain = PretrainNetConfig {
+        network: NetworkConfig {
+            backbone: reduced().into(),
+            hidden: 5,
+            feature_dim: 3,
+            prototypes: 7,
+        },
+        shallow: vec![3],
+        ..Default::default()
+    };
+    let segmentation = SegmentationNetConfig {
+        backbone: reduced().into(),
+        classes: 4,
+    };
+    for spelling in pretrain.init(1, &device).backbone.spellings() {
+        let key = |path: &str| pass_key(spelling.key, path, &[3]);
+        let [net, mut other] = [1, 2].map(|seed| pretrain.init(seed, &device));
+        let written = export_module(&net, &path, &key).unwrap();
+        let imported = import_pretrain_net(&mut other, &path).unwrap();
+        assert_eq!(imported.loaded, written, "{}", spelling.of);
+        assert_eq!(all_of(&net), all_of(&other), "{}", spelling.of);
+
+        let [net, mut other] = [1, 2].map(|seed| segmentation.init(seed, &device));
+        export_module(&net, &path, &key).unwrap();
+        import_segmentation_net(&mut other, &path).unwrap();
+        assert_eq!(all_of(&net), all_of(&other), "{}", spelling.of);
+    }
+}
+
+/// All tensors by name.
+fn all_of(module: &impl Module) -> BTreeMap<String, Vec<u8>> {
+    let tensors = module.collect(None, None, true).into_iter();
+    tensors
+        .map(|it| (it.name.clone(), it.to_bytes().unwrap().to_vec()))
+        .collect()
 }
 
 /// Stages round up behind the patches, and a picture that is too small still has a place.

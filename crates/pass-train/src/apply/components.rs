@@ -24,14 +24,18 @@ pub(super) fn component_labels(
     let inside = attention.iter().map(|&share| share >= FOREGROUND).collect();
     let inside = Array2::from_shape_vec((height, width), inside).expect("a value a cell");
     let place = |(row, column)| row * width + column;
-    let mut labelled = Vec::new();
+    let (mut labelled, mut order) = (Array2::from_elem((height, width), None), 0..);
     for part in components(&inside) {
         let id = largest_mean(part.iter().map(|&cell| cells[place(cell)]), channels);
-        labelled.extend(part.into_iter().map(|cell| (cell, id)));
+        for (cell, rank) in part.into_iter().zip(&mut order) {
+            labelled[cell] = Some((rank, id));
+        }
     }
-    let ids = inside
-        .indexed_iter()
-        .map(|(cell, _)| nearest(cell, &labelled));
+    let along_columns = nearest_in_column(&labelled);
+    let ids = labelled.indexed_iter().map(|(cell, own)| match own {
+        Some((_, id)) => *id,
+        None => nearest(cell, &along_columns),
+    });
     FeatureLabels {
         width,
         height,
@@ -61,14 +65,37 @@ fn largest_mean<'a>(cells: impl Iterator<Item = &'a [f32]> + Clone, channels: us
     u16::try_from(channel).expect("class ids fit u16")
 }
 
-/// The id of the nearest of some cells, the first of equals; 1 without any.
-fn nearest((row, column): (usize, usize), labelled: &[((usize, usize), u16)]) -> u16 {
-    let distance =
-        |&((y, x), _): &((usize, usize), u16)| y.abs_diff(row).pow(2) + x.abs_diff(column).pow(2);
-    labelled
-        .iter()
-        .min_by_key(|cell| distance(cell))
-        .map_or(1, |&(_, id)| id)
+/// A cell of the foreground: its place in the order of the parts, largest first, and its category.
+type OfPart = (usize, u16);
+
+/// How far a cell of the foreground is, and that cell: the least is the nearest, of equals the first.
+type Near = (usize, OfPart);
+
+/// For each cell the nearest one of the foreground in its column.
+fn nearest_in_column(labelled: &Array2<Option<OfPart>>) -> Array2<Option<Near>> {
+    let mut near = labelled.mapv(|own| own.map(|own| (0, own)));
+    let (height, width) = near.dim();
+    let down = (1..height).map(|row| (row, row - 1));
+    let up = (1..height).rev().map(|row| (row - 1, row));
+    for (row, neighbour) in down.chain(up) {
+        for column in 0..width {
+            let of_neighbour = near[(neighbour, column)].map(|(far, of)| (far + 1, of));
+            let both = [near[(row, column)], of_neighbour];
+            near[(row, column)] = both.into_iter().flatten().min();
+        }
+    }
+    near
+}
+
+/// The id of the nearest cell of the foreground, of equals the first; 1 without any. The nearest of all is
+/// the nearest in its column.
+fn nearest((row, column): (usize, usize), along_columns: &Array2<Option<Near>>) -> u16 {
+    let of_columns = along_columns.row(row).into_iter().zip(0usize..);
+    let distances = of_columns.filter_map(|(near, x)| {
+        let (far, of) = (*near)?;
+        Some((far.pow(2) + x.abs_diff(column).pow(2), of))
+    });
+    distances.min().map_or(1, |(_, (_, id))| id)
 }
 
 #[cfg(test)]
@@ -92,5 +119,39 @@ mod tests {
         // Two categories of which neither beats OTHER are foreground together.
         let split = component_labels(&[1.0, 0.9, 0.9], [1, 1], 3);
         assert_eq!(split.to_mask(2, 1, FOREGROUND).labels(), [1, 1]);
+    }
+
+    /// Against a look at all pairs of cells, on a map with many ties.
+    #[test]
+    fn the_background_has_the_id_of_the_nearest_cell() {
+        let (width, height) = (17, 13);
+        let kind = |at: usize| (at * at + 7 * at) % 23;
+        let is_inside = |at: usize| [0, 6, 7].contains(&kind(at));
+        let logit = |at: usize| match kind(at) {
+            0 => [0.0, 5.0, 1.0, 0.0],
+            6 => [0.0, 1.0, 5.0, 0.0],
+            7 => [0.0, 0.0, 1.0, 5.0],
+            _ => [9.0, 0.0, 0.0, 0.0],
+        };
+        let logits: Vec<f32> = (0..width * height).flat_map(logit).collect();
+        let found = component_labels(&logits, [width, height], 4);
+        let inside = Array2::from_shape_fn((height, width), |(y, x)| is_inside(y * width + x));
+        let in_order: Vec<_> = components(&inside).concat();
+        assert!(in_order.len() > 10);
+        for (y, x) in inside.indexed_iter().map(|(cell, _)| cell) {
+            let far =
+                |cell: &&(usize, usize)| cell.0.abs_diff(y).pow(2) + cell.1.abs_diff(x).pow(2);
+            let &(row, column) = in_order.iter().min_by_key(far).unwrap();
+            let expected = found.ids[row * width + column];
+            assert_eq!(found.ids[y * width + x], expected, "{y}, {x}");
+        }
+        let ids: std::collections::BTreeSet<_> = found.ids.iter().collect();
+        assert_eq!(ids.len(), 3);
+    }
+
+    #[test]
+    fn a_map_without_foreground_is_other() {
+        let labels = component_labels(&[9.0, 0.0, 9.0, 0.0], [2, 1], 2);
+        assert_eq!(labels.to_mask(2, 1, FOREGROUND).labels(), [0, 0]);
     }
 }

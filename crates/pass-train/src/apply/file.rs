@@ -1,10 +1,9 @@
-//! A model as one file: `.safetensors` with the network's weights below `network.`, the centroids of
-//! step 2.2 where the run has them, and all else that decides labels as JSON in the metadata.
+//! A model as one file: `.safetensors` with the network's weights below `network.`, and all else that decides
+//! labels as JSON in the metadata.
 
 use std::{collections::HashMap, fs, path::Path};
 
-use pixel_attention::centroids::read_centroids;
-use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
+use safetensors::{SafeTensors, serialize, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,13 +16,10 @@ use crate::{
 const KEY: &str = "luss_model";
 
 /// Of the layout of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the keys of the network begin with.
 pub(super) const NETWORK: &str = "network";
-
-/// The centroids, `[categories, channels]`.
-const CENTROIDS: &str = "centroids";
 
 /// The metadata.
 #[derive(Serialize, Deserialize)]
@@ -32,6 +28,34 @@ pub(super) struct Packed {
     pub(super) about: About,
     /// [`tensors_sum`] of all tensors of the file.
     sha256: String,
+    /// SHA-256 of the text of all of this, without these digits.
+    about_sha256: String,
+}
+
+impl Packed {
+    fn of(about: About, tensors: &[(String, TensorView)]) -> Self {
+        let named = tensors
+            .iter()
+            .map(|(key, view)| (key.as_str(), view.clone()));
+        let mut packed = Self {
+            version: VERSION,
+            sha256: tensors_sum(named),
+            about,
+            about_sha256: String::new(),
+        };
+        packed.about_sha256 = hex(Sha256::digest(packed.text()));
+        packed
+    }
+
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("plain data")
+    }
+
+    /// Whether `text` is what it was read from, and what was written.
+    fn is_unchanged(&self, text: &str) -> bool {
+        let without = text.replacen(&self.about_sha256, "", 1);
+        hex(Sha256::digest(without)) == self.about_sha256
+    }
 }
 
 /// Writes all of a finished run that labels depend on as one `.safetensors` file, whole or not at all.
@@ -54,34 +78,10 @@ pub fn export_model(root: &Path, path: &Path) -> Result<About, Error> {
         .iter()
         .filter_map(|(key, tensor)| Some((packed_key(key, field)?, tensor)))
         .collect();
-    let (rows, shape) = match run.centroids().exists() {
-        true => {
-            let centroids = read_centroids(&run.centroids())?;
-            let rows: Vec<u8> = centroids
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect();
-            (rows, vec![centroids.nrows(), centroids.ncols()])
-        }
-        false => (Vec::new(), Vec::new()),
-    };
-    if !shape.is_empty() {
-        let view = TensorView::new(Dtype::F32, shape, &rows).map_err(damaged)?;
-        tensors.push((CENTROIDS.to_owned(), view));
-    }
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let packed = Packed {
-        version: VERSION,
-        sha256: tensors_sum(
-            tensors
-                .iter()
-                .map(|(key, view)| (key.as_str(), view.clone())),
-        ),
-        about,
-    };
-    let text = serde_json::to_string(&packed).expect("plain data");
+    let packed = Packed::of(about, &tensors);
     // One key: the order of several is another in each process.
-    let metadata = HashMap::from([(KEY.to_owned(), text)]);
+    let metadata = HashMap::from([(KEY.to_owned(), packed.text())]);
     let file = serialize(tensors, Some(metadata)).map_err(damaged)?;
     whole_file::write_bytes(path, &file).map_err(Error::io(path, "write"))?;
     Ok(packed.about)
@@ -96,7 +96,7 @@ fn packed_key(key: &str, field: Option<&str>) -> Option<String> {
     Some(format!("{NETWORK}.{of_network}"))
 }
 
-/// What a file says of its model, once its tensors are those that it was written with.
+/// What a file says of its model, once that and its tensors are what it was written with.
 ///
 /// # Errors
 ///
@@ -126,6 +126,9 @@ fn packed_in(bytes: &[u8]) -> Result<Packed, String> {
     }
     let packed: Packed = serde_json::from_value(value)
         .map_err(|cause| format!("its metadata are damaged: {cause}"))?;
+    if !packed.is_unchanged(text) {
+        return Err("its metadata are not those that it was written with".to_owned());
+    }
     let tensors = SafeTensors::deserialize(bytes).map_err(torn)?;
     match tensors_sum(tensors.iter()) == packed.sha256 {
         true => Ok(packed),

@@ -25,5 +25,6 @@ mod upsampled_argmax;
 pub use file::export_model;
 pub use fine_tuned::{Labelled, Sizing, TILE};
 pub use model::{About, Kind, Model, names_of};
+pub use tiles::LEAST_CELLS;
 
 pub use crate::inference::Prepared;

@@ -19,6 +19,7 @@ use crate::{
         fine_tuned::{FineTuned, Labelled, Sizing},
     },
     inference::{Prepared, to_tensor},
+    quoted,
     run_file::{LabelWay, PredictSection, Predictor},
     step::{
         evaluate::category_names_by,
@@ -38,11 +39,21 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What labels the pictures of a run with these settings.
-    fn of(file: &RunFile) -> Self {
+    /// What labels the pictures of the run in `root` with these settings.
+    fn of(root: &Path, file: &RunFile) -> Result<Self, Error> {
         match (file.predict.predictor, file.cluster.way) {
-            (Predictor::Labels, LabelWay::Objects) => Self::Objects,
-            _ => Self::FineTuned,
+            (Predictor::FineTuned, _) => Ok(Self::FineTuned),
+            (Predictor::Labels, LabelWay::Objects) => Ok(Self::Objects),
+            (Predictor::Labels, _) => Err(Error::Value {
+                place: root.join("run.toml").display().to_string(),
+                key: "predict.predictor".to_owned(),
+                value: "\"labels\"".to_owned(),
+                rule: format!(
+                    "only the labels of `cluster.way` = \"objects\" can be made for other pictures; `luss run --run {} \
+                     --set predict.predictor=fine_tuned` makes a network that labels them",
+                    quoted(root)
+                ),
+            }),
         }
     }
 
@@ -95,17 +106,33 @@ impl About {
         }
     }
 
-    /// SHA-256 of all of this: equal where the labels are.
+    /// SHA-256 of all of this that labels depend on; names, and how masks are stored, are not among it.
     pub fn sum(&self) -> String {
-        let text = serde_json::to_vec(self).expect("plain data");
+        let text = serde_json::to_vec(&self.of_labels()).expect("plain data");
         hex(Sha256::digest(text))
+    }
+
+    /// The same with the usual values of what changes no label.
+    fn of_labels(&self) -> Self {
+        let usual = PredictSection::default();
+        Self {
+            names: Vec::new(),
+            classes: Vec::new(),
+            predict: PredictSection {
+                batch: usual.batch,
+                attention: usual.attention,
+                masks: usual.masks,
+                ..self.predict.clone()
+            },
+            ..self.clone()
+        }
     }
 
     /// What is known of a finished run whose weights are `tensors`.
     pub(super) fn of_run(run: &RunDir, tensors: &[u8]) -> Result<Self, Error> {
         let root = run.root();
         let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
-        let kind = Kind::of(&file);
+        let kind = Kind::of(root, &file)?;
         let weights = run.weights(kind.weights().0);
         let damaged = |cause: String| Error::Damaged {
             path: weights.clone(),
@@ -143,15 +170,15 @@ impl About {
     }
 }
 
-/// What the categories of a run are called, from 1 on: the classes that it has matched them with, else their
-/// numbers.
+/// What the categories of a run are called, from 1 on: the classes that its evaluation has matched them with,
+/// else their numbers.
 ///
 /// # Errors
 ///
 /// A `categories.json` that cannot be read.
 pub fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
     let path = run.file("categories.json");
-    if path.exists() {
+    if run.is_done(Step::Evaluate) && path.exists() {
         return run.read_json(&path);
     }
     Ok(category_names_by(None, &[], classes as u16))
@@ -159,7 +186,7 @@ pub fn names_of(run: &RunDir, classes: usize) -> Result<Vec<String>, Error> {
 
 fn classes_of(run: &RunDir) -> Result<Vec<u16>, Error> {
     let path = run.file("match.json");
-    if !path.exists() {
+    if !(run.is_done(Step::Evaluate) && path.exists()) {
         return Ok(Vec::new());
     }
     let text = fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
@@ -195,7 +222,8 @@ impl Model {
     /// # Errors
     ///
     /// [`Error::NoRun`], [`Error::StepMissing`] before step 3, or before step 2.2 where the pseudo labels are the
-    /// result; [`Error::ChangedFile`] for weights that are not what it left; files that cannot be read.
+    /// result; [`Error::Value`] for pseudo labels of pixels or pictures as the result; [`Error::ChangedFile`] for
+    /// weights that are not what it left; files that cannot be read.
     pub fn of_run(root: &Path, device: Device) -> Result<Self, Error> {
         let (run, kind) = finished_run(root)?;
         let (step, field) = kind.weights();
@@ -232,7 +260,9 @@ impl Model {
             Some(rule) => {
                 let mut backbone = about.network.backbone.init(0, &device);
                 weights.load(&mut backbone)?;
-                let model = ObjectModel::new(backbone, rule.clone(), normalization, device)?;
+                let refine = about.predict.refine.clone();
+                let model =
+                    ObjectModel::new(backbone, rule.clone(), refine, normalization, device)?;
                 Network::Objects(Box::new(model))
             }
             None => {
@@ -303,13 +333,17 @@ impl Weights<'_> {
 pub(super) fn finished_run(root: &Path) -> Result<(RunDir, Kind), Error> {
     let file = RunDir::stored(root)?.ok_or_else(|| Error::NoRun { path: root.into() })?;
     let run = RunDir::find(root, &file)?;
-    let kind = Kind::of(&file);
+    let kind = Kind::of(root, &file)?;
     let needs: &[Step] = match kind {
         Kind::FineTuned => &[Step::Finetune],
         Kind::Objects => &[Step::FindObjects, Step::Cluster],
     };
-    for step in needs {
-        run.require(Step::Predict, *step)?;
+    // Also of a step that the settings leave out, whose result would be an old one.
+    match needs.iter().find(|step| !run.is_done(**step)) {
+        Some(missing) => Err(Error::StepMissing {
+            step: Step::Predict.name(),
+            needs: missing.name(),
+        }),
+        None => Ok((run, kind)),
     }
-    Ok((run, kind))
 }

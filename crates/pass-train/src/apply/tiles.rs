@@ -12,6 +12,9 @@ const OVERLAP: f64 = 0.25;
 /// Share of that overlap at either end in which the window that ends there counts for nothing.
 const MARGIN: f64 = 0.25;
 
+/// Cells of a window along an axis, at least, unless the axis has fewer: fewer have no room for an overlap.
+pub const LEAST_CELLS: usize = 4;
+
 /// A stretch of the map along one axis.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Window {
@@ -30,7 +33,7 @@ impl Window {
 
 /// Windows of at most `most` cells over all `cells` of an axis, spread evenly.
 fn windows(cells: usize, most: usize) -> Vec<Window> {
-    let length = cells.min(most.max(4)); // fewer have no room for an overlap
+    let length = cells.min(most.max(LEAST_CELLS));
     let overlap = ((length as f64 * OVERLAP).ceil() as usize).max(1);
     let count = match cells > length {
         true => (cells - overlap).div_ceil(length - overlap),
@@ -151,7 +154,7 @@ mod tests {
             let windows = windows(cells, most);
             let mut sums = vec![0.0; cells];
             for window in &windows {
-                assert!(window.weights.len() <= most.max(4));
+                assert!(window.weights.len() <= most.max(LEAST_CELLS));
                 assert!(
                     window
                         .weights

@@ -61,7 +61,10 @@ impl UpsampledArgmax {
         let there = self.first + self.held.len() / self.row;
         let next = self.rows.partition_point(|&(_, bottom, _)| bottom < there);
         self.label_to(next);
-        let needed = self.rows.get(next).map_or(there, |&(top, ..)| top);
+        let needed = self
+            .rows
+            .get(next)
+            .map_or(there, |&(top, ..)| top.min(there));
         self.held.drain(..(needed - self.first) * self.row);
         self.first = needed;
     }
@@ -185,6 +188,23 @@ mod tests {
     fn rows_may_come_one_by_one() {
         for picture in [[17, 11], [4, 2], [1, 1], [7, 40]] {
             assert_eq!(labelled(picture, 0, 1), labelled(picture, 0, 3));
+        }
+    }
+
+    /// Rows of the map that no row of the picture touches are passed over.
+    #[test]
+    fn a_picture_may_be_much_flatter_than_its_map() {
+        let (map, channels) = ([2, 10], 3);
+        let value = |i: usize| ((i * 7919 + 13) % 101) as f32 / 10.0;
+        let logits: Vec<f32> = (0..60).map(value).collect();
+        let labelled = |rows: usize| {
+            let mut labels = UpsampledArgmax::new(map, channels, [3, 2], 0);
+            let rows = logits.chunks(rows * map[0] * channels);
+            rows.for_each(|rows| labels.push(rows));
+            labels.finish()
+        };
+        for rows in [1, 3] {
+            assert_eq!(labelled(rows), labelled(10), "{rows} rows at a time");
         }
     }
 

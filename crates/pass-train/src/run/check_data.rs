@@ -3,64 +3,22 @@
 //! A bad file among a million would otherwise stop the training after hours. A folder with more
 //! than one bad file is told about all of them at once.
 
-use std::{
-    collections::BTreeSet,
-    error::Error as _,
-    fmt,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{error::Error as _, fmt, path::Path, time::Instant};
 
-use imagenet_s::{
-    Dataset, OddPictures, OtherFiles, Sample, Split, TraitCounts, synthetic::SyntheticConfig,
-};
+use imagenet_s::{Dataset, OddPictures, Sample, Split, TraitCounts};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use crate::{Error, Progress, RunFile, Step, Verbosity, run_file::BadPictures, step::Batches};
+use super::{
+    check_summary::{CheckSummary, Skipped, left_out_folders, notes},
+    enough::check_counts,
+};
+use crate::{Error, Progress, RunFile, Step, Verbosity, run_file::BadPictures};
 
 /// Faults that the message spells out; the rest is counted.
 const SHOWN: usize = 20;
 
 /// Files between two updates of the progress.
 const CHUNK: usize = 256;
-
-/// What the check leaves in `done/check_data.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct CheckSummary {
-    /// Pictures that were read.
-    pictures: usize,
-    /// Masks that were read.
-    masks: usize,
-    /// Training pictures that every step leaves out.
-    #[serde(default)]
-    pub(crate) skipped: Vec<Skipped>,
-    /// Folders among the pictures that are not walked, with the reason: runs, and doubles by links.
-    #[serde(default)]
-    pub(crate) left_out_folders: Vec<String>,
-    /// Lines about files that are left out, and about what the pictures have that a setting concerns.
-    #[serde(default)]
-    pub(crate) notes: Vec<String>,
-    /// Wall time.
-    seconds: f64,
-}
-
-/// A training picture that is left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Skipped {
-    picture: PathBuf,
-    reason: String,
-}
-
-impl CheckSummary {
-    /// The files that are left out.
-    pub(crate) fn left_out(&self) -> BTreeSet<PathBuf> {
-        self.skipped
-            .iter()
-            .map(|skipped| skipped.picture.clone())
-            .collect()
-    }
-}
 
 /// The bad files of a dataset.
 #[derive(Debug)]
@@ -132,37 +90,6 @@ pub(crate) fn check_data(
     Ok(summary)
 }
 
-fn left_out_folders(data: &Dataset, extra: Option<&Dataset>) -> Vec<String> {
-    let sets = [data].into_iter().chain(extra);
-    let folders = sets.flat_map(|data| data.left_out());
-    // Step 1 may learn from the pictures of the other steps.
-    let told: BTreeSet<String> = folders.map(ToString::to_string).collect();
-    told.into_iter().collect()
-}
-
-/// What to know of the pictures before a run learns from them.
-fn notes(data: &Dataset, extra: Option<&Dataset>, counts: &TraitCounts) -> Vec<String> {
-    let sets: Vec<&Dataset> = [data].into_iter().chain(extra).collect();
-    let mut others = OtherFiles::default();
-    sets.iter().for_each(|data| others += data.other_files());
-    let others = (others.count() > 0)
-        .then(|| format!("left out: {others}; read are: JPEG, PNG, WebP, TIFF and BMP"));
-    let stems = sets.iter().flat_map(|data| data.same_stems());
-    let stems: Vec<_> = stems.collect();
-    let same = stems.first().map(|[first, second]| {
-        format!(
-            "{} pairs of pictures differ in the extension alone, the first are {} and {}: both are \
-             pictures, and their masks are called by the whole name; if one of them is a mask, \
-             --pattern '*.jpg' leaves it out",
-            stems.len(),
-            first.display(),
-            second.display()
-        )
-    });
-    let read = counts.lines(data.decoding());
-    others.into_iter().chain(same).chain(read).collect()
-}
-
 /// Every sample of a run with its split.
 fn samples_of<'a>(data: &'a Dataset, extra: Option<&'a Dataset>) -> Vec<(Split, &'a Sample)> {
     let of = |data: &'a Dataset, split| {
@@ -196,96 +123,6 @@ fn skipped_or_refused(
             .map(|found| found.error)
             .collect(),
     }))
-}
-
-/// The counts of the embedded dataset, before its pictures are drawn.
-///
-/// # Errors
-///
-/// [`Error::TooFewPictures`], or [`Error::Value`] for a split without pictures.
-pub(crate) fn check_synthetic_counts(
-    file: &RunFile,
-    config: &SyntheticConfig,
-) -> Result<(), Error> {
-    for (key, pictures) in [
-        ("train_semi_per_class", config.train_semi_per_class),
-        (Split::Validation.name(), config.validation),
-        (Split::Test.name(), config.test),
-    ] {
-        if pictures == 0 {
-            return Err(Error::Value {
-                place: "the embedded data".into(),
-                key: format!("data.source.synthetic.{key}"),
-                value: "0".into(),
-                rule: "must be at least 1: a tree without pictures in a split cannot be opened"
-                    .into(),
-            });
-        }
-    }
-    let for_step_1 = match file.data.pretrain_pictures {
-        None => config.train,
-        Some(_) => usize::MAX, // not yet counted
-    };
-    check_enough(file, config.train, for_step_1, config.classes)
-}
-
-/// Refuses fewer pictures than batches and clusters need; `extra` are those of step 1 alone.
-pub(crate) fn check_counts(
-    file: &RunFile,
-    data: &Dataset,
-    extra: Option<&Dataset>,
-) -> Result<(), Error> {
-    let train = data.samples(Split::Train).len();
-    let for_step_1 = extra.map_or(train, |extra| extra.samples(Split::Train).len());
-    check_enough(file, train, for_step_1, data.classes())
-}
-
-/// Refuses fewer training pictures than a batch of a training step or than clusters.
-fn check_enough(
-    file: &RunFile,
-    train: usize,
-    for_step_1: usize,
-    classes: u16,
-) -> Result<(), Error> {
-    for step in Step::trainings().filter(|step| step.left_out(file).is_none()) {
-        let Batches {
-            section,
-            epochs,
-            batch,
-            ..
-        } = step.batches(file).expect("a training");
-        let pictures = if step == Step::Pretrain {
-            for_step_1
-        } else {
-            train
-        };
-        if pictures < batch && epochs > 0 {
-            return Err(Error::TooFewPictures {
-                step: step.name(),
-                pictures,
-                what: "a batch of",
-                needed: batch,
-                remedy: format!(
-                    "add pictures (of the embedded data by `data.source.synthetic.train`), or lower \
-                     this step's `batch`: `{section}.batch`"
-                )
-                .into(),
-            });
-        }
-    }
-    let clusters = usize::from(classes);
-    if train < clusters {
-        return Err(Error::TooFewPictures {
-            step: Step::Cluster.name(),
-            pictures: train,
-            what: "clusters:",
-            needed: clusters,
-            remedy: "add pictures (of the embedded data by `data.source.synthetic.train`), or ask \
-                     for fewer classes (`data.source.synthetic.classes`, --classes)"
-                .into(),
-        });
-    }
-    Ok(())
 }
 
 /// Something that is wrong with a sample.
@@ -338,7 +175,7 @@ fn read_all<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{collections::BTreeSet, fs};
 
     use imagenet_s::{
         synthetic::{SyntheticConfig, write_synthetic},

@@ -21,7 +21,9 @@ use crate::{
     Error, RunDir, RunFile, Step, StopRequest, Verbosity,
     ranks::{first_then_others, first_with},
     run::{
-        check_data::{CheckSummary, check_counts, check_data, check_synthetic_counts},
+        check_data::check_data,
+        check_summary::CheckSummary,
+        enough::{check_counts, check_synthetic_counts},
         lock::RunLock,
         mask_paths::check_mask_paths,
         masks::settled_form,

@@ -58,6 +58,14 @@ fn check_decoding(section: &DataSection) -> Result<(), Fault> {
         format!("{bands:?}"),
         "must be one band, shown as grey, or three: red, green and blue",
     )?;
+    that(
+        section.pattern.is_none() || !matches!(section.source, Source::Synthetic(_)),
+        "data.pattern",
+        format!("{:?}", section.pattern.as_deref().unwrap_or_default()),
+        "the embedded data has no names to choose from; leave it out, or name pictures (--images, \
+         --data)",
+    )?;
+    // That each is finite, and percentiles within 0 and 100, is a limit of its key.
     let (key, [black, white]) = match section.stretch {
         Stretch::Full => return Ok(()),
         Stretch::Range(ends) => ("data.stretch.range", ends),
@@ -246,6 +254,12 @@ fn check_objects(file: &RunFile) -> Result<(), Fault> {
         },
         other => unreachable!("settings alone are checked: {other}"),
     })?;
+    that(
+        file.predict.refine.is_none() || file.cluster.way == LabelWay::Objects,
+        "predict.refine",
+        "there",
+        "only the labels of `cluster.way` = \"objects\" are refined; leave it out",
+    )?;
     let rule = file.threshold.rule;
     let settled = matches!(rule, None | Some(ThresholdRule::Fixed(0.0)));
     that(
@@ -273,4 +287,41 @@ fn check_synthetic(file: &RunFile) -> Result<(), Fault> {
         format!("[{smallest}, {largest}]"),
         "the first share must be at most the second",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_is_refused(text: &str, said: &[&str]) {
+        let message = RunFile::parse(text, "my.toml", &[])
+            .unwrap_err()
+            .to_string();
+        for part in said {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_stretch_is_finite_ascending_and_of_percentiles_that_there_are() {
+        for (text, rule) in [
+            ("percentile = [2, 980]", "0 to 100"),
+            ("percentile = [-5, 98]", "0 to 100"),
+            ("percentile = [98, 2]", "the first must be smaller"),
+            ("range = [0, inf]", "a number, -1000000000000 to"),
+            ("range = [nan, 9]", "a number, -1000000000000 to"),
+            ("range = [9, 9]", "the first must be smaller"),
+        ] {
+            check_is_refused(&format!("[data.stretch]\n{text}"), &["data.stretch", rule]);
+        }
+    }
+
+    #[test]
+    fn a_pattern_for_the_embedded_data_is_refused() {
+        let text = "[data]\npattern = \"*.jpg\"";
+        check_is_refused(text, &["data.pattern", "the embedded data"]);
+        let pictures = "[data.source.pictures]\npath = \"a\"\nclasses = 3";
+        RunFile::parse(&format!("{text}\n{pictures}"), "my.toml", &[]).unwrap();
+    }
 }

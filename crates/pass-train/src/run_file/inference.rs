@@ -5,6 +5,7 @@ use luss_metrics::ThresholdRule;
 use pixel_attention::{
     cam::CamNormalization,
     kmeans::{Metric, device::DeviceOptions},
+    refine::CrfConfig,
     row_file::Element,
 };
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,9 @@ pub struct PredictSection {
     pub attention: Element,
     /// How step 4 makes labels of logits.
     pub inference: Inference,
+    /// With `cluster.way = "objects"`: a dense CRF by which the labels follow the edges of each picture,
+    /// `{}` for the usual one; left out, none.
+    pub refine: Option<CrfConfig>,
     /// How the masks of a run lie on the disk; left out, it is `indexed` for pictures of one's own and
     /// `imagenet_s` for the others and above 255 categories, and the resolved run file says which. It changes no
     /// result: masks that are there are read in either form.
@@ -191,6 +195,7 @@ impl Default for PredictSection {
             longer_side_cap: 1000,
             attention: Element::Float32,
             inference: Inference::ArgMax,
+            refine: None,
             masks: None,
             predictor: Predictor::FineTuned,
         }

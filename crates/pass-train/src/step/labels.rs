@@ -14,15 +14,21 @@ use pixel_attention::{
     centroids::read_centroids,
     label_generation::generate,
     label_store::{LabelFormat, LabelStore, LabelStoreWriter, remove_cursor},
+    refine::CrfConfig,
 };
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Context, Error, Progress, Step,
-    inference::{Pass, Shape, for_each_batch},
+    inference::{Pass, Prepared, Shape, for_each_batch},
     run::{cursor::Cursor, masks::write_as},
     run_file::LabelWay,
-    step::{attention::tuned_net, objects::labels::ObjectLabels, threshold::chosen_threshold},
+    step::{
+        attention::tuned_net,
+        objects::labels::{Edges, ObjectLabels},
+        threshold::chosen_threshold,
+    },
     watch::{findings, mask_counts::MaskCounts},
 };
 
@@ -126,14 +132,51 @@ fn label_objects(
     writer: &mut LabelStoreWriter,
 ) -> Result<(), Error> {
     let objects = ObjectLabels::new(context, split)?;
+    if let Some(crf) = &context.file.predict.refine {
+        return label_refined(context, split, (&objects, crf), writer);
+    }
     let samples = context.data.samples(split).iter().enumerate();
     for (picture, sample) in samples.skip(writer.len()) {
-        writer.push(&sample.key, &objects.of_picture(picture)?)?;
+        writer.push(&sample.key, &objects.of_picture(picture, None)?)?;
         if (picture + 1) % PICTURES_BETWEEN_SYNCS == 0 {
             writer.sync()?;
         }
     }
     Ok(())
+}
+
+/// The same, with each picture at hand.
+fn label_refined(
+    context: &Context,
+    split: Split,
+    (objects, crf): (&ObjectLabels, &CrfConfig),
+    writer: &mut LabelStoreWriter,
+) -> Result<(), Error> {
+    let (samples, section) = (context.data.samples(split), &context.file.objects);
+    let pass = Pass {
+        name: &format!("refine {}", split.name()),
+        split,
+        done: writer.len(),
+        shape: Shape::Square(section.size),
+        batch: section.batch,
+    };
+    for_each_batch(context, &pass, |pictures, _| {
+        let label = |picture: &Prepared| {
+            let pixels = &picture.pixels;
+            objects.of_picture(
+                picture.index,
+                Some(Edges {
+                    picture: pixels,
+                    crf,
+                }),
+            )
+        };
+        let labels: Vec<_> = pictures.par_iter().map(label).collect();
+        for (picture, labels) in pictures.iter().zip(labels) {
+            writer.push(&samples[picture.index].key, &labels?)?;
+        }
+        Ok(writer.sync()?)
+    })
 }
 
 /// Takes the pictures through the attention network and labels their maps.

@@ -118,6 +118,7 @@ pub(crate) const LABEL_SETTINGS: &[&str] = &[
     "predict.resize",
     "predict.batch",
     "predict.attention",
+    "predict.refine",
 ];
 
 /// What most steps have in common.

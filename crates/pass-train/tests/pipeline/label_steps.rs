@@ -12,7 +12,7 @@ use std::{
 };
 
 use imagenet_s::{
-    Split, picture_size, read_mask,
+    Split, read_mask,
     views::{PairedCrop, Purpose, Stream},
 };
 use pass_train::{
@@ -236,7 +236,7 @@ fn the_labels_of_crops_are_those_of_the_exported_masks() {
     for (index, sample) in samples.iter().enumerate() {
         let mask = read_mask(&folder.join(format!("{}.png", sample.key))).unwrap();
         let labels = store.get(&sample.key).unwrap();
-        let (width, height) = picture_size(&sample.picture).unwrap();
+        let (width, height) = sample.picture_size().unwrap();
         let whole = labels.to_mask(width, height, exported.threshold);
         assert_eq!(whole, mask, "{}", sample.key);
         for epoch in 0..5 {

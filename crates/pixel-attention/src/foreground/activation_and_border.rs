@@ -5,10 +5,11 @@
 use ndarray::{Array2, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Object, add, at_least_one, components::parts_above, otsu::otsu, share, unit, unit_cells,
+use super::{Object, add, components::parts_above, otsu::otsu, share, unit, unit_cells};
+use crate::{
+    eigen::dot,
+    error::{Result, at_least_one},
 };
-use crate::{eigen::dot, error::Result};
 
 /// Settings of the way `activation_and_border`, for maps of non-negative features.
 ///

@@ -5,8 +5,8 @@
 use ndarray::{Array2, ArrayView3, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::{Object, at_least_one, components::parts_above, otsu::otsu, setting, share};
-use crate::error::Result;
+use super::{Object, components::parts_above, otsu::otsu, share};
+use crate::error::{Result, at_least_one, setting};
 
 /// Settings of the way `attention_map`, whose features are the attention of the class token to each
 /// cell, a channel a head.

@@ -101,6 +101,20 @@ mod tests {
     }
 
     #[test]
+    fn objects_behind_the_first_have_their_share_of_the_cells() {
+        let sizes = |objects, least_share| -> Vec<usize> {
+            let found = parts_above(array![[1.0, 1.0, 0.0, 1.0]], 0.5, objects, least_share);
+            let size = |object: &Object| object.score.iter().filter(|&&score| score > 0.0).count();
+            found.iter().map(size).collect()
+        };
+        assert_eq!(sizes(9, 0.0), [2, 1]);
+        assert_eq!(sizes(9, 0.25), [2, 1]);
+        assert_eq!(sizes(9, 0.3), [2]);
+        assert_eq!(sizes(9, 1.0), [2], "the first, whatever its share");
+        assert_eq!(sizes(1, 0.0), [2]);
+    }
+
+    #[test]
     fn an_object_is_positive_in_its_part_alone() {
         let score = array![[0.5, -0.25, 2.0]];
         let object = only(&score, &[(0, 2)]);

@@ -32,7 +32,7 @@ pub use whitening::HalfWhitening;
 
 use crate::{
     eigen::dot,
-    error::{Error, Result},
+    error::{Result, setting},
 };
 
 /// What is found on one picture's map.
@@ -41,13 +41,6 @@ pub struct Object {
     /// `[height, width]`; a cell belongs to the object where its score is above 0. Other cells are
     /// negative, so that the border of an interpolated score runs between cells.
     pub score: Array2<f32>,
-}
-
-impl Object {
-    /// Whether each cell belongs to the object, `[height, width]`.
-    pub fn mask(&self) -> Array2<bool> {
-        self.score.mapv(|score| score > 0.0)
-    }
 }
 
 /// How objects are found on the map of a frozen backbone.
@@ -162,25 +155,6 @@ fn unit_cells(features: ArrayView3<f32>) -> Array2<f64> {
 
 fn share(name: &'static str, value: f64) -> Result<()> {
     setting(name, value, (0.0..=1.0).contains(&value), "from 0 to 1")
-}
-
-fn at_least_one(name: &'static str, value: usize) -> Result<()> {
-    setting(name, value, value >= 1, "at least 1")
-}
-
-fn setting(
-    name: &'static str,
-    value: impl ToString,
-    fits: bool,
-    allowed: &'static str,
-) -> Result<()> {
-    let value = value.to_string();
-    let error = Error::Setting {
-        name,
-        value,
-        allowed,
-    };
-    if fits { Ok(()) } else { Err(error) }
 }
 
 #[cfg(test)]

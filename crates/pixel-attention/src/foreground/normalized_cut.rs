@@ -8,13 +8,13 @@ use ndarray::{Array1, Array2, ArrayView3};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Object, at_least_one,
+    Object,
     components::{Cell, component_of, only},
-    setting, share, unit_cells,
+    share, unit_cells,
 };
 use crate::{
     eigen::{self, dot},
-    error::Result,
+    error::{Result, at_least_one, setting},
     products::add_product,
 };
 
@@ -99,7 +99,8 @@ impl NormalizedCut {
 pub(super) fn affinity(cells: &Array2<f64>, threshold: f64) -> Array2<f64> {
     let mut cosines = Array2::zeros((cells.nrows(), cells.nrows()));
     add_product(cells.view(), cells.t(), cosines.view_mut());
-    cosines.mapv(|cosine| if cosine > threshold { 1.0 } else { UNLIKE })
+    cosines.mapv_inplace(|cosine| if cosine > threshold { 1.0 } else { UNLIKE });
+    cosines
 }
 
 /// The eigenvector `v` of the second smallest eigenvalue of `(D − A) v = λ D v`, where `D` are the

@@ -5,11 +5,10 @@
 use ndarray::{Array2, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-use super::{Object, at_least_one, setting, share, unit_cells};
+use super::{Object, share, unit_cells};
 use crate::{
-    eigen::{self, dot},
-    error::Result,
-    products::add_product,
+    eigen::{self, add_scaled, dot},
+    error::{Result, at_least_one, setting},
 };
 
 /// Settings of the way `principal_masks`, which divides whole scenes.
@@ -134,13 +133,14 @@ fn principal_direction(raw: &Array2<f64>, cells: &[usize]) -> Vec<f64> {
     if spread <= 1e-20 * mean.dot(&mean) * cells.len() as f64 {
         return super::unit(mean.as_slice().expect("standard layout"));
     }
-    let channels = raw.ncols();
-    let mut covariance = Array2::zeros((channels, channels));
-    add_product(centred.t(), centred.view(), covariance.view_mut());
-    let mut found = eigen::largest(channels, 1, |vector| {
-        let rows = covariance.rows().into_iter();
-        rows.map(|row| dot(row.as_slice().expect("standard layout"), vector))
-            .collect()
+    // The covariance times a vector, without the covariance.
+    let mut found = eigen::largest(raw.ncols(), 1, |vector| {
+        let mut sum = vec![0.0; vector.len()];
+        for row in centred.rows() {
+            let row = row.as_slice().expect("standard layout");
+            add_scaled(&mut sum, row, dot(row, vector));
+        }
+        sum
     });
     found.swap_remove(0).vector
 }

@@ -5,6 +5,14 @@ mod oracles;
 use ndarray::{Array2, Array3, Axis, array};
 
 use super::*;
+use crate::Error;
+
+impl Object {
+    /// Whether each cell belongs to the object, `[height, width]`.
+    fn mask(&self) -> Array2<bool> {
+        self.score.mapv(|score| score > 0.0)
+    }
+}
 
 fn every_way() -> [Foreground; 4] {
     [

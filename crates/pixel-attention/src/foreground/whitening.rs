@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::unit;
 use crate::{
-    eigen::{self, Eigen, dot},
-    error::{Error, Result},
-    products::{add_product, squared_norm},
+    eigen::{self, Eigen},
+    error::{Error, Result, at_least_one},
+    products::{add_product, product_f64, squared_norm},
     rows::{Rows, for_each_part_of},
 };
 
@@ -45,20 +45,15 @@ impl HalfWhitening {
     /// No row, rows that are all equal, `dimensions` of 0, a row with NaN or infinity, a file that
     /// cannot be read.
     pub fn fit(rows: &dyn Rows, dimensions: usize) -> Result<Self> {
-        super::at_least_one("whitening.dimensions", dimensions)?;
+        at_least_one("whitening.dimensions", dimensions)?;
         if rows.count() == 0 || rows.columns() == 0 {
             let (what, reason) = ("embeddings", "there is none to whiten".into());
             return Err(Error::Shape { what, reason });
         }
-        check_finite(rows)?;
         let mean = mean(rows)?;
         let covariance = covariance(rows, &mean)?;
         let kept = dimensions.min(rows.columns());
-        let found = eigen::largest(rows.columns(), kept, |vector| {
-            let rows = covariance.rows().into_iter();
-            rows.map(|row| dot(row.as_slice().expect("standard layout"), vector))
-                .collect()
-        });
+        let found = eigen::largest_of(&covariance, kept);
         let least = LEAST_VARIANCE * found[0].value;
         let varying = found.iter().take_while(|eigen| eigen.value > least);
         let scaled: Vec<f32> = varying.flat_map(scaled).collect();
@@ -68,12 +63,8 @@ impl HalfWhitening {
         Self::new(mean, projection.expect("whole rows"))
     }
 
-    /// Of what [`mean`](Self::mean) and [`projection`](Self::projection) gave.
-    ///
-    /// # Errors
-    ///
     /// [`Error::Shape`] if there is no direction, or not a value for each column of the mean.
-    pub fn new(mean: Array1<f32>, projection: Array2<f32>) -> Result<Self> {
+    fn new(mean: Array1<f32>, projection: Array2<f32>) -> Result<Self> {
         let (dimensions, columns) = projection.dim();
         if dimensions == 0 || columns != mean.len() || columns == 0 {
             let what = "half whitening";
@@ -85,11 +76,6 @@ impl HalfWhitening {
             return Err(Error::Shape { what, reason });
         }
         Ok(Self { mean, projection })
-    }
-
-    /// The mean of the rows, `[columns]`.
-    pub fn mean(&self) -> ArrayView1<'_, f32> {
-        self.mean.view()
     }
 
     /// The directions, each divided by the fourth root of its variance, `[dimensions, columns]`.
@@ -110,8 +96,8 @@ impl HalfWhitening {
             .collect();
         let directions = self.projection.rows().into_iter();
         let along = directions.map(|direction| {
-            let pairs = direction.into_iter().zip(&centred);
-            pairs.map(|(&d, x)| f64::from(d) * x).sum()
+            let direction = direction.as_slice().expect("standard layout");
+            product_f64(direction, &centred)
         });
         let projected: Vec<f64> = along.collect();
         unit(&projected).iter().map(|&value| value as f32).collect()
@@ -124,31 +110,20 @@ fn scaled(Eigen { value, vector }: &Eigen) -> Vec<f32> {
     vector.iter().map(|entry| (entry / scale) as f32).collect()
 }
 
-fn check_finite(rows: &dyn Rows) -> Result<()> {
-    for_each_part_of(rows, BLOCK, |first, part| {
-        let mut rows = part.chunks_exact(rows.columns());
-        match rows.position(|row| !squared_norm(row).is_finite()) {
-            None => Ok(()),
-            Some(row) => Err(Error::NotFinite {
-                what: "embedding",
-                row: first + row,
-            }),
-        }
-    })
-}
-
+/// The mean of rows that are all finite.
 fn mean(rows: &dyn Rows) -> Result<Array1<f64>> {
-    let mut sum = Array1::zeros(rows.columns());
-    for_each_part_of(rows, BLOCK, |_, part| {
-        for row in part.chunks_exact(rows.columns()) {
-            super::add(
-                sum.as_slice_mut().expect("standard layout"),
-                ArrayView1::from(row),
-            );
+    let mut sum = vec![0.0; rows.columns()];
+    for_each_part_of(rows, BLOCK, |first, part| {
+        for (row, at) in part.chunks_exact(rows.columns()).zip(first..) {
+            if !squared_norm(row).is_finite() {
+                let what = "embedding";
+                return Err(Error::NotFinite { what, row: at });
+            }
+            super::add(&mut sum, ArrayView1::from(row));
         }
         Ok(())
     })?;
-    Ok(sum / rows.count() as f64)
+    Ok(Array1::from(sum) / rows.count() as f64)
 }
 
 /// Columns of the covariance that a thread computes at once.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EmptyPolicy, Init};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, at_least_one, setting};
 
 /// What centroids are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,40 +75,14 @@ impl KMeansConfig {
         at_least_one("kmeans.clusters", self.clusters)?;
         at_least_one("kmeans.iterations", self.iterations)?;
         at_least_one("kmeans.restarts", self.restarts)?;
-        if !(0.0..1.0).contains(&self.tolerance) {
-            let (name, value) = ("kmeans.tolerance", self.tolerance.to_string());
-            let allowed = "at least 0 and below 1";
-            return Err(Error::Setting {
-                name,
-                value,
-                allowed,
-            });
-        }
+        let fits = (0.0..1.0).contains(&self.tolerance);
+        let allowed = "at least 0 and below 1";
+        setting("kmeans.tolerance", self.tolerance, fits, allowed)?;
         if points < self.clusters {
             let clusters = self.clusters;
             return Err(Error::TooFewPoints { points, clusters });
         }
-        if points > u32::MAX as usize {
-            let (name, value) = ("number of points", points.to_string());
-            let allowed = "at most 4294967295";
-            return Err(Error::Setting {
-                name,
-                value,
-                allowed,
-            });
-        }
-        Ok(())
-    }
-}
-
-pub(super) fn at_least_one(name: &'static str, value: usize) -> Result<()> {
-    let (text, allowed) = (value.to_string(), "at least 1");
-    match value {
-        0 => Err(Error::Setting {
-            name,
-            value: text,
-            allowed,
-        }),
-        _ => Ok(()),
+        let fits = points <= u32::MAX as usize;
+        setting("number of points", points, fits, "at most 4294967295")
     }
 }

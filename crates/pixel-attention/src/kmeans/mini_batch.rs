@@ -10,12 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     KMeans, Metric, Run,
     assign::{Assigner, centroid_table},
-    config::at_least_one,
     init::{below, initial_centroids, stream},
     run::{Lloyd, scale_rows},
     sums::ClusterSums,
 };
-use crate::error::{Error, Result};
+use crate::error::{Result, at_least_one, setting};
 
 /// Settings of [`fit`] beside those of [`KMeansConfig`](super::KMeansConfig).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +49,8 @@ const BATCH_STREAM: usize = 1 << 32;
 pub fn fit(kmeans: &KMeans, batch: MiniBatch) -> Result<Run> {
     at_least_one("mini_batch.points", batch.points)?;
     at_least_one("mini_batch.batches", batch.batches)?;
-    if kmeans.problem.weights.is_some() {
-        let (name, value, allowed) = ("weights", "given".into(), "left out with batches");
-        return Err(Error::Setting {
-            name,
-            value,
-            allowed,
-        });
-    }
+    let fits = kmeans.problem.weights.is_none();
+    setting("weights", "given", fits, "left out with batches")?;
     let mut best: Option<Run> = None;
     for restart in 0..kmeans.problem.config.restarts {
         let centroids = learn(kmeans, batch, restart)?;

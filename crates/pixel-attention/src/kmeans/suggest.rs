@@ -8,16 +8,16 @@
 use luss_metrics::adjusted_rand_index;
 use ndarray::{Array2, ArrayView2};
 use pass_model::group::Group;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Init, KMeans, KMeansConfig, Metric, Run,
-    config::at_least_one,
     init::{distinct_rows, stream},
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, at_least_one, setting},
     products::{row_products, squared_norm},
     rows::{Normalized, Rows},
 };
@@ -66,10 +66,17 @@ impl SuggestConfig {
     ///
     /// [`Error::Setting`] for the first that does not.
     pub fn check(&self) -> Result<()> {
-        at_least("suggest.limit", self.limit, 2, "at least 2")?;
-        at_least("suggest.numbers", self.numbers, 2, "at least 2")?;
-        at_least("suggest.points", self.points, 10, "at least 10")?;
-        at_least("suggest.resamples", self.resamples, 2, "at least 2")?;
+        let Self {
+            limit,
+            numbers,
+            points,
+            resamples,
+            ..
+        } = *self;
+        setting("suggest.limit", limit, limit >= 2, "at least 2")?;
+        setting("suggest.numbers", numbers, numbers >= 2, "at least 2")?;
+        setting("suggest.points", points, points >= 10, "at least 10")?;
+        setting("suggest.resamples", resamples, resamples >= 2, "at least 2")?;
         at_least_one("suggest.restarts", self.restarts)
     }
 }
@@ -121,7 +128,8 @@ pub struct Candidate {
 ///
 /// # Errors
 ///
-/// Settings out of range, fewer than ten rows, a row with NaN or infinity, a file that cannot be read.
+/// Settings out of range, fewer than ten rows, a row with NaN or infinity among the rows that are
+/// looked at, a file that cannot be read.
 ///
 /// # Example
 ///
@@ -170,8 +178,7 @@ struct Resample {
 
 impl Resample {
     fn draw(all: ArrayView2<f32>, count: usize, seed: u64, at: usize) -> Self {
-        // Stream 0 draws the points, each resample has one of its own.
-        let chosen = distinct_rows(all.nrows(), count, &mut stream(seed, at + 1));
+        let chosen = distinct_rows(all.nrows(), count, &mut draws(seed, at + 1));
         let mut places = vec![None; all.nrows()];
         for (place, &row) in chosen.iter().enumerate() {
             places[row] = Some(place);
@@ -192,6 +199,12 @@ impl Resample {
     }
 }
 
+/// Stream 0 draws the points, each resample has one of its own. They count down from the last, since
+/// the restarts of k-means count up from the first.
+fn draws(seed: u64, at: usize) -> ChaCha8Rng {
+    stream(seed, usize::MAX - at)
+}
+
 /// At most so many rows of length 1.
 fn sample(rows: &dyn Rows, config: &SuggestConfig) -> Result<Array2<f32>> {
     let (count, columns) = (rows.count(), rows.columns());
@@ -202,7 +215,7 @@ fn sample(rows: &dyn Rows, config: &SuggestConfig) -> Result<Array2<f32>> {
         );
         return Err(Error::Shape { what, reason });
     }
-    let mut chosen = distinct_rows(count, config.points.min(count), &mut stream(config.seed, 0));
+    let mut chosen = distinct_rows(count, config.points.min(count), &mut draws(config.seed, 0));
     chosen.sort_unstable();
     let mut points = Array2::zeros((chosen.len(), columns));
     for (mut point, row) in points.rows_mut().into_iter().zip(chosen) {
@@ -319,18 +332,6 @@ fn mean(numbers: impl Iterator<Item = f64>) -> f64 {
     sum / f64::from(count)
 }
 
-fn at_least(name: &'static str, value: usize, least: usize, allowed: &'static str) -> Result<()> {
-    if value >= least {
-        return Ok(());
-    }
-    let value = value.to_string();
-    Err(Error::Setting {
-        name,
-        value,
-        allowed,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,14 +361,13 @@ mod tests {
         suggest(&points.view(), &config).unwrap()
     }
 
-    /// Two of the five centres lie so near that four clusters are as good.
     #[test]
     fn distinct_clusters_are_counted() {
-        let cases = [(2, 0.8, 2), (3, 0.4, 3), (5, 0.8, 4), (8, 0.4, 8)];
-        for (clusters, deviation, expected) in cases {
-            let found = of(clusters, deviation, 0);
+        let cases = [(2, 0.8, 0), (3, 0.4, 0), (5, 0.8, 1), (8, 0.4, 0)];
+        for (clusters, deviation, seed) in cases {
+            let found = of(clusters, deviation, seed);
             assert!(found.reproducible);
-            assert_eq!(found.clusters, expected, "{deviation}: {:?}", found.curve);
+            assert_eq!(found.clusters, clusters, "{deviation}: {:?}", found.curve);
         }
     }
 

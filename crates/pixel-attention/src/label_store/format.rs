@@ -5,7 +5,7 @@ use std::{fs::File, path::Path};
 use luss_metrics::IGNORE;
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, Result, setting},
     label_generation::FeatureLabels,
     read_at::read_at,
     row_file::Element,
@@ -29,21 +29,11 @@ impl LabelFormat {
     }
 
     pub(super) fn check(self) -> Result<()> {
-        let refuse = |name, value, allowed| {
-            Err(Error::Setting {
-                name,
-                value,
-                allowed,
-            })
-        };
-        if self.classes == 0 || self.classes >= IGNORE {
-            return refuse("label store classes", self.classes.to_string(), "1 to 999");
-        }
-        if self.attention == Element::Bfloat16 {
-            let allowed = "float32 or float16";
-            return refuse("label store attention", "bfloat16".into(), allowed);
-        }
-        Ok(())
+        let fits = (1..IGNORE).contains(&self.classes);
+        setting("label store classes", self.classes, fits, "1 to 999")?;
+        let fits = self.attention != Element::Bfloat16;
+        let allowed = "float32 or float16";
+        setting("label store attention", "bfloat16", fits, allowed)
     }
 
     fn bytes_per_pixel(self) -> u64 {

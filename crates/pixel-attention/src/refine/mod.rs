@@ -8,7 +8,6 @@ mod lattice;
 use ndarray::{Array2, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
 use lattice::Lattice;
 
 /// Settings of [`refine`]. Two pixels with the same label gain energy that falls with their distance:
@@ -44,22 +43,6 @@ impl Default for CrfConfig {
             iterations: 5,
             unary: 1.0,
         }
-    }
-}
-
-impl CrfConfig {
-    /// Whether every setting lies in its range.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Setting`] for the first that does not.
-    pub fn check(&self) -> Result<()> {
-        positive("refine.alpha", self.alpha)?;
-        positive("refine.beta", self.beta)?;
-        positive("refine.gamma", self.gamma)?;
-        positive("refine.unary", self.unary)?;
-        weight("refine.appearance", self.appearance)?;
-        weight("refine.smoothness", self.smoothness)
     }
 }
 
@@ -209,26 +192,6 @@ fn margin(probabilities: &[f32], labels: usize, label: usize, size: (usize, usiz
     Array2::from_shape_vec(size, margins).expect("a row for each pixel")
 }
 
-fn positive(name: &'static str, value: f32) -> Result<()> {
-    setting(name, value, value > 0.0, "above 0 and finite")
-}
-
-fn weight(name: &'static str, value: f32) -> Result<()> {
-    setting(name, value, value >= 0.0, "at least 0 and finite")
-}
-
-fn setting(name: &'static str, value: f32, fits: bool, allowed: &'static str) -> Result<()> {
-    if fits && value.is_finite() {
-        return Ok(());
-    }
-    let value = value.to_string();
-    Err(Error::Setting {
-        name,
-        value,
-        allowed,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,15 +278,6 @@ mod tests {
             assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
         }
         assert_eq!(refine(two_halves().view(), &[], &config).len(), 0);
-    }
-
-    #[test]
-    fn settings_out_of_range_are_refused() {
-        CrfConfig::default().check().unwrap();
-        let bad: CrfConfig = serde_json::from_str(r#"{"beta": 0}"#).unwrap();
-        let said = bad.check().unwrap_err().to_string();
-        assert_eq!(said, "refine.beta is 0, but it must be above 0 and finite");
-        assert!(serde_json::from_str::<CrfConfig>(r#"{"betta": 1}"#).is_err());
     }
 
     /// Oracle: `tests/fixtures/dense_crf.py`, every pair of pixels in float64.

@@ -63,6 +63,31 @@ fn written_at_once(rows: usize, columns: usize, element: Element) -> Vec<u8> {
 }
 
 #[test]
+fn the_last_row_is_read_as_it_was_stored_and_writing_goes_on() {
+    for element in [Element::Float32, Element::Float16] {
+        let stored = |index| {
+            let (mut bytes, mut stored) = (Vec::new(), vec![0.0; 3]);
+            element.encode(&row(index, 3), &mut bytes);
+            element.decode(&bytes, &mut stored);
+            Some(stored)
+        };
+        let (_folder, path) = folder();
+        let mut writer = RowFileWriter::create(&path, 3, element).unwrap();
+        assert_eq!(writer.last().unwrap(), None);
+        append(&mut writer, 0..2, 3);
+        assert_eq!(writer.last().unwrap(), stored(1), "before the first sync");
+        writer.sync().unwrap();
+        drop(writer);
+        let mut writer = RowFileWriter::resume(&path, 3, element).unwrap();
+        assert_eq!(writer.last().unwrap(), stored(1), "of an earlier process");
+        append(&mut writer, 2..5, 3);
+        assert_eq!(writer.last().unwrap(), stored(4));
+        writer.finish().unwrap();
+        assert_eq!(fs::read(path).unwrap(), written_at_once(5, 3, element));
+    }
+}
+
+#[test]
 fn files_of_numpy_and_safetensors_are_read_to_the_bit() {
     for name in ["rows_f32.npy", "rows_f16.npy", "rows_version2.npy"] {
         let rows = RowFile::open(&fixture(name)).unwrap();

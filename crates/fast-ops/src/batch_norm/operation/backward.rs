@@ -3,10 +3,9 @@
 use burn::backend::{
     Autodiff, AutodiffBackend, Backend, TensorMetadata,
     autodiff::{
-        NodeId,
         checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
         grads::Gradients as GradientsOfNodes,
-        ops::{Backward, Ops, OpsKind, unary},
+        ops::{Backward, Ops, unary},
     },
     tensor::FloatTensor,
 };
@@ -16,6 +15,7 @@ use super::{
     NormByChannels,
     relay::Relay,
 };
+use crate::backward::{parents_of, register, tracked};
 
 impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C> {
     fn normalize(
@@ -25,7 +25,6 @@ impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C>
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let parents = [maps.node(), gamma.node(), beta.node()];
-        let step = OfOwn.prepare::<C>(parents).compute_bound();
         let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.into_primitive());
         let (output, mean, variance) = B::normalize(maps.clone(), gamma.clone(), beta, epsilon);
         let statistics = Statistics::<B> {
@@ -33,10 +32,7 @@ impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C>
             variance: variance.clone(),
             epsilon,
         };
-        let output = match step.stateful() {
-            OpsKind::Tracked(step) => step.finish((maps, gamma, statistics), output),
-            OpsKind::UnTracked(step) => step.finish(output),
-        };
+        let output = tracked!(OfOwn, C, parents, (maps, gamma, statistics), output);
         (output, Self::from_inner(mean), Self::from_inner(variance))
     }
 
@@ -47,24 +43,16 @@ impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C>
         statistics: Statistics<Self>,
     ) -> FloatTensor<Self> {
         let parents = [maps.node(), gamma.node(), beta.node()];
-        let step = OfFixed.prepare::<C>(parents).compute_bound();
         let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.into_primitive());
         let statistics = inner(statistics);
         let output = B::normalize_by(maps.clone(), gamma.clone(), beta, statistics.clone());
-        match step.stateful() {
-            OpsKind::Tracked(step) => step.finish((maps, gamma, statistics), output),
-            OpsKind::UnTracked(step) => step.finish(output),
-        }
+        tracked!(OfFixed, C, parents, (maps, gamma, statistics), output)
     }
 
     fn moments(maps: FloatTensor<Self>, relay: Relay) -> FloatTensor<Self> {
-        let step = OfMoments.prepare::<C>([maps.node()]).compute_bound();
-        let maps = maps.into_primitive();
+        let (node, maps) = (maps.node(), maps.into_primitive());
         let moments = B::moments(maps.clone(), relay.clone());
-        match step.stateful() {
-            OpsKind::Tracked(step) => step.finish((maps, relay), moments),
-            OpsKind::UnTracked(step) => step.finish(moments),
-        }
+        tracked!(OfMoments, C, [node], (maps, relay), moments)
     }
 
     fn normalize_over_ranks(
@@ -76,14 +64,11 @@ impl<B: NormByChannels, C: CheckpointStrategy> NormByChannels for Autodiff<B, C>
         relay: Relay,
     ) -> FloatTensor<Self> {
         let parents = [gamma.node(), beta.node(), moments.node()];
-        let step = OverRanks.prepare::<C>(parents).compute_bound();
         let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.into_primitive());
         let statistics = inner(statistics);
         let output = B::normalize_by(maps.clone(), gamma.clone(), beta, statistics.clone());
-        match step.stateful() {
-            OpsKind::Tracked(step) => step.finish(((maps, gamma, statistics), relay), output),
-            OpsKind::UnTracked(step) => step.finish(output),
-        }
+        let state = ((maps, gamma, statistics), relay);
+        tracked!(OverRanks, C, parents, state, output)
     }
 }
 
@@ -112,12 +97,12 @@ impl<B: NormByChannels> Backward<B, 3> for OfOwn {
     type State = Kept<B>;
 
     fn backward(self, ops: Ops<Kept<B>, 3>, grads: &mut GradientsOfNodes, _: &mut Checkpointer) {
+        let parents = parents_of(&ops);
         let (maps, gamma, statistics) = ops.state;
         let gradient = grads.consume::<B>(&ops.node);
         let found = B::gradients(maps, gamma, statistics, gradient);
         let found = [found.maps, found.gamma, found.beta];
-        let parents = ops.parents.map(|parent| parent.map(|node| node.id));
-        register::<B>(grads, parents.into_iter().zip(found));
+        register::<B>(grads, parents, found.map(|found| || found));
     }
 }
 
@@ -129,17 +114,19 @@ impl<B: NormByChannels> Backward<B, 3> for OfFixed {
     type State = Kept<B>;
 
     fn backward(self, ops: Ops<Kept<B>, 3>, grads: &mut GradientsOfNodes, _: &mut Checkpointer) {
+        let [for_maps, for_gamma, for_beta] = parents_of(&ops);
         let (maps, gamma, statistics) = ops.state;
         let gradient = grads.consume::<B>(&ops.node);
-        let [for_maps, for_gamma, for_beta] = ops.parents.map(|parent| parent.map(|node| node.id));
         if for_gamma.is_some() || for_beta.is_some() {
             let sums = B::sums(maps, statistics.clone(), gradient.clone());
-            let of_gamma = statistics.gradient_of_gamma(&sums);
-            let found = [(for_gamma, of_gamma), (for_beta, sums.of_gradient)];
-            register::<B>(grads, found);
+            let found = [statistics.gradient_of_gamma(&sums), sums.of_gradient];
+            register::<B>(grads, [for_gamma, for_beta], found.map(|found| || found));
         }
-        let scale = statistics.scale(gamma, gradient.shape().num_dims());
-        register::<B>(grads, [(for_maps, B::float_mul(gradient, scale))]);
+        let of_maps = || {
+            let scale = statistics.scale(gamma, gradient.shape().num_dims());
+            B::float_mul(gradient, scale)
+        };
+        register::<B>(grads, [for_maps], [of_maps]);
     }
 }
 
@@ -158,19 +145,21 @@ impl<B: NormByChannels> Backward<B, 3> for OverRanks {
         grads: &mut GradientsOfNodes,
         _: &mut Checkpointer,
     ) {
+        let parents = parents_of(&ops);
         let ((maps, gamma, statistics), relay) = ops.state;
         let gradient = grads.consume::<B>(&ops.node);
         let sums = B::sums(maps, statistics.clone(), gradient.clone());
-        let [for_gamma, for_beta, for_moments] =
-            ops.parents.map(|parent| parent.map(|node| node.id));
         let of_gamma = statistics.gradient_of_gamma(&sums);
-        let found = [(for_gamma, of_gamma), (for_beta, sums.of_gradient.clone())];
-        register::<B>(grads, found);
-        if for_moments.is_some() {
+        if parents[2].is_some() {
             relay.put::<Relayed<B>>((gradient, gamma, statistics));
         }
+        let of_beta = sums.of_gradient.clone();
         let sums = B::float_cat(vec![sums.of_gradient, sums.with_centred], 0);
-        register::<B>(grads, [(for_moments, sums)]);
+        register::<B>(
+            grads,
+            parents,
+            [of_gamma, of_beta, sums].map(|found| || found),
+        );
     }
 }
 
@@ -192,16 +181,5 @@ impl<B: NormByChannels> Backward<B, 1> for OfMoments {
         unary::<B, _>(ops.parents, ops.node, grads, |sums| {
             B::gradient_of_maps(maps, gamma, statistics, gradient, Sums::from_halves(sums))
         });
-    }
-}
-
-fn register<B: Backend>(
-    grads: &mut GradientsOfNodes,
-    found: impl IntoIterator<Item = (Option<NodeId>, FloatTensor<B>)>,
-) {
-    for (parent, gradient) in found {
-        if let Some(parent) = parent {
-            grads.register::<B>(parent, gradient);
-        }
     }
 }

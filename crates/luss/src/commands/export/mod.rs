@@ -29,7 +29,7 @@ use source::{Item, Source};
 /// id             OUT/KEY.png: grey, the value is the id (16 bits above 255)
 /// palette        OUT/KEY.png: indexed, the index is the id; viewers show colours
 /// overlay        OUT/KEY.jpg: the picture under the colours of its mask, with outlines
-/// sheet          OUT.jpg: one picture with a row for each category: those of which it covers most
+/// sheet          OUT.jpg: one picture with a row for each category, at most 40: those of which it covers most
 /// coco           OUT.json: annotations with run lengths (or --segmentation polygons), boxes, areas
 /// cvat           OUT.zip: "Segmentation mask 1.1", for Upload annotations
 /// label-studio   OUT.json: tasks with brush strokes; OUT.xml: the labelling configuration
@@ -66,7 +66,7 @@ pub(crate) struct Export {
     #[arg(long, value_enum, default_value = "rle")]
     segmentation: SegmentationArgument,
 
-    /// label-studio: what precedes the path of a picture below its folder.
+    /// label-studio: what precedes the path of a picture below its folder, which is percent-encoded behind a `?`.
     #[arg(long, value_name = "TEXT", default_value = "/data/local-files/?d=")]
     prefix: String,
 
@@ -140,14 +140,6 @@ impl MasksOf {
             Predictor::Labels => Self::PseudoLabels,
         }
     }
-
-    /// The name of the result in the run.
-    fn name(self) -> &'static str {
-        match self {
-            Self::FineTuned => "fine_tuned",
-            Self::PseudoLabels => "pseudo_labels",
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -177,6 +169,7 @@ enum SegmentationArgument {
 
 impl Export {
     pub(super) fn run(&self) -> anyhow::Result<()> {
+        self.check_options().or_refuse()?;
         let given = self
             .names
             .as_deref()
@@ -195,6 +188,21 @@ impl Export {
         show(format_args!(
             "{out}: {count} masks, {categories} categories"
         ))?;
+        Ok(())
+    }
+
+    /// Refuses what the format cannot do, whatever the masks.
+    fn check_options(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.format != Format::LabelStudio || self.configuration() != self.out,
+            "--out {}: the file of tasks is JSON, and the labelling configuration beside it takes the name .xml; \
+             name a file NAME.json",
+            self.out.display()
+        );
+        ensure!(
+            self.format != Format::Yolo || !matches!(self.per, Some(PerArgument::Category)),
+            "--format yolo --per category: a polygon of YOLO is one component; leave out --per, or use --format coco"
+        );
         Ok(())
     }
 

@@ -3,17 +3,17 @@
 use std::{
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, ensure};
 use imagenet_s::palette::color_of;
 use luss::OrRefuse;
 use mask_formats::{
-    Regions,
+    Per, Regions,
     coco::{CocoWriter, Image, annotations},
     cvat::{CvatMasks, CvatWriter},
-    label_studio::{Task, TaskWriter, labelling_config},
+    label_studio::{Task, TaskWriter, labelling_config, picture_address},
 };
 use pass_train::quoted;
 use whole_file::WholeFile;
@@ -31,7 +31,7 @@ const MARK_WITHIN: u64 = 4096;
 
 impl Export {
     pub(super) fn write_file(&self, source: &Source) -> anyhow::Result<()> {
-        let configuration = self.out.with_extension("xml");
+        let configuration = self.configuration();
         check_place(&self.out).or_refuse()?;
         if self.format == Format::LabelStudio {
             check_place(&configuration).or_refuse()?;
@@ -48,6 +48,11 @@ impl Export {
             write_configuration(&configuration, &source.names)?;
         }
         file.commit().with_context(failed)
+    }
+
+    /// Label Studio: the labelling configuration, beside the tasks.
+    pub(super) fn configuration(&self) -> PathBuf {
+        self.out.with_extension("xml")
     }
 
     fn write_coco(&self, source: &Source, file: &mut WholeFile) -> anyhow::Result<()> {
@@ -76,7 +81,8 @@ impl Export {
         let per = self.per();
         let drawn = |item: &Item| {
             let mask = item.read_mask()?;
-            CvatMasks::new(&mask, &Regions::of(&mask, per)).with_context(|| too_many_objects(item))
+            CvatMasks::new(&mask, &Regions::of(&mask, per))
+                .with_context(|| too_many_objects(item, per))
         };
         self.in_order(&source.items, drawn, |item, masks| {
             Ok(writer.push(item.key(), &masks)?)
@@ -90,7 +96,7 @@ impl Export {
         let per = self.per();
         let task = |item: &Item| {
             let regions = Regions::of(&item.read_mask()?, per);
-            let image = format!("{}{}", self.prefix, item.file_name());
+            let image = picture_address(&self.prefix, &item.file_name());
             Ok(Task::new(image, MARK, &regions, &source.names))
         };
         self.in_order(&source.items, task, |_, task| Ok(writer.push(&task)?))?;
@@ -99,9 +105,13 @@ impl Export {
     }
 }
 
-pub(super) fn too_many_objects(item: &Item) -> String {
+pub(super) fn too_many_objects(item: &Item, per: Per) -> String {
+    let (objects, instead) = match per {
+        Per::Component => ("components", "--per category"),
+        Per::Category => ("categories", "--format coco"),
+    };
     format!(
-        "{}: more than 254 components, which this format has no room for; use --per category",
+        "{}: more than 254 {objects}, which this format has no room for; use {instead}",
         item.key()
     )
 }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use anyhow::{Context as _, ensure};
 use image::{ExtendedColorType, ImageEncoder as _, RgbImage, codecs::jpeg::JpegEncoder, imageops};
+use imagenet_s::terminal::tell;
 use luss::OrRefuse;
 use pass_train::report::overlay;
 
@@ -18,18 +19,18 @@ const TILE: u32 = 112;
 const GAP: u32 = 4;
 /// Pictures of a category, each beside its mask.
 const PICTURES: usize = 4;
-/// Most categories on one sheet.
+/// Most categories on one sheet: the first that occur.
 const MOST_CATEGORIES: usize = 40;
 /// Of JPEG, 1 to 100.
 const QUALITY: u8 = 88;
 
 impl Export {
-    /// A row of pictures for each category that occurs: those of which it covers most.
+    /// A row of pictures for each category that occurs, up to [`MOST_CATEGORIES`]: those of which it covers most.
     pub(super) fn write_sheet(&self, source: &Source) -> anyhow::Result<()> {
         let shown = self.out.display();
         self.check_free().or_refuse()?;
         let rows = self.rows(source)?;
-        ensure!(!rows.is_empty(), "no pixel of these masks is in a category");
+        check_any(&rows).or_refuse()?;
         let side = |tiles: usize| tiles as u32 * (TILE + GAP) + GAP;
         let mut sheet = RgbImage::new(side(2 * PICTURES), side(rows.len()));
         sheet.pixels_mut().for_each(|pixel| pixel.0 = [255; 3]);
@@ -57,7 +58,7 @@ impl Export {
     }
 
     fn rows<'a>(&self, source: &'a Source) -> anyhow::Result<Vec<Vec<&'a Item>>> {
-        let categories = source.names.len().min(MOST_CATEGORIES);
+        let categories = source.names.len();
         let mut shares: Vec<Vec<(u64, usize)>> = vec![Vec::new(); categories];
         let share = |item: &Item| {
             let mask = item.read_mask()?;
@@ -86,15 +87,28 @@ impl Export {
             index += 1;
             Ok(())
         })?;
-        let chosen = shares
-            .into_iter()
-            .filter(|list| !list.is_empty())
-            .map(|mut list| {
-                list.sort_by_key(|&(share, index)| (Reverse(share), index));
-                let first = list.into_iter().take(PICTURES);
-                first.map(|(_, index)| &source.items[index]).collect()
-            });
+        shares.retain(|list| !list.is_empty());
+        tell_left_out(shares.len());
+        let chosen = shares.into_iter().take(MOST_CATEGORIES).map(|mut list| {
+            list.sort_by_key(|&(share, index)| (Reverse(share), index));
+            let first = list.into_iter().take(PICTURES);
+            first.map(|(_, index)| &source.items[index]).collect()
+        });
         Ok(chosen.collect())
+    }
+}
+
+fn check_any(rows: &[Vec<&Item>]) -> anyhow::Result<()> {
+    ensure!(!rows.is_empty(), "no pixel of these masks is in a category");
+    Ok(())
+}
+
+fn tell_left_out(occurring: usize) {
+    if occurring > MOST_CATEGORIES {
+        tell(format_args!(
+            "{occurring} categories occur, and a sheet has room for {MOST_CATEGORIES}: the last {} are left out",
+            occurring - MOST_CATEGORIES
+        ));
     }
 }
 

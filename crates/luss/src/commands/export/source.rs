@@ -14,7 +14,10 @@ use luss_metrics::{
     IGNORE, OTHER,
     folder::{Tree, read_mask},
 };
-use pass_train::{Context, RunDir, Verbosity, apply::names_of, quoted, step::export::PseudoLabels};
+use pass_train::{
+    Context, RunDir, Verbosity, apply::names_of, quoted, run_file::Predictor,
+    step::export::PseudoLabels,
+};
 use rayon::prelude::*;
 use serde::Deserialize;
 
@@ -236,7 +239,9 @@ fn items_of_run(context: &Context, split: Split, from: MasksOf) -> anyhow::Resul
         return Ok(samples.map(item).collect());
     }
     let item = |sample: Sample| {
-        let mask = context.run.mask(from.name(), split.name(), &sample.key);
+        let mask = context
+            .run
+            .mask(Predictor::FineTuned.result(), split.name(), &sample.key);
         ensure!(
             mask.is_file(),
             "{}: there is no such mask; predict first: luss step predict --run {}",
@@ -360,9 +365,10 @@ fn survey(items: &[Item]) -> anyhow::Result<Vec<Found>> {
     }
     let told = faults[..faults.len().min(TOLD)].join("\n");
     bail!(
-        "{} of {} masks cannot be exported:\n{told}",
+        "{} of {} masks cannot be exported{}:\n{told}",
         faults.len(),
-        items.len()
+        items.len(),
+        if faults.len() > TOLD { ", such as" } else { "" }
     )
 }
 

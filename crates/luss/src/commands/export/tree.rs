@@ -55,7 +55,7 @@ impl Content {
             Self::Overlay(kind, odd) => overlaid(item, mask, *kind, *odd)?,
             Self::Classes => voc::class_png(mask),
             Self::Objects(per) => voc::object_png(mask, &Regions::of(mask, *per))
-                .with_context(|| too_many_objects(item))?,
+                .with_context(|| too_many_objects(item, *per))?,
             Self::Polygons => yolo::yolo_lines(&Regions::of(mask, Per::Component)).into_bytes(),
             Self::Picture => item.sample.beginning(u64::MAX)?.1,
         })

@@ -31,12 +31,14 @@ const FORMS: [(&[&str], &[&str]); 12] = [
     (&["data.source.layout"], &["data.source.layout.path=a"]),
     (
         &["data.source.pictures"],
-        &["data.source.pictures={ path = 'a', classes = 3 }"],
+        &[
+            "data.source.pictures={ path = 'a', classes = 3 }",
+            "data.pattern=*.jpg",
+        ],
     ),
     (
         &["data.pack", "data.stretch", "data.bands", "data.background"],
         &[
-            "data.pattern=*.jpg",
             "data.orientation=apply",
             "data.stretch.range=[0.0, 9.0]",
             "data.bands=[3, 2, 1]",
@@ -87,6 +89,7 @@ const FORMS: [(&[&str], &[&str]); 12] = [
         &[
             "cluster.way=objects",
             "objects.foreground={ way = 'normalized_cut', threshold = 0.2 }",
+            "predict.refine={}",
         ],
     ),
     (

@@ -1,14 +1,18 @@
 //! Labels of objects: each takes the nearest centroid, and is there where its score is above 0.
 
+use image::RgbImage;
 use imagenet_s::{
     Split,
-    views::{Filter, resize_plane},
+    views::{Filter, Region, resize_bilinear, resize_plane},
 };
 use luss_metrics::OTHER;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView3};
 use pixel_attention::{
-    centroids::read_centroids, foreground::HalfWhitening, kmeans::assign,
+    centroids::read_centroids,
+    foreground::HalfWhitening,
+    kmeans::assign,
     label_generation::FeatureLabels,
+    refine::{CrfConfig, refine},
 };
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +26,9 @@ use crate::{Context, Error, RunDir};
 
 /// Cells of labels along a cell of the map, as for the other ways.
 const UPSAMPLING: usize = 4;
+
+/// Pixels of the picture, as the backbone sees it, along a cell of refined labels.
+const REFINED_STRIDE: u32 = 2;
 
 /// The score from which on a cell belongs to an object.
 pub(super) const THRESHOLD: f32 = 0.0;
@@ -67,10 +74,26 @@ impl Clusters {
 
     /// The labels of a picture with these objects. In place of the attention they have the greatest
     /// score, of which 0 is the threshold.
-    pub(super) fn label(&self, found: &[Found], shape: &MapShape) -> Result<FeatureLabels, Error> {
+    pub(super) fn label(
+        &self,
+        found: &[Found],
+        shape: &MapShape,
+        edges: Option<Edges>,
+    ) -> Result<FeatureLabels, Error> {
         let ids = self.ids(found)?;
-        let maps = found.iter().map(|object| upsampled(object, shape));
-        Ok(merged(&ids, maps, shape))
+        let size = match &edges {
+            None => [shape.width, shape.height].map(|side| UPSAMPLING * side),
+            Some(edges) => edges.cells(),
+        };
+        let maps: Vec<_> = found
+            .iter()
+            .map(|object| upsampled(object, shape, size))
+            .collect();
+        let maps = match &edges {
+            None => maps,
+            Some(edges) => edges.refine(maps),
+        };
+        Ok(merged(&ids, maps, size))
     }
 
     /// The id of each object, from 1.
@@ -125,21 +148,53 @@ impl ObjectLabels {
     }
 
     /// The labels of a picture.
-    pub(crate) fn of_picture(&self, picture: usize) -> Result<FeatureLabels, Error> {
+    pub(crate) fn of_picture(
+        &self,
+        picture: usize,
+        edges: Option<Edges>,
+    ) -> Result<FeatureLabels, Error> {
         let found = self.objects.of_picture(picture)?;
-        self.clusters.label(&found, &self.objects.shape)
+        self.clusters.label(&found, &self.objects.shape, edges)
     }
 }
 
-fn upsampled(object: &Found, shape: &MapShape) -> Vec<f32> {
+/// A picture, as the backbone sees it, whose edges its labels follow.
+pub(crate) struct Edges<'a> {
+    pub(crate) picture: &'a RgbImage,
+    pub(crate) crf: &'a CrfConfig,
+}
+
+impl Edges<'_> {
+    /// Columns and rows of labels.
+    fn cells(&self) -> [usize; 2] {
+        let (width, height) = self.picture.dimensions();
+        [width, height].map(|side| side.div_ceil(REFINED_STRIDE) as usize)
+    }
+
+    fn refine(&self, maps: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+        let [width, height] = self.cells();
+        let whole = Region::whole(self.picture.width(), self.picture.height());
+        let small = resize_bilinear(self.picture, whole, width as u32, height as u32);
+        let rgb =
+            ArrayView3::from_shape((height, width, 3), small.as_raw()).expect("three colours");
+        let scores = maps.into_iter().map(|map| {
+            Array2::from_shape_vec((height, width), map).expect("a score for each cell")
+        });
+        let refined = refine(rgb, &scores.collect::<Vec<_>>(), self.crf);
+        refined
+            .into_iter()
+            .map(|map| map.into_iter().collect())
+            .collect()
+    }
+}
+
+fn upsampled(object: &Found, shape: &MapShape, to: [usize; 2]) -> Vec<f32> {
     let from = [shape.width, shape.height];
-    let to = from.map(|side| UPSAMPLING * side);
     resize_plane(&object.score, from, to, Filter::BICUBIC)
 }
 
 /// Of every cell the object of the greatest score, the first of equals.
-fn merged(ids: &[u16], maps: impl Iterator<Item = Vec<f32>>, shape: &MapShape) -> FeatureLabels {
-    let [width, height] = [shape.width, shape.height].map(|side| UPSAMPLING * side);
+fn merged(ids: &[u16], maps: Vec<Vec<f32>>, [width, height]: [usize; 2]) -> FeatureLabels {
     let mut labels = FeatureLabels {
         width,
         height,
@@ -166,18 +221,33 @@ mod tests {
 
     #[test]
     fn a_cell_goes_to_the_object_of_the_greatest_score() {
-        let shape = MapShape {
-            height: 1,
-            width: 1,
-            channels: 1,
-        };
         let of = |ids: &[u16], scores: &[f32]| {
             let maps = scores.iter().map(|&score| vec![score; 16]);
-            merged(ids, maps, &shape)
+            merged(ids, maps.collect(), [4, 4])
         };
         let labels = of(&[3, 7, 5], &[0.5, 2.0, 2.0]);
         assert_eq!((labels.ids[9], labels.attention[9]), (7, 2.0));
         assert_eq!(of(&[3], &[-2.0]).to_mask(1, 1, 0.0).labels(), [OTHER]);
         assert_eq!(of(&[], &[]).to_mask(1, 1, 0.0).labels(), [OTHER]);
+    }
+
+    /// The object's score ends four pixels before the dark half does; refined, the labels end with it.
+    #[test]
+    fn refined_labels_end_where_the_picture_has_an_edge() {
+        let picture = RgbImage::from_fn(80, 80, |x, _| {
+            image::Rgb([if x < 48 { 30 } else { 220 }; 3])
+        });
+        let crf = CrfConfig::default();
+        let edges = Edges {
+            picture: &picture,
+            crf: &crf,
+        };
+        let size = edges.cells();
+        assert_eq!(size, [40, 40]);
+        let map = (0..1600).map(|cell| if cell % 40 < 22 { 1.0 } else { -1.0 });
+        let refined = merged(&[1], edges.refine(vec![map.collect()]), size);
+        let mask = refined.to_mask(40, 40, THRESHOLD);
+        let row: Vec<u16> = (0..40).map(|x| u16::from(x < 24)).collect();
+        assert_eq!(mask.labels()[20 * 40..21 * 40], row);
     }
 }

@@ -3,11 +3,12 @@
 use burn::tensor::Device;
 use imagenet_s::views::Normalization;
 use pass_model::backbone::Backbone;
+use pixel_attention::refine::CrfConfig;
 use serde::{Deserialize, Serialize};
 
 use super::{
     found::{MapShape, split_rows},
-    labels::{Clusters, THRESHOLD},
+    labels::{Clusters, Edges, THRESHOLD},
     map_shape, records,
 };
 use crate::{
@@ -38,10 +39,11 @@ impl ObjectRule {
     }
 }
 
-/// A frozen backbone, and the rule.
+/// A frozen backbone, the rule, and how its labels follow the edges of a picture.
 pub(crate) struct ObjectModel {
     backbone: Backbone,
     rule: ObjectRule,
+    refine: Option<CrfConfig>,
     shape: MapShape,
     normalization: Normalization,
     device: Device,
@@ -51,6 +53,7 @@ impl ObjectModel {
     pub(crate) fn new(
         mut backbone: Backbone,
         rule: ObjectRule,
+        refine: Option<CrfConfig>,
         normalization: Normalization,
         device: Device,
     ) -> Result<Self, Error> {
@@ -58,6 +61,7 @@ impl ObjectModel {
             shape: map_shape(&mut backbone, &rule.objects, &device)?,
             backbone,
             rule,
+            refine,
             normalization,
             device,
         })
@@ -73,7 +77,11 @@ impl ObjectModel {
         let clusters = &self.rule.clusters;
         let each = pictures.iter().zip(&found).map(|(picture, found)| {
             let [width, height] = picture.original;
-            let labels = clusters.label(found, &self.shape)?;
+            let edges = self.refine.as_ref().map(|crf| Edges {
+                picture: &picture.pixels,
+                crf,
+            });
+            let labels = clusters.label(found, &self.shape, edges)?;
             let (confidence, of_ids) = clusters.confidence(found)?;
             Ok(Labelled {
                 mask: labels.to_mask(width, height, THRESHOLD),

@@ -1,0 +1,85 @@
+//! Scores as dicts, with the keys of the JSON that `luss-eval` writes.
+
+use luss_metrics::{Areas, Evaluator, Matching, SizeGroup, Ties};
+use pyo3::prelude::*;
+use pythonize::pythonize;
+use serde_json::{Map, Value, json};
+
+use crate::error::value_error;
+
+/// All scores of an evaluator.
+pub(crate) fn report(evaluator: &Evaluator) -> PyResult<Value> {
+    let mut document = serde_json::to_value(evaluator.report()).map_err(value_error)?;
+    let fields = document.as_object_mut().expect("a report has fields");
+    fields.shift_remove("protocol");
+    fields.insert("policies".into(), json!(evaluator.protocol()));
+    if let Some(sizes) = fields.get_mut("sizes") {
+        *sizes = by_size(sizes.take());
+    }
+    let classes = fields["per_class"].as_array_mut().into_iter().flatten();
+    for (label, class) in classes.enumerate() {
+        describe_class(class, label, evaluator.areas());
+    }
+    Ok(document)
+}
+
+/// The groups by their names instead of in a list.
+fn by_size(sizes: Value) -> Value {
+    let Value::Array(sizes) = sizes else {
+        return sizes;
+    };
+    let names = ["small", "medium_small", "medium_large", "large"];
+    debug_assert_eq!(names.len(), SizeGroup::ALL.len());
+    let without_group = |mut size: Value| {
+        size.as_object_mut().map(|size| size.shift_remove("group"));
+        size
+    };
+    names
+        .into_iter()
+        .zip(sizes)
+        .map(|(name, size)| (name.to_string(), without_group(size)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+/// Names the label `id` and adds its boundary pixels.
+fn describe_class(class: &mut Value, label: usize, areas: &Areas) {
+    let Value::Object(mut scores) = class.take() else {
+        unreachable!("a class has fields")
+    };
+    let boundary = &areas.boundary;
+    let counts = [
+        ("truth_boundary_pixels", boundary.truth()),
+        ("prediction_boundary_pixels", boundary.prediction()),
+        ("intersection_boundary_pixels", boundary.intersection()),
+    ];
+    scores.shift_remove("class");
+    *class = std::iter::once(("id".to_string(), json!(label)))
+        .chain(scores)
+        .chain(counts.map(|(name, pixels)| (name.to_string(), json!(pixels[label]))))
+        .collect::<Map<_, _>>()
+        .into();
+}
+
+/// Which cluster is which class, and how far that is a matter of chance.
+pub(crate) fn matching(matching: &Matching, ties: &Ties) -> Value {
+    let pair = |cluster| json!({"cluster": cluster, "class": matching.class_of(cluster)});
+    json!({
+        "kind": matching.rule().map(|rule| rule.name()),
+        "pairs": (1..=matching.clusters()).map(pair).collect::<Vec<_>>(),
+        "total": matching.total(),
+        "unit": matching.rule().map(|rule| rule.unit()),
+        "ties": {
+            "unique": ties.unique,
+            "clusters_with_choice": ties.clusters_with_choice,
+            "assignments": ties.assignments,
+            "assignments_exact": ties.assignments_exact,
+        },
+        "miou_range": ties.miou,
+    })
+}
+
+/// A value of JSON as Python has it.
+pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    Ok(pythonize(py, value)?)
+}
