@@ -17,8 +17,8 @@ use crate::{
     settings::Settings,
 };
 
-/// The second value of masks of two values.
-const WHITE: u16 = 255;
+/// The second value of masks of two values, of 8 and of 16 bits.
+const WHITES: [u16; 2] = [255, 65_535];
 
 /// The values of red and green in masks that are drawn in usual colours, VOC's first ones among them.
 const COLOR_VALUES: [u8; 5] = [0, 64, 128, 192, 255];
@@ -65,7 +65,7 @@ impl Evidence {
     pub(crate) fn look(&self, mask: &LabelMask, ignored: &[u16]) {
         let ids = mask.labels().iter().copied();
         let ids = ids.filter(|id| *id != OTHER && !ignored.contains(id));
-        self.white.look(ids.clone(), |id| id == WHITE);
+        self.white.look(ids.clone(), |id| WHITES.contains(&id));
         self.colors.look(ids, |id| {
             let is_color = |value| COLOR_VALUES.contains(&value);
             id.to_le_bytes().into_iter().all(is_color)
@@ -112,15 +112,15 @@ impl Pairs {
     pub(crate) fn check_evidence(&self, settings: &Settings) -> Result<()> {
         for side in self.sides(settings) {
             let path = side.path.display();
-            if side.is_white() && side.largest < WHITE && side.is_strict {
-                bail!(
-                    "{path}: 0/255 masks: no mask holds another id than 0 and 255; read them with --binary (class 1), or write 0/1"
-                );
-            }
             if side.is_colored() && !side.is_stated {
                 bail!(
                     "{path}: these look like colours: all R and G are 0, 64, 128, 192 or 255; name them with --colors voc, \
                      cityscapes or a label map, or, if they are ids (R + 256 G), say so with --mask-format rg (--truth-format rg)"
+                );
+            }
+            if side.is_white() && side.largest < WHITES[0] && side.is_strict {
+                bail!(
+                    "{path}: 0/255 masks: no mask holds another id than 0 and 255 (65535 of 16 bits); read them with --binary (class 1), or write 0/1"
                 );
             }
         }

@@ -36,4 +36,4 @@ pub use numbers::{share, threads, times};
 pub use outcome::{EXIT_CODES, STOPPED, outcome, tell_weights};
 pub use pipeline::PipelineArguments;
 pub use refusal::OrRefuse;
-pub use table::metrics_table;
+pub use table::{metrics_table, percent};

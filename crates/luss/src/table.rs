@@ -13,11 +13,16 @@ pub fn metrics_table(metrics: &Metrics) -> String {
         "result", "mIoU", "b-mIoU", "Img-Acc", "F-beta"
     )];
     for (name, s) in metrics {
-        let percent = [s.miou, s.boundary_miou, s.image_accuracy, s.f_beta].map(|x| 100.0 * x);
+        let scores = [s.miou, s.boundary_miou, s.image_accuracy, s.f_beta];
+        let [miou, boundary, accuracy, f_beta] = scores.map(percent);
         lines.push(format!(
-            "{name:width$}  {:>6.1} {:>7.1} {:>8.1} {:>7.1}",
-            percent[0], percent[1], percent[2], percent[3]
+            "{name:width$}  {miou:>6} {boundary:>7} {accuracy:>8} {f_beta:>7}"
         ));
     }
     lines.join("\n")
+}
+
+/// A ratio in percent, a dash where there is none.
+pub fn percent(ratio: Option<f64>) -> String {
+    ratio.map_or_else(|| "-".into(), |ratio| format!("{:.1}", 100.0 * ratio))
 }

@@ -190,7 +190,7 @@ fn rows(pairs: &[Vec<Report>]) -> Vec<AgreementRow> {
         .enumerate()
         .map(|(at, &ratio)| AgreementRow {
             boundary_ratio: Some(ratio),
-            all: mean(pairs.iter().map(|reports| Some(reports[at].boundary_miou))).unwrap_or(0.0),
+            all: mean(pairs.iter().map(|reports| reports[at].boundary_miou)).unwrap_or(0.0),
             sizes: std::array::from_fn(|group| {
                 mean(
                     pairs
@@ -201,7 +201,7 @@ fn rows(pairs: &[Vec<Report>]) -> Vec<AgreementRow> {
         });
     let whole = AgreementRow {
         boundary_ratio: None,
-        all: mean(pairs.iter().map(|reports| Some(reports[0].miou))).unwrap_or(0.0),
+        all: mean(pairs.iter().map(|reports| reports[0].miou)).unwrap_or(0.0),
         sizes: std::array::from_fn(|group| {
             mean(pairs.iter().map(|reports| reports[0].sizes[group].miou))
         }),

@@ -2,6 +2,8 @@
 
 use luss_metrics::{ClassScore, Interval, LabelsUsed, Report, Score, ThresholdRule};
 
+use same_file::is_same_file;
+
 use crate::{
     evaluation::{Evaluation, Other},
     scoring::Scored,
@@ -95,6 +97,7 @@ pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String>
     if let Some(Other { scored, .. }) = &evaluation.other {
         let others = scored.facts.notes(&scored.pictures).into_iter();
         notes.extend(others.map(|note| format!("B: {note}")));
+        notes.extend(same_folders_note(settings));
     }
     notes.extend(left_out_note(scored));
     notes.extend(matching_note(scored, settings));
@@ -106,6 +109,11 @@ pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String>
 fn pairing_note(scored: &Scored) -> Option<String> {
     let by_name = scored.inputs.paired_by.as_deref() == Some("name");
     by_name.then(|| "paired by file name, since no path is in both folders".into())
+}
+
+fn same_folders_note(settings: &Settings) -> Option<String> {
+    let is_same = is_same_file(settings.prediction, settings.compared?).unwrap_or(false);
+    is_same.then(|| "A and B are the same folder: nothing is compared".into())
 }
 
 fn left_out_note(scored: &Scored) -> Option<String> {

@@ -26,6 +26,7 @@ fn several_ids_are_ignored_and_0_may_be_among_them() {
     let json = place.json_as(&C2, &["--ignore", "0,255"]);
     assert_eq!(ious(&json), [None, Some(1.0), Some(1.0)]);
     assert_eq!(json["policies"]["ignored"], json!([0, 255]));
+    assert_eq!(json["miou"], 1.0);
     let zero = row(&[2, 1, 0, 0], &[2, 1, 0, 1]);
     let json = zero.json_as(&C2, &["--ignore", "0"]);
     assert_eq!(
@@ -52,7 +53,7 @@ fn the_zero_label_is_reduced_as_mmsegmentation_does() {
     assert_eq!(json["policies"]["reduce_zero_label"], true);
     place
         .eval_as(&["--classes", "149"], &arguments)
-        .refused(&["unknown_id: truth/a.png", "id 149"]);
+        .refused(&["unknown_id: pred/a.png", "id 149"]);
 }
 
 #[test]
@@ -158,6 +159,20 @@ fn a_folder_that_is_scored_against_itself_is_told() {
     )
     .unwrap();
     check("links", "predictions that are the true mask itself: 1 of 2");
+    let run = place.run(&[
+        "--compare",
+        "pred",
+        "./pred",
+        "--truth",
+        "truth",
+        "--classes",
+        "3",
+    ]);
+    assert!(
+        run.scored().stdout.contains("A and B are the same folder"),
+        "{}",
+        run.stdout
+    );
     let run = place.eval(&[]);
     assert!(!run.stdout.contains("itself"), "{}", run.stdout);
 }

@@ -41,7 +41,8 @@ fn the_policies_are_those_asked_for_and_are_written_down() {
     assert_eq!(
         place.json(&[])["policies"],
         json!({
-            "classes": 3, "clusters": 3, "ignore": 1000, "match": "none", "out_of_range": "error",
+            "classes": 3, "clusters": 3, "ignore": 1000, "ignored": [1000], "reduce_zero_label": false,
+            "match": "none", "out_of_range": "error",
             "absent_class": "zero", "boundary_ignore": "edge", "boundary_ratio": 0.03, "allow_missing": false,
         })
     );

@@ -109,7 +109,7 @@ pub enum FileError {
     #[error(
         "B = {} at x={x}, y={y} (R = {}, G = {}), but ids are R + 256 G with B = 0; \
          these look like colours: name them with --colors voc, cityscapes or a label map \
-         (COCO panoptic masks: give their JSON)", rgb[2], rgb[0], rgb[1]
+         (0/255 masks: --binary; COCO panoptic masks: give their JSON)", rgb[2], rgb[0], rgb[1]
     )]
     Blue {
         /// Column of the first such pixel.

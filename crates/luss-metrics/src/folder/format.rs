@@ -19,7 +19,7 @@ pub enum MaskFormat {
     Colors,
     /// Two values: 0, and 1 or the largest one (255 of 8 bits), which is id 1.
     Binary,
-    /// TIFF of 8 or 16 bits, grey or palette: the value is the id.
+    /// TIFF of 8- or 16-bit grey: the value is the id.
     Tiff,
     /// `.npy` array of whole numbers or booleans, height x width: the number is the id.
     Npy,

@@ -36,12 +36,15 @@ pub fn decode_mask(file: &[u8]) -> Result<(LabelMask, MaskFormat), FileError> {
 /// Reads masks one after the other, with buffers that stay: for loops over many files.
 ///
 /// ```
-/// use luss_metrics::{LabelMask, folder::{ColorMap, MaskReader, encode_indexed_mask, voc_color}};
+/// use luss_metrics::{
+///     LabelMask,
+///     folder::{ColorMap, MaskFormat, MaskReader, encode_indexed_mask, voc_color},
+/// };
 ///
 /// let mask = LabelMask::new(2, 1, vec![0, 1])?;
 /// let file = encode_indexed_mask(&mask, &[voc_color(0), voc_color(15)]);
 /// assert_eq!(MaskReader::default().decode(&file)?.0, mask); // its indices
-/// let mut reader = MaskReader::of_colors(ColorMap::voc(255)).expecting("colors".parse()?);
+/// let mut reader = MaskReader::of_colors(ColorMap::voc(255)).expecting(MaskFormat::Colors);
 /// assert_eq!(reader.decode(&file)?.0.labels(), [0, 15]); // its colours
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -18,8 +18,7 @@ const MAX_RATIO: u64 = 2731;
 /// The value of the tag `PhotometricInterpretation` for grey that is white at 0.
 const WHITE_IS_ZERO: u16 = 0;
 
-/// The mask of a TIFF of one page, and the largest value of its bits. Grey values and the indices
-/// of a palette are ids.
+/// The mask of a TIFF of one page, and the largest value of its bits. Grey values are ids.
 pub(super) fn mask(file: &[u8]) -> Result<(LabelMask, u16), FileError> {
     let mut decoder = open(file).map_err(decoding)?;
     let (width, height) = check(&mut decoder, file.len())?;
@@ -44,7 +43,7 @@ fn open(file: &[u8]) -> Result<Decoder<Cursor<&[u8]>>, TiffError> {
 fn check(decoder: &mut Decoder<Cursor<&[u8]>>, bytes: usize) -> Result<(usize, usize), FileError> {
     let (width, height) = decoder.dimensions().map_err(decoding)?;
     let bits = match decoder.colortype().map_err(decoding)? {
-        ColorType::Gray(bits @ (8 | 16)) | ColorType::Palette(bits @ 8) => u64::from(bits),
+        ColorType::Gray(bits @ (8 | 16)) => u64::from(bits),
         other => return Err(refused(format!("its pixels are {other:?}"))),
     };
     let photometric: Option<u16> = decoder

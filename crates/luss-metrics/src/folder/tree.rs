@@ -50,14 +50,10 @@ impl Tree {
     /// As [`Tree::of_masks`].
     pub fn of_masks_ending(root: &Path, suffix: &str) -> Result<Self, FileError> {
         let suffix = composed(suffix);
-        let path = Path::new(&suffix);
-        let is_like = |extensions: &&&[&str]| extensions.iter().any(|e| ends_with(&suffix, e));
-        match MASKS.iter().find(is_like) {
-            Some(extensions) => {
-                let dot = suffix.rfind('.').unwrap_or_default();
-                Self::new(root, &suffix[..dot], &[extensions])
-            }
-            None => Self::new(root, &path.to_string_lossy(), &MASKS),
+        let is_like = |kind: &&&[&str]| kind.iter().any(|e| has_extension(Path::new(&suffix), e));
+        match (MASKS.iter().find(is_like), suffix.rsplit_once('.')) {
+            (Some(kind), Some((suffix, _))) => Self::new(root, suffix, &[kind]),
+            _ => Self::new(root, &suffix, &MASKS),
         }
     }
 
@@ -108,7 +104,8 @@ impl Tree {
                 Ok(_) => drop(tree.add(path.clone())),
                 Err(error) => {
                     let message = format!("{error}; is it a link whose target is gone?");
-                    tree.push_problem(problem(path.clone(), ProblemKind::Undecodable, message));
+                    let problem = problem(path.clone(), ProblemKind::Undecodable, message);
+                    tree.problems.push(problem);
                 }
             }
         }
@@ -158,12 +155,9 @@ impl Tree {
             (path, other.clone())
         };
         let message = format!("{} has the same name; remove one of them", first.display());
-        self.push_problem(problem(second, ProblemKind::Ambiguous, message));
-        self.files.insert(key, first);
-    }
-
-    pub(crate) fn push_problem(&mut self, problem: Problem) {
+        let problem = problem(second, ProblemKind::Ambiguous, message);
         self.problems.push(problem);
+        self.files.insert(key, first);
     }
 
     /// The folder.
@@ -234,11 +228,6 @@ fn is_hidden(path: &Path) -> bool {
 fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension()
         .is_some_and(|e| e.eq_ignore_ascii_case(extension))
-}
-
-fn ends_with(name: &str, extension: &str) -> bool {
-    let end = format!(".{extension}");
-    name.to_ascii_lowercase().ends_with(&end)
 }
 
 /// A text with its letters and marks put together (Unicode's form NFC).

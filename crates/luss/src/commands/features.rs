@@ -12,7 +12,7 @@ use luss::{
         FeatureSet, Level, array_file, check_masks, choose_threshold, cluster_rows, label,
         label_masks, prepare_out, score, write_embeddings,
     },
-    pick_device, times,
+    percent, pick_device, times,
 };
 use luss_metrics::{ChosenThreshold, Report, ThresholdRule};
 use pixel_attention::{kmeans::KMeansConfig, label_store::LabelStore};
@@ -332,15 +332,15 @@ fn print_scores(report: &Report) -> anyhow::Result<()> {
     show(format_args!(
         "pictures  mIoU  b-mIoU  Img-Acc  F-beta   (percent)"
     ))?;
-    let percent = [
+    let scores = [
         report.miou,
         report.boundary_miou,
         report.image_accuracy,
         report.f_beta,
     ];
-    let [miou, boundary, accuracy, f_beta] = percent.map(|x| 100.0 * x);
+    let [miou, boundary, accuracy, f_beta] = scores.map(percent);
     show(format_args!(
-        "{:>8} {miou:>5.1} {boundary:>7.1} {accuracy:>8.1} {f_beta:>7.1}",
+        "{:>8} {miou:>5} {boundary:>7} {accuracy:>8} {f_beta:>7}",
         report.images
     ))?;
     Ok(())

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use imagenet_s::{read_mask, write_mask};
 use luss_metrics::{
-    AttentionHistogram, ChosenThreshold, LabelMask, MatchedEvaluator, Matching, MatchingRule,
-    Protocol, Report, ThresholdCurve, ThresholdRule,
+    AttentionHistogram, ChosenThreshold, ImageCounts, LabelMask, MatchedEvaluator, Matching,
+    MatchingRule, Protocol, Report, ThresholdCurve, ThresholdRule,
 };
 use pixel_attention::label_store::LabelStore;
+use rayon::prelude::*;
 
 /// The threshold for these labels; the rule that takes the best on masks needs `masks`.
 ///
@@ -74,19 +75,23 @@ pub fn score(
 ) -> anyhow::Result<(Report, Matching)> {
     let classes = store.classes();
     let rule = MatchingRule::ImageLevel;
-    let mut evaluator = MatchedEvaluator::new(rule, classes, Protocol::new(classes));
-    let read = |index: usize| -> anyhow::Result<(LabelMask, LabelMask)> {
-        let key = &store.keys()[index];
+    let protocol = Protocol::new(classes);
+    let mut evaluator = MatchedEvaluator::new(protocol, rule);
+    let count = |key: &String| {
         let truth = truth(masks, key)?;
-        Ok((predicted(store, key, threshold, truth.size())?, truth))
+        let labels = predicted(store, key, threshold, truth.size())?;
+        ImageCounts::new(&labels, &truth, classes, &protocol)
+            .with_context(|| format!("the mask {}", mask_path(masks, key).display()))
     };
-    for (index, key) in store.keys().iter().enumerate() {
-        let (labels, truth) = read(index)?;
-        evaluator
-            .add(&labels, &truth)
-            .with_context(|| format!("the mask {}", mask_path(masks, key).display()))?;
-    }
-    evaluator.finish(read)
+    let counts: Vec<ImageCounts> = store
+        .keys()
+        .par_iter()
+        .map(count)
+        .collect::<Result<_, _>>()?;
+    let mut counts = counts.into_iter();
+    counts.try_for_each(|counts| evaluator.add_counts(counts))?;
+    let matched = evaluator.finish()?;
+    Ok((matched.report, matched.matching))
 }
 
 /// Writes `FOLDER/KEY.png`: at the size of the mask where there are masks, else of the features.

@@ -150,10 +150,10 @@ fn metric_rows(metrics: &Metrics, result: &str) -> Vec<MetricRow> {
             kind,
             about: about(name, name == result),
             uses_labels: uses_labels(name),
-            miou: Some(scores.miou),
-            boundary_miou: Some(scores.boundary_miou),
-            image_accuracy: Some(scores.image_accuracy),
-            f_beta: Some(scores.f_beta),
+            miou: scores.miou,
+            boundary_miou: scores.boundary_miou,
+            image_accuracy: scores.image_accuracy,
+            f_beta: scores.f_beta,
         }
     };
     let methods = metrics.iter().filter(|(name, _)| is_method(name));

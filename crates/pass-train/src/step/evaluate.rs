@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use imagenet_s::{Sample, Split};
 use luss_metrics::{
-    CoOccurrence, Evaluator, LabelMask, MatchedEvaluator, Matching, MatchingRule, OTHER, Protocol,
-    Report,
+    CoOccurrence, Evaluator, ImageCounts, LabelMask, MatchedEvaluator, Matching, MatchingRule,
+    OTHER, Protocol, Report,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,19 +15,19 @@ use crate::{Context, Error, Progress, Step};
 /// Pictures whose masks are read at a time.
 const CHUNK: usize = 64;
 
-/// The scores of one result, ratios in `0..=1`.
+/// The scores of one result, ratios in `0..=1`; none where the masks leave nothing to score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Mean IoU over OTHER and the classes.
-    pub miou: f64,
+    pub miou: Option<f64>,
     /// Mean boundary IoU.
-    pub boundary_miou: f64,
+    pub boundary_miou: Option<f64>,
     /// Share of pictures whose largest predicted category is in the picture.
-    pub image_accuracy: f64,
+    pub image_accuracy: Option<f64>,
     /// Mean F-beta of foreground against OTHER, β² = 0.3.
-    pub f_beta: f64,
+    pub f_beta: Option<f64>,
     /// Mean IoU over the classes alone.
-    pub miou_without_other: f64,
+    pub miou_without_other: Option<f64>,
 }
 
 impl From<&Report> for Scores {
@@ -66,18 +66,12 @@ pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
     context.run.begin(Step::Evaluate)?;
     let mut metrics = Metrics::new();
     if context.data.has_masks(Split::Validation) {
-        let mut names = vec!["pseudo_labels", context.result()];
-        names.dedup();
-        for name in names {
-            let (report, matching) = score(context, name, Match::ImageLevel)?;
+        let results = results(context);
+        for ((name, _), (report, matching)) in results.iter().zip(score(context, &results)?) {
             store(context, name, &report, &mut metrics)?;
-            if name == context.result() {
+            if *name == context.result() {
                 keep_matching(context, &matching)?;
             }
-        }
-        if context.run.is_done(Step::DistanceMatching) {
-            let (report, _) = score(context, "distance_matching", Match::None)?;
-            store(context, "distance_matching", &report, &mut metrics)?;
         }
     }
     context
@@ -85,6 +79,19 @@ pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
         .write_json(&context.run.file("metrics.json"), &metrics)?;
     context.run.finish(Step::Evaluate, &metrics)?;
     Ok(metrics)
+}
+
+/// What the run holds to be scored.
+fn results(context: &Context) -> Vec<(&'static str, Match)> {
+    let mut results = vec![
+        ("pseudo_labels", Match::ImageLevel),
+        (context.result(), Match::ImageLevel),
+    ];
+    results.dedup();
+    if context.run.is_done(Step::DistanceMatching) {
+        results.push(("distance_matching", Match::None));
+    }
+    results
 }
 
 /// Leaves `match.json`, and `categories.json` with the names that follow for the generated ids, from 1 on.
@@ -126,61 +133,131 @@ pub(crate) fn store(
     Ok(())
 }
 
-/// Scores the masks of one result on the validation pictures.
-fn score(context: &Context, name: &str, how: Match) -> Result<(Report, Matching), Error> {
-    let classes = context.data.classes();
-    let protocol = Protocol::new(classes);
+/// Scores the masks of all results on the validation pictures.
+fn score(context: &Context, results: &[(&str, Match)]) -> Result<Vec<(Report, Matching)>, Error> {
     let samples = context.data.samples(Split::Validation);
-    let masks = |index: usize| {
-        let prediction = predicted(context, name, &samples[index])?;
-        Ok((prediction, context.truth(&samples[index])?))
-    };
     let total = samples.len() as u64;
-    let mut progress = Progress::new(context.verbosity, format!("score {name}"), total, "masks");
-    let scored = match how {
-        Match::ImageLevel => matched_score(classes, samples.len(), masks, &mut progress)?,
-        Match::None => {
-            let mut evaluator = Evaluator::new(protocol);
-            for_each_pair(samples.len(), &masks, &mut progress, |prediction, truth| {
-                evaluator.add(prediction, truth)
-            })?;
-            (evaluator.report(), Matching::identity(classes))
-        }
+    let mut progress = Progress::new(context.verbosity, "score", total, "pictures");
+    let masks = Masks {
+        pictures: samples.len(),
+        truth: |index: usize| context.truth(&samples[index]),
+        predicted: |name: &str, index: usize| predicted(context, name, &samples[index]),
     };
+    let scored = score_masks(results, context.data.classes(), &masks, &mut progress)?;
     progress.finish();
     Ok(scored)
 }
 
-/// Matches as many clusters as classes by pictures, and scores them. `masks` reads prediction and truth of
-/// a picture.
+/// What reads the masks of pictures, by their number.
+struct Masks<T, P> {
+    pictures: usize,
+    truth: T,
+    /// Those of a result, by its name.
+    predicted: P,
+}
+
+/// Scores several results in one pass, in which each mask is read once.
+fn score_masks<T, P>(
+    results: &[(&str, Match)],
+    classes: u16,
+    masks: &Masks<T, P>,
+    progress: &mut Progress,
+) -> Result<Vec<(Report, Matching)>, Error>
+where
+    T: Fn(usize) -> Result<LabelMask, Error> + Sync,
+    P: Fn(&str, usize) -> Result<LabelMask, Error> + Sync,
+{
+    let protocol = Protocol::new(classes);
+    let count = |index: usize| {
+        let truth = (masks.truth)(index)?;
+        let count = |(name, _): &(&str, Match)| {
+            let prediction = (masks.predicted)(name, index)?;
+            Ok(ImageCounts::new(&prediction, &truth, classes, &protocol)?)
+        };
+        results.iter().map(count).collect::<Result<Vec<_>, Error>>()
+    };
+    let mut scorers: Vec<_> = results
+        .iter()
+        .map(|(_, how)| how.scorer(protocol))
+        .collect();
+    for_each(masks.pictures, count, progress, |counts| {
+        let mut pairs = scorers.iter_mut().zip(counts);
+        pairs.try_for_each(|(scorer, counts)| scorer.add(counts))
+    })?;
+    let scored = scorers.into_iter().map(Scorer::finish);
+    Ok(scored.collect::<Result<_, _>>()?)
+}
+
+/// Sums up the pictures of one result.
+enum Scorer {
+    Matched(MatchedEvaluator),
+    AsItIs(Evaluator),
+}
+
+impl Match {
+    fn scorer(self, protocol: Protocol) -> Scorer {
+        let rule = MatchingRule::ImageLevel;
+        match self {
+            Self::ImageLevel => Scorer::Matched(MatchedEvaluator::new(protocol, rule)),
+            Self::None => Scorer::AsItIs(Evaluator::new(protocol)),
+        }
+    }
+}
+
+impl Scorer {
+    fn add(&mut self, counts: ImageCounts) -> Result<(), luss_metrics::Error> {
+        match self {
+            Self::Matched(evaluator) => evaluator.add_counts(counts),
+            Self::AsItIs(evaluator) => evaluator.add_counts(&counts),
+        }
+    }
+
+    fn finish(self) -> Result<(Report, Matching), luss_metrics::Error> {
+        Ok(match self {
+            Self::Matched(evaluator) => {
+                let matched = evaluator.finish()?;
+                (matched.report, matched.matching)
+            }
+            Self::AsItIs(evaluator) => {
+                let classes = evaluator.protocol().classes;
+                (evaluator.report(), Matching::identity(classes))
+            }
+        })
+    }
+}
+
+/// Matches as many clusters as classes by pictures, and scores them. `masks` gives prediction and
+/// truth of a picture.
 pub(crate) fn matched_score(
     classes: u16,
     pictures: usize,
     masks: impl Fn(usize) -> Result<(LabelMask, LabelMask), Error> + Sync,
     progress: &mut Progress,
-) -> Result<(Report, Matching), Error> {
-    let rule = MatchingRule::ImageLevel;
-    let mut evaluator = MatchedEvaluator::new(rule, classes, Protocol::new(classes));
-    for_each_pair(pictures, &masks, progress, |prediction, truth| {
-        evaluator.add(prediction, truth)
+) -> Result<Report, Error> {
+    let protocol = Protocol::new(classes);
+    let mut evaluator = MatchedEvaluator::new(protocol, MatchingRule::ImageLevel);
+    let count = |index| {
+        let (prediction, truth) = masks(index)?;
+        Ok(ImageCounts::new(&prediction, &truth, classes, &protocol)?)
+    };
+    for_each(pictures, count, progress, |counts| {
+        evaluator.add_counts(counts)
     })?;
-    evaluator.finish(masks)
+    Ok(evaluator.finish()?.report)
 }
 
-/// Hands prediction and truth of each picture to `visit`, in order; masks are read in parallel.
-fn for_each_pair(
+/// Hands what `count` makes of each picture to `visit`, in order; pictures are counted in parallel.
+fn for_each<C: Send>(
     pictures: usize,
-    masks: &(impl Fn(usize) -> Result<(LabelMask, LabelMask), Error> + Sync),
+    count: impl Fn(usize) -> Result<C, Error> + Sync,
     progress: &mut Progress,
-    mut visit: impl FnMut(&LabelMask, &LabelMask) -> Result<(), luss_metrics::Error>,
+    mut visit: impl FnMut(C) -> Result<(), luss_metrics::Error>,
 ) -> Result<(), Error> {
     for start in (0..pictures).step_by(CHUNK) {
         let chunk = (start..pictures.min(start + CHUNK)).into_par_iter();
-        let pairs: Vec<_> = chunk.map(masks).collect::<Result<_, Error>>()?;
-        for (prediction, truth) in pairs {
-            visit(&prediction, &truth)?;
-            progress.advance(1);
-        }
+        let counts: Vec<C> = chunk.map(&count).collect::<Result<_, Error>>()?;
+        progress.advance(counts.len() as u64);
+        counts.into_iter().try_for_each(&mut visit)?;
     }
     Ok(())
 }
@@ -201,4 +278,52 @@ pub(crate) fn predicted(
     sample: &Sample,
 ) -> Result<LabelMask, Error> {
     context.read_mask(name, Split::Validation, &sample.key)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Mutex};
+
+    use super::*;
+    use crate::Verbosity;
+
+    const RESULTS: [(&str, Match); 3] = [
+        ("pseudo_labels", Match::ImageLevel),
+        ("fine_tuned", Match::ImageLevel),
+        ("distance_matching", Match::None),
+    ];
+
+    /// Class 1, 2 or 3 on the left half.
+    fn halves(class: usize) -> LabelMask {
+        let label = |pixel: usize| if pixel % 8 < 4 { class as u16 } else { 0 };
+        LabelMask::new(8, 6, (0..48).map(label).collect()).unwrap()
+    }
+
+    #[test]
+    fn each_mask_is_read_once_and_clusters_are_matched() {
+        let pictures = CHUNK + 5;
+        let reads = Mutex::new(BTreeMap::<(String, usize), u32>::new());
+        let read = |name: &str, index: usize, class: usize| {
+            let mut reads = reads.lock().unwrap();
+            *reads.entry((name.into(), index)).or_default() += 1;
+            Ok(halves(class))
+        };
+        let masks = Masks {
+            pictures,
+            truth: |index| read("truth", index, 1 + index % 3),
+            predicted: |name: &str, index: usize| {
+                let shift = usize::from(name != "fine_tuned");
+                read(name, index, 1 + (index + shift) % 3)
+            },
+        };
+        let mut progress = Progress::new(Verbosity::Quiet, "score", 0, "pictures");
+        let scored = score_masks(&RESULTS, 3, &masks, &mut progress).unwrap();
+        let reads = reads.into_inner().unwrap();
+        assert_eq!(reads.len(), 4 * pictures);
+        assert!(reads.values().all(|&n| n == 1), "{reads:?}");
+        let scores: Vec<_> = scored.iter().map(|(report, _)| report.miou).collect();
+        // Shifted classes are right once they are matched; "other" alone is right without.
+        assert_eq!(scores, [Some(1.0), Some(1.0), Some(0.25)]);
+        assert_eq!(scored[0].1.class_of(2), 1);
+    }
 }

@@ -211,10 +211,11 @@ fn of_few_updates(epochs: u64, images: u64, batch: u64) -> Option<Found> {
 /// In the scores, where what learns nothing was scored beside the result, `own`.
 fn of_scores(metrics: &Metrics, own: &str) -> Option<Found> {
     let baselines = metrics.iter().filter(|(name, _)| is_baseline(name, own));
-    let (name, best) = baselines.max_by(|a, b| a.1.miou.total_cmp(&b.1.miou))?;
-    let ours = metrics.get(own)?;
-    (best.miou >= ours.miou).then(|| {
-        let [ours, best] = [ours, best].map(|scores| 100.0 * scores.miou);
+    let scored = baselines.filter_map(|(name, scores)| Some((name, scores.miou?)));
+    let (name, best) = scored.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let ours = metrics.get(own)?.miou?;
+    (best >= ours).then(|| {
+        let [ours, best] = [ours, best].map(|miou| 100.0 * miou);
         let what = format!("{name}, which learns nothing, scores mIoU {best:.1}, {own} {ours:.1}");
         Found::failed(Step::Evaluate, what, Advice::LearnMore)
     })
@@ -280,11 +281,11 @@ mod tests {
     #[test]
     fn a_result_below_what_learns_nothing_is_found() {
         let scores = |miou| Scores {
-            miou,
-            boundary_miou: 0.0,
-            image_accuracy: 0.0,
-            f_beta: 0.0,
-            miou_without_other: 0.0,
+            miou: Some(miou),
+            boundary_miou: None,
+            image_accuracy: None,
+            f_beta: None,
+            miou_without_other: None,
         };
         let found = |own: &str, rows: &[(&str, f64)]| -> Vec<Found> {
             let rows = rows

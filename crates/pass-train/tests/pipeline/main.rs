@@ -97,7 +97,9 @@ fn every_score_is_a_ratio() {
             s.miou_without_other,
         ];
         assert!(
-            values.iter().all(|value| (0.0..=1.0).contains(value)),
+            values
+                .iter()
+                .all(|value| value.is_some_and(|value| (0.0..=1.0).contains(&value))),
             "{name}: {s:?}"
         );
     }

@@ -2,7 +2,11 @@
 //!
 //! The label of a pixel is the `category_id`, as it stands.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Component, Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -119,7 +123,7 @@ impl Id {
 }
 
 /// An id as a number without leading zeros, if it is one.
-pub(super) fn normal(id: &str) -> String {
+fn normal(id: &str) -> String {
     let number = id.parse::<u64>();
     number.map_or_else(|_| id.to_owned(), |number| number.to_string())
 }
@@ -133,7 +137,7 @@ fn name_of(file_name: &str) -> &Path {
     let path = Path::new(file_name);
     let is_below = path
         .components()
-        .all(|part| matches!(part, std::path::Component::Normal(_)));
+        .all(|part| matches!(part, Component::Normal(_)));
     match path.file_name() {
         Some(name) if !is_below => Path::new(name),
         _ => path,
@@ -141,4 +145,4 @@ fn name_of(file_name: &str) -> &Path {
 }
 
 /// The keys of pictures by their ids.
-type Keys = HashMap<String, std::path::PathBuf>;
+type Keys = HashMap<String, PathBuf>;
