@@ -255,6 +255,18 @@ fn the_worst_and_the_best_are_drawn_and_equal_runs_make_equal_pages() {
     assert_eq!(page, place.read("again.html"));
 }
 
+#[test]
+fn a_zero_that_is_a_class_has_a_color_and_no_other_beside_it() {
+    let place = Workplace::new();
+    place.mask("truth/x.png", (3, 1), &[1, 2, 0]);
+    place.mask("pred/x.png", (3, 1), &[0, 1, 1]);
+    let classes = ["--classes", "2", "--reduce-zero-label"];
+    place.eval_as(&classes, &["--html", "page.html"]).scored();
+    let page = place.read("page.html");
+    assert!(page.contains("<i class=\"swatch\" style=\"background:#2878dc\"></i>class 0<"));
+    assert!(!page.contains("predicted as other") && page.contains("ignored, counts nowhere"));
+}
+
 fn photograph(place: &Workplace, name: &str, size: (u32, u32)) {
     let path = place.path(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
