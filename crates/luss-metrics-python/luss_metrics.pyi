@@ -12,7 +12,7 @@ __version__: str
 _Array = Union[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.int32], NDArray[np.int64]]
 _Masks = Union[_Array, Sequence[_Array]]
 _Rule = Literal["image", "pixel", "iou", "many-to-one"]
-_OutOfRange = Literal["error", "drop"]
+_OutOfRange = Literal["error", "reference"]
 _AbsentClass = Literal["zero", "skip"]
 _BoundaryIgnore = Literal["edge", "transparent"]
 
