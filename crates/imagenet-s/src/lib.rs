@@ -72,7 +72,6 @@ pub mod layout;
 mod loader;
 pub mod manifest;
 pub mod pack;
-pub mod palette;
 mod pictures;
 #[cfg(feature = "tools")]
 pub mod prepare;
@@ -93,7 +92,7 @@ pub use dataset::{Dataset, LeftOut, OtherFiles, Sample, Selection};
 pub use error::Error;
 pub use layout::Split;
 pub use loader::{Loader, LoaderStats};
-pub use luss_metrics::LabelMask;
+pub use luss_metrics::{LabelMask, palette};
 pub use manifest::Manifest;
 pub use pictures::{
     Background, Decoding, OddPictures, Oddity, Orienting, Stretch, TraitCounts, decode_mask,

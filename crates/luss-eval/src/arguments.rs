@@ -218,6 +218,16 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
 
+    /// Writes a page to look at: scores, classes, confusion matrix, the worst and the best pictures. One
+    /// file that needs no network.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
+    /// Folder of the photographs, which the page shows under the masks; paired by path or name as
+    /// predictions are.
+    #[arg(long, value_name = "DIR", requires = "html", conflicts_with = "merge")]
+    pub(crate) images: Option<PathBuf>,
+
     /// Writes the confusion matrix as CSV: a row for each true label, a column for each predicted
     /// one, in pixels.
     #[arg(long, value_name = "FILE")]

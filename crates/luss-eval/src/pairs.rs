@@ -56,6 +56,8 @@ pub(crate) struct Pairs {
     pub(crate) findings: Arc<Findings>,
     /// Pairs whose names are spelled in different forms of Unicode.
     pub(crate) respelled: u64,
+    /// The photographs of the pictures, for the page.
+    pub(crate) photographs: Option<Pairing>,
 }
 
 impl Masks {
@@ -83,6 +85,8 @@ impl Pairs {
     pub(crate) fn new(submission: Submission, settings: &Settings) -> Result<Self> {
         let [truth, prediction] = sources(submission, settings)?;
         let pairing = Pairing::new(truth.tree(), prediction.tree());
+        let photographs = settings.arguments.images.as_deref();
+        let photographs = photographs.map(|folder| photographs_of(truth.tree(), folder));
         let format = settings.arguments.mask_format;
         let truth_format = settings.arguments.truth_format.unwrap_or(format);
         let mut pairs = Self {
@@ -95,6 +99,7 @@ impl Pairs {
             spare_scores: 0,
             findings: Arc::default(),
             respelled: pairing.respelled(),
+            photographs: photographs.transpose()?,
         };
         if let Some(folder) = submission.scores {
             let scores = Pairing::new(pairs.truth.masks.tree(), &Tree::of_scores(folder)?);
@@ -151,6 +156,16 @@ fn masks_of(path: &Path, suffix: Option<&str>, side: Side) -> Result<Box<dyn Mas
         path.display()
     );
     Ok(masks)
+}
+
+fn photographs_of(truth: &Tree, folder: &Path) -> Result<Pairing> {
+    let pairing = Pairing::new(truth, &Tree::of_photographs(folder)?);
+    ensure!(
+        !pairing.is_empty(),
+        "--images {}: no photograph (.jpg, .png, .webp, .bmp) has the path or the name of a true mask",
+        folder.display()
+    );
+    Ok(pairing)
 }
 
 fn pictures(pairing: &Pairing) -> Vec<Picture> {

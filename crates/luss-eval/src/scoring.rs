@@ -5,12 +5,14 @@
 //! where it then joins two clusters of a picture, this picture is read again.
 
 mod inputs;
+mod samples;
 pub(crate) mod shards;
 
 use anyhow::{Result, anyhow, ensure};
 use luss_metrics::{
-    ChosenThreshold, Confusion, Error, Evaluator, ImageCounts, Matched, MatchedEvaluator, Matching,
-    MatchingRule, Protocol, Report, ThresholdPoint, Ties, folder::Problem,
+    ChosenThreshold, Confusion, Error, Evaluator, ImageCounts, ImageScore, Matched,
+    MatchedEvaluator, Matching, MatchingRule, Protocol, Report, ThresholdPoint, Ties,
+    folder::Problem,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,7 @@ use crate::{
 };
 
 pub(crate) use inputs::{Inputs, LeftOut};
+pub(crate) use samples::{BOX, Drawn, Sample, Samples};
 
 /// A scored folder of predictions.
 pub(crate) struct Scored {
@@ -46,6 +49,8 @@ pub(crate) struct Scored {
     pub(crate) ties: Option<Ties>,
     pub(crate) threshold: Option<ChosenThreshold>,
     pub(crate) curve: Option<Vec<ThresholdPoint>>,
+    /// The worst and the best pictures; drawn if the page is asked for.
+    pub(crate) samples: Samples,
 }
 
 /// A picture and its counts: of clusters where a matching is fitted, else of classes.
@@ -96,14 +101,14 @@ impl Scored {
             threshold: thresholding.chosen,
             curve: thresholding.curve,
         };
-        let again = |matching: &Matching, pictures: &[&Picture]| {
-            let reading = Reading {
-                pairs: &pairs,
-                ..reading
-            };
-            reading.score_again(pictures, matching)
-        };
-        Self::of(counts, settings, again)
+        let again =
+            |matching: &Matching, pictures: &[&Picture]| reading.score_again(pictures, matching);
+        let mut scored = Self::of(counts, settings, again)?;
+        if settings.arguments.html.is_some() {
+            let (pictures, matching) = (&scored.pictures, scored.matching.as_ref());
+            scored.samples.draw(&reading, pictures, matching)?;
+        }
+        Ok(scored)
     }
 
     /// Matches and scores what was counted; `again` scores pictures from their masks, where the
@@ -144,11 +149,15 @@ impl Scored {
             ties,
             threshold: counts.threshold,
             curve: counts.curve,
+            samples: Samples::default(),
         };
+        let mut scores = Vec::with_capacity(scored.pictures.len());
         for index in 0..scored.pictures.len() {
             let counts = scored.image_counts(index)?;
             scored.confusion.add(&counts)?;
+            scores.push(ImageScore::of(&counts, protocol).miou);
         }
+        scored.samples = Samples::of(&scores);
         Ok(scored)
     }
 

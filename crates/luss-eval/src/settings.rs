@@ -157,6 +157,7 @@ impl<'a> Settings<'a> {
             json,
             csv,
             markdown,
+            html,
             problems,
             save_match,
             threshold_curve,
@@ -164,7 +165,7 @@ impl<'a> Settings<'a> {
             save_counts,
             ..
         } = self.arguments;
-        let scores = [json, csv, markdown, confusion];
+        let scores = [json, csv, markdown, html, confusion];
         let others = [problems, save_match, threshold_curve, save_counts];
         for file in scores.into_iter().chain(others).flatten() {
             let folder = file

@@ -132,6 +132,7 @@ mod mask;
 mod mask_view;
 mod matched;
 mod matching;
+pub mod palette;
 mod protocol;
 mod report;
 mod scores;

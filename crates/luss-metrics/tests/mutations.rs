@@ -68,3 +68,25 @@ fn mutated_attention_maps_do_no_harm() {
         }
     }
 }
+
+#[cfg(feature = "tiff")]
+#[test]
+fn mutated_masks_of_other_tools_do_no_harm() {
+    use luss_metrics::folder::decode_mask;
+
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/masks/");
+    let alphabet: Vec<u8> = (0..=255).collect();
+    let (mut noise, mut read) = (Noise(7), 0);
+    for name in ["raw.tif", "tiff_lzw.tif", "opencv16.tiff", "int32.npy"] {
+        let seed = std::fs::read(format!("{folder}{name}")).unwrap();
+        for _ in 0..2000 {
+            let mut file = seed.clone();
+            noise.mutate(&mut file, &alphabet);
+            if let Ok((mask, _)) = decode_mask(&file) {
+                read += 1;
+                assert_eq!(mask.labels().len(), mask.width() * mask.height());
+            }
+        }
+    }
+    assert!(read > 1000, "only {read} of the mutations were read");
+}

@@ -154,7 +154,7 @@ impl<'a> Document<'a> {
         });
         Ok(Self {
             schema: SCHEMA,
-            tool: format!("luss-eval {}", env!("CARGO_PKG_VERSION")),
+            tool: tool(),
             notes: notes(evaluation, settings),
             policies: policies(settings)?,
             scores: Scores::new(&evaluation.scored, settings),
@@ -162,6 +162,11 @@ impl<'a> Document<'a> {
             comparison,
         })
     }
+}
+
+/// The program and its version.
+pub(super) fn tool() -> String {
+    format!("luss-eval {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// The settings that decide what the scores mean; of merged counts, those that they were made with.

@@ -10,6 +10,7 @@ use crate::{
 };
 
 mod csv;
+mod html;
 mod json;
 mod markdown;
 mod rows;
@@ -39,6 +40,9 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
     if let Some(file) = &arguments.markdown {
         write_file(file, &markdown::document(evaluation, settings))?;
     }
+    if let Some(file) = &arguments.html {
+        write_file(file, &html::document(evaluation, settings)?)?;
+    }
     if let Some(file) = &arguments.json {
         write_file(file, &json::document(evaluation, settings)?)?;
     }
@@ -46,10 +50,12 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
         json,
         csv,
         markdown,
+        html,
         confusion,
+        save_counts,
         ..
     } = arguments;
-    let taken = [json, csv, markdown, confusion]
+    let taken = [json, csv, markdown, html, confusion, save_counts]
         .into_iter()
         .flatten()
         .any(|file| is_standard_output(file));

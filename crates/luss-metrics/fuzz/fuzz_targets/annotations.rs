@@ -18,6 +18,7 @@ fuzz_target!(|input: &[u8]| {
             fs::write(&file, text).unwrap();
             let _ = read_pairs(&file);
         }
+        _ if has_large_number(text) => {}
         choice => {
             fs::write(&file, text).unwrap();
             let Ok(truth) = open_masks(&file, None, Side::Truth { ignore: 1000 }) else { return };
@@ -30,7 +31,12 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// All masks that are not too large to be read millions of times.
+/// Whether a picture may be too large to be read millions of times.
+fn has_large_number(text: &[u8]) -> bool {
+    text.windows(4).any(|digits| digits.iter().all(u8::is_ascii_digit))
+}
+
+/// Reads all masks.
 fn read_all(masks: &dyn MaskSource) {
     let mut reader = MaskReader::default();
     let paths: Vec<&Path> = masks.tree().iter().map(|(_, path)| path).collect();

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use super::FileError;
 
-/// An sRGB colour.
-pub type Rgb = [u8; 3];
+pub use crate::palette::Rgb;
 
 /// The index of PASCAL VOC whose pixels are neither a category nor background.
 pub const VOC_VOID: u8 = 255;

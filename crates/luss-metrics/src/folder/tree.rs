@@ -13,6 +13,9 @@ use super::{FileError, Problem, ProblemKind};
 /// The extensions of masks: the first one of which a folder has files is that of its masks.
 const MASKS: [&[&str]; 3] = [&["png"], &["tif", "tiff"], &["npy"]];
 
+/// The extensions of photographs.
+const PHOTOGRAPHS: &[&str] = &["jpg", "jpeg", "png", "webp", "bmp"];
+
 /// The files of one extension below a folder, at any depth, in the order of their keys.
 ///
 /// The key of a file is its path below the folder, without the extension. Symbolic links are
@@ -61,6 +64,15 @@ impl Tree {
     /// As [`Tree::of_masks`].
     pub fn of_scores(root: &Path) -> Result<Self, FileError> {
         Self::new(root, "", &[&["npy"]])
+    }
+
+    /// The photographs below `root`: its JPEG, PNG, WebP and BMP files.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tree::of_masks`].
+    pub fn of_photographs(root: &Path) -> Result<Self, FileError> {
+        Self::new(root, "", &[PHOTOGRAPHS])
     }
 
     /// No files yet.

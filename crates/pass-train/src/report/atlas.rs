@@ -3,15 +3,11 @@
 
 use std::cmp::Reverse;
 
+use html_report::{Axis, LineChart, Series, escape, jpeg_uri, overlay, percent, thumbnail};
 use image::RgbImage;
 use luss_metrics::{IGNORE, LabelMask, Matching, OTHER};
 
-use super::{
-    chart::{self, Axis, LineChart, Series},
-    html::{escape, percent},
-    overlay::{data_uri, overlay, thumbnail},
-    sheet::chip,
-};
+use super::sheet::chip;
 
 /// The report itself holds the atlas of up to this many clusters; a larger one is a page of its own.
 pub(super) const MOST_IN_REPORT: usize = 50;
@@ -70,7 +66,7 @@ impl AtlasPicture {
             key: key.to_owned(),
             squared_distance,
             size: drawn.dimensions(),
-            uri: data_uri(&drawn, JPEG_QUALITY),
+            uri: jpeg_uri(&drawn, JPEG_QUALITY),
         }
     }
 }
@@ -93,7 +89,7 @@ pub fn drawn_labels(mask: &LabelMask, matching: &Matching) -> LabelMask {
 
 /// What the report says about the clusters: the numbers, and all of them or where they are.
 pub(super) fn summary(atlas: &Atlas, class_names: &[String], page: &str) -> String {
-    let facts = super::html::summary(&atlas.facts);
+    let facts = html_report::summary(&atlas.facts);
     let clusters = if has_own_page(atlas) {
         format!(
             "<div class=\"charts\">\n{}</div>\n<p class=\"note\"><a href=\"{page}\">All {} clusters with their images</a>, in \
@@ -115,12 +111,12 @@ pub(super) fn has_own_page(atlas: &Atlas) -> bool {
 /// The sections of an atlas that is a page of its own.
 pub(super) fn own_page(atlas: &Atlas, class_names: &[String]) -> [String; 3] {
     [
-        super::html::summary(&atlas.facts),
-        super::html::section(
+        html_report::summary(&atlas.facts),
+        html_report::section(
             "All clusters, the largest first",
             &index(atlas, class_names),
         ),
-        super::html::section("Images", &cards(atlas, class_names)),
+        html_report::section("Images", &cards(atlas, class_names)),
     ]
 }
 
@@ -138,7 +134,7 @@ fn size_chart(atlas: &Atlas) -> String {
         name: name.to_owned(),
         points,
     });
-    chart::figure(&LineChart {
+    html_report::figure(&LineChart {
         title: "Sizes of the clusters",
         x_label: "rank of the cluster",
         y_label: "training images",

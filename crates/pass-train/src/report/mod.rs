@@ -5,25 +5,22 @@
 
 mod atlas;
 mod atlas_data;
-mod chart;
 pub mod cluster_report;
 pub(crate) mod data;
-mod html;
-mod overlay;
+mod metric_table;
 mod sheet;
 mod suggestion;
 mod verdict;
 
 use std::path::Path;
 
+use html_report::{Axis, LineChart, section, threshold_figure};
 use pixel_attention::kmeans::suggest::Suggestion;
 
 use crate::Error;
-use chart::{Axis, LineChart};
 
 pub use atlas::{Atlas, AtlasCluster, AtlasPicture, drawn_labels};
-pub use chart::Series;
-pub use overlay::overlay;
+pub use html_report::{Series, overlay};
 pub use sheet::SheetRow;
 pub use verdict::ShownVerdict;
 
@@ -148,7 +145,7 @@ fn render_atlas(data: &ReportData) -> Option<String> {
         .as_ref()
         .filter(|atlas| atlas::has_own_page(atlas))?;
     let title = format!("Clusters: {}", data.title);
-    Some(html::page(
+    Some(html_report::page(
         &title,
         &atlas::own_page(atlas, &data.class_names),
     ))
@@ -167,19 +164,19 @@ fn render(data: &ReportData) -> String {
     let verdict = verdict.map(|shown| verdict::content(shown, &data.class_names));
     let verdict = verdict.unwrap_or_default();
     let sections = [
-        html::section("Has it worked?", &verdict),
-        html::summary(&data.summary),
-        html::section("Metrics", &html::metric_table(&data.metrics)),
-        html::section("Training", &curves(&data.curves)),
-        html::section("How many categories?", &suggestion.unwrap_or_default()),
-        html::section("Clusters", &atlas.unwrap_or_default()),
-        html::section("Attention threshold", &threshold),
-        html::section(
+        section("Has it worked?", &verdict),
+        html_report::summary(&data.summary),
+        section("Metrics", &metric_table::metric_table(&data.metrics)),
+        section("Training", &curves(&data.curves)),
+        section("How many categories?", &suggestion.unwrap_or_default()),
+        section("Clusters", &atlas.unwrap_or_default()),
+        section("Attention threshold", &threshold),
+        section(
             "Images",
             &sheet::contact_sheet(&data.sheet, &data.class_names),
         ),
     ];
-    html::page(&data.title, &sections)
+    html_report::page(&data.title, &sections)
 }
 
 /// The charts, group by group in the order in which groups appear. The first group is open: it is
@@ -195,7 +192,7 @@ fn curves(curves: &[Curve]) -> String {
         let of_group = curves.iter().filter(|curve| curve.group == group);
         let charts: String = of_group.map(curve_chart).collect();
         let open = if index == 0 { " open" } else { "" };
-        let group = html::escape(heading(group));
+        let group = html_report::escape(heading(group));
         format!(
             "<details{open}><summary>{group}</summary>\n\
              <div class=\"charts\">\n{charts}</div></details>\n"
@@ -223,7 +220,7 @@ fn curve_chart(curve: &Curve) -> String {
         [only] => format!("{}: {}", curve.step, only.name),
         _ => curve.step.clone(),
     };
-    chart::figure(&LineChart {
+    html_report::figure(&LineChart {
         title: &title,
         x_label: "iteration",
         y_label: &y_label,
@@ -234,25 +231,11 @@ fn curve_chart(curve: &Curve) -> String {
 }
 
 fn threshold_chart(threshold: &ThresholdChart) -> String {
-    let point = |&(threshold, miou): &(f32, f64)| (f64::from(threshold), 100.0 * miou);
-    let points = threshold.points.iter().map(point).collect();
-    let series = [Series {
-        name: "mIoU".to_owned(),
-        points,
-    }];
-    let figure = chart::figure(&LineChart {
-        title: "mIoU of the pseudo labels by threshold",
-        x_label: "attention threshold",
-        y_label: "mIoU, percent",
-        y_axis: Axis::Linear,
-        series: &series,
-        mark: Some((
-            f64::from(threshold.chosen),
-            format!("chosen {:.2}", threshold.chosen),
-        )),
-    });
-    let note = html::escape(&threshold.note);
-    format!("<p class=\"note\">{note}</p>\n<div class=\"charts\">\n{figure}</div>\n")
+    let points = threshold.points.iter().copied();
+    let title = "mIoU of the pseudo labels by threshold";
+    let figure = threshold_figure(title, points, threshold.chosen);
+    let note = html_report::escape(&threshold.note);
+    format!("<p class=\"note\">{note}</p>\n{figure}")
 }
 
 fn axis_for(series: &[Series]) -> Axis {

@@ -2,14 +2,9 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use html_report::{Paint, escape, jpeg_uri, overlay, percent, thumbnail};
 use image::RgbImage;
-use imagenet_s::palette::{Rgb, color_of};
 use luss_metrics::{IGNORE, LabelMask, OTHER};
-
-use super::{
-    html::{escape, percent},
-    overlay::{data_uri, overlay, thumbnail},
-};
 
 /// The box into which every picture is fitted, in pixels.
 const BOX: [u32; 2] = [240, 180];
@@ -115,7 +110,7 @@ fn tile(name: &str, picture: &RgbImage, classes: &str) -> String {
     format!(
         "<figure><div class=\"frame\"><img alt=\"{name}\" width=\"{width}\" height=\"{height}\" src=\"{}\"></div>\
          <figcaption>{name}{classes}</figcaption></figure>\n",
-        data_uri(picture, JPEG_QUALITY)
+        jpeg_uri(picture, JPEG_QUALITY)
     )
 }
 
@@ -155,18 +150,11 @@ fn legend(rows: &[SheetRow], class_names: &[String]) -> String {
 }
 
 pub(super) fn chip(label: u16, class_names: &[String]) -> String {
-    let (style, class) = match (label, color_of(label)) {
-        (IGNORE, _) => (String::new(), " hatched"),
-        (_, Some(color)) => (format!(" style=\"background:{}\"", css(color)), ""),
-        (_, None) => (String::new(), " clear"),
-    };
     let name = escape(&name_of(label, class_names));
-    format!("<span class=\"chip\"><i class=\"swatch{class}\"{style}></i>{name}</span>")
-}
-
-/// `color` as CSS.
-fn css([red, green, blue]: Rgb) -> String {
-    format!("#{red:02x}{green:02x}{blue:02x}")
+    format!(
+        "<span class=\"chip\">{}{name}</span>",
+        Paint::of(label).swatch()
+    )
 }
 
 fn name_of(label: u16, class_names: &[String]) -> String {

@@ -2,7 +2,7 @@
 
 use pixel_attention::kmeans::suggest::{Candidate, REPRODUCIBLE, Suggestion};
 
-use super::chart::{self, Axis, LineChart, Series};
+use html_report::{Axis, LineChart, Series};
 
 /// A sentence and the curve.
 pub(super) fn content(suggestion: &Suggestion) -> String {
@@ -15,7 +15,7 @@ pub(super) fn content(suggestion: &Suggestion) -> String {
             .collect(),
     };
     let clusters = suggestion.clusters;
-    let figure = chart::figure(&LineChart {
+    let figure = html_report::figure(&LineChart {
         title: "what speaks for each number of categories",
         x_label: "categories",
         y_label: "0 to 1, more is better",

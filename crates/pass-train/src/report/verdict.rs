@@ -1,9 +1,8 @@
 //! The top of the report: whether the run has worked, what was found, and what to do next.
 
-use super::{
-    html::{escape, list, percent, prose},
-    sheet::chip,
-};
+use html_report::{escape, list, percent, prose};
+
+use super::sheet::chip;
 use crate::{CategoryUse, Grade, RunVerdict};
 
 /// Categories that are shown, the largest.

@@ -12,7 +12,7 @@ use plotters::{
     style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::html::escape;
+use crate::escape;
 
 /// Size of a drawing, whose units are whole numbers; the page scales it.
 const SIZE: (u32, u32) = (960, 500);
@@ -40,7 +40,7 @@ const INK: RGBColor = RGBColor(0x1d, 0x21, 0x26);
 
 /// How values are laid out along an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Axis {
+pub enum Axis {
     /// Equal differences take equal space.
     #[default]
     Linear,
@@ -66,18 +66,23 @@ pub struct Series {
 
 /// A chart with one frame for all its lines.
 #[derive(Debug)]
-pub(super) struct LineChart<'a> {
-    pub(super) title: &'a str,
-    pub(super) x_label: &'a str,
-    pub(super) y_label: &'a str,
-    pub(super) y_axis: Axis,
-    pub(super) series: &'a [Series],
+pub struct LineChart<'a> {
+    /// What stands above it.
+    pub title: &'a str,
+    /// What is along the horizontal axis.
+    pub x_label: &'a str,
+    /// What is along the vertical axis, with its unit.
+    pub y_label: &'a str,
+    /// How its values are laid out.
+    pub y_axis: Axis,
+    /// The lines.
+    pub series: &'a [Series],
     /// A position to be marked, and the text of the mark.
-    pub(super) mark: Option<(f64, String)>,
+    pub mark: Option<(f64, String)>,
 }
 
 /// The chart with its legend as one figure; empty without any point.
-pub(super) fn figure(chart: &LineChart) -> String {
+pub fn figure(chart: &LineChart) -> String {
     if chart.series.iter().all(|series| series.points.is_empty()) {
         return String::new();
     }
