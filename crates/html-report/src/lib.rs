@@ -5,7 +5,7 @@
 //! |---|---|
 //! | the page, its sections, escaped text | [`page`], [`section`], [`escape`] |
 //! | lines over an axis, as SVG | [`LineChart`], [`figure`], [`threshold_figure`] |
-//! | the labels of a mask over a picture | [`overlay`], [`overlay_of`], [`Paint`] |
+//! | the labels of a mask over a picture | [`overlay()`], [`overlay_of`], [`Paint`] |
 //! | a picture within the page | [`jpeg_uri`], [`png_uri`] |
 //!
 //! Nothing holds a time or a random number: equal data make an equal file.

@@ -131,9 +131,9 @@ impl Shares<'_> {
         for (truth, prediction, _, share) in self.cells() {
             let (x, y) = (self.place(prediction.into()), self.place(truth.into()));
             let class = if share > 0.3 { "on-color" } else { "" };
-            write!(
+            writeln!(
                 text,
-                "<text class=\"{class}\" font-weight=\"600\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{:.0}</text>\n",
+                "<text class=\"{class}\" font-weight=\"600\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{:.0}</text>",
                 LEFT + x,
                 TOP + y + 10,
                 100.0 * share
