@@ -339,7 +339,7 @@ fn two_folders_are_compared_on_the_page() {
 /// The parser of the HTML standard, without its leniency.
 #[test]
 #[ignore = "needs Python with html5lib"]
-fn a_strict_html_parser_of_python_finds_no_fault() {
+fn html5lib_finds_no_fault_in_its_strict_mode() {
     let place = hostile();
     place
         .eval(&["--html", "page.html", "--names", "names.txt"])

@@ -35,8 +35,13 @@ impl RunDir {
     pub fn note_start(&self, start: &Start) -> Result<(), Error> {
         let path = self.file(LIST);
         let line = serde_json::to_string(start).expect("strings are always JSON");
-        // In front of it, where a kill has torn the line before.
-        let line = format!("\n{line}\n");
+        let torn = |list: Vec<u8>| list.last().is_some_and(|last| *last != b'\n');
+        let end = if fs::read(&path).is_ok_and(torn) {
+            "\n"
+        } else {
+            ""
+        };
+        let line = format!("{end}{line}\n");
         let list = OpenOptions::new().append(true).create(true).open(&path);
         let written = list.and_then(|mut list| list.write_all(line.as_bytes()));
         written.map_err(Error::io(path, "note the start"))

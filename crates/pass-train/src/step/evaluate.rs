@@ -191,7 +191,7 @@ where
 /// Sums up the pictures of one result.
 enum Scorer {
     Matched(MatchedEvaluator),
-    AsItIs(Evaluator),
+    AsItIs(Box<Evaluator>),
 }
 
 impl Match {
@@ -199,7 +199,7 @@ impl Match {
         let rule = MatchingRule::ImageLevel;
         match self {
             Self::ImageLevel => Scorer::Matched(MatchedEvaluator::new(protocol, rule)),
-            Self::None => Scorer::AsItIs(Evaluator::new(protocol)),
+            Self::None => Scorer::AsItIs(Box::new(Evaluator::new(protocol))),
         }
     }
 }
