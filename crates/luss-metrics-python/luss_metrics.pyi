@@ -6,20 +6,23 @@ from typing import Any, Literal, Union, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "MasksNeeded", "Evaluator", "bootstrap", "boundary_iou", "match_clusters", "MatchedEvaluator", "__version__",
+]
 __version__: str
 
 # (height, width) or (pictures, height, width), row by row in memory
 _Array = Union[NDArray[np.uint8], NDArray[np.uint16], NDArray[np.int32], NDArray[np.int64]]
 _Masks = Union[_Array, Sequence[_Array]]
 _Rule = Literal["image", "pixel", "iou", "many-to-one"]
-_OutOfRange = Literal["error", "drop"]
+_OutOfRange = Literal["error", "reference"]
 _AbsentClass = Literal["zero", "skip"]
 _BoundaryIgnore = Literal["edge", "transparent"]
 
 @final
 class Evaluator:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         classes: int,
         *,
         ignore: int = 1000,
@@ -28,7 +31,7 @@ class Evaluator:
         score_other: bool = True,
         boundary_ignore: _BoundaryIgnore = "edge",
         boundary_ratio: float = 0.03,
-    ) -> None: ...
+    ) -> Evaluator: ...
     def add(self, prediction: _Masks, truth: _Masks) -> None: ...
     def merge(self, other: Evaluator) -> None: ...
     def report(self) -> dict[str, Any]: ...
@@ -40,8 +43,8 @@ class Evaluator:
 
 @final
 class MatchedEvaluator:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         classes: int,
         *,
         rule: _Rule = "image",
@@ -52,7 +55,7 @@ class MatchedEvaluator:
         score_other: bool = True,
         boundary_ignore: _BoundaryIgnore = "edge",
         boundary_ratio: float = 0.03,
-    ) -> None: ...
+    ) -> MatchedEvaluator: ...
     def add(self, prediction: _Masks, truth: _Masks) -> None: ...
     def merge(self, other: MatchedEvaluator) -> None: ...
     def finish(self, masks: Callable[[int], tuple[_Array, _Array]] | None = None) -> dict[str, Any]: ...

@@ -1,6 +1,6 @@
 //! Scores as dicts, with the keys of the JSON that `luss-eval` writes.
 
-use luss_metrics::{Areas, Evaluator, Matching, SizeGroup, Ties};
+use luss_metrics::{Areas, Evaluator, Matching, OutOfRange, Protocol, SizeGroup, Ties};
 use pyo3::prelude::*;
 use pythonize::pythonize;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ pub(crate) fn report(evaluator: &Evaluator) -> PyResult<Value> {
     let mut document = serde_json::to_value(evaluator.report()).map_err(value_error)?;
     let fields = document.as_object_mut().expect("a report has fields");
     fields.shift_remove("protocol");
-    fields.insert("policies".into(), json!(evaluator.protocol()));
+    fields.insert("policies".into(), policies(evaluator.protocol()));
     if let Some(sizes) = fields.get_mut("sizes") {
         *sizes = by_size(sizes.take());
     }
@@ -21,6 +21,20 @@ pub(crate) fn report(evaluator: &Evaluator) -> PyResult<Value> {
         describe_class(class, label, evaluator.areas());
     }
     Ok(document)
+}
+
+/// The choices under luss-eval's names: `score_other` where it is not, "reference" for "drop".
+fn policies(protocol: &Protocol) -> Value {
+    let mut policies = json!(protocol);
+    if protocol.score_other {
+        policies
+            .as_object_mut()
+            .map(|all| all.shift_remove("score_other"));
+    }
+    if protocol.out_of_range == OutOfRange::Drop {
+        policies["out_of_range"] = json!("reference");
+    }
+    policies
 }
 
 /// The groups by their names instead of in a list.

@@ -18,8 +18,8 @@ use crate::{
 ///
 /// `classes` is the number of classes without "other". Policies, by name: `ignore` (id of the true
 /// pixels that count nowhere, 1000), `absent_class` ("zero" or "skip"), `out_of_range` ("error" or
-/// "drop"), `score_other` (whether 0 is one of the labels of a mean), `boundary_ignore` ("edge" or
-/// "transparent"), `boundary_ratio` (0.03).
+/// "reference", the toolbox's), `score_other` (whether 0 is one of the labels of a mean),
+/// `boundary_ignore` ("edge" or "transparent"), `boundary_ratio` (0.03).
 ///
 /// >>> import numpy, luss_metrics
 /// >>> evaluator = luss_metrics.Evaluator(classes=1, ignore=255)

@@ -118,11 +118,8 @@ def test_a_list_of_numbers_is_refused(evaluator):
     refused(evaluator, TypeError, "list, not a NumPy array", [[0, 1], [1, 0]], truth=np.zeros((2, 2), int))
 
 
-@pytest.mark.parametrize("id", [-1, -100, 65536, 2**40])
-@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("id, dtype", [(-1, np.int32), (-100, np.int64), (65536, np.int32), (2**40, np.int64)])
 def test_ids_that_no_mask_has_are_refused_with_their_place(evaluator, id, dtype):
-    if id > np.iinfo(dtype).max:
-        pytest.skip("no such number")
     mask = np.zeros((4, 6), dtype)
     mask[2, 5] = id
     refused(evaluator, ValueError, f"id {id} at x=5, y=2", mask)

@@ -67,6 +67,20 @@ def test_policies_by_name():
     assert skip.report()["policies"]["ignore"] == 255
 
 
+def test_stray_ids_are_dropped_as_in_the_toolbox_on_request():
+    evaluator = luss_metrics.Evaluator(1, out_of_range="reference")
+    evaluator.add(np.array([[0, 1, 7, 1]]), np.array([[0, 1, 1, 1]]))
+    report = evaluator.report()
+    assert report["policies"]["out_of_range"] == "reference"
+    assert (report["per_class"][1]["prediction_pixels"], report["per_class"][1]["iou"]) == (2, 2 / 3)
+
+
+def test_other_is_left_out_of_means_on_request():
+    evaluator = luss_metrics.Evaluator(2, ignore=255, score_other=False)
+    evaluator.add(np.array([[2, 1, 0, 1]], np.uint8), np.array([[2, 1, 255, 255]], np.uint8))
+    assert evaluator.report()["miou"] == 1.0
+
+
 def test_shards_merge_to_the_bits_of_one_pass(pairs):
     whole = evaluated(pairs)
     for shards in (1, 2, 7):

@@ -49,6 +49,7 @@ pub enum OutOfRange {
     /// area, so it is nobody's false positive, while it stays in the area of its true label. It is
     /// foreground for the F-measure, a region of its own for boundaries, and no vote for the image
     /// label. The ignore id in a prediction is such an id.
+    #[serde(alias = "reference")]
     Drop,
 }
 
