@@ -146,6 +146,11 @@ fn sources(submission: Submission, settings: &Settings) -> Result<[Box<dyn MaskS
 
 fn masks_of(path: &Path, suffix: Option<&str>, side: Side) -> Result<Box<dyn MaskSource>> {
     let masks = open_masks(path, suffix, side)?;
+    ensure!(
+        suffix.is_none() || masks.format().is_none(),
+        "{}: a suffix is that of files in a folder, and this is one file",
+        path.display()
+    );
     let tree = masks.tree();
     let name = suffix.map_or_else(String::new, |suffix| {
         format!(" whose name ends with {suffix}")

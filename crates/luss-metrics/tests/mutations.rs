@@ -88,5 +88,5 @@ fn mutated_masks_of_other_tools_do_no_harm() {
             }
         }
     }
-    assert!(read > 1000, "only {read} of the mutations were read");
+    assert!(read > 300, "only {read} of the mutations were read");
 }

@@ -322,6 +322,19 @@ fn coco_annotations_are_masks_on_either_side() {
     );
     let mixed = place.json_of("pred.json", "truth", &[]);
     assert_eq!(mixed["per_class"], json["per_class"]);
+    let suffix = [
+        "--pred",
+        "pred.json",
+        "--pred-suffix",
+        "_x",
+        "--truth",
+        "truth",
+        "--classes",
+        "3",
+    ];
+    place
+        .run(&suffix)
+        .refused(&["a suffix is that of files in a folder"]);
     // A list of results names its pictures by the ids of the truth.
     let results = r#"[{"image_id": 7, "category_id": 2, "score": 0.5, "segmentation": {"size": [3, 4], "counts": "32112"}}]"#;
     place.file("results.json", results);

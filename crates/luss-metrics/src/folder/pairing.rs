@@ -46,7 +46,7 @@ impl Pairing {
     /// Pairs each true mask with the file of `others` that belongs to it.
     pub fn new(truth: &Tree, others: &Tree) -> Self {
         let by_path = Names::new(truth, others, |key| key.as_os_str());
-        let (rule, names) = match by_path.0.values().any(Name::is_in_both) {
+        let (rule, names) = match by_path.0.values().any(Spellings::are_in_both) {
             true => (PairingRule::Path, by_path),
             false => {
                 let name = |key| Path::file_name(key).unwrap_or_default();
@@ -59,10 +59,8 @@ impl Pairing {
             respelled: 0,
             problems: [truth.problems(), others.problems()].concat(),
         };
-        for mut name in names.0.into_values() {
-            name.take_equal()
-                .for_each(|[ours, other]| pairing.pair(ours, truth, other, others));
-            pairing.add_rest(&name, truth, others);
+        for spellings in names.0.into_values() {
+            pairing.add(spellings, truth, others);
         }
         if pairing.files.is_empty() {
             pairing.rule = PairingRule::Path; // nothing in common either way
@@ -71,20 +69,27 @@ impl Pairing {
         pairing
     }
 
-    /// What only the composed form of a name can pair, or nothing.
-    fn add_rest(&mut self, name: &Name, truth: &Tree, others: &Tree) {
-        match (name.ours.as_slice(), name.theirs.as_slice()) {
-            ([(key, _)], [(other, _)]) => {
+    /// Pairs the keys of one spelling, and then what only the composed form of the name can pair.
+    fn add(&mut self, spellings: Spellings, truth: &Tree, others: &Tree) {
+        let mut rest = Keys::default();
+        for keys in spellings.0.into_values() {
+            match (keys.ours.as_slice(), keys.theirs.as_slice()) {
+                ([key], [other]) => self.pair(key, truth, other, others),
+                _ => rest.extend(keys),
+            }
+        }
+        match (rest.ours.as_slice(), rest.theirs.as_slice()) {
+            ([key], [other]) => {
                 self.respelled += 1;
                 self.pair(key, truth, other, others);
             }
             (keys, []) => keys
                 .iter()
-                .for_each(|(key, _)| self.missing(path_of(truth, key), others)),
+                .for_each(|key| self.missing(path_of(truth, key), others)),
             ([], keys) => keys
                 .iter()
-                .for_each(|(key, _)| self.extra(path_of(others, key), truth, key)),
-            (ours, keys) => keys.iter().for_each(|(key, _)| {
+                .for_each(|key| self.extra(path_of(others, key), truth, key)),
+            (ours, keys) => keys.iter().for_each(|key| {
                 self.ambiguous(path_of(others, key).to_owned(), ours.len(), keys.len());
             }),
         }
@@ -101,24 +106,24 @@ impl Pairing {
         let message = format!(
             "nothing under {root} belongs to this true mask; make it, or leave such pictures out with --allow-missing"
         );
-        self.add(truth.to_owned(), ProblemKind::Missing, message);
+        self.push(truth.to_owned(), ProblemKind::Missing, message);
     }
 
     fn extra(&mut self, path: &Path, truth: &Tree, key: &Path) {
         let (root, key) = (truth.root().display(), key.display());
         let message =
             format!("{root} has no true mask {key}; is this the prediction of another split?");
-        self.add(path.to_owned(), ProblemKind::Extra, message);
+        self.push(path.to_owned(), ProblemKind::Extra, message);
     }
 
     fn ambiguous(&mut self, path: PathBuf, truths: usize, others: usize) {
         let message = format!(
             "{truths} true masks and {others} files have this name; give both folders the same structure"
         );
-        self.add(path, ProblemKind::Ambiguous, message);
+        self.push(path, ProblemKind::Ambiguous, message);
     }
 
-    fn add(&mut self, path: PathBuf, kind: ProblemKind, message: String) {
+    fn push(&mut self, path: PathBuf, kind: ProblemKind, message: String) {
         self.problems.push(Problem {
             path,
             kind,
@@ -176,50 +181,49 @@ fn path_of<'a>(tree: &'a Tree, key: &'a Path) -> &'a Path {
 }
 
 /// The keys of both trees by what is compared of them, in its composed form.
-struct Names<'a>(BTreeMap<OsString, Name<'a>>);
+struct Names<'a>(BTreeMap<OsString, Spellings<'a>>);
 
-/// Keys of one composed name, each with the name as it is.
+/// The keys of one composed name by the name as it is.
 #[derive(Default)]
-struct Name<'a> {
-    ours: Vec<(&'a Path, &'a OsStr)>,
-    theirs: Vec<(&'a Path, &'a OsStr)>,
+struct Spellings<'a>(BTreeMap<&'a OsStr, Keys<'a>>);
+
+#[derive(Default)]
+struct Keys<'a> {
+    ours: Vec<&'a Path>,
+    theirs: Vec<&'a Path>,
 }
 
 impl<'a> Names<'a> {
     fn new(truth: &'a Tree, others: &'a Tree, name: impl Fn(&'a Path) -> &'a OsStr) -> Self {
         let mut names = Self(BTreeMap::new());
         for (key, _) in truth.iter() {
-            names.of(name(key)).ours.push((key, name(key)));
+            names.keys(name(key)).ours.push(key);
         }
         for (key, _) in others.iter() {
-            names.of(name(key)).theirs.push((key, name(key)));
+            names.keys(name(key)).theirs.push(key);
         }
         names
     }
 
-    fn of(&mut self, name: &OsStr) -> &mut Name<'a> {
+    fn keys(&mut self, name: &'a OsStr) -> &mut Keys<'a> {
         let composed = name.to_str().map(|name| OsString::from(composed(name)));
         let composed = composed.unwrap_or_else(|| name.to_owned());
-        self.0.entry(composed).or_default()
+        let spellings = self.0.entry(composed).or_default();
+        spellings.0.entry(name).or_default()
     }
 }
 
-impl<'a> Name<'a> {
-    fn is_in_both(&self) -> bool {
-        !self.ours.is_empty() && !self.theirs.is_empty()
+impl Spellings<'_> {
+    fn are_in_both(&self) -> bool {
+        let mut keys = self.0.values();
+        let mut others = keys.clone();
+        keys.any(|keys| !keys.ours.is_empty()) && others.any(|keys| !keys.theirs.is_empty())
     }
+}
 
-    /// Takes out the pairs whose names are equal as they are, if no third key has the name.
-    fn take_equal(&mut self) -> impl Iterator<Item = [&'a Path; 2]> + use<'a> {
-        let (ours, theirs) = (self.ours.clone(), self.theirs.clone());
-        let count = |keys: &[(&Path, &OsStr)], name| keys.iter().filter(|of| of.1 == name).count();
-        let is_one = |name| count(&ours, name) == 1 && count(&theirs, name) == 1;
-        self.ours.retain(|of| !is_one(of.1));
-        self.theirs.retain(|of| !is_one(of.1));
-        let pair = |&(key, name): &(&'a Path, &'a OsStr)| {
-            let other = theirs.iter().find(|of| of.1 == name)?.0;
-            is_one(name).then_some([key, other])
-        };
-        ours.iter().filter_map(pair).collect::<Vec<_>>().into_iter()
+impl Keys<'_> {
+    fn extend(&mut self, other: Self) {
+        self.ours.extend(other.ours);
+        self.theirs.extend(other.theirs);
     }
 }

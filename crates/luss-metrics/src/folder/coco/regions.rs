@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Annotation, Document, Image, Keys, Segmentation, label_of, name_of, polygon, rle};
+use super::{Annotation, Document, Id, Image, Keys, Segmentation, label_of, name_of, polygon, rle};
 use crate::{
     LabelMask, OTHER,
     folder::{FileError, MAX_PIXELS, MaskReader, MaskSource, Side, Tree},
@@ -47,32 +47,43 @@ impl Regions {
             keys: Keys::new(),
             contested,
         };
-        let is_listed = !document.images.is_empty();
         let mut files = HashMap::new();
         for image in document.images {
             let file = regions.add_picture(name_of(&image.file_name), size_of(&image)?);
-            files.insert(image.id.text(), file.clone());
             let key = regions.tree.key_of(&file);
             regions.keys.insert(image.id.text(), key);
+            files.insert(image.id.text(), file);
         }
         for (at, annotation) in document.annotations.into_iter().enumerate() {
-            let of = |reason: String| format!("annotation {at} (counted from 0): {reason}");
-            let file = match annotation.id_and_name() {
-                (Some(id), _) if is_listed => files
-                    .get(&id)
-                    .cloned()
-                    .ok_or_else(|| of(format!("its image_id {id} is not among the images")))?,
-                (_, Some(name)) => regions.add_picture(name_of(name), None),
-                (Some(id), None) => {
-                    let name = names.get(&id).cloned().unwrap_or_else(|| id.into());
-                    regions.add_picture(&name, None)
-                }
-                (None, None) => return Err(of("it has neither image_id nor file_name".into())),
-            };
+            let of = |reason| format!("annotation {at} (counted from 0): {reason}");
+            let file = regions.file_of(&annotation, &files, &names).map_err(of)?;
             let picture = regions.pictures.entry(file).or_default();
             picture.add(annotation).map_err(of)?;
         }
         Ok(regions)
+    }
+
+    /// The picture of an annotation: by its id among `files`, if there is such a list; by its name; or by
+    /// its id among the `names` of the truth.
+    fn file_of(
+        &mut self,
+        annotation: &Annotation,
+        files: &HashMap<String, PathBuf>,
+        names: &Keys,
+    ) -> Result<PathBuf, String> {
+        let id = annotation.image_id.as_ref().map(Id::text);
+        match (id, &annotation.file_name) {
+            (Some(id), _) if !files.is_empty() => {
+                let file = files.get(&id).cloned();
+                file.ok_or_else(|| format!("its image_id {id} is not among the images"))
+            }
+            (_, Some(name)) => Ok(self.add_picture(name_of(name), None)),
+            (Some(id), None) => {
+                let name = names.get(&id).cloned();
+                Ok(self.add_picture(&name.unwrap_or_else(|| id.into()), None))
+            }
+            (None, None) => Err("it has neither image_id nor file_name".into()),
+        }
     }
 
     /// The path of a picture; each is added once.
@@ -87,13 +98,6 @@ impl Regions {
             self.pictures.insert(file.clone(), picture);
         }
         file
-    }
-}
-
-impl Annotation {
-    fn id_and_name(&self) -> (Option<String>, Option<&str>) {
-        let id = self.image_id.as_ref().map(|id| id.text());
-        (id, self.file_name.as_deref())
     }
 }
 

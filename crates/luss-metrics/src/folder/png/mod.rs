@@ -117,30 +117,38 @@ pub(crate) fn for_each_color(
     let palette = rows.palette();
     let mut y = 0;
     rows.for_each(|row| {
+        let each = |(x, color): (usize, Result<Rgb, FileError>)| each(color?, x, y);
         match header.color {
             Color::Palette => {
-                for (x, index) in samples(row, header).enumerate() {
-                    let color = palette.get(usize::from(index));
-                    each(*color.ok_or_else(|| beyond_palette(index))?, x, y)?;
-                }
+                let color = |index| {
+                    let color = palette.get(usize::from(index)).copied();
+                    color.ok_or_else(|| beyond_palette(index))
+                };
+                samples(row, header)
+                    .map(color)
+                    .enumerate()
+                    .try_for_each(each)?;
             }
             Color::Rgba => {
-                for (x, &[red, green, blue, alpha]) in row.as_chunks::<4>().0.iter().enumerate() {
-                    if alpha != u8::MAX {
-                        return Err(FileError::Transparent { x, y, alpha });
-                    }
-                    each([red, green, blue], x, y)?;
-                }
+                let pixels = row.as_chunks::<4>().0.iter().enumerate();
+                let color = |(x, pixel)| (x, opaque(pixel, x, y));
+                pixels.map(color).try_for_each(each)?;
             }
             _ => {
-                for (x, rgb) in row.as_chunks::<3>().0.iter().enumerate() {
-                    each(*rgb, x, y)?;
-                }
+                let pixels = row.as_chunks::<3>().0.iter();
+                pixels.map(|rgb| Ok(*rgb)).enumerate().try_for_each(each)?;
             }
         }
         y += 1;
         Ok(())
     })
+}
+
+fn opaque(pixel: &[u8; 4], x: usize, y: usize) -> Result<Rgb, FileError> {
+    match *pixel {
+        [red, green, blue, u8::MAX] => Ok([red, green, blue]),
+        [.., alpha] => Err(FileError::Transparent { x, y, alpha }),
+    }
 }
 
 fn beyond_palette(index: u16) -> FileError {
