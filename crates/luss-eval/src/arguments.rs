@@ -39,6 +39,8 @@ use luss_metrics::{MatchingRule, ThresholdRule, folder::MaskFormat};
   Pictures spread over two machines, one report:
     luss-eval --pred out --truth truth1 --classes 50 --match image --save-counts 1.counts
     luss-eval merge 1.counts 2.counts --match image --json scores.json
+  A page to look at, with the photographs under the worst and the best masks:
+    luss-eval --pred out --truth truth --classes 50 --html page.html --images photographs
   Pascal-like grey masks, ignore id 255, classes that do not occur left out:
     luss-eval --pred out --truth gt --classes 20 --ignore 255 --absent skip
 

@@ -112,15 +112,15 @@ impl Pairs {
     pub(crate) fn check_evidence(&self, settings: &Settings) -> Result<()> {
         for side in self.sides(settings) {
             let path = side.path.display();
-            if side.is_white() && side.largest < WHITES[0] && side.is_strict {
-                bail!(
-                    "{path}: 0/255 masks: no mask holds another id than 0 and 255 (65535 of 16 bits); read them with --binary (class 1), or write 0/1"
-                );
-            }
             if side.is_colored() && !side.is_stated {
                 bail!(
                     "{path}: these look like colours: all R and G are 0, 64, 128, 192 or 255; name them with --colors voc, \
                      cityscapes or a label map, or, if they are ids (R + 256 G), say so with --mask-format rg (--truth-format rg)"
+                );
+            }
+            if side.is_white() && side.largest < WHITES[0] && side.is_strict {
+                bail!(
+                    "{path}: 0/255 masks: no mask holds another id than 0 and 255 (65535 of 16 bits); read them with --binary (class 1), or write 0/1"
                 );
             }
         }

@@ -1,6 +1,6 @@
 //! One picture: its files read, checked against each other, thresholded and counted.
 
-use std::{path::Path, sync::Arc};
+use std::{io::ErrorKind, path::Path, sync::Arc};
 
 use luss_metrics::{
     Error, ImageCounts, LabelMask, Matching, OTHER, Protocol,
@@ -93,6 +93,9 @@ impl Loader {
 fn noted<T>(read: Result<T, FileError>, path: &Path, problems: &mut Vec<Problem>) -> Option<T> {
     let kind = |error: &FileError| match error {
         FileError::Format { .. } => ProblemKind::MixedFormat,
+        FileError::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
+            ProblemKind::Missing // a list names it
+        }
         _ => ProblemKind::Undecodable,
     };
     read.map_err(|error| problems.push(problem(path, kind(&error), error.to_string())))

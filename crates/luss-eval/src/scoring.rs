@@ -49,7 +49,7 @@ pub(crate) struct Scored {
     pub(crate) ties: Option<Ties>,
     pub(crate) threshold: Option<ChosenThreshold>,
     pub(crate) curve: Option<Vec<ThresholdPoint>>,
-    /// The worst and the best pictures; drawn if the page is asked for.
+    /// The worst and the best pictures, if the page is asked for.
     pub(crate) samples: Samples,
 }
 
@@ -151,14 +151,21 @@ impl Scored {
             curve: counts.curve,
             samples: Samples::default(),
         };
-        let mut scores = Vec::with_capacity(scored.pictures.len());
         for index in 0..scored.pictures.len() {
             let counts = scored.image_counts(index)?;
             scored.confusion.add(&counts)?;
-            scores.push(ImageScore::of(&counts, protocol).miou);
         }
-        scored.samples = Samples::of(&scores);
+        if settings.arguments.html.is_some() {
+            scored.samples = scored.ranked()?;
+        }
         Ok(scored)
+    }
+
+    fn ranked(&self) -> Result<Samples, Error> {
+        let protocol = &self.report.protocol;
+        let miou = |index| Ok(ImageScore::of(&self.image_counts(index)?, protocol).miou);
+        let scores: Result<Vec<_>, Error> = (0..self.pictures.len()).map(miou).collect();
+        Ok(Samples::of(&scores?))
     }
 
     /// The counts of a picture by class. Where the matching joins clusters of the picture, the

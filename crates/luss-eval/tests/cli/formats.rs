@@ -117,6 +117,10 @@ fn what_looks_like_colors_is_refused_at_any_number_of_classes() {
             ]);
         }
     }
+    let full = [[0, 0, 0], [255, 0, 0], [255, 0, 0], [0, 0, 0]].concat();
+    alike(RGB8, &full)
+        .eval_as(&C1, &[])
+        .refused(&["these look like colours"]);
     let place = alike(RGB8, &red);
     let stated = place.json_as(
         &["--classes", "300"],
@@ -423,7 +427,7 @@ fn a_list_of_pairs_takes_the_place_of_the_folders() {
         "pred/a/one.png truth/a/one.png\npred/a/none.png truth/a/two.png\n",
     );
     let run = place.run(&["--pairs", "pairs.txt", "--classes", "3"]);
-    run.refused(&["missing: pred/a/none.png: line 2 of the list"]);
+    run.refused(&["missing: pred/a/none.png: cannot read", "1 missing"]);
     place.file("pairs.txt", "pred/a/one.png\n");
     let run = place.run(&["--pairs", "pairs.txt", "--classes", "3"]);
     run.refused(&["pairs.txt, line 1: 1 fields where a prediction and its true mask belong"]);

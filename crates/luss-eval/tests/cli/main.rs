@@ -5,6 +5,7 @@ mod folders;
 mod formats;
 mod golden;
 mod options;
+mod page;
 mod pixel_scores;
 mod refusals;
 mod scores;

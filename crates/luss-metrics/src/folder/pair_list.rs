@@ -1,11 +1,8 @@
 //! Lists of pairs: a prediction and its true mask a line.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use super::{FileError, Problem, ProblemKind, Tree, reader::io};
+use super::{FileError, Tree, reader::io};
 
 /// The names of columns with predictions.
 const PREDICTION: [&str; 3] = ["prediction", "pred", "predicted"];
@@ -23,7 +20,7 @@ const TRUTH: [&str; 5] = ["truth", "gt", "label", "target", "ground_truth"];
 /// # Errors
 ///
 /// [`FileError::Io`] for a list that cannot be read, [`FileError::PairList`] for a line that is no pair.
-/// Files that are not there are problems of the trees.
+/// Whether the files are there shows when they are read.
 pub fn read_pairs(list: &Path) -> Result<[Tree; 2], FileError> {
     let text = fs::read_to_string(list).map_err(|source| io(list, source))?;
     let mut pairs = Pairs {
@@ -42,7 +39,7 @@ pub fn read_pairs(list: &Path) -> Result<[Tree; 2], FileError> {
         };
         let fields = fields_of(line).map_err(refused)?;
         if count > 0 || !pairs.is_header(&fields) {
-            pairs.add(fields, number);
+            pairs.add(fields);
         }
     }
     Ok(pairs.trees)
@@ -65,28 +62,14 @@ impl Pairs<'_> {
         self.is_turned || is(&PREDICTION, &first) && is(&TRUTH, &second)
     }
 
-    fn add(&mut self, mut fields: [String; 2], line: usize) {
+    fn add(&mut self, mut fields: [String; 2]) {
         if self.is_turned {
             fields.reverse();
         }
         let key = Path::new(&fields[1]).with_extension("");
         for (tree, field) in self.trees.iter_mut().zip(fields) {
-            let file = self.folder.join(field);
-            match file.is_file() {
-                true => tree.insert(key.clone(), file),
-                false => tree.push_problem(missing(file, line)),
-            }
+            tree.insert(key.clone(), self.folder.join(field));
         }
-    }
-}
-
-fn missing(path: PathBuf, line: usize) -> Problem {
-    Problem {
-        path,
-        kind: ProblemKind::Missing,
-        message: format!(
-            "line {line} of the list names it, and it is not there; paths are relative to the list"
-        ),
     }
 }
 

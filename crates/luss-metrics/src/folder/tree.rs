@@ -104,7 +104,8 @@ impl Tree {
                 Ok(_) => drop(tree.add(path.clone())),
                 Err(error) => {
                     let message = format!("{error}; is it a link whose target is gone?");
-                    tree.push_problem(problem(path.clone(), ProblemKind::Undecodable, message));
+                    let problem = problem(path.clone(), ProblemKind::Undecodable, message);
+                    tree.problems.push(problem);
                 }
             }
         }
@@ -154,12 +155,9 @@ impl Tree {
             (path, other.clone())
         };
         let message = format!("{} has the same name; remove one of them", first.display());
-        self.push_problem(problem(second, ProblemKind::Ambiguous, message));
-        self.files.insert(key, first);
-    }
-
-    pub(crate) fn push_problem(&mut self, problem: Problem) {
+        let problem = problem(second, ProblemKind::Ambiguous, message);
         self.problems.push(problem);
+        self.files.insert(key, first);
     }
 
     /// The folder.

@@ -53,17 +53,21 @@ fn pixel_scores_are_those_of_numpy() {
             expected["confusion_sum"].as_u64(),
             "{name}"
         );
-        let numbers: [(&str, fn(&ClassScore) -> Option<f64>); 3] = [
-            ("precision", |class| class.precision),
-            ("recall", |class| class.recall),
-            ("dice", |class| class.dice),
-        ];
-        for (score, of) in numbers {
-            for class in &report.per_class {
-                let expected = &expected[score][usize::from(class.class)];
-                let what = format!("{score} of {} in {name}", class.class);
-                assert_close(of(class), expected, &what);
-            }
+        for class in &report.per_class {
+            assert_class(class, expected, name);
         }
+    }
+}
+
+#[track_caller]
+fn assert_class(class: &ClassScore, expected: &Value, set: &str) {
+    let label = usize::from(class.class);
+    for (score, ours) in [
+        ("precision", class.precision),
+        ("recall", class.recall),
+        ("dice", class.dice),
+    ] {
+        let what = format!("{score} of {label} in {set}");
+        assert_close(ours, &expected[score][label], &what);
     }
 }

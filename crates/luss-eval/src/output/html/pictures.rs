@@ -51,6 +51,10 @@ impl Difference {
         }
     }
 
+    fn is_about_other(self) -> bool {
+        matches!(self, Self::Nothing | Self::Missed | Self::Invented)
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Nothing => "rightly other",
@@ -95,14 +99,16 @@ fn legend(scored: &Scored, labels: &Labels) -> String {
         .flat_map(|drawn| [&drawn.truth, &drawn.prediction]);
     let occurring: BTreeSet<u16> = masks.flat_map(|mask| mask.labels()).copied().collect();
     let chips: String = occurring.iter().map(|&label| labels.chip(label)).collect();
-    let kinds = Difference::ALL.map(|difference| {
+    let kinds = Difference::ALL.iter();
+    let kinds = kinds.filter(|kind| !labels.zero_is_class() || !kind.is_about_other());
+    let kinds = kinds.map(|difference| {
         let (swatch, name) = (difference.paint().swatch(), difference.name());
         format!("<span class=\"chip\">{swatch}{name}</span>")
     });
     format!(
         "<p class=\"classes\"><b>Difference:</b> {}</p>\n<details><summary>Colours of the labels</summary>\n\
          <p class=\"classes\">{chips}</p></details>\n",
-        kinds.concat()
+        kinds.collect::<String>()
     )
 }
 
