@@ -1,7 +1,7 @@
 """Times scoring 752 masks: luss-eval beside hotcoco, vernier and torchmetrics, in turns on the same cores.
 
     python generate_masks.py /tmp/s50
-    python metrics_speed.py /tmp/s50 --luss-eval ../../target/release/luss-eval [--rounds 5]
+    python metrics_speed.py /tmp/s50 --luss-eval ../../target/release/luss-eval [--rounds 5] [--without torchmetrics]
 
 The masks are written once more as 8-bit grey PNG (ignored pixels 255) into SET/grey, the only kind that all of them
 read. Each program is a whole process: start, decoding, scores, JSON. In memory, each library gets the same uint8
@@ -153,13 +153,15 @@ def main():
     parser.add_argument("set", type=Path)
     parser.add_argument("--luss-eval", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--without", help="leave out what has this in its name, such as torchmetrics: it takes minutes")
     arguments = parser.parse_args()
     truth, pred = grey(arguments.set)
     read = lambda path: cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     pairs = [(read(pred / path.name), read(path)) for path in sorted(truth.iterdir())]
     print(f"{len(pairs)} pairs, load {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores\n")
-    measure(programs(arguments.luss_eval, truth, pred), arguments.rounds)
-    measure(in_memory(pairs), arguments.rounds)
+    for works in (programs(arguments.luss_eval, truth, pred), in_memory(pairs)):
+        kept = {name: work for name, work in works.items() if not arguments.without or arguments.without not in name}
+        measure(kept, arguments.rounds)
     print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
