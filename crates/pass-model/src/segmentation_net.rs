@@ -130,7 +130,7 @@ mod tests {
         let chance = 11f32.ln();
         assert!(loss(&uniform) < chance + 0.3, "{}", loss(&uniform));
         assert!(loss(&published) > 2.0 * chance, "{}", loss(&published));
-        assert_eq!(uniform.head.weight.id, published.head.weight.id);
+        assert_eq!(uniform.head.weight.id, net.head.weight.id);
     }
 
     #[test]
