@@ -231,23 +231,33 @@ mod tests {
         assert_eq!(of(&[], &[]).to_mask(1, 1, 0.0).labels(), [OTHER]);
     }
 
-    /// The object's score ends four pixels before the dark half does; refined, the labels end with it.
+    /// The score ends two cells before or behind the dark half; refined, the labels end with it, give or take the
+    /// cell in which both halves meet.
     #[test]
     fn refined_labels_end_where_the_picture_has_an_edge() {
-        let picture = RgbImage::from_fn(80, 80, |x, _| {
-            image::Rgb([if x < 48 { 30 } else { 220 }; 3])
-        });
-        let crf = CrfConfig::default();
+        let dark = |x| image::Rgb([if x < 48 { 30 } else { 220 }; 3]);
+        let (picture, crf) = (
+            RgbImage::from_fn(80, 80, |x, _| dark(x)),
+            CrfConfig::default(),
+        );
         let edges = Edges {
             picture: &picture,
             crf: &crf,
         };
         let size = edges.cells();
         assert_eq!(size, [40, 40]);
-        let map = (0..1600).map(|cell| if cell % 40 < 22 { 1.0 } else { -1.0 });
-        let refined = merged(&[1], edges.refine(vec![map.collect()]), size);
-        let mask = refined.to_mask(40, 40, THRESHOLD);
-        let row: Vec<u16> = (0..40).map(|x| u16::from(x < 24)).collect();
-        assert_eq!(mask.labels()[20 * 40..21 * 40], row);
+        for end in [22, 26] {
+            let map = (0..1600).map(|cell| if cell % 40 < end { 1.0 } else { -1.0 });
+            let refined = merged(&[1], edges.refine(vec![map.collect()]), size);
+            let mask = refined.to_mask(40, 40, THRESHOLD);
+            for row in mask.labels().chunks(40) {
+                let inside = row.iter().take_while(|id| **id == 1).count();
+                assert!(inside.abs_diff(24) <= 1, "{end}: {row:?}");
+                assert!(
+                    row[inside..].iter().all(|id| *id == OTHER),
+                    "{end}: {row:?}"
+                );
+            }
+        }
     }
 }
