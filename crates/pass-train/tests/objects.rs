@@ -140,6 +140,7 @@ fn a_model_of_the_labels_gives_other_pictures_the_labels_of_the_run() {
     fs::remove_file(folder.path().join("log.jsonl")).unwrap();
     pipeline::run(&context, &[]).unwrap();
     let plain = assert_model_labels_as_its_run(&context);
+    drop(context); // and its lock
 
     let settings = ["predict.predictor=labels", "predict.refine={}"];
     let context = run(folder.path(), &settings);
