@@ -68,7 +68,7 @@ impl Foreground {
     ///
     /// # Errors
     ///
-    /// [`Error::Setting`] for the first that does not.
+    /// [`Error::Setting`](crate::Error::Setting) for the first that does not.
     pub fn check(&self) -> Result<()> {
         match self {
             Self::ActivationAndBorder(way) => way.check(),
