@@ -1,7 +1,7 @@
 //! The functions of the module.
 
 use luss_metrics::{
-    Bootstrap, Fit, ImageCounts, Matching, MatchingRule, Overlap, Predictions, Protocol, Ties,
+    Bootstrap, Fit, ImageCounts, MatchedEvaluator, MatchingRule, Predictions, Protocol,
 };
 use pyo3::{prelude::*, types::PyDict};
 use serde_json::{Map, Value};
@@ -49,22 +49,20 @@ pub(crate) fn match_clusters<'py>(
     );
     let clusters = settings::clusters(clusters, &protocol)?;
     let images = counted(py, (prediction, truth), clusters, &protocol)?;
-    let matching = py.detach(|| matched(rule, clusters, &protocol, &images));
+    let matching = py.detach(|| matched(rule, clusters, protocol, images));
     document::to_python(py, &matching.map_err(value_error)?)
 }
 
 fn matched(
     rule: MatchingRule,
     clusters: u16,
-    protocol: &Protocol,
-    images: &[ImageCounts],
+    protocol: Protocol,
+    images: Vec<ImageCounts>,
 ) -> Result<Value, luss_metrics::Error> {
-    let mut overlap = Overlap::new(clusters, protocol.classes, protocol.ignore);
-    images
-        .iter()
-        .try_for_each(|image| overlap.add_counts(image))?;
-    let matching = Matching::fit(rule, &overlap)?;
-    let ties = Ties::of(rule, &overlap, protocol)?;
+    let mut evaluator = MatchedEvaluator::new(protocol, rule).with_clusters(clusters);
+    let mut images = images.into_iter();
+    images.try_for_each(|image| evaluator.add_counts(image))?;
+    let (matching, ties) = evaluator.fit()?;
     Ok(document::matching(&matching, &ties))
 }
 

@@ -85,7 +85,24 @@ def annotations():
     yield b"\2" + json.dumps({"annotations": [{"file_name": "a.png", "segments_info": segments}]}).encode()
 
 
+def states():
+    counts = {"cells": [[0, 0, 5, 1, 1, 1], [1, 1, 4, 2, 2, 1]], "hidden": [2]}
+    protocol = {"classes": 2}
+    pictures = {"clusters": 2, "classes": 2, "ignore": 1000, "images": 1, "counts": [[1, 1, 1]]}
+    bins = [0] * 40 + [4] + [0] * 41
+    yield b"\0" + json.dumps(counts).encode()
+    for rule in ["image", "many-to-one"]:
+        matched = {"protocol": protocol, "rule": rule, "clusters": 2, "images": [counts] * 2}
+        yield b"\1" + json.dumps(matched).encode()
+    yield b"\3" + json.dumps({"protocol": protocol, "pictures": pictures, "pixels": [[0, 0, 5], [1, 1, 4]]}).encode()
+    images_with = [[1, 1, [n // 4 for n in bins]]]
+    curve = {"protocol": protocol, "images": 1, "truth": [5, 4, 0], "pixels": [[1, 1, bins]], "images_with": images_with}
+    yield b"\4" + json.dumps(curve).encode()
+    yield b"\5" + json.dumps({"classes": 2, "pixels": [[0, 0, 5], [1, 1, 4]]}).encode()
+
+
 write("mask_decode", masks())
+write("states", states())
 write("masks", other_masks())
 write("annotations", annotations())
 write("match_json", [b'{"1": 3, "2": 1, "3": 2, "0": 0}', b'{"1": 65535}', b'{"0": 0, "1": 1}'])
