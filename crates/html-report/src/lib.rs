@@ -6,6 +6,7 @@
 //! | the page, its sections, escaped text | [`page`], [`section`], [`escape`] |
 //! | lines over an axis, as SVG | [`LineChart`], [`figure`], [`threshold_figure`] |
 //! | the labels of a mask over a picture | [`overlay()`], [`overlay_of`], [`Paint`] |
+//! | the colour of each label, in pages and in masks | [`palette`] |
 //! | a picture within the page | [`jpeg_uri`], [`png_uri`] |
 //!
 //! Nothing holds a time or a random number: equal data make an equal file.
@@ -19,6 +20,7 @@ mod chart;
 mod html;
 mod overlay;
 mod paint;
+pub mod palette;
 mod threshold;
 
 pub use chart::{Axis, LineChart, Series, figure};

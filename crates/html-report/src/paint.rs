@@ -1,9 +1,8 @@
 //! How a label is drawn: the same in pictures and in the text that names it.
 
-use luss_metrics::{
-    IGNORE,
-    palette::{Rgb, color_of},
-};
+use luss_metrics::IGNORE;
+
+use crate::palette::{Rgb, color_of};
 
 /// What is drawn where a label is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

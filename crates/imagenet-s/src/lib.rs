@@ -41,7 +41,7 @@
 //! | pictures and masks of your own | [`Dataset::open_pictures`], [`Dataset::with_pairs`] |
 //! | the names of its folders | [`layout`] |
 //! | a picture, a label mask | [`read_picture`], [`read_mask`], [`write_mask`] |
-//! | masks that viewers show in colours | [`write_indexed_mask`], [`palette`] |
+//! | masks that viewers show in colours | [`write_indexed_mask`] |
 //! | CMYK and misnamed pictures | [`OddPictures`] |
 //! | EXIF orientation, 16 bits, bands, transparency | [`Decoding`] |
 //! | which files of a folder are pictures | [`Selection`] |
@@ -92,7 +92,7 @@ pub use dataset::{Dataset, LeftOut, OtherFiles, Sample, Selection};
 pub use error::Error;
 pub use layout::Split;
 pub use loader::{Loader, LoaderStats};
-pub use luss_metrics::{LabelMask, palette};
+pub use luss_metrics::LabelMask;
 pub use manifest::Manifest;
 pub use pictures::{
     Background, Decoding, OddPictures, Oddity, Orienting, Stretch, TraitCounts, decode_mask,

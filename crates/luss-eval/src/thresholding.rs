@@ -48,8 +48,7 @@ impl Thresholding {
 
 /// All thresholds, from the masks and maps of all pictures.
 fn curve(pairs: &Pairs, settings: &Settings) -> Result<ThresholdCurve> {
-    let protocol = &settings.protocol;
-    let empty = || ThresholdCurve::with_ignore(protocol.classes, protocol.ignore);
+    let empty = || ThresholdCurve::new(settings.protocol);
     let work = |share: &mut (Loader, ThresholdCurve, Vec<Problem>), _, picture: &Picture| {
         let (loader, curve, problems) = share;
         match loader.load(picture) {

@@ -46,7 +46,7 @@ fn pictures(budget: Duration) {
                 .add(black_box(prediction), black_box(&truth))
                 .unwrap();
         });
-        let mut overlap = Overlap::new(classes, classes, 1000);
+        let mut overlap = Overlap::new(classes, Protocol::new(classes));
         report(&format!("overlap tables, {name} picture"), budget, || {
             overlap
                 .add(black_box(prediction), black_box(&truth))
@@ -80,7 +80,7 @@ fn pictures(budget: Duration) {
 
 fn thresholds(budget: Duration, truth: &LabelMask, ids: &LabelMask) {
     let attention = attention();
-    let mut curve = ThresholdCurve::new(50);
+    let mut curve = ThresholdCurve::new(Protocol::new(50));
     report("81 thresholds, one picture", budget, || {
         curve
             .add(black_box(ids), black_box(&attention), black_box(truth))
@@ -91,7 +91,7 @@ fn thresholds(budget: Duration, truth: &LabelMask, ids: &LabelMask) {
     });
     let matching = Matching::identity(50);
     let mut evaluator = Evaluator::new(Protocol::new(50));
-    let mut overlap = Overlap::new(50, 50, 1000);
+    let mut overlap = Overlap::new(50, Protocol::new(50));
     report(
         "one threshold, one picture: cut, fit, match, evaluate",
         budget,
@@ -112,7 +112,7 @@ fn thresholds(budget: Duration, truth: &LabelMask, ids: &LabelMask) {
 fn matchings(budget: Duration) {
     for (classes, pictures) in [(50, 752), (300, 4_097), (919, 12_419)] {
         let images = pictures_of(classes, pictures);
-        let mut overlap = Overlap::new(classes, classes, 1000);
+        let mut overlap = Overlap::new(classes, Protocol::new(classes));
         images
             .iter()
             .for_each(|image| overlap.add_counts(image).unwrap());
@@ -122,9 +122,7 @@ fn matchings(budget: Duration) {
             });
         }
         report(&format!("ties, {classes} classes"), budget, || {
-            black_box(
-                Ties::of(MatchingRule::ImageLevel, &overlap, &Protocol::new(classes)).unwrap(),
-            );
+            black_box(Ties::of(MatchingRule::ImageLevel, &overlap).unwrap());
         });
         let predictions = Predictions {
             images: &images,

@@ -166,6 +166,18 @@ pub enum Error {
         pictures: Vec<usize>,
     },
 
+    /// Pictures scored again from their masks that are not those asked for.
+    #[error(
+        "{scored} pictures were scored from their masks, but the matching joins clusters of {joined}; \
+         add each of these once"
+    )]
+    PicturesScored {
+        /// Pictures scored.
+        scored: u64,
+        /// Pictures asked for.
+        joined: usize,
+    },
+
     /// A class count for which ids would collide with ignore, or no class at all.
     #[error(
         "{classes} classes are not possible with {ignore} as the id to ignore: class ids start at 1 \

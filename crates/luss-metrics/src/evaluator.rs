@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsentClass, Areas, ClassScore, Error, ImageCounts, MaskView, OutOfRange, Protocol, Report,
-    SizeGroup, SizeScore,
-    counts::checked::{check_at_most, check_limit, sum},
+    AbsentClass, Areas, ClassScore, Error, ImageCounts, MaskView, Protocol, Report, SizeGroup,
+    SizeScore,
+    counts::{
+        checked::{check_at_most, check_limit, check_same, sum},
+        image_counts::check_labels,
+    },
     scores::{
         f_measure::{FBeta, FBetaSum},
         image_accuracy::is_label_correct,
@@ -91,18 +94,8 @@ impl Evaluator {
     }
 
     pub(crate) fn check_counts(&self, image: &ImageCounts) -> Result<(), Error> {
-        let Protocol {
-            classes,
-            out_of_range,
-            ..
-        } = self.protocol;
-        let strict = out_of_range == OutOfRange::Error;
-        let cells = image.cells().iter();
-        let labels = cells.flat_map(|cell| [Some(cell.truth), strict.then_some(cell.prediction)]);
-        match labels.flatten().find(|label| *label > classes) {
-            Some(id) => Err(Error::LabelOutOfRange { id, classes }),
-            None => Ok(()),
-        }
+        let classes = self.protocol.classes;
+        check_labels(image, self.protocol.largest_id(classes), classes)
     }
 
     /// Adds what was counted in one picture, as if it had been met `times` times.
@@ -124,7 +117,8 @@ impl Evaluator {
     /// [`Error::Unmergeable`] when the protocols differ, [`Error::CountOverflow`] when a state was
     /// tampered with; the evaluator is then unchanged.
     pub fn merge(&mut self, other: &Evaluator) -> Result<(), Error> {
-        self.check_mergeable(other)?;
+        let settings = |it: &Self| format!("{:?}", it.protocol);
+        check_same("evaluators", settings(self), settings(other))?;
         let [s, ms, ml, l] = SizeGroup::ALL.map(|g| self.areas_of(g).sum(other.areas_of(g)));
         *self = Self {
             protocol: self.protocol,
@@ -139,17 +133,6 @@ impl Evaluator {
             sizes: [s?, ms?, ml?, l?],
         };
         Ok(())
-    }
-
-    fn check_mergeable(&self, other: &Evaluator) -> Result<(), Error> {
-        if self.protocol == other.protocol {
-            return Ok(());
-        }
-        Err(Error::Unmergeable {
-            what: "evaluators",
-            ours: format!("{:?}", self.protocol),
-            theirs: format!("{:?}", other.protocol),
-        })
     }
 
     /// The settings.
@@ -193,7 +176,7 @@ impl Evaluator {
             aacc: all_accuracy(mask, labels()),
             macc: mean_accuracy(mask, labels()),
             fwiou: frequency_weighted_iou(mask, labels()),
-            sizes: SizeGroup::ALL.map(|group| size_score(group, self.areas_of(group))),
+            sizes: SizeGroup::ALL.map(|group| self.size_score(group)),
             per_class: all_labels(classes)
                 .map(|class| class_score(class, &self.areas))
                 .collect(),
@@ -208,17 +191,16 @@ impl Evaluator {
         };
         (self.images_with_foreground > 0).then_some(pictures)
     }
-}
 
-fn size_score(group: SizeGroup, areas: &Areas) -> SizeScore {
-    SizeScore {
-        group,
-        miou: mean_iou_of_true_labels(&areas.mask),
-        boundary_miou: mean_iou_of_true_labels(&areas.boundary),
-        classes: areas.mask.truth()[1..]
-            .iter()
-            .filter(|pixels| **pixels > 0)
-            .count() as u64,
+    fn size_score(&self, group: SizeGroup) -> SizeScore {
+        let (areas, labels) = (self.areas_of(group), || self.protocol.labels());
+        let classes = areas.mask.truth()[1..].iter();
+        SizeScore {
+            group,
+            miou: mean_iou_of_true_labels(&areas.mask, labels()),
+            boundary_miou: mean_iou_of_true_labels(&areas.boundary, labels()),
+            classes: classes.filter(|pixels| **pixels > 0).count() as u64,
+        }
     }
 }
 

@@ -5,25 +5,22 @@
 //! <https://arxiv.org/abs/2106.03149>) asks a model to name the pixels of ImageNet-S pictures
 //! without ever having seen a label. Its predictions hold *clusters*; this crate finds the class
 //! that each cluster stands for and scores the result: mIoU, boundary mIoU, image accuracy,
-//! F-measure, each also by class or object size. It knows no tensors, no models and no files:
-//! masks go in, numbers come out.
+//! F-measure, each also by class or object size. It knows no tensors and no models, and
+//! files only behind the feature `folder`: masks go in, numbers come out.
 //!
 //! ```
-//! use luss_metrics::{CoOccurrence, Evaluator, IGNORE, LabelMask, Matching, Protocol};
+//! use luss_metrics::{IGNORE, LabelMask, MatchedEvaluator, MatchingRule, Protocol};
 //!
 //! // A picture of 4 by 2 pixels: the truth has class 2, the model calls it cluster 3.
 //! let truth = LabelMask::new(4, 2, vec![0, 2, 2, IGNORE, 0, 2, 2, 2])?;
 //! let predicted = LabelMask::new(4, 2, vec![0, 3, 3, 3, 0, 0, 3, 3])?;
 //!
-//! let mut table = CoOccurrence::new(3, 3); // over all pictures of the validation set
-//! table.add(&predicted, &truth)?;
-//! let matching = Matching::image_level(&table)?;
-//!
-//! let mut evaluator = Evaluator::new(Protocol::new(3));
-//! evaluator.add(&matching.apply(&predicted)?, &truth)?;
-//! let report = evaluator.report();
-//! assert_eq!(report.per_class[2].iou, Some(4.0 / 5.0));
-//! println!("{report}"); // a table in percent
+//! let mut evaluator = MatchedEvaluator::new(Protocol::new(3), MatchingRule::ImageLevel);
+//! evaluator.add(&predicted, &truth)?; // each picture of the validation set
+//! let matched = evaluator.finish()?;
+//! assert_eq!(matched.matching.class_of(3), 2);
+//! assert_eq!(matched.report.per_class[2].iou, Some(4.0 / 5.0));
+//! println!("{}", matched.report); // a table in percent
 //! # Ok::<(), luss_metrics::Error>(())
 //! ```
 //!
@@ -31,11 +28,11 @@
 //!
 //! # Should I be using this crate?
 //!
-//! * You have masks and want the numbers of the paper's tables: [`Evaluator`] with
-//!   [`Protocol::new`]. Its integers equal those of the published toolbox; the percentages agree
-//!   to the toolbox's single precision.
-//! * Your predictions hold class ids already (semi-supervised training, distance matching): leave
-//!   the matching out. Matching them again would only inflate the scores.
+//! * You have masks of clusters and want the numbers of the paper's tables: [`MatchedEvaluator`]
+//!   with [`Protocol::new`]. Its integers equal those of the published toolbox; the percentages
+//!   agree to the toolbox's single precision.
+//! * Your predictions hold class ids already (semi-supervised training, distance matching):
+//!   [`Evaluator`], without a matching. Matching them again would only inflate the scores.
 //! * You look for a score that does not punish classes which no picture shows, or for boundaries
 //!   that a perfect prediction can reproduce: see [`AbsentClass::Skip`] and
 //!   [`BoundaryIgnore::Transparent`]. Both leave the published protocol.
@@ -52,40 +49,30 @@
 //!
 //! # One pass over the pictures
 //!
-//! Counting is the expensive part, so it can be done once: [`ImageCounts`] holds all that any score
+//! Counting is the expensive part, so it is done once: [`ImageCounts`] holds all that any score
 //! needs of a picture, in a few hundred bytes. Matching, evaluation and bootstrap follow from that.
+//! Only where a matching joins clusters of a picture, its boundaries need the masks once more.
 //!
 //! ```
 //! use luss_metrics::{
-//!     Bootstrap, Evaluator, Fit, ImageCounts, LabelMask, Matching, MatchingRule,
-//!     Overlap, Predictions, Protocol, Ties,
+//!     Bootstrap, Error, Fit, LabelMask, MatchedEvaluator, MatchingRule, Predictions, Protocol,
 //! };
 //!
-//! let (protocol, clusters) = (Protocol::new(2), 2);
+//! let (protocol, rule, clusters) = (Protocol::new(2), MatchingRule::ImageLevel, 3);
 //! let truth = LabelMask::new(4, 1, vec![0, 2, 2, 0])?;
-//! let predicted = LabelMask::new(4, 1, vec![0, 1, 1, 1])?;
-//! let images = vec![ImageCounts::new(&predicted, &truth, clusters, &protocol)?; 30];
-//!
-//! let mut overlap = Overlap::new(clusters, protocol.classes, protocol.ignore);
-//! images.iter().try_for_each(|image| overlap.add_counts(image))?;
-//! let rule = MatchingRule::ImageLevel;
-//! let matching = Matching::fit(rule, &overlap)?;
-//! let ties = Ties::of(rule, &overlap, &protocol)?; // other optima, range of mIoU
-//! assert!(ties.unique);
-//!
-//! let mut evaluator = Evaluator::new(protocol);
-//! for image in &images {
-//!     match image.matched(&matching, &protocol)? {
-//!         Some(matched) => evaluator.add_counts(&matched)?,
-//!         // The matching joins labels of the picture: its boundaries need the mask once more.
-//!         None => evaluator.add(&matching.apply(&predicted)?, &truth)?,
-//!     }
+//! let predicted = LabelMask::new(4, 1, vec![0, 1, 1, 3])?;
+//! let mut evaluator = MatchedEvaluator::new(protocol, rule).with_clusters(clusters);
+//! for _ in 0..30 {
+//!     evaluator.add(&predicted, &truth)?;
 //! }
+//! let read_again = |_picture: usize| Ok::<_, Error>((predicted.clone(), truth.clone()));
+//! let matched = evaluator.finish_with(read_again)?;
+//! assert_eq!(matched.ties.assignments, 4); // class 2 is cluster 1 or 3, class 1 one of the others
 //!
 //! let fit = Fit::Refit { rule, clusters };
-//! let predictions = Predictions { images: &images, fit };
+//! let predictions = Predictions { images: evaluator.images(), fit };
 //! let intervals = Bootstrap::new(1, 100).intervals(&predictions, &protocol)?;
-//! assert_eq!(intervals.scores[0].value, evaluator.report().miou);
+//! assert_eq!(intervals.scores[0].value, matched.report.miou);
 //! # Ok::<(), luss_metrics::Error>(())
 //! ```
 //!
@@ -106,16 +93,17 @@
 //! | ties | [`Ties`] | how many matchings are optimal, and the range of mIoU over them |
 //! | threshold t of the pixel attention | [`ThresholdCurve`], [`ThresholdRule`] | matched mIoU at 81 thresholds from one pass; rules without masks |
 //! | uncertainty | [`Bootstrap`], [`Score`] | intervals by resampled pictures, paired comparison |
-//! | clustering quality | [`normalized_mutual_information`], [`cluster_accuracy`] | clusters of pictures against class folders |
+//! | clustering quality | [`normalized_mutual_information`], [`adjusted_rand_index`], [`cluster_accuracy`] | clusters of pictures against class folders |
 //! | best and worst pictures | [`ImageScore`], [`image_miou`] | the scores of one picture |
 //! | evaluation protocol | [`Protocol`] | the choices in which published evaluations differ |
 //!
 //! # Exact, mergeable, strict
 //!
-//! * Pixels are counted in `u64` and divided once, at the end. An [`Evaluator`], a
+//! * Pixels are counted exactly and divided once, at the end. What an [`Evaluator`], a
 //!   [`MatchedEvaluator`], a [`CoOccurrence`] table, an [`Overlap`], a [`Confusion`], a
-//!   [`ThresholdCurve`] and an [`AttentionHistogram`] give the same bits in whatever order pictures are added and however partial results are merged, so they can be
-//!   spread over threads and, stored with serde, over machines. A damaged state is refused.
+//!   [`ThresholdCurve`] and an [`AttentionHistogram`] give is the same, bit for bit, in whatever
+//!   order pictures are added and however partial results are merged: over threads and, stored with
+//!   serde, over machines. A stored state that contradicts itself is refused.
 //! * Ratios are `f64` in `0..=1`; percent appear in print only. A score of nothing is `None`.
 //! * A stray id, two sizes or a NaN are an [`Error`] that names the value, the place and a remedy,
 //!   and leave the receiver unchanged. The published toolbox drops stray ids silently, which
@@ -132,7 +120,6 @@ mod mask;
 mod mask_view;
 mod matched;
 mod matching;
-pub mod palette;
 mod protocol;
 mod report;
 mod scores;

@@ -3,17 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, Evaluator, ImageCounts, LabelMask, MaskView, Matching, MatchingRule, OTHER, OutOfRange,
-    Overlap, Protocol, Report, Ties, matching::co_occurrence::check_labels,
+    Error, Evaluator, ImageCounts, LabelMask, MaskView, Matching, MatchingRule, Overlap, Protocol,
+    Report, Ties,
+    counts::{checked::check_same, image_counts::check_labels},
     protocol::check_clusters,
 };
 
 /// Finds the class of each cluster and scores the result.
 ///
 /// The counts of each picture stay until the matching is known: a few hundred bytes (see
-/// [`ImageCounts`]). The result is the same, bit for bit, in whatever order pictures are added and
-/// however evaluators are [merged](MatchedEvaluator::merge), on threads or, stored with serde, on
-/// machines.
+/// [`ImageCounts`]). What [`MatchedEvaluator::finish`] gives is the same, bit for bit, in whatever order
+/// pictures are added and however evaluators are [merged](MatchedEvaluator::merge), on threads or,
+/// stored with serde, on machines.
 ///
 /// ```
 /// use luss_metrics::{LabelMask, MatchedEvaluator, MatchingRule, Protocol};
@@ -98,12 +99,8 @@ impl MatchedEvaluator {
     /// [`Error::LabelOutOfRange`] for a cluster above the clusters (unless the protocol drops it) or
     /// a label above the classes; the evaluator is then unchanged.
     pub fn add_counts(&mut self, image: ImageCounts) -> Result<(), Error> {
-        let clusters = if self.drops() {
-            u16::MAX
-        } else {
-            self.clusters
-        };
-        check_labels(&image, clusters, self.protocol.classes)?;
+        let largest = self.protocol.largest_id(self.clusters);
+        check_labels(&image, largest, self.protocol.classes)?;
         self.images.push(image);
         Ok(())
     }
@@ -117,13 +114,7 @@ impl MatchedEvaluator {
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
         let settings =
             |it: &Self| format!("{:?}, {} clusters, {}", it.protocol, it.clusters, it.rule);
-        if settings(self) != settings(other) {
-            return Err(Error::Unmergeable {
-                what: "evaluators",
-                ours: settings(self),
-                theirs: settings(other),
-            });
-        }
+        check_same("evaluators", settings(self), settings(other))?;
         self.images.extend_from_slice(&other.images);
         Ok(())
     }
@@ -143,6 +134,18 @@ impl MatchedEvaluator {
         &self.images
     }
 
+    /// The best matching and those that are as good, without the scores under them.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Matching::fit`].
+    pub fn fit(&self) -> Result<(Matching, Ties), Error> {
+        let mut overlap = Overlap::new(self.clusters, self.protocol);
+        let mut images = self.images.iter();
+        images.try_for_each(|image| overlap.add_counts(image))?;
+        Matching::fit_with_ties(self.rule, &overlap)
+    }
+
     /// The best matching and the scores under it, from the counts alone.
     ///
     /// # Errors
@@ -157,9 +160,9 @@ impl MatchedEvaluator {
         })
     }
 
-    /// As [`MatchedEvaluator::finish`], but `masks` reads prediction and truth of the pictures again
-    /// that the matching joins clusters of. It is given their number, in the order of
-    /// [`MatchedEvaluator::images`].
+    /// As [`MatchedEvaluator::finish`], but where the matching joins clusters of a picture, `masks` reads
+    /// its prediction and its truth again. It is given the picture's number in
+    /// [`MatchedEvaluator::images`], from 0.
     ///
     /// # Errors
     ///
@@ -179,25 +182,26 @@ impl MatchedEvaluator {
         })
     }
 
-    /// As [`MatchedEvaluator::finish_with`] for callers that read masks on several threads: `score`
-    /// is given the matching and the numbers of the pictures that it joins clusters of, and evaluates
-    /// these pictures from their masks, each under [`Matching::apply_under`]. It is not called
-    /// when there are none.
+    /// As [`MatchedEvaluator::finish_with`], for callers that read masks on several threads.
+    ///
+    /// `score` is given the matching and the numbers of the pictures whose clusters it joins. It
+    /// evaluates these from their masks, each under [`Matching::apply_under`]. Where there are none, it
+    /// is not called.
     ///
     /// # Errors
     ///
     /// Those of [`Matching::fit`] and of `score`; [`Error::Unmergeable`] for an evaluator of another
-    /// protocol.
+    /// protocol, [`Error::PicturesScored`] for one of another number of pictures.
     pub fn finish_by<E: From<Error>>(
         &self,
         score: impl FnOnce(&Matching, &[usize]) -> Result<Evaluator, E>,
     ) -> Result<Matched, E> {
-        let overlap = self.overlap()?;
-        let matching = Matching::fit(self.rule, &overlap)?;
-        let ties = Ties::of(self.rule, &overlap, &self.protocol)?;
+        let (matching, ties) = self.fit()?;
         let (mut evaluator, joined) = self.score(&matching)?;
         if !joined.is_empty() {
-            evaluator.merge(&score(&matching, &joined)?)?;
+            let scored = score(&matching, &joined)?;
+            check_scored(scored.images(), joined.len())?;
+            evaluator.merge(&scored)?;
         }
         Ok(Matched {
             report: evaluator.report(),
@@ -205,22 +209,6 @@ impl MatchedEvaluator {
             ties,
             evaluator,
         })
-    }
-
-    /// What a matching is fitted to. Where ids out of range are dropped, they are "other" here.
-    fn overlap(&self) -> Result<Overlap, Error> {
-        let Protocol {
-            classes, ignore, ..
-        } = self.protocol;
-        let mut overlap = Overlap::new(self.clusters, classes, ignore);
-        let known = |id| if id > self.clusters { OTHER } else { id };
-        for image in &self.images {
-            match self.drops() {
-                true => overlap.add_counts(&image.relabelled(known))?,
-                false => overlap.add_counts(image)?,
-            }
-        }
-        Ok(overlap)
     }
 
     /// The pictures whose counts tell enough, and the numbers of the others.
@@ -235,10 +223,13 @@ impl MatchedEvaluator {
         }
         Ok((evaluator, joined))
     }
+}
 
-    fn drops(&self) -> bool {
-        self.protocol.out_of_range == OutOfRange::Drop
+fn check_scored(scored: u64, joined: usize) -> Result<(), Error> {
+    if scored == joined as u64 {
+        return Ok(());
     }
+    Err(Error::PicturesScored { scored, joined })
 }
 
 /// The stored form of an evaluator, before its invariants are checked.

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, IGNORE, scores::iou::all_labels};
 
+/// Stands for every predicted id out of range: it is never a class. Which of them a pixel had makes no
+/// difference, for each differs from all labels that are scored.
+pub(crate) const STRAY: u16 = u16::MAX;
+
 /// The settings of an evaluation. [`Protocol::new`] gives those of the published toolbox.
 ///
 /// Stored beside the scores (see [`crate::Report`]), so that two numbers can be compared honestly.
@@ -104,6 +108,14 @@ impl Protocol {
         }
     }
 
+    /// The largest id that predictions with ids up to `clusters` may hold.
+    pub(crate) fn largest_id(&self, clusters: u16) -> u16 {
+        match self.out_of_range {
+            OutOfRange::Error => clusters,
+            OutOfRange::Drop => u16::MAX,
+        }
+    }
+
     /// Refuses settings that mean nothing; call it on a protocol that was read from a file.
     ///
     /// # Errors
@@ -138,6 +150,11 @@ pub(crate) fn check_classes(classes: u16, ignore: u16) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::ClassCount { classes, ignore })
+}
+
+/// The id, or [`STRAY`] for one above `clusters`.
+pub(crate) fn known_id(id: u16, clusters: u16) -> u16 {
+    if id > clusters { STRAY } else { id }
 }
 
 /// Refuses predictions without ids. Any number of them fits beside ignore, which predictions do

@@ -11,6 +11,7 @@ use crate::{Protocol, SizeGroup};
 /// A score of nothing is `None`, never 0. What counts as 0 is a class that occurs nowhere beside
 /// others that do, as [`crate::AbsentClass`] says. `Display` prints a table in percent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Report {
     /// The settings of the evaluation.
     pub protocol: Protocol,
@@ -45,8 +46,8 @@ pub struct Report {
 pub struct SizeScore {
     /// Which objects.
     pub group: SizeGroup,
-    /// Mean IoU over the labels that the group's truth holds ("other" is one of them); `None`
-    /// when no picture has an object of this size.
+    /// Mean IoU over those labels of `miou` that the group's truth holds; `None` when no picture has an
+    /// object of this size.
     pub miou: Option<f64>,
     /// The same for boundaries.
     pub boundary_miou: Option<f64>,
@@ -56,6 +57,7 @@ pub struct SizeScore {
 
 /// The scores of one label.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ClassScore {
     /// The label; 0 is "other".
     pub class: u16,

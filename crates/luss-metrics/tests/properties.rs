@@ -1,9 +1,9 @@
 //! Laws on random pictures, shrunk to small ones where they fail.
 
 use luss_metrics::{
-    AbsentClass, AttentionHistogram, Bootstrap, BoundaryIgnore, CoOccurrence, Evaluator, Fit,
-    ImageCounts, LabelMask, Matching, MatchingRule, OutOfRange, Overlap, Predictions, Protocol,
-    Report, Score, ThresholdCurve, Ties, boundary_map,
+    AbsentClass, AttentionHistogram, Bootstrap, BoundaryIgnore, CoOccurrence, Confusion, Error,
+    Evaluator, Fit, ImageCounts, LabelMask, MatchedEvaluator, Matching, MatchingRule, OutOfRange,
+    Overlap, Predictions, Protocol, Report, Score, ThresholdCurve, Ties, boundary_map,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde::{Serialize, de::DeserializeOwned};
@@ -97,9 +97,11 @@ fn picture_of_all_labels() -> Picture {
 }
 
 /// All that sums up pictures.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 struct Sums {
     evaluator: Evaluator,
+    matched: MatchedEvaluator,
+    confusion: Confusion,
     table: CoOccurrence,
     overlap: Overlap,
     curve: ThresholdCurve,
@@ -110,9 +112,11 @@ impl Sums {
     fn new(protocol: Protocol) -> Self {
         Self {
             evaluator: Evaluator::new(protocol),
+            matched: MatchedEvaluator::new(protocol, MatchingRule::Iou),
+            confusion: Confusion::new(CLASSES),
             table: CoOccurrence::with_ignore(CLASSES, CLASSES, IGNORE),
-            overlap: Overlap::new(CLASSES, CLASSES, IGNORE),
-            curve: ThresholdCurve::with_ignore(CLASSES, IGNORE),
+            overlap: Overlap::new(CLASSES, protocol),
+            curve: ThresholdCurve::new(protocol),
             attention: AttentionHistogram::new(),
         }
     }
@@ -130,6 +134,9 @@ impl Sums {
             attention,
         } = picture;
         self.evaluator.add(prediction, truth).unwrap();
+        self.matched.add(prediction, truth).unwrap();
+        let counts = self.matched.images().last().unwrap();
+        self.confusion.add(counts).unwrap();
         self.table.add(prediction, truth).unwrap();
         self.overlap.add(prediction, truth).unwrap();
         self.curve.add(prediction, attention, truth).unwrap();
@@ -138,6 +145,8 @@ impl Sums {
 
     fn merge(&mut self, other: &Self) {
         self.evaluator.merge(&other.evaluator).unwrap();
+        self.matched.merge(&other.matched).unwrap();
+        self.confusion.merge(&other.confusion).unwrap();
         self.table.merge(&other.table).unwrap();
         self.overlap.merge(&other.overlap).unwrap();
         self.curve.merge(&other.curve).unwrap();
@@ -147,11 +156,26 @@ impl Sums {
     fn stored_and_restored(&self) -> Self {
         Self {
             evaluator: restored(&self.evaluator),
+            matched: restored(&self.matched),
+            confusion: restored(&self.confusion),
             table: restored(&self.table),
             overlap: restored(&self.overlap),
             curve: restored(&self.curve),
             attention: restored(&self.attention),
         }
+    }
+}
+
+/// Equal sums; of pictures that wait for their matching, the order does not matter.
+impl PartialEq for Sums {
+    fn eq(&self, other: &Self) -> bool {
+        self.evaluator == other.evaluator
+            && self.matched.finish() == other.matched.finish()
+            && self.confusion == other.confusion
+            && self.table == other.table
+            && self.overlap == other.overlap
+            && self.curve == other.curve
+            && self.attention == other.attention
     }
 }
 
@@ -174,11 +198,19 @@ fn matched(pictures: &[Picture], matching: &Matching, protocol: Protocol) -> Eva
         prediction, truth, ..
     } in pictures
     {
-        evaluator
-            .add(&matching.apply(prediction).unwrap(), truth)
-            .unwrap();
+        let named = matching.apply_under(prediction, &protocol).unwrap();
+        evaluator.add(&named, truth).unwrap();
     }
     evaluator
+}
+
+/// Gives the last class another id.
+fn replace_last_class(pictures: &mut [Picture], id: u16) {
+    let predictions = pictures.iter_mut();
+    let labels = predictions.flat_map(|picture| picture.prediction.labels_mut());
+    labels
+        .filter(|label| **label == CLASSES)
+        .for_each(|label| *label = id);
 }
 
 /// Each label's region minus its erosion, one 3x3 step at a time.
@@ -242,6 +274,8 @@ fn hostile_number() -> impl Strategy<Value = Value> {
 fn use_sums(sums: &mut Sums, picture: &Picture) {
     let other = sums.clone();
     let _ = sums.evaluator.merge(&other.evaluator);
+    let _ = sums.matched.merge(&other.matched);
+    let _ = sums.confusion.merge(&other.confusion);
     let _ = sums.table.merge(&other.table);
     let _ = sums.overlap.merge(&other.overlap);
     let _ = sums.curve.merge(&other.curve);
@@ -252,6 +286,13 @@ fn use_sums(sums: &mut Sums, picture: &Picture) {
         attention,
     } = picture;
     let _ = sums.evaluator.add(prediction, truth);
+    let _ = sums.matched.add(prediction, truth);
+    let _ = sums.matched.finish();
+    let _ = sums
+        .matched
+        .images()
+        .last()
+        .map(|counts| sums.confusion.add(counts));
     let _ = sums.table.add(prediction, truth);
     let _ = sums.overlap.add(prediction, truth);
     let _ = sums.curve.add(prediction, attention, truth);
@@ -260,11 +301,9 @@ fn use_sums(sums: &mut Sums, picture: &Picture) {
     let _ = Matching::image_level(&sums.table);
     for rule in MatchingRule::ALL {
         let _ = Matching::fit(rule, &sums.overlap);
-        let _ = Ties::of(rule, &sums.overlap, &Protocol::new(CLASSES));
+        let _ = Ties::of(rule, &sums.overlap);
     }
-    let _ = sums
-        .overlap
-        .miou(&Matching::identity(CLASSES), &Protocol::new(CLASSES));
+    let _ = sums.overlap.miou(&Matching::identity(CLASSES));
     let _ = sums.curve.best();
     let _ = (
         sums.attention.otsu(),
@@ -310,7 +349,7 @@ proptest! {
     ) {
         let text: Vec<String> = names.iter().zip(1..).map(|(class, id)| format!("\"{id}\": {class}")).collect();
         let matching = Matching::from_json(&format!("{{{}}}", text.join(", "))).unwrap();
-        let (mut evaluator, mut overlap) = (Evaluator::new(protocol), Overlap::new(CLASSES, CLASSES, IGNORE));
+        let (mut evaluator, mut overlap) = (Evaluator::new(protocol), Overlap::new(CLASSES, protocol));
         for Picture { prediction, truth, .. } in &pictures {
             let image = ImageCounts::new(prediction, truth, CLASSES, &protocol).unwrap();
             overlap.add_counts(&image).unwrap();
@@ -319,8 +358,45 @@ proptest! {
         }
         prop_assert_eq!(&overlap, &Sums::of(protocol, &pictures).overlap);
         prop_assert_eq!(&evaluator, &matched(&pictures, &matching, protocol));
-        let miou = overlap.miou(&matching, &protocol).unwrap();
+        let miou = overlap.miou(&matching).unwrap();
         prop_assert_eq!(miou, evaluator.report().miou);
+    }
+
+    /// With fewer clusters than classes, as many, and more; where ids are dropped, those above the
+    /// clusters are.
+    #[test]
+    fn one_pass_equals_matching_first_and_evaluating_then(
+        pictures in pictures(),
+        clusters in 2..=CLASSES + 2,
+        last in CLASSES..CLASSES + 3,
+        protocol in protocol(),
+    ) {
+        let mut pictures = pictures;
+        let clusters = if protocol.out_of_range == OutOfRange::Drop { clusters } else { clusters.max(CLASSES) };
+        let largest = if protocol.out_of_range == OutOfRange::Drop { last } else { last.min(clusters) };
+        replace_last_class(&mut pictures, largest);
+        for rule in MatchingRule::ALL {
+            let mut once = MatchedEvaluator::new(protocol, rule).with_clusters(clusters);
+            let mut overlap = Overlap::new(clusters, protocol);
+            for Picture { prediction, truth, .. } in &pictures {
+                once.add(prediction, truth).unwrap();
+                overlap.add(prediction, truth).unwrap();
+            }
+            let masks = |index: usize| {
+                let Picture { prediction, truth, .. } = pictures[index].clone();
+                Ok::<_, Error>((prediction, truth))
+            };
+            let once = once.finish_with(masks).unwrap();
+            let matching = Matching::fit(rule, &overlap).unwrap();
+            prop_assert_eq!(&once.evaluator, &matched(&pictures, &matching, protocol));
+            prop_assert_eq!(&once.report, &once.evaluator.report());
+            prop_assert_eq!(once.ties, Ties::of(rule, &overlap).unwrap());
+            prop_assert_eq!(overlap.miou(&matching).unwrap(), once.report.miou);
+            prop_assert_eq!(once.matching, matching);
+            if let (Some(range), Some(miou)) = (once.ties.miou, once.report.miou) {
+                prop_assert!(range.lowest <= miou && miou <= range.highest);
+            }
+        }
     }
 
     #[test]
@@ -333,7 +409,7 @@ proptest! {
         let (ours, theirs) = (Sums::of(protocol, &pictures), Sums::of(protocol, &other));
         for rule in MatchingRule::ALL {
             let fit = |sums: &Sums| Matching::fit(rule, &sums.overlap).unwrap();
-            let ties = |sums: &Sums| Ties::of(rule, &sums.overlap, &protocol).unwrap();
+            let ties = |sums: &Sums| Ties::of(rule, &sums.overlap).unwrap();
             let (a, b) = (ties(&ours), ties(&theirs));
             prop_assert_eq!(fit(&ours).total(), fit(&theirs).total());
             prop_assert_eq!(
@@ -382,10 +458,11 @@ proptest! {
     #[test]
     fn scores_are_ratios(pictures in pictures(), protocol in protocol(), stray in any::<bool>()) {
         let mut evaluator = Evaluator::new(protocol);
-        let stray = if stray && protocol.out_of_range == OutOfRange::Drop { 900 } else { CLASSES };
-        for mut picture in pictures {
-            let labels = picture.prediction.labels_mut().iter_mut();
-            labels.filter(|label| **label == CLASSES).for_each(|label| *label = stray);
+        let mut pictures = pictures;
+        if stray && protocol.out_of_range == OutOfRange::Drop {
+            replace_last_class(&mut pictures, 900);
+        }
+        for picture in pictures {
             evaluator.add(&picture.prediction, &picture.truth).unwrap();
         }
         let counted = evaluator.areas().mask.truth().iter().sum::<u64>() > 0;
@@ -427,6 +504,8 @@ proptest! {
         let protocol = Protocol { ignore: IGNORE, ..Protocol::new(CLASSES) };
         let mut sums = Sums::of(protocol, &pictures);
         if let Some(evaluator) = damaged(&sums.evaluator, &damage) { sums.evaluator = evaluator; }
+        if let Some(matched) = damaged(&sums.matched, &damage) { sums.matched = matched; }
+        if let Some(confusion) = damaged(&sums.confusion, &damage) { sums.confusion = confusion; }
         if let Some(table) = damaged(&sums.table, &damage) { sums.table = table; }
         if let Some(overlap) = damaged(&sums.overlap, &damage) { sums.overlap = overlap; }
         if let Some(curve) = damaged(&sums.curve, &damage) { sums.curve = curve; }
@@ -435,12 +514,12 @@ proptest! {
         let matching = damaged(&Matching::identity(CLASSES), &damage);
         if let Some(matching) = &matching {
             let _ = matching.apply(&pictures[0].prediction);
-            let _ = sums.overlap.miou(matching, &protocol);
+            let _ = sums.overlap.miou(matching);
         }
         let image = ImageCounts::new(&pictures[0].prediction, &pictures[0].truth, CLASSES, &protocol).unwrap();
         if let Some(image) = damaged(&image, &damage) {
             let _ = Evaluator::new(protocol).add_counts(&image);
-            let _ = Overlap::new(CLASSES, CLASSES, IGNORE).add_counts(&image);
+            let _ = Overlap::new(CLASSES, protocol).add_counts(&image);
             let _ = matching.map(|matching| image.matched(&matching, &protocol));
             let predictions = Predictions { images: &[image], fit: Fit::AsTheyAre };
             let _ = Bootstrap::new(1, 2).intervals(&predictions, &protocol);

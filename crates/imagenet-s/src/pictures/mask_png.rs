@@ -8,11 +8,13 @@ use std::{
 
 use luss_metrics::{
     LabelMask,
-    folder::{FileError, MAX_PIXELS, MaskFormat, MaskReader, encode_indexed_mask, encode_mask},
+    folder::{
+        FileError, MAX_PIXELS, MaskFormat, MaskReader, Rgb, encode_indexed_mask, encode_mask,
+    },
 };
 use whole_file::WholeFile;
 
-use crate::{error::Error, palette::Rgb, pictures::size::most_png_pixels};
+use crate::{error::Error, pictures::size::most_png_pixels};
 
 /// Reads a label mask.
 ///
@@ -66,7 +68,7 @@ pub fn write_mask(path: &Path, mask: &LabelMask) -> Result<(), Error> {
 }
 
 /// Writes a label mask as an indexed PNG of 8 bits, which viewers show in the colours of `palette`
-/// ([`palette`](crate::palette::palette) gives ours): the index of a pixel is its id. The folders above
+/// (such as `html_report::palette`): the index of a pixel is its id. The folders above
 /// it are created. The file appears whole or not at all.
 ///
 /// # Errors
@@ -167,7 +169,6 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::palette::palette;
 
     fn mask() -> LabelMask {
         LabelMask::new(3, 2, vec![0, 1, 255, 256, 919, 1000]).unwrap()
@@ -177,6 +178,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         (folder, path)
+    }
+
+    fn greys(last: u8) -> Vec<[u8; 3]> {
+        (0..=last).map(|id| [id; 3]).collect()
     }
 
     #[track_caller]
@@ -212,7 +217,7 @@ mod tests {
         write_mask(&path, &mask()).unwrap();
         assert_eq!(read_written_mask(&path).unwrap(), mask());
         let small = LabelMask::new(3, 1, vec![0, 7, 255]).unwrap();
-        write_indexed_mask(&path, &small, &palette(255)).unwrap();
+        write_indexed_mask(&path, &small, &greys(255)).unwrap();
         assert_eq!(read_written_mask(&path).unwrap(), small);
         ImageBuffer::from_pixel(3, 2, Luma([1_u8]))
             .save(&path)
@@ -228,7 +233,7 @@ mod tests {
     fn an_indexed_mask_is_shown_in_the_colors_of_its_ids() {
         let (_folder, path) = in_temporary_folder("new/folders/mask.png");
         let mask = LabelMask::new(3, 2, vec![0, 1, 255, 2, 2, 0]).unwrap();
-        let colors = palette(255);
+        let colors: Vec<_> = (0..=255).map(|id| [id, 255 - id, 7]).collect();
         write_indexed_mask(&path, &mask, &colors).unwrap();
         let shown = image::open(&path).unwrap().into_rgb8();
         let expected = mask.labels().iter().map(|&id| colors[usize::from(id)]);
@@ -241,7 +246,7 @@ mod tests {
     #[should_panic(expected = "id 2 has no colour")]
     fn an_id_without_a_color_is_a_bug_of_the_caller() {
         let mask = LabelMask::new(2, 1, vec![1, 2]).unwrap();
-        let _ = write_indexed_mask(Path::new("mask.png"), &mask, &palette(1));
+        let _ = write_indexed_mask(Path::new("mask.png"), &mask, &greys(1));
     }
 
     #[test]

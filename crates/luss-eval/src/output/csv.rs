@@ -59,13 +59,13 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// One line for each threshold: `threshold,miou,matching_total`.
+/// One line for each threshold: `threshold,miou,matching_total`; no mIoU where nothing is counted.
 pub(super) fn curve(points: &[ThresholdPoint]) -> String {
     let mut text = String::from("threshold,miou,matching_total\n");
     for point in points {
         let total = point.matching.total().unwrap_or_default();
-        writeln!(text, "{},{},{total}", point.threshold, point.miou)
-            .expect("a String takes any text");
+        let miou = point.miou.map(|miou| miou.to_string()).unwrap_or_default();
+        writeln!(text, "{},{miou},{total}", point.threshold).expect("a String takes any text");
     }
     text
 }

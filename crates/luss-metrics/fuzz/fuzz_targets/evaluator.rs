@@ -5,8 +5,8 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use luss_metrics::{
-    AbsentClass, BoundaryIgnore, Evaluator, LabelMask, Matching, MatchingRule, OutOfRange, Overlap,
-    Protocol, Score,
+    AbsentClass, BoundaryIgnore, Error, Evaluator, LabelMask, MatchedEvaluator, MatchingRule,
+    OutOfRange, Protocol, Report, Score,
 };
 
 #[derive(Debug, Arbitrary)]
@@ -18,6 +18,8 @@ struct Input {
     drops: bool,
     skips: bool,
     transparent: bool,
+    score_other: bool,
+    rule: u8,
     pictures: Vec<Picture>,
 }
 
@@ -47,28 +49,39 @@ fuzz_target!(|input: Input| {
         out_of_range: if input.drops { OutOfRange::Drop } else { OutOfRange::Error },
         absent_class: if input.skips { AbsentClass::Skip } else { AbsentClass::Zero },
         boundary_ignore: if input.transparent { BoundaryIgnore::Transparent } else { BoundaryIgnore::Edge },
+        score_other: input.score_other,
         ..Protocol::new(input.classes.into())
     };
     if protocol.check().is_err() || input.clusters == 0 {
         return;
     }
     let mut evaluator = Evaluator::new(protocol);
-    let mut overlap = Overlap::new(input.clusters.into(), protocol.classes, protocol.ignore);
+    let rule = MatchingRule::ALL[usize::from(input.rule % 4)];
+    let mut fitting = MatchedEvaluator::new(protocol, rule).with_clusters(input.clusters.into());
+    let mut added = Vec::new();
     for (prediction, truth) in input.pictures.iter().filter_map(Picture::masks) {
         let before = evaluator.clone();
         if evaluator.add(&prediction, &truth).is_err() {
             assert_eq!(evaluator, before);
         }
-        let _ = overlap.add(&prediction, &truth);
-    }
-    let report = evaluator.report();
-    for value in Score::ALL.iter().filter_map(|score| score.of(&report)) {
-        assert!((0.0..=1.0).contains(&value), "{value}");
-    }
-    for rule in MatchingRule::ALL {
-        if let Ok(matching) = Matching::fit(rule, &overlap) {
-            let miou = overlap.miou(&matching, &protocol).unwrap();
-            assert!(miou.is_none_or(|miou| (0.0..=1.0).contains(&miou)));
+        if fitting.add(&prediction, &truth).is_ok() {
+            added.push((prediction, truth));
         }
     }
+    check(&evaluator.report());
+    let matched = fitting.finish_with(|picture| Ok::<_, Error>(added[picture].clone()));
+    if let Ok(matched) = matched {
+        check(&matched.report);
+        if let (Some(range), Some(miou)) = (matched.ties.miou, matched.report.miou) {
+            assert!(range.lowest <= miou && miou <= range.highest, "{miou} in {range:?}");
+        }
+    } else {
+        assert!(added.is_empty());
+    }
 });
+
+fn check(report: &Report) {
+    for value in Score::ALL.iter().filter_map(|score| score.of(report)) {
+        assert!((0.0..=1.0).contains(&value), "{value}");
+    }
+}

@@ -33,6 +33,14 @@ pub(crate) fn sum_each(a: &[u64], b: &[u64]) -> Result<Vec<u64>, Error> {
     a.iter().zip(b).map(|(&a, &b)| sum(a, b)).collect()
 }
 
+/// Refuses to merge states of different settings.
+pub(crate) fn check_same(what: &'static str, ours: String, theirs: String) -> Result<(), Error> {
+    match ours == theirs {
+        true => Ok(()),
+        false => Err(Error::Unmergeable { what, ours, theirs }),
+    }
+}
+
 /// Refuses a stored table of the wrong length.
 pub(crate) fn check_entries(
     what: &'static str,

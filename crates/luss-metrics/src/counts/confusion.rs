@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ImageCounts, counts::pair_table::PairTable, protocol::check_classes};
+use crate::{
+    Error, ImageCounts,
+    counts::{checked::check_same, image_counts::check_labels, pair_table::PairTable},
+    protocol::check_classes,
+};
 
 /// Pixels by true and predicted label, 0 ("other") to C each, summed over pictures. Exact, and
 /// merged as an [`crate::Evaluator`] is.
@@ -31,7 +35,12 @@ pub struct Confusion {
 
 impl Confusion {
     /// No pixel yet, for labels 0 to `classes`.
+    ///
+    /// # Panics
+    ///
+    /// If `classes` is not in `1..=65_534`.
     pub fn new(classes: u16) -> Self {
+        check_classes(classes, u16::MAX).unwrap_or_else(|error| panic!("{error}"));
         Self {
             classes,
             pixels: PairTable::default(),
@@ -44,13 +53,9 @@ impl Confusion {
     ///
     /// [`Error::LabelOutOfRange`] for a true label above the classes; nothing is then added.
     pub fn add(&mut self, image: &ImageCounts) -> Result<(), Error> {
-        let classes = self.classes;
-        let cells = || image.cells().iter();
-        if let Some(stray) = cells().find(|cell| cell.truth > classes) {
-            let id = stray.truth;
-            return Err(Error::LabelOutOfRange { id, classes });
-        }
-        for cell in cells().filter(|cell| cell.prediction <= classes) {
+        check_labels(image, u16::MAX, self.classes)?;
+        let cells = image.cells().iter();
+        for cell in cells.filter(|cell| cell.prediction <= self.classes) {
             let pixels = u64::from(cell.pixels);
             self.pixels.add(cell.truth, cell.prediction, pixels);
         }
@@ -64,13 +69,8 @@ impl Confusion {
     /// [`Error::Unmergeable`] when the tables differ in their classes, [`Error::CountOverflow`] when
     /// a state was tampered with; the table is then unchanged.
     pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
-        if self.classes != other.classes {
-            return Err(Error::Unmergeable {
-                what: "confusion matrices",
-                ours: format!("{} classes", self.classes),
-                theirs: format!("{} classes", other.classes),
-            });
-        }
+        let size = |it: &Self| format!("{} classes", it.classes);
+        check_same("confusion matrices", size(self), size(other))?;
         self.pixels = self.pixels.sum(&other.pixels)?;
         Ok(())
     }
@@ -155,5 +155,11 @@ mod tests {
         assert_eq!(serde_json::from_str::<Confusion>(&stored).unwrap(), whole);
         let damaged = stored.replace("\"classes\":2", "\"classes\":1");
         assert!(serde_json::from_str::<Confusion>(&damaged).is_err());
+    }
+
+    #[test]
+    #[should_panic(expected = "0 classes are not possible")]
+    fn a_matrix_of_no_class_is_a_bug_of_the_caller() {
+        Confusion::new(0);
     }
 }

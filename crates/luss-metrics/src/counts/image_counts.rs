@@ -5,13 +5,14 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, MaskView, OTHER, OutOfRange, Protocol,
+    Error, MaskView, OTHER, Protocol,
     counts::{
         bits::{Bits, words_of},
         label_set::LabelSet,
         pair_hash::PairMap,
         runs::{Runs, for_each_overlap},
     },
+    protocol::STRAY,
     scores::boundary::{Traced, boundary_thickness, boundary_under},
 };
 
@@ -127,8 +128,8 @@ impl ImageCounts {
             .collect()
     }
 
-    /// Whether all pixels of a true class ("other" left out) are on its boundary: it is thinner than twice
-    /// the boundary's thickness, and its boundary IoU is its IoU.
+    /// Whether a class ("other" left out) is so thin that all of its true pixels are boundary. Where the
+    /// prediction is as thin, its boundary IoU is its IoU.
     pub fn has_thin_object(&self) -> bool {
         let sum =
             |cells: &[Cell], of: fn(&Cell) -> u32| cells.iter().map(of).map(u64::from).sum::<u64>();
@@ -178,13 +179,14 @@ impl ImageCounts {
         cells.sort_unstable_by_key(Cell::labels);
         cells.dedup_by(|next, sum| sum.labels() == next.labels() && sum.join(next));
         let mut hidden: Vec<u16> = self.hidden.iter().map(|&label| class_of(label)).collect();
+        hidden.retain(|label| cells.iter().all(|cell| cell.prediction != *label));
         hidden.sort_unstable();
         hidden.dedup();
         Self { cells, hidden }
     }
 
-    /// Whether `class_of` gives two predicted labels of the picture one name. Ignored pixels count:
-    /// their regions are next to others.
+    /// Whether `class_of` gives two predicted labels of the picture the name of one class. Ignored pixels
+    /// count: their regions are next to others.
     pub(crate) fn is_joined_by(&self, class_of: impl Fn(u16) -> u16) -> bool {
         let labels = self.predicted_labels();
         let mut names: Vec<u16> = labels
@@ -192,6 +194,7 @@ impl ImageCounts {
             .chain(&self.hidden)
             .map(|&l| class_of(l))
             .collect();
+        names.retain(|name| *name != STRAY);
         names.sort_unstable();
         names.windows(2).any(|pair| pair[0] == pair[1])
     }
@@ -237,9 +240,7 @@ impl<'a, 'b> Pair<'a, 'b> {
     }
 
     fn check_labels(&self, clusters: u16, protocol: &Protocol) -> Result<(), Error> {
-        if protocol.out_of_range == OutOfRange::Error {
-            check_prediction(&self.prediction_runs, clusters)?;
-        }
+        check_prediction(&self.prediction_runs, protocol.largest_id(clusters))?;
         check_truth(&self.truth_runs, protocol.classes, protocol.ignore)
     }
 
@@ -361,6 +362,16 @@ pub(crate) fn check_truth(runs: &Runs, classes: u16, ignore: u16) -> Result<(), 
             classes,
             ignore,
         }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses counts with true labels above `classes` or predicted ones above `largest`.
+pub(crate) fn check_labels(image: &ImageCounts, largest: u16, classes: u16) -> Result<(), Error> {
+    let stray = |id, classes| (id > classes).then_some(Error::LabelOutOfRange { id, classes });
+    let of_cell = |cell: &Cell| stray(cell.truth, classes).or(stray(cell.prediction, largest));
+    match image.cells().iter().find_map(of_cell) {
+        Some(error) => Err(error),
         None => Ok(()),
     }
 }

@@ -17,6 +17,12 @@ impl PairTable {
         *self.0.entry((first, second)).or_default() += count;
     }
 
+    /// Takes `count` off a pair that has as many.
+    pub(crate) fn take(&mut self, first: u16, second: u16, count: u64) {
+        let left = self.0.get_mut(&(first, second));
+        *left.expect("a pair with a count") -= count;
+    }
+
     pub(crate) fn get(&self, first: u16, second: u16) -> u64 {
         self.0.get(&(first, second)).copied().unwrap_or_default()
     }

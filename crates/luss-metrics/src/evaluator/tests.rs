@@ -326,6 +326,23 @@ fn other_is_left_out_of_means_where_it_is_ignored() {
     assert_eq!(means, [Some(1.0); 3]);
 }
 
+/// One of four pixels of "other" is predicted as class 1, which has 2 of 6 pixels.
+#[test]
+fn the_scores_by_size_run_over_the_labels_of_the_protocol() {
+    let (prediction, truth) = (mask(6, &[1, 1, 1, 0, 0, 0]), mask(6, &[1, 1, 0, 0, 0, 0]));
+    let pairs = [(prediction, truth)];
+    let miou_of = |score_other| {
+        let protocol = Protocol {
+            score_other,
+            ..Protocol::new(1)
+        };
+        let report = evaluator_of(protocol, &pairs).report();
+        report.sizes[SizeGroup::MediumLarge as usize].miou
+    };
+    assert_eq!(miou_of(false), Some(2.0 / 3.0));
+    assert_eq!(miou_of(true), Some((3.0 / 4.0 + 2.0 / 3.0) / 2.0));
+}
+
 #[test]
 #[should_panic(expected = "1000 classes are not possible")]
 fn an_impossible_protocol_is_a_bug_of_the_caller() {

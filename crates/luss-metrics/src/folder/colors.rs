@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::FileError;
 
-pub use crate::palette::Rgb;
+/// An sRGB colour.
+pub type Rgb = [u8; 3];
 
 /// The index of PASCAL VOC whose pixels are neither a category nor background.
 pub const VOC_VOID: u8 = 255;

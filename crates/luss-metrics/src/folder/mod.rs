@@ -36,7 +36,6 @@ mod coco;
 mod colors;
 mod error;
 mod format;
-mod held_bytes;
 mod npy;
 mod pair_list;
 mod pairing;

@@ -66,6 +66,26 @@ impl Costs {
         })
     }
 
+    /// The table of clusters (rows) and classes (columns), both from 1 on, whose pairs `for_each` visits
+    /// with their weights; those left out have weight 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`Costs::new`].
+    pub(crate) fn of_pairs(
+        clusters: u16,
+        classes: u16,
+        for_each: impl Fn(&mut dyn FnMut(u16, u16, u64)),
+    ) -> Result<Self, Error> {
+        let mut largest = 0;
+        for_each(&mut |_, _, weight| largest = weight.max(largest));
+        let mut costs = Self::new(clusters.into(), classes.into(), largest)?;
+        for_each(&mut |cluster, class, weight| {
+            costs.set_weight(usize::from(cluster - 1), usize::from(class - 1), weight);
+        });
+        Ok(costs)
+    }
+
     /// Gives a pair of the rows and columns that were asked for its weight.
     pub(crate) fn set_weight(&mut self, row: usize, column: usize, weight: u64) {
         let index = self.index(row, column);
@@ -105,7 +125,8 @@ impl Costs {
         }
     }
 
-    /// The partner of each of the `rows` that were asked for, and the sum of the weights.
+    /// The partner that the pairing of largest weight gives each of the `rows` that were asked for, and
+    /// the sum of the weights.
     ///
     /// # Ties
     ///
@@ -113,23 +134,23 @@ impl Costs {
     /// alone (not on the machine, threads or a seed): the one that shortest augmenting paths reach
     /// when rows, or the columns of a tall table, are added in ascending order, and of equally
     /// short paths one to a free column is taken. A table of equal weights gives the identity.
-    pub(crate) fn largest_total(&self) -> (Vec<Option<usize>>, u64) {
+    pub(crate) fn partners(&self, best: &Assignment) -> (Vec<Option<usize>>, u64) {
         let Assignment {
             column_of,
             row_price,
             column_price,
-        } = self.solve();
+        } = best;
         // Pairs cost what their prices say, and what stays alone has price 0.
         let total = row_price
             .iter()
-            .chain(&column_price)
+            .chain(column_price)
             .sum::<i64>()
             .unsigned_abs();
         if !self.turned {
-            return (column_of.into_iter().map(Some).collect(), total);
+            return (column_of.iter().copied().map(Some).collect(), total);
         }
         let mut partner = vec![None; self.columns];
-        for (row, column) in column_of.into_iter().enumerate() {
+        for (row, &column) in column_of.iter().enumerate() {
             partner[column] = Some(row);
         }
         (partner, total)
@@ -161,7 +182,7 @@ pub(crate) fn assign_largest_total(
     for (index, &weight) in weights.iter().enumerate() {
         costs.set_weight(index / columns, index % columns, weight);
     }
-    Ok(costs.largest_total())
+    Ok(costs.partners(&costs.solve()))
 }
 
 fn check_exact(largest: u64, rows: usize, columns: usize) -> Result<(), Error> {

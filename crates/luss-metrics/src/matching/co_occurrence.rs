@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Error, IGNORE, ImageCounts, MaskView, OTHER,
+    Error, IGNORE, ImageCounts, MaskView,
     counts::{
-        checked::{check_limit, sum},
-        image_counts::{check_prediction, check_truth},
+        checked::{check_limit, check_same, sum},
+        image_counts::{check_labels, check_prediction, check_truth},
         label_set::LabelSet,
         pair_table::PairTable,
         runs::{Runs, for_each_overlap},
@@ -126,17 +126,24 @@ impl CoOccurrence {
     /// classes; the table is then unchanged.
     pub fn add_counts(&mut self, image: &ImageCounts) -> Result<(), Error> {
         check_labels(image, self.clusters, self.classes)?;
-        let cells = || image.cells().iter();
-        let clusters = LabelSet::of(cells().map(|cell| cell.prediction));
-        self.add_sets(&clusters, &LabelSet::of(cells().map(|cell| cell.truth)));
+        self.add_labels_of(image);
         Ok(())
     }
 
-    /// Adds a picture in which these labels occur.
+    /// Adds a picture that was counted before, whatever its labels.
+    pub(crate) fn add_labels_of(&mut self, image: &ImageCounts) {
+        let cells = || image.cells().iter();
+        let clusters = LabelSet::of(cells().map(|cell| cell.prediction));
+        self.add_sets(&clusters, &LabelSet::of(cells().map(|cell| cell.truth)));
+    }
+
+    /// Adds a picture in which these labels occur. What is no cluster or no class counts nowhere.
     fn add_sets(&mut self, clusters: &LabelSet, classes: &LabelSet) {
-        let is_class = |class: &u16| *class != OTHER && *class <= self.classes;
-        let classes: Vec<u16> = classes.ids().filter(is_class).collect();
-        for cluster in clusters.ids().filter(|id| *id != OTHER) {
+        let known = |ids: &LabelSet, most: u16| -> Vec<u16> {
+            ids.ids().filter(|id| (1..=most).contains(id)).collect()
+        };
+        let classes = known(classes, self.classes);
+        for cluster in known(clusters, self.clusters) {
             let counts = &mut self.counts;
             classes
                 .iter()
@@ -156,11 +163,6 @@ impl CoOccurrence {
         (self.images, self.counts) = (images, counts);
     }
 
-    /// Sets the number of pictures behind the counts.
-    pub(crate) fn set_images(&mut self, images: u64) {
-        self.images = images;
-    }
-
     /// Adds the pictures of another table.
     ///
     /// # Errors
@@ -172,13 +174,7 @@ impl CoOccurrence {
             let (clusters, classes) = (table.clusters, table.classes);
             format!("{clusters}x{classes}, ignoring {}", table.ignore)
         };
-        if size(self) != size(other) {
-            return Err(Error::Unmergeable {
-                what: "co-occurrence tables",
-                ours: size(self),
-                theirs: size(other),
-            });
-        }
+        check_same("co-occurrence tables", size(self), size(other))?;
         let counts = self.counts.sum(&other.counts)?;
         self.images = sum(self.images, other.images)?;
         self.counts = counts;
@@ -193,11 +189,6 @@ impl CoOccurrence {
     /// Number of classes.
     pub fn classes(&self) -> u16 {
         self.classes
-    }
-
-    /// The id that the truths ignore.
-    pub(crate) fn ignore(&self) -> u16 {
-        self.ignore
     }
 
     /// Pictures added.
@@ -227,18 +218,6 @@ impl CoOccurrence {
             "cluster {cluster} of {clusters}"
         );
         assert!((1..=classes).contains(&class), "class {class} of {classes}");
-    }
-}
-
-/// Refuses counts with predicted ids above `clusters` or true ones above `classes`.
-pub(crate) fn check_labels(image: &ImageCounts, clusters: u16, classes: u16) -> Result<(), Error> {
-    let stray =
-        |id: u16, classes: u16| (id > classes).then_some(Error::LabelOutOfRange { id, classes });
-    let of_cell = |t: u16, p: u16| stray(t, classes).or(stray(p, clusters));
-    let mut cells = image.cells().iter();
-    match cells.find_map(|cell| of_cell(cell.truth, cell.prediction)) {
-        Some(error) => Err(error),
-        None => Ok(()),
     }
 }
 

@@ -16,8 +16,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use serde::{Deserialize, Serialize};
 
-use self::assignment::Costs;
-use crate::{Error, ImageCounts, LabelMask, MaskView, OTHER, OutOfRange, Protocol};
+use self::assignment::{Assignment, Costs};
+use crate::{
+    Error, ImageCounts, LabelMask, MaskView, OTHER, OutOfRange, Protocol, protocol::STRAY,
+};
 
 pub use co_occurrence::CoOccurrence;
 pub use overlap::Overlap;
@@ -48,14 +50,27 @@ impl Matching {
     /// [`Error::NoImages`] for empty tables, [`Error::CountTooLarge`] beyond about 10¹⁵ pixels or
     /// pictures, [`Error::TableTooLarge`] beyond 2²⁸ pairs.
     pub fn fit(rule: MatchingRule, overlap: &Overlap) -> Result<Self, Error> {
-        match rule {
-            MatchingRule::ImageLevel => Self::image_level(overlap.co_occurrence()),
-            MatchingRule::ManyToOne => Self::many_to_one(overlap),
-            MatchingRule::PixelOverlap | MatchingRule::Iou => {
-                check_images(overlap.images())?;
-                Ok(Self::one_to_one(rule, &rule.costs(overlap)?))
-            }
+        check_images(overlap.images())?;
+        if rule == MatchingRule::ManyToOne {
+            return Ok(Self::many_to_one(overlap));
         }
+        let costs = rule.costs(overlap)?;
+        Ok(Self::one_to_one(rule, &costs, &costs.solve()))
+    }
+
+    /// The matching that is best under `rule`, and those that are as good, from one solution.
+    pub(crate) fn fit_with_ties(
+        rule: MatchingRule,
+        overlap: &Overlap,
+    ) -> Result<(Self, Ties), Error> {
+        check_images(overlap.images())?;
+        if rule == MatchingRule::ManyToOne {
+            return Ok((Self::many_to_one(overlap), Ties::many_to_one(overlap)));
+        }
+        let costs = rule.costs(overlap)?;
+        let best = costs.solve();
+        let matching = Self::one_to_one(rule, &costs, &best);
+        Ok((matching, Ties::one_to_one(overlap, costs, &best)))
     }
 
     /// The one-to-one matching under which cluster and class occur together in most pictures
@@ -66,18 +81,17 @@ impl Matching {
     /// As [`Matching::fit`].
     pub fn image_level(table: &CoOccurrence) -> Result<Self, Error> {
         check_images(table.images())?;
-        let pairs = || table.pairs().iter();
-        let largest = pairs().map(|(_, _, images)| images).max().unwrap_or(0);
-        let mut costs = Costs::new(table.clusters().into(), table.classes().into(), largest)?;
-        for (cluster, class, images) in pairs() {
-            costs.set_weight(usize::from(cluster - 1), usize::from(class - 1), images);
-        }
-        Ok(Self::one_to_one(MatchingRule::ImageLevel, &costs))
+        let costs = Costs::of_pairs(table.clusters(), table.classes(), |visit| {
+            let pairs = table.pairs().iter();
+            pairs.for_each(|(cluster, class, images)| visit(cluster, class, images));
+        })?;
+        let rule = MatchingRule::ImageLevel;
+        Ok(Self::one_to_one(rule, &costs, &costs.solve()))
     }
 
     /// The best one-to-one matching of clusters (rows) and classes (columns).
-    fn one_to_one(rule: MatchingRule, costs: &Costs) -> Self {
-        let (column_of, total) = costs.largest_total();
+    fn one_to_one(rule: MatchingRule, costs: &Costs, best: &Assignment) -> Self {
+        let (column_of, total) = costs.partners(best);
         let class_of = |column: Option<usize>| column.map_or(OTHER, |c| c as u16 + 1);
         let matched = column_of.into_iter().map(class_of);
         Self {
@@ -87,8 +101,7 @@ impl Matching {
         }
     }
 
-    fn many_to_one(overlap: &Overlap) -> Result<Self, Error> {
-        check_images(overlap.images())?;
+    fn many_to_one(overlap: &Overlap) -> Self {
         let mut best = vec![(OTHER, 0); usize::from(overlap.clusters()) + 1];
         MatchingRule::ManyToOne.for_each_weight(overlap, |cluster, class, pixels| {
             let best = &mut best[usize::from(cluster)];
@@ -96,11 +109,11 @@ impl Matching {
                 *best = (class, pixels);
             }
         });
-        Ok(Self {
+        Self {
             class_of: best.iter().map(|(class, _)| *class).collect(),
             total: Some(best.iter().map(|(_, pixels)| pixels).sum()),
             rule: Some(MatchingRule::ManyToOne),
-        })
+        }
     }
 
     /// Every cluster is the class of its own number: for predictions that hold class ids already.
@@ -191,7 +204,7 @@ impl Matching {
             return self.apply(mask);
         }
         let labels = mask.labels().iter();
-        let matched = labels.map(|&id| self.class_or_stray(id, protocol.classes));
+        let matched = labels.map(|&id| self.class_or_stray(id));
         LabelMask::new(mask.width(), mask.height(), matched.collect())
     }
 
@@ -289,7 +302,7 @@ impl ImageCounts {
     /// [`Error::ClusterWithoutClass`] for such an id elsewhere.
     pub fn matched(&self, matching: &Matching, protocol: &Protocol) -> Result<Option<Self>, Error> {
         let counts = self.matched_with_seams(matching, protocol)?;
-        let joined = self.is_joined_by(|id| matching.class_or_stray(id, protocol.classes));
+        let joined = self.is_joined_by(|id| matching.class_or_stray(id));
         Ok((!joined).then_some(counts))
     }
 
@@ -312,7 +325,7 @@ impl ImageCounts {
                 cluster: cell.prediction,
                 clusters,
             }),
-            None => Ok(self.relabelled(|id| matching.class_or_stray(id, protocol.classes))),
+            None => Ok(self.relabelled(|id| matching.class_or_stray(id))),
         }
     }
 }
@@ -325,14 +338,9 @@ impl Matching {
         classes.windows(2).any(|pair| pair[0] == pair[1])
     }
 
-    /// The class of a cluster. An id that the matching does not know becomes one above `classes`,
-    /// each another one (unless a picture holds such ids at both ends of the range).
-    pub(crate) fn class_or_stray(&self, id: u16, classes: u16) -> u16 {
-        match self.class_of.get(usize::from(id)) {
-            Some(&class) => class,
-            None if id <= classes => u16::MAX - id,
-            None => id,
-        }
+    /// The class of a cluster; [`STRAY`] for an id that the matching does not know.
+    pub(crate) fn class_or_stray(&self, id: u16) -> u16 {
+        self.class_of.get(usize::from(id)).copied().unwrap_or(STRAY)
     }
 }
 

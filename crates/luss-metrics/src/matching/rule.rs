@@ -65,14 +65,9 @@ impl MatchingRule {
 
     /// What each pair of a cluster (row) and a class (column) costs.
     pub(crate) fn costs(self, overlap: &Overlap) -> Result<Costs, Error> {
-        let (rows, columns) = (overlap.clusters().into(), overlap.classes().into());
-        let mut largest = 0;
-        self.for_each_weight(overlap, |_, _, weight| largest = weight.max(largest));
-        let mut costs = Costs::new(rows, columns, largest)?;
-        self.for_each_weight(overlap, |cluster, class, weight| {
-            costs.set_weight(usize::from(cluster - 1), usize::from(class - 1), weight);
-        });
-        Ok(costs)
+        Costs::of_pairs(overlap.clusters(), overlap.classes(), |visit| {
+            self.for_each_weight(overlap, visit);
+        })
     }
 
     /// Calls `visit` with the pairs that are worth something, clusters and classes from 1 on, in
@@ -84,11 +79,12 @@ impl MatchingRule {
                 pairs.for_each(|(cluster, class, images)| visit(cluster, class, images));
             }
             MatchingRule::PixelOverlap | MatchingRule::ManyToOne => {
-                class_pairs(overlap).for_each(|(cluster, class, n)| visit(cluster, class, n));
+                let pairs = overlap.class_pairs();
+                pairs.for_each(|(cluster, class, pixels)| visit(cluster, class, pixels));
             }
             MatchingRule::Iou => {
                 let (truth, clusters) = (overlap.label_areas(), overlap.cluster_areas());
-                for (cluster, class, n) in class_pairs(overlap) {
+                for (cluster, class, n) in overlap.class_pairs() {
                     let areas = (truth[usize::from(class)], clusters[usize::from(cluster)]);
                     visit(cluster, class, iou_units(n, areas.0, areas.1));
                 }
@@ -111,10 +107,4 @@ fn iou_units(both: u64, truth: u64, prediction: u64) -> u64 {
     let union = u128::from(truth + prediction - both);
     let scaled = u128::from(both) * u128::from(IOU_UNITS) * 2 + union;
     (scaled / (2 * union).max(1)) as u64
-}
-
-/// Shared pixels of clusters and classes, both from 1 on.
-fn class_pairs(overlap: &Overlap) -> impl Iterator<Item = (u16, u16, u64)> {
-    let pairs = overlap.pixel_pairs().iter();
-    pairs.filter(|(cluster, class, _)| *cluster > 0 && *class > 0)
 }

@@ -16,7 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsentClass, Error, MatchingRule, OTHER, Overlap, Protocol,
+    AbsentClass, Error, Matching, MatchingRule, OTHER, Overlap,
     matching::{
         assignment::{Assignment, Costs, FORBIDDEN, assign_least_cost},
         exchanges::Exchanges,
@@ -55,57 +55,50 @@ pub struct MiouRange {
 }
 
 impl Ties {
-    /// Looks at all matchings that are optimal under `rule`; mIoU is taken under `protocol`.
+    /// Looks at all matchings that are optimal under `rule`.
     ///
     /// # Errors
     ///
-    /// As [`crate::Matching::fit`].
-    pub fn of(rule: MatchingRule, overlap: &Overlap, protocol: &Protocol) -> Result<Self, Error> {
-        if overlap.images() == 0 {
-            return Err(Error::NoImages);
-        }
-        match rule {
-            MatchingRule::ManyToOne => Ok(many_to_one(overlap)),
-            _ => one_to_one(rule, overlap, protocol),
+    /// As [`Matching::fit`].
+    pub fn of(rule: MatchingRule, overlap: &Overlap) -> Result<Self, Error> {
+        Matching::fit_with_ties(rule, overlap).map(|(_, ties)| ties)
+    }
+
+    /// Each cluster chooses by itself, so the choices multiply.
+    pub(crate) fn many_to_one(overlap: &Overlap) -> Self {
+        let mut best = vec![(0, 0u64); usize::from(overlap.clusters()) + 1];
+        MatchingRule::ManyToOne.for_each_weight(overlap, |cluster, _, pixels| {
+            let (most, classes) = &mut best[usize::from(cluster)];
+            match pixels.cmp(most) {
+                std::cmp::Ordering::Greater => (*most, *classes) = (pixels, 1),
+                std::cmp::Ordering::Equal => *classes += 1,
+                std::cmp::Ordering::Less => {}
+            }
+        });
+        let choices = || best.iter().map(|(_, classes)| *classes).filter(|n| *n > 1);
+        let product = choices().try_fold(1u64, |product, n| product.checked_mul(n));
+        Self {
+            unique: choices().next().is_none(),
+            clusters_with_choice: choices().count() as u64,
+            assignments: product.unwrap_or(u64::MAX),
+            assignments_exact: product.is_some(),
+            miou: None,
         }
     }
-}
 
-/// Each cluster chooses by itself, so the choices multiply.
-fn many_to_one(overlap: &Overlap) -> Ties {
-    let mut best = vec![(0, 0u64); usize::from(overlap.clusters()) + 1];
-    MatchingRule::ManyToOne.for_each_weight(overlap, |cluster, _, pixels| {
-        let (most, classes) = &mut best[usize::from(cluster)];
-        match pixels.cmp(most) {
-            std::cmp::Ordering::Greater => (*most, *classes) = (pixels, 1),
-            std::cmp::Ordering::Equal => *classes += 1,
-            std::cmp::Ordering::Less => {}
+    /// From the costs under a rule and an optimal pairing.
+    pub(crate) fn one_to_one(overlap: &Overlap, costs: Costs, best: &Assignment) -> Self {
+        let exchanges = Exchanges::new(&costs, best);
+        let table = WideTable { overlap, costs };
+        let (assignments, assignments_exact) = exchanges.count();
+        Self {
+            unique: exchanges.is_unique(),
+            clusters_with_choice: table.clusters_with_choice(&exchanges),
+            assignments,
+            assignments_exact,
+            miou: table.miou_range(best, &exchanges),
         }
-    });
-    let choices = || best.iter().map(|(_, classes)| *classes).filter(|n| *n > 1);
-    let product = choices().try_fold(1u64, |product, n| product.checked_mul(n));
-    Ties {
-        unique: choices().next().is_none(),
-        clusters_with_choice: choices().count() as u64,
-        assignments: product.unwrap_or(u64::MAX),
-        assignments_exact: product.is_some(),
-        miou: None,
     }
-}
-
-fn one_to_one(rule: MatchingRule, overlap: &Overlap, protocol: &Protocol) -> Result<Ties, Error> {
-    let costs = rule.costs(overlap)?;
-    let best = costs.solve();
-    let exchanges = Exchanges::new(&costs, &best);
-    let table = WideTable { overlap, costs };
-    let (assignments, assignments_exact) = exchanges.count();
-    Ok(Ties {
-        unique: exchanges.is_unique(),
-        clusters_with_choice: table.clusters_with_choice(&exchanges),
-        assignments,
-        assignments_exact,
-        miou: table.miou_range(&best, &exchanges, protocol),
-    })
 }
 
 /// The clusters and classes as the solver sees them: the fewer ones are its rows.
@@ -124,14 +117,8 @@ impl WideTable<'_> {
         choices.iter().filter(|n| **n > 1).count() as u64
     }
 
-    fn miou_range(
-        &self,
-        best: &Assignment,
-        exchanges: &Exchanges,
-        protocol: &Protocol,
-    ) -> Option<MiouRange> {
-        let miou = |assignment: &Assignment| self.miou(assignment, protocol);
-        let here = miou(best)?;
+    fn miou_range(&self, best: &Assignment, exchanges: &Exchanges) -> Option<MiouRange> {
+        let here = self.miou(best)?;
         if exchanges.is_unique() {
             return Some(MiouRange {
                 lowest: here,
@@ -142,7 +129,7 @@ impl WideTable<'_> {
         let ious = self.scaled_ious();
         let extreme = |sign: i64| {
             let costs = self.costs_of_tight_pairs(&ious, exchanges, sign);
-            miou(&assign_least_cost(
+            self.miou(&assign_least_cost(
                 &costs,
                 self.costs.rows,
                 self.costs.columns,
@@ -152,13 +139,14 @@ impl WideTable<'_> {
         Some(MiouRange {
             lowest: low.min(high).min(here),
             highest: high.max(low).max(here),
-            exact: self.is_sum_of_ious(exchanges, protocol),
+            exact: self.is_sum_of_ious(exchanges),
         })
     }
 
     /// Whether mIoU differs between optimal matchings by the IoUs of matched pairs alone: "other"
     /// is the same in all of them, and so is the number of labels in the mean.
-    fn is_sum_of_ious(&self, exchanges: &Exchanges, protocol: &Protocol) -> bool {
+    fn is_sum_of_ious(&self, exchanges: &Exchanges) -> bool {
+        let protocol = self.overlap.protocol();
         let absent = protocol.absent_class;
         let alone = self.costs.turned && protocol.score_other;
         let same_other = !alone || exchanges.leave_the_same_columns_alone();
@@ -168,7 +156,7 @@ impl WideTable<'_> {
     }
 
     /// mIoU of one pairing.
-    fn miou(&self, assignment: &Assignment, protocol: &Protocol) -> Option<f64> {
+    fn miou(&self, assignment: &Assignment) -> Option<f64> {
         let mut class_of = vec![OTHER; usize::from(self.overlap.clusters()) + 1];
         for (row, &column) in assignment.column_of.iter().enumerate() {
             let (cluster, class) = if self.costs.turned {
@@ -179,15 +167,14 @@ impl WideTable<'_> {
             class_of[cluster + 1] = class as u16 + 1;
         }
         self.overlap
-            .miou_under(|cluster| class_of[usize::from(cluster)], protocol)
+            .miou_under(|cluster| class_of[usize::from(cluster)])
     }
 
     /// The IoU of each pair in units of 2^-[`WideTable::scale`], rounded down.
     fn scaled_ious(&self) -> Vec<i64> {
         let (truth, clusters) = (self.overlap.label_areas(), self.overlap.cluster_areas());
         let mut ious = vec![0; self.costs.rows * self.costs.columns];
-        let pairs = self.overlap.pixel_pairs().iter();
-        for (cluster, class, both) in pairs.filter(|pair| pair.0.min(pair.1) > 0) {
+        for (cluster, class, both) in self.overlap.class_pairs() {
             let areas = truth[usize::from(class)] + clusters[usize::from(cluster)];
             let scaled = (u128::from(both) << self.scale()) / u128::from(areas - both);
             let (row, column) = (usize::from(cluster - 1), usize::from(class - 1));

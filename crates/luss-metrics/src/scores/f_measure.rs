@@ -28,12 +28,9 @@ impl FBeta {
         }
     }
 
-    /// In `0..=1`; 0 without foreground in either mask.
-    pub(crate) fn value(self) -> f64 {
-        if self.numerator == 0 {
-            return 0.0;
-        }
-        self.numerator as f64 / self.denominator as f64
+    /// In `0..=1`; `None` without foreground in either mask.
+    pub(crate) fn value(self) -> Option<f64> {
+        (self.denominator > 0).then(|| self.numerator as f64 / self.denominator as f64)
     }
 }
 
@@ -102,19 +99,19 @@ mod tests {
     #[test]
     fn agrees_with_precision_and_recall() {
         let f = f_beta(&[1, 2, 2, 0, 0, 3, 0], &[2, 2, 0, 1, 0, 3, 1]);
-        assert!((f.value() - textbook(3.0, 4.0, 5.0)).abs() < 1e-15);
+        assert!((f.value().unwrap() - textbook(3.0, 4.0, 5.0)).abs() < 1e-15);
     }
 
     #[test]
     fn the_class_of_the_foreground_does_not_matter() {
-        assert_eq!(f_beta(&[5, 5, 0], &[1, 2, 0]).value(), 1.0);
+        assert_eq!(f_beta(&[5, 5, 0], &[1, 2, 0]).value(), Some(1.0));
     }
 
     #[test]
-    fn a_picture_without_foreground_scores_zero() {
-        assert_eq!(f_beta(&[0, 0, 0], &[0, 0, 0]).value(), 0.0);
-        assert_eq!(f_beta(&[0, 0, 0], &[1, 0, 0]).value(), 0.0);
-        assert_eq!(f_beta(&[1, 0, 0], &[0, 0, 0]).value(), 0.0);
+    fn foreground_in_one_mask_scores_zero_and_in_none_nothing() {
+        assert_eq!(f_beta(&[0, 0, 0], &[0, 0, 0]).value(), None);
+        assert_eq!(f_beta(&[0, 0, 0], &[1, 0, 0]).value(), Some(0.0));
+        assert_eq!(f_beta(&[1, 0, 0], &[0, 0, 0]).value(), Some(0.0));
     }
 
     #[test]
@@ -132,7 +129,8 @@ mod tests {
         };
         let forward = sum(&mut terms.iter());
         assert_eq!(forward, sum(&mut terms.iter().rev()));
-        let plain = terms.iter().map(|t| t.value()).sum::<f64>() / terms.len() as f64;
+        let values = terms.iter().filter_map(|t| t.value());
+        let plain = values.sum::<f64>() / terms.len() as f64;
         assert!((forward.mean(terms.len() as u64) - plain).abs() < 1e-15);
     }
 }

@@ -14,11 +14,11 @@ use crate::{
 /// What one picture contributes, as ratios in `0..=1`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ImageScore {
-    /// Mean IoU over the labels ("other" included) that occur in the truth or the prediction;
-    /// `None` when all pixels are ignored.
+    /// Mean IoU over the labels of the protocol that occur in the truth or the prediction; `None` when
+    /// none does.
     pub miou: Option<f64>,
-    /// F-measure of the foreground, β² = 0.3; 0 without foreground.
-    pub f_beta: f64,
+    /// F-measure of the foreground, β² = 0.3; `None` without foreground in either mask.
+    pub f_beta: Option<f64>,
     /// Whether the class with the largest predicted area is one of the true classes.
     pub label_correct: bool,
     /// Pixels that are not ignored.
@@ -45,7 +45,7 @@ impl ImageScore {
     /// The scores of a picture whose predicted labels are class ids.
     pub fn of(image: &ImageCounts, protocol: &Protocol) -> Self {
         Self {
-            miou: miou(image, protocol.classes),
+            miou: miou(image, protocol),
             f_beta: FBeta::of(image).value(),
             label_correct: is_label_correct(image, protocol.classes),
             counted_pixels: image.pixels(),
@@ -76,15 +76,16 @@ pub fn image_miou<'a, 'b>(
     Ok(ImageScore::new(prediction, truth, classes)?.miou)
 }
 
-fn miou(image: &ImageCounts, classes: u16) -> Option<f64> {
+fn miou(image: &ImageCounts, protocol: &Protocol) -> Option<f64> {
     let cells = image.cells().iter();
     let mut labels: Vec<u16> = cells
         .flat_map(|cell| [cell.truth, cell.prediction])
         .collect();
     labels.sort_unstable();
     labels.dedup();
-    let known = labels.into_iter().filter(|label| *label <= classes);
-    mean(known.filter_map(|label| label_iou(image, label)))
+    let scored = protocol.labels();
+    let labels = labels.into_iter().filter(|label| scored.contains(label));
+    mean(labels.filter_map(|label| label_iou(image, label)))
 }
 
 fn label_iou(image: &ImageCounts, label: u16) -> Option<f64> {
@@ -118,7 +119,7 @@ mod tests {
         let score = ImageScore::new(&mask(&[1; 6]), &truth, 5).unwrap();
         assert_eq!(
             (score.miou, score.f_beta, score.counted_pixels),
-            (None, 0.0, 0)
+            (None, None, 0)
         );
         assert!(!score.label_correct);
     }
@@ -129,8 +130,23 @@ mod tests {
         let score = ImageScore::new(&truth, &truth, 5).unwrap();
         assert_eq!(
             (score.miou, score.f_beta, score.label_correct),
-            (Some(1.0), 1.0, true)
+            (Some(1.0), Some(1.0), true)
         );
+    }
+
+    /// Of class 4, three pixels are true, two of them are found, and none is wrong.
+    #[test]
+    fn other_is_left_out_where_the_protocol_does_not_score_it() {
+        let protocol = Protocol {
+            score_other: false,
+            ..Protocol::new(5)
+        };
+        let (prediction, truth) = (mask(&[0, 0, 0, 4, 4, 0]), mask(&[0, 0, 0, 4, 4, 4]));
+        let image = ImageCounts::new(&prediction, &truth, 5, &protocol).unwrap();
+        assert_eq!(ImageScore::of(&image, &protocol).miou, Some(2.0 / 3.0));
+        let other = mask(&[0; 6]);
+        let image = ImageCounts::new(&other, &other, 5, &protocol).unwrap();
+        assert_eq!(ImageScore::of(&image, &protocol).miou, None);
     }
 
     #[test]

@@ -61,12 +61,10 @@ fn mean_iou_beside(
     mean(labels.filter_map(counted)).filter(|_| any)
 }
 
-/// Mean IoU over the labels that the truth holds; `None` when it holds none.
-pub(crate) fn mean_iou_of_true_labels(areas: &ClassAreas) -> Option<f64> {
-    let present = (0u16..)
-        .zip(areas.truth())
-        .filter(|(_, pixels)| **pixels > 0);
-    mean(present.map(|(label, _)| class_iou(areas, label).unwrap_or_default()))
+/// Mean IoU over those of the labels that the truth holds; `None` when it holds none.
+pub(crate) fn mean_iou_of_true_labels(areas: &ClassAreas, labels: Range<u16>) -> Option<f64> {
+    let is_true = |label: &u16| areas.truth()[usize::from(*label)] > 0;
+    mean(labels.filter(is_true).filter_map(|l| class_iou(areas, l)))
 }
 
 /// The labels 0 to `classes`.
@@ -145,9 +143,10 @@ mod tests {
     #[test]
     fn a_size_group_averages_over_the_labels_of_its_truth() {
         assert_close(
-            mean_iou_of_true_labels(&areas()).unwrap(),
+            mean_iou_of_true_labels(&areas(), 0..4).unwrap(),
             (4.0 / 6.0 + 0.6) / 2.0,
         );
-        assert_eq!(mean_iou_of_true_labels(&ClassAreas::new(3)), None);
+        assert_eq!(mean_iou_of_true_labels(&areas(), 1..4), Some(0.6));
+        assert_eq!(mean_iou_of_true_labels(&ClassAreas::new(3), 0..4), None);
     }
 }

@@ -40,9 +40,10 @@ pub fn normalized_mutual_information(a: &[u32], b: &[u32]) -> f64 {
     (information / mean_entropy).clamp(0.0, 1.0)
 }
 
-/// Adjusted Rand index (Hubert and Arabie 1985, <https://doi.org/10.1007/BF01908075>): the share of
-/// pairs of items on which the two labellings agree, so scaled that it is 1 for equal groups and 0 on
-/// average for groups of these sizes drawn at random; at least −½ (Chacón and Rastrojo 2023,
+/// Adjusted Rand index: the share of pairs of items on which the two labellings agree, scaled.
+///
+/// It is 1 for equal groups and 0 on average for random groups of these sizes (Hubert and Arabie 1985,
+/// <https://doi.org/10.1007/BF01908075>). It is at least −½ (Chacón and Rastrojo 2023,
 /// <https://doi.org/10.1007/s11634-022-00491-w>).
 ///
 /// # Panics
@@ -86,7 +87,7 @@ fn pairs_of(items: u64) -> u128 {
 ///
 /// # Panics
 ///
-/// If the slices differ in length or are empty.
+/// If the slices differ in length or are empty, or hold more than 2²⁸ pairs of a cluster and a class.
 ///
 /// ```
 /// use luss_metrics::cluster_accuracy;
@@ -101,7 +102,7 @@ pub fn cluster_accuracy(clusters: &[u32], classes: &[u32]) -> f64 {
         table[rows[cluster] * columns.len() + columns[class]] += 1;
     }
     let (_, matched) = assign_largest_total(&table, rows.len(), columns.len())
-        .expect("fewer than 2^53 / labels items fit into memory");
+        .unwrap_or_else(|error| panic!("{error}"));
     matched as f64 / clusters.len() as f64
 }
 

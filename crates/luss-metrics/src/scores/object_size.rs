@@ -3,8 +3,8 @@
 //! In one picture, the "object" of a class is all of its pixels, whether connected or not. Its
 //! size is its share of the pixels that are not ignored. For each group with an object in the
 //! picture, the pixels of the group's classes *and* of "other" are counted; the background of one
-//! picture thus serves every group that occurs in it. A group's score is the mean over the labels
-//! (0 included) that its truth holds.
+//! picture thus serves every group that occurs in it. A group's score is the mean over those labels of
+//! the protocol that its truth holds.
 
 use std::fmt;
 

@@ -17,16 +17,15 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AbsentClass, ClassAreas, CoOccurrence, Error, IGNORE, MaskView, Matching, OTHER,
+    Error, MaskView, Matching, MatchingRule, OTHER, Overlap, Protocol,
     counts::{
-        checked::{add_all, check_entries, check_limit, sum, sum_each},
+        checked::{add_all, check_entries, check_limit, check_same, sum, sum_each},
         image_counts::{check_prediction, check_truth},
         pair_hash::PairMap,
         pair_table::PairTable,
         runs::{Runs, for_each_overlap},
     },
-    protocol::check_classes,
-    scores::iou::{all_labels, mean_iou},
+    protocol::{STRAY, known_id},
     thresholds::attention_bins::{BINS, BinTable, Bins, add_bins, kept},
 };
 
@@ -38,9 +37,8 @@ pub(crate) const THRESHOLDS: usize = 81;
 pub struct ThresholdPoint {
     /// Pixels with an attention below this are "other".
     pub threshold: f32,
-    /// Matched mean IoU over C + 1 labels, in `0..=1`; absent classes count 0, and so does a set
-    /// without a counted pixel.
-    pub miou: f64,
+    /// Matched mean IoU under the protocol, in `0..=1`; `None` when none of its labels occurs.
+    pub miou: Option<f64>,
     /// The image-level matching of the thresholded predictions.
     pub matching: Matching,
 }
@@ -58,39 +56,29 @@ pub struct ThresholdPoint {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "UncheckedCurve")]
 pub struct ThresholdCurve {
-    classes: u16,
-    ignore: u16,
+    protocol: Protocol,
     images: u64,
     /// True pixels by label.
     truth: Vec<u64>,
-    /// Pixels by (cluster, label), each by the number of thresholds that keep it.
+    /// Pixels by (cluster, label), each by the number of thresholds that keep it. The cluster of dropped
+    /// ids is [`STRAY`].
     pixels: BinTable,
     /// Pictures by (cluster, class), each by the number of thresholds at which the cluster occurs.
     images_with: BinTable,
 }
 
 impl ThresholdCurve {
-    /// An empty curve for clusters and classes 1 to `classes`; 1000 is ignored.
+    /// An empty curve for as many clusters as the protocol has classes.
     ///
     /// # Panics
     ///
-    /// If `classes` is not in `1..=999`.
-    pub fn new(classes: u16) -> Self {
-        Self::with_ignore(classes, IGNORE)
-    }
-
-    /// As [`ThresholdCurve::new`], with the id that the truths ignore.
-    ///
-    /// # Panics
-    ///
-    /// If `classes` is 0 or `ignore` not above it.
-    pub fn with_ignore(classes: u16, ignore: u16) -> Self {
-        check_classes(classes, ignore).unwrap_or_else(|error| panic!("{error}"));
+    /// If the protocol fails [`Protocol::check`]; call that first on one that comes from a file.
+    pub fn new(protocol: Protocol) -> Self {
+        protocol.check().unwrap_or_else(|error| panic!("{error}"));
         Self {
-            classes,
-            ignore,
+            protocol,
             images: 0,
-            truth: vec![0; usize::from(classes) + 1],
+            truth: vec![0; usize::from(protocol.classes) + 1],
             pixels: BinTable::default(),
             images_with: BinTable::default(),
         }
@@ -112,10 +100,13 @@ impl ThresholdCurve {
         let (ids, truth) = (ids.into(), truth.into());
         ids.check_same_size(&truth)?;
         let (id_runs, truth_runs) = (Runs::new(&ids), Runs::new(&truth));
-        check_prediction(&id_runs, self.classes)?;
-        check_truth(&truth_runs, self.classes, self.ignore)?;
+        let Protocol {
+            classes, ignore, ..
+        } = self.protocol;
+        check_prediction(&id_runs, self.protocol.largest_id(classes))?;
+        check_truth(&truth_runs, classes, ignore)?;
         check_attention(&ids, attention)?;
-        let picture = Picture::new(&id_runs, &truth_runs, attention, self.ignore);
+        let picture = Picture::new(&id_runs, &truth_runs, attention, &self.protocol);
         self.add_picture(&picture);
         Ok(())
     }
@@ -140,20 +131,13 @@ impl ThresholdCurve {
     ///
     /// # Errors
     ///
-    /// [`Error::Unmergeable`] when the curves differ in their class count or ignore,
-    /// [`Error::CountOverflow`] when a state was tampered with; the curve is then unchanged.
+    /// [`Error::Unmergeable`] when the protocols differ, [`Error::CountOverflow`] when a state was
+    /// tampered with; the curve is then unchanged.
     pub fn merge(&mut self, other: &ThresholdCurve) -> Result<(), Error> {
-        let size = |curve: &Self| format!("{} classes, ignoring {}", curve.classes, curve.ignore);
-        if size(self) != size(other) {
-            return Err(Error::Unmergeable {
-                what: "threshold curves",
-                ours: size(self),
-                theirs: size(other),
-            });
-        }
+        let settings = |curve: &Self| format!("{:?}", curve.protocol);
+        check_same("threshold curves", settings(self), settings(other))?;
         *self = Self {
-            classes: self.classes,
-            ignore: self.ignore,
+            protocol: self.protocol,
             images: sum(self.images, other.images)?,
             truth: sum_each(&self.truth, &other.truth)?,
             pixels: self.pixels.sum(&other.pixels)?,
@@ -169,31 +153,48 @@ impl ThresholdCurve {
     /// [`Error::NoImages`] when nothing was added.
     ///
     /// ```
-    /// use luss_metrics::{LabelMask, ThresholdCurve};
+    /// use luss_metrics::{LabelMask, Protocol, ThresholdCurve};
     ///
-    /// let mut curve = ThresholdCurve::new(1);
+    /// let mut curve = ThresholdCurve::new(Protocol::new(1));
     /// curve.add(&LabelMask::new(2, 1, vec![1, 1])?, &[0.0, 0.5], &LabelMask::new(2, 1, vec![0, 1])?)?;
     /// let points = curve.points()?;
     /// assert_eq!((points.len(), points[80].threshold), (81, 0.8));
-    /// assert_eq!((points[0].miou, points[50].miou), (0.25, 1.0));
+    /// assert_eq!((points[0].miou, points[50].miou), (Some(0.25), Some(1.0)));
     /// # Ok::<(), luss_metrics::Error>(())
     /// ```
     pub fn points(&self) -> Result<Vec<ThresholdPoint>, Error> {
-        let mut kept = Kept::new(self);
+        let mut kept = self.with_nothing_kept();
         let mut points = Vec::with_capacity(THRESHOLDS);
         for index in (0..THRESHOLDS).rev() {
-            kept.add_bin(&self.pixels, &self.images_with, index + 1);
-            kept.occurrence.set_images(self.images);
-            let matching = Matching::image_level(&kept.occurrence)?;
-            let miou = kept.miou(&self.truth, &matching);
+            self.lower_to(index, &mut kept);
+            let matching = Matching::fit(MatchingRule::ImageLevel, &kept)?;
             points.push(ThresholdPoint {
                 threshold: threshold(index),
-                miou,
+                miou: kept.miou(&matching)?,
                 matching,
             });
         }
         points.reverse();
         Ok(points)
+    }
+
+    /// The tables above all thresholds, where everything is "other".
+    fn with_nothing_kept(&self) -> Overlap {
+        let labels = (0..).zip(&self.truth).filter(|(_, pixels)| **pixels > 0);
+        let other: PairTable = labels.map(|(l, &pixels)| ((OTHER, l), pixels)).collect();
+        let mut kept = Overlap::new(self.protocol.classes, self.protocol);
+        kept.set_counts(self.images, PairTable::default(), other);
+        kept
+    }
+
+    /// Takes `kept`, the tables at the threshold above, to that of `index`.
+    fn lower_to(&self, index: usize, kept: &mut Overlap) {
+        for (cluster, label, pixels) in self.pixels.of_bin(index + 1) {
+            kept.take_from_other(cluster, label, pixels);
+        }
+        for (cluster, class, images) in self.images_with.of_bin(index + 1) {
+            kept.add_pictures(cluster, class, images);
+        }
     }
 
     /// The point of the highest mIoU; of equal ones the lowest threshold.
@@ -238,7 +239,7 @@ struct Picture {
 }
 
 impl Picture {
-    fn new(ids: &Runs, truth: &Runs, attention: &[f32], ignore: u16) -> Self {
+    fn new(ids: &Runs, truth: &Runs, attention: &[f32], protocol: &Protocol) -> Self {
         let (width, height) = truth.size();
         let mut picture = Self {
             truth: HashMap::new(),
@@ -246,9 +247,10 @@ impl Picture {
         };
         for (y, row) in (0..height).zip(attention.chunks_exact(width)) {
             for_each_overlap(ids.row(y), truth.row(y), |columns, cluster, label| {
-                if label != ignore {
+                if label != protocol.ignore {
                     *picture.truth.entry(label).or_default() += columns.len() as u64;
                     if cluster != OTHER {
+                        let cluster = known_id(cluster, protocol.classes);
                         let bins = picture.pixels.entry((cluster, label)).or_insert([0; BINS]);
                         row[columns]
                             .iter()
@@ -263,7 +265,7 @@ impl Picture {
     /// For each cluster the number of thresholds at which it occurs.
     fn last_bins(&self) -> HashMap<u16, usize> {
         let mut last = HashMap::new();
-        for (&(cluster, _), bins) in &self.pixels {
+        for (&(cluster, _), bins) in self.pixels.iter().filter(|(pair, _)| pair.0 != STRAY) {
             let highest = bins.iter().rposition(|n| *n > 0).unwrap_or(0);
             let seen = last.entry(cluster).or_default();
             *seen = highest.max(*seen);
@@ -272,65 +274,10 @@ impl Picture {
     }
 }
 
-/// What is left at one threshold.
-struct Kept {
-    /// Pixels by (cluster, label).
-    pixels: PairTable,
-    /// Pixels by cluster.
-    area: Vec<u64>,
-    /// Pixels of any cluster that are truly "other".
-    on_other: u64,
-    occurrence: CoOccurrence,
-}
-
-impl Kept {
-    fn new(curve: &ThresholdCurve) -> Self {
-        let ThresholdCurve {
-            classes, ignore, ..
-        } = *curve;
-        Self {
-            pixels: PairTable::default(),
-            area: vec![0; usize::from(classes) + 1],
-            on_other: 0,
-            occurrence: CoOccurrence::with_ignore(classes, classes, ignore),
-        }
-    }
-
-    /// Lowers the threshold by one step.
-    fn add_bin(&mut self, pixels: &BinTable, images_with: &BinTable, bin: usize) {
-        for (cluster, label, n) in pixels.of_bin(bin) {
-            self.pixels.add(cluster, label, n);
-            self.area[usize::from(cluster)] += n;
-            self.on_other += if label == OTHER { n } else { 0 };
-        }
-        for (cluster, class, n) in images_with.of_bin(bin) {
-            self.occurrence.add_count(cluster, class, n);
-        }
-    }
-
-    /// Mean IoU once each cluster has become its class and everything else "other".
-    fn miou(&self, truth: &[u64], matching: &Matching) -> f64 {
-        let classes = self.occurrence.classes();
-        let mut areas = ClassAreas::new(classes);
-        let labels = (0..).zip(truth);
-        labels.for_each(|(label, &pixels)| areas.add_truth(label, pixels));
-        let background = truth.iter().sum::<u64>() - self.area.iter().sum::<u64>();
-        areas.add_prediction(OTHER, background);
-        areas.add_intersection(OTHER, truth[0] - self.on_other);
-        for cluster in 1..=classes {
-            let class = matching.class_of(cluster);
-            areas.add_prediction(class, self.area[usize::from(cluster)]);
-            areas.add_intersection(class, self.pixels.get(cluster, class));
-        }
-        mean_iou(&areas, all_labels(classes), AbsentClass::Zero).unwrap_or_default()
-    }
-}
-
 /// The stored form of a curve, before its invariants are checked.
 #[derive(Deserialize)]
 struct UncheckedCurve {
-    classes: u16,
-    ignore: u16,
+    protocol: Protocol,
     images: u64,
     truth: Vec<u64>,
     pixels: BinTable,
@@ -342,24 +289,25 @@ impl TryFrom<UncheckedCurve> for ThresholdCurve {
 
     fn try_from(stored: UncheckedCurve) -> Result<Self, Error> {
         let UncheckedCurve {
-            classes,
-            ignore,
+            protocol,
             images,
             truth,
             pixels,
             images_with,
         } = stored;
-        check_classes(classes, ignore)?;
+        protocol.check()?;
+        let classes = protocol.classes;
         check_limit(images)?;
         check_entries("threshold curve", truth.len(), usize::from(classes) + 1)?;
         check_limit(add_all(&truth)?)?;
         let is_cluster = |id| (1..=classes).contains(&id);
-        pixels.check(|cluster, label| is_cluster(cluster) && label <= classes)?;
+        let is_dropped = |id| id == STRAY && id <= protocol.largest_id(classes);
+        let is_id = |id| is_cluster(id) || is_dropped(id);
+        pixels.check(|id, label| is_id(id) && label <= classes)?;
         images_with.check(|cluster, class| is_cluster(cluster) && is_cluster(class))?;
         pixels.check_parts_of(&truth)?;
         Ok(Self {
-            classes,
-            ignore,
+            protocol,
             images,
             truth,
             pixels,

@@ -150,7 +150,7 @@ fn threshold_of(text: &str) -> Result<f32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LabelMask;
+    use crate::{LabelMask, Protocol};
 
     #[test]
     fn the_sentences_of_earlier_versions_are_read() {
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn the_choice_says_which_labels_it_used() {
         let mask = LabelMask::new(2, 1, vec![1, 0]).unwrap();
-        let mut curve = ThresholdCurve::new(1);
+        let mut curve = ThresholdCurve::new(Protocol::new(1));
         curve.add(&mask, &[0.5, 0.0], &mask).unwrap();
         let chosen = ThresholdRule::choose_by_masks(&curve).unwrap();
         assert_eq!(

@@ -8,7 +8,7 @@
 use serde::Serialize;
 
 use crate::{
-    Error, ImageCounts, Matching, MatchingRule, Protocol, Score,
+    Error, ImageCounts, MatchingRule, Protocol, Score,
     uncertainty::resampling::{Sampler, Values, draws},
 };
 
@@ -36,7 +36,7 @@ pub struct Bootstrap {
 }
 
 /// The counted pictures of one prediction, and how its ids become classes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Predictions<'a> {
     /// The pictures, counted under the protocol that they are scored by.
     pub images: &'a [ImageCounts],
@@ -45,12 +45,10 @@ pub struct Predictions<'a> {
 }
 
 /// How predicted ids become classes in a resample.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
-    /// They are classes.
+    /// They are classes, of themselves or by a matching from elsewhere.
     AsTheyAre,
-    /// By a matching from elsewhere, the same in all resamples.
-    Fixed(Matching),
     /// By the matching that is best in the resample.
     Refit {
         /// What it makes as large as possible.

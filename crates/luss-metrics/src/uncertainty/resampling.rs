@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    CoOccurrence, Error, Evaluator, Fit, ImageCounts, Matching, MatchingRule, OTHER, Overlap,
-    Predictions, Protocol, Score, counts::pair_table::PairTable,
+    Error, Evaluator, Fit, ImageCounts, Matching, MatchingRule, Overlap, Predictions, Protocol,
+    Score, counts::pair_table::PairTable,
 };
 
 /// The values of [`Score::ALL`].
@@ -35,13 +35,8 @@ fn mix(state: u64) -> u64 {
 pub(crate) struct Sampler<'a> {
     images: &'a [ImageCounts],
     protocol: &'a Protocol,
-    relabelling: Relabelling<'a>,
-}
-
-enum Relabelling<'a> {
-    AsTheyAre,
-    Fixed(&'a Matching),
-    Refit(MatchingRule, PairsOfPictures),
+    /// What a matching is fitted to, unless the ids are classes.
+    refit: Option<(MatchingRule, PairsOfPictures)>,
 }
 
 impl<'a> Sampler<'a> {
@@ -54,44 +49,32 @@ impl<'a> Sampler<'a> {
         if images.is_empty() {
             return Err(Error::NoImages);
         }
-        let relabelling = match &predictions.fit {
+        let refit = match predictions.fit {
             Fit::AsTheyAre => {
                 let evaluator = Evaluator::new(*protocol);
-                images
-                    .iter()
-                    .try_for_each(|image| evaluator.check_counts(image))?;
-                Relabelling::AsTheyAre
-            }
-            Fit::Fixed(matching) => {
-                check_ids(images, matching.clusters(), protocol.classes)?;
-                matching.check_covers(matching.clusters(), protocol.classes)?;
-                Relabelling::Fixed(matching)
+                let mut images = images.iter();
+                images.try_for_each(|image| evaluator.check_counts(image))?;
+                None
             }
             Fit::Refit { rule, clusters } => {
-                check_ids(images, *clusters, protocol.classes)?;
-                let pairs = PairsOfPictures::new(images, *clusters, protocol);
-                Relabelling::Refit(*rule, pairs)
+                let empty = Overlap::new(clusters, *protocol);
+                Some((rule, PairsOfPictures::new(images, empty)?))
             }
         };
         Ok(Self {
             images,
             protocol,
-            relabelling,
+            refit,
         })
     }
 
     /// The scores when each picture counts as often as `times` says, and whether their boundaries
     /// are exact.
     pub(crate) fn scores(&self, times: &[u32]) -> Result<(Values, bool), Error> {
-        let fitted = match &self.relabelling {
-            Relabelling::Refit(rule, pairs) => Some(Matching::fit(*rule, &pairs.overlap(times))?),
-            _ => None,
-        };
-        let matching = match &self.relabelling {
-            Relabelling::Fixed(matching) => Some(*matching),
-            _ => fitted.as_ref(),
-        };
-        let (evaluator, exact) = self.evaluate(times, matching)?;
+        let fit =
+            |(rule, pairs): &(_, PairsOfPictures)| Matching::fit(*rule, &pairs.overlap(times));
+        let matching = self.refit.as_ref().map(fit).transpose()?;
+        let (evaluator, exact) = self.evaluate(times, matching.as_ref())?;
         let report = evaluator.report();
         Ok((Score::ALL.map(|score| score.of(&report)), exact))
     }
@@ -113,8 +96,7 @@ impl<'a> Sampler<'a> {
             match matching {
                 None => evaluator.add_times(image, times.into()),
                 Some(matching) => {
-                    let class_of = |id| matching.class_or_stray(id, self.protocol.classes);
-                    exact &= !(joins && image.is_joined_by(class_of));
+                    exact &= !(joins && image.is_joined_by(|id| matching.class_or_stray(id)));
                     let matched = image.matched_with_seams(matching, self.protocol)?;
                     evaluator.add_times(&matched, times.into());
                 }
@@ -124,45 +106,45 @@ impl<'a> Sampler<'a> {
     }
 }
 
-fn check_ids(images: &[ImageCounts], clusters: u16, classes: u16) -> Result<(), Error> {
-    let check = |image| crate::matching::co_occurrence::check_labels(image, clusters, classes);
-    images.iter().try_for_each(check)
-}
-
 /// The pairs of ids of each picture, as numbers of distinct pairs, so that a weighted sum over the
 /// pictures is a sum over two arrays.
 struct PairsOfPictures {
     /// Empty tables of the right size.
-    empty: CoOccurrence,
+    empty: Overlap,
     pictures: PairSums,
     pixels: PairSums,
 }
 
 impl PairsOfPictures {
-    fn new(images: &[ImageCounts], clusters: u16, protocol: &Protocol) -> Self {
+    fn new(images: &[ImageCounts], empty: Overlap) -> Result<Self, Error> {
+        images
+            .iter()
+            .try_for_each(|image| empty.check_counts(image))?;
         let pixels = |image: &ImageCounts| {
             let cells = image.cells().iter();
-            cells
-                .map(|cell| ((cell.prediction, cell.truth), cell.pixels))
-                .collect()
+            let known =
+                cells.map(|cell| ((empty.known_id(cell.prediction), cell.truth), cell.pixels));
+            known.collect()
         };
-        Self {
-            empty: CoOccurrence::with_ignore(clusters, protocol.classes, protocol.ignore),
-            pictures: PairSums::new(images, present_pairs),
+        let pictures = |image: &ImageCounts| present_pairs(image, empty.clusters());
+        Ok(Self {
+            pictures: PairSums::new(images, pictures),
             pixels: PairSums::new(images, pixels),
-        }
+            empty,
+        })
     }
 
     fn overlap(&self, times: &[u32]) -> Overlap {
-        let mut pictures = self.empty.clone();
+        let mut overlap = self.empty.clone();
         let images = times.iter().map(|&n| u64::from(n)).sum();
-        pictures.set_counts(images, self.pictures.weighted(times));
-        Overlap::from_tables(pictures, self.pixels.weighted(times))
+        let (pictures, pixels) = (self.pictures.weighted(times), self.pixels.weighted(times));
+        overlap.set_counts(images, pictures, pixels);
+        overlap
     }
 }
 
 /// Each cluster of a picture with each of its classes.
-fn present_pairs(image: &ImageCounts) -> Vec<((u16, u16), u32)> {
+fn present_pairs(image: &ImageCounts, clusters: u16) -> Vec<((u16, u16), u32)> {
     let classes: Vec<u16> = image
         .true_classes()
         .iter()
@@ -171,7 +153,7 @@ fn present_pairs(image: &ImageCounts) -> Vec<((u16, u16), u32)> {
     let clusters = image
         .predicted_labels()
         .into_iter()
-        .filter(|id| *id != OTHER);
+        .filter(|id| (1..=clusters).contains(id));
     clusters
         .flat_map(|cluster| classes.iter().map(move |&class| ((cluster, class), 1)))
         .collect()

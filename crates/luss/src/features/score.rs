@@ -23,7 +23,7 @@ pub fn choose_threshold(
 ) -> anyhow::Result<ChosenThreshold> {
     if rule == ThresholdRule::Validation {
         let masks = masks.context("--threshold best needs --masks")?;
-        let mut curve = ThresholdCurve::new(store.classes());
+        let mut curve = ThresholdCurve::new(Protocol::new(store.classes()));
         for key in store.keys() {
             let (labels, truth) = (store.get(key)?, truth(masks, key)?);
             let (width, height) = truth.size();

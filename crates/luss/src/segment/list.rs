@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use imagenet_s::palette::color_of;
+use html_report::palette::color_of;
 use pass_train::apply::{About, Kind};
 use serde::Serialize;
 

@@ -8,11 +8,8 @@ mod plan;
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
-use imagenet_s::{
-    LabelMask, Loader, Sample,
-    palette::{Rgb, palette},
-    remove_torn_masks, write_indexed_mask, write_mask,
-};
+use html_report::palette::{Rgb, palette};
+use imagenet_s::{LabelMask, Loader, Sample, remove_torn_masks, write_indexed_mask, write_mask};
 use pass_train::{
     Progress, Verbosity,
     apply::{Labelled, Model, Prepared},

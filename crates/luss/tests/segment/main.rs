@@ -7,7 +7,8 @@ mod runs;
 
 use std::{fs, io::Write as _, path::Path, process::Stdio, thread, time::Duration};
 
-use imagenet_s::{LabelMask, palette::palette};
+use html_report::palette::palette;
+use imagenet_s::LabelMask;
 use luss_metrics::folder::read_mask;
 use serde_json::Value;
 

@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use imagenet_s::{
-    Dataset, LabelMask, Split,
-    palette::{MOST_INDEXED, palette},
-    read_written_mask, write_indexed_mask, write_mask,
-};
+use html_report::palette::{MOST_INDEXED, palette};
+use imagenet_s::{Dataset, LabelMask, Split, read_written_mask, write_indexed_mask, write_mask};
 
 use crate::{
     Context, Error, RunFile,

@@ -1,6 +1,6 @@
 //! The sections of a run file that decide how labels are made: `cluster`, `threshold`, `predict`.
 
-use imagenet_s::palette::MOST_INDEXED;
+use html_report::palette::MOST_INDEXED;
 use luss_metrics::ThresholdRule;
 use pixel_attention::{
     cam::CamNormalization,

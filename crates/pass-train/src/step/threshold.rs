@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use imagenet_s::Split;
-use luss_metrics::{AttentionHistogram, ChosenThreshold, ThresholdCurve, ThresholdRule};
+use luss_metrics::{AttentionHistogram, ChosenThreshold, Protocol, ThresholdCurve, ThresholdRule};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +17,7 @@ pub struct SweptThreshold {
     /// The threshold, the rule of the run file and the labels it used.
     #[serde(flatten)]
     pub chosen: ChosenThreshold,
-    /// Threshold and matched validation mIoU, when the rule swept them.
+    /// Threshold and matched validation mIoU, when the rule swept them and a pixel was counted.
     pub curve: Vec<(f32, f64)>,
     /// The threshold of the best mIoU, where it leaves no foreground on the training pictures and the
     /// best one that does was chosen.
@@ -93,7 +93,7 @@ pub(crate) fn chosen_threshold(context: &Context) -> Result<f32, Error> {
 fn sweep(context: &Context) -> Result<(f32, Vec<(f32, f64)>), Error> {
     let store = ensure_store(context, Step::SweepThreshold, Split::Validation)?;
     let samples = context.data.samples(Split::Validation);
-    let mut curve = ThresholdCurve::new(context.data.classes());
+    let mut curve = ThresholdCurve::new(Protocol::new(context.data.classes()));
     let mut progress = Progress::new(
         context.verbosity,
         Step::SweepThreshold.name(),
@@ -112,7 +112,7 @@ fn sweep(context: &Context) -> Result<(f32, Vec<(f32, f64)>), Error> {
     let points: Vec<(f32, f64)> = curve
         .points()?
         .iter()
-        .map(|point| (point.threshold, point.miou))
+        .filter_map(|point| Some((point.threshold, point.miou?)))
         .collect();
     Ok((first_best(&points), points))
 }

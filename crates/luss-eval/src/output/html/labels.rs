@@ -1,7 +1,7 @@
 //! The name and the colour of each label.
 
-use html_report::{Paint, escape};
-use luss_metrics::{OTHER, palette::color_of};
+use html_report::{Paint, escape, palette::color_of};
+use luss_metrics::OTHER;
 
 use crate::{output::rows::name, settings::Settings};
 

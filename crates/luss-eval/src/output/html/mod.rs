@@ -49,6 +49,11 @@ fn curve(scored: &Scored) -> String {
     let (Some(points), Some(chosen)) = (&scored.curve, scored.threshold) else {
         return String::new();
     };
-    let points = points.iter().map(|point| (point.threshold, point.miou));
-    threshold_figure("Matched mIoU by threshold", points, chosen.threshold)
+    let scored = points
+        .iter()
+        .map(|point| Some((point.threshold, point.miou?)));
+    match scored.collect::<Option<Vec<_>>>() {
+        Some(points) => threshold_figure("Matched mIoU by threshold", points, chosen.threshold),
+        None => String::new(), // nothing is counted
+    }
 }

@@ -1,18 +1,20 @@
 //! Ties against all matchings, tried one by one.
 
 use super::*;
-use crate::{LabelMask, Matching, testing::Noise};
+use crate::{LabelMask, Matching, OutOfRange, Protocol, testing::Noise};
 
-/// Small pictures of few labels, so that counts tie.
-fn overlap(seed: u64, clusters: u16, classes: u16, images: usize) -> Overlap {
+/// Small pictures of few labels, so that counts tie; where ids are dropped, some are.
+fn overlap(seed: u64, clusters: u16, protocol: Protocol, images: usize) -> Overlap {
     let mut noise = Noise::new(seed);
-    let mut overlap = Overlap::new(clusters, classes, 1000);
+    let mut overlap = Overlap::new(clusters, protocol);
+    let strays = u16::from(protocol.out_of_range == OutOfRange::Drop);
     for _ in 0..images {
         let mut mask = |ids: u16| {
             let labels = (0..5).map(|_| noise.below(usize::from(ids) + 1) as u16);
             LabelMask::new(5, 1, labels.collect()).unwrap()
         };
-        overlap.add(&mask(clusters), &mask(classes)).unwrap();
+        let (prediction, truth) = (mask(clusters + strays), mask(protocol.classes));
+        overlap.add(&prediction, &truth).unwrap();
     }
     overlap
 }
@@ -71,10 +73,10 @@ fn optimal_matchings(rule: MatchingRule, overlap: &Overlap) -> Vec<Vec<u16>> {
 }
 
 #[track_caller]
-fn check(rule: MatchingRule, overlap: &Overlap, protocol: &Protocol) {
+fn check(rule: MatchingRule, overlap: &Overlap) -> Ties {
     let optimal = optimal_matchings(rule, overlap);
-    let ties = Ties::of(rule, overlap, protocol).unwrap();
-    let context = format!("{rule} {protocol:?} of {overlap:?}");
+    let ties = Ties::of(rule, overlap).unwrap();
+    let context = format!("{rule} of {overlap:?}");
     assert_eq!(
         (ties.assignments, ties.assignments_exact),
         (optimal.len() as u64, true),
@@ -87,13 +89,14 @@ fn check(rule: MatchingRule, overlap: &Overlap, protocol: &Protocol) {
 
     let miou = |m: &Vec<u16>| {
         overlap
-            .miou_under(|cluster| m[usize::from(cluster) - 1], protocol)
+            .miou_under(|cluster| m[usize::from(cluster) - 1])
             .unwrap_or_default()
     };
     let low = optimal.iter().map(miou).fold(f64::INFINITY, f64::min);
     let high = optimal.iter().map(miou).fold(0.0, f64::max);
     let Some(range) = ties.miou else {
-        return assert_eq!((low, high), (0.0, 0.0), "{context}");
+        assert_eq!((low, high), (0.0, 0.0), "{context}");
+        return ties;
     };
     assert!(
         range.lowest >= low - 1e-12 && range.highest <= high + 1e-12,
@@ -103,10 +106,11 @@ fn check(rule: MatchingRule, overlap: &Overlap, protocol: &Protocol) {
         let ends = (range.lowest - low).abs().max((range.highest - high).abs());
         assert!(ends < 1e-9, "{range:?}, not {low} to {high}: {context}");
     }
+    ties
 }
 
-/// The policies that a mean knows.
-fn protocols(classes: u16) -> [Protocol; 3] {
+/// The policies that mIoU knows.
+fn protocols(classes: u16) -> [Protocol; 4] {
     let zero = Protocol::new(classes);
     let skip = Protocol {
         absent_class: AbsentClass::Skip,
@@ -116,7 +120,11 @@ fn protocols(classes: u16) -> [Protocol; 3] {
         score_other: false,
         ..zero
     };
-    [zero, skip, classes_alone]
+    let drop = Protocol {
+        out_of_range: OutOfRange::Drop,
+        ..zero
+    };
+    [zero, skip, classes_alone, drop]
 }
 
 #[test]
@@ -125,15 +133,15 @@ fn counts_and_ranges_equal_those_of_all_matchings() {
     for seed in 0..120 {
         let mut noise = Noise::new(seed + 77);
         let (clusters, classes) = (1 + noise.below(5) as u16, 1 + noise.below(5) as u16);
-        let overlap = overlap(seed, clusters, classes, 1 + noise.below(7));
-        for rule in [
-            MatchingRule::ImageLevel,
-            MatchingRule::PixelOverlap,
-            MatchingRule::Iou,
-        ] {
-            for protocol in protocols(classes) {
-                check(rule, &overlap, &protocol);
-                let ties = Ties::of(rule, &overlap, &protocol).unwrap();
+        let images = 1 + noise.below(7);
+        for protocol in protocols(classes) {
+            let overlap = overlap(seed, clusters, protocol, images);
+            for rule in [
+                MatchingRule::ImageLevel,
+                MatchingRule::PixelOverlap,
+                MatchingRule::Iou,
+            ] {
+                let ties = check(rule, &overlap);
                 let is_exact = ties.miou.is_some_and(|range| range.exact);
                 exact += usize::from(is_exact && !ties.unique);
             }
@@ -144,31 +152,20 @@ fn counts_and_ranges_equal_those_of_all_matchings() {
 
 #[test]
 fn seven_by_seven_equals_all_matchings() {
+    let rule = MatchingRule::ImageLevel;
     for seed in 0..3 {
-        check(
-            MatchingRule::ImageLevel,
-            &overlap(seed, 7, 7, 9),
-            &Protocol::new(7),
-        );
+        check(rule, &overlap(seed, 7, Protocol::new(7), 9));
     }
-    check(
-        MatchingRule::ImageLevel,
-        &overlap(5, 7, 5, 6),
-        &Protocol::new(5),
-    );
-    check(
-        MatchingRule::ImageLevel,
-        &overlap(6, 5, 7, 6),
-        &Protocol::new(7),
-    );
+    check(rule, &overlap(5, 7, Protocol::new(5), 6));
+    check(rule, &overlap(6, 5, Protocol::new(7), 6));
 }
 
 #[test]
 fn no_overlap_leaves_everything_open() {
-    let mut overlap = Overlap::new(300, 300, 1000);
+    let mut overlap = Overlap::new(300, Protocol::new(300));
     let other = LabelMask::new(1, 1, vec![0]).unwrap();
     overlap.add(&other, &other).unwrap();
-    let ties = Ties::of(MatchingRule::ImageLevel, &overlap, &Protocol::new(300)).unwrap();
+    let ties = Ties::of(MatchingRule::ImageLevel, &overlap).unwrap();
     assert_eq!(ties.clusters_with_choice, 300);
     assert!(
         !ties.assignments_exact && ties.assignments >= 300 * 300 - 598,
@@ -181,15 +178,33 @@ fn no_overlap_leaves_everything_open() {
 #[test]
 fn a_cluster_shared_evenly_has_a_choice_many_to_one() {
     let mask = |labels: &[u16]| LabelMask::new(labels.len(), 1, labels.to_vec()).unwrap();
-    let mut overlap = Overlap::new(3, 4, 1000);
+    let mut overlap = Overlap::new(3, Protocol::new(4));
     overlap
         .add(&mask(&[1, 1, 2, 2, 2, 3]), &mask(&[4, 2, 1, 1, 3, 0]))
         .unwrap();
-    let ties = Ties::of(MatchingRule::ManyToOne, &overlap, &Protocol::new(4)).unwrap();
+    let ties = Ties::of(MatchingRule::ManyToOne, &overlap).unwrap();
     assert_eq!((ties.assignments, ties.clusters_with_choice), (2, 1));
     let matching = Matching::fit(MatchingRule::ManyToOne, &overlap).unwrap();
     assert_eq!(
         [1, 2, 3].map(|cluster| matching.class_of(cluster)),
         [2, 1, 0]
     );
+}
+
+/// Of class 1 and of "other" two pixels each are true, and one of each has a dropped id: both IoUs are
+/// one half. Were dropped pixels "other", theirs would be 2/3.
+#[test]
+fn dropped_pixels_are_nobodys_in_the_range() {
+    let mask = |labels: &[u16]| LabelMask::new(labels.len(), 1, labels.to_vec()).unwrap();
+    let protocol = Protocol {
+        out_of_range: OutOfRange::Drop,
+        ..Protocol::new(1)
+    };
+    let mut overlap = Overlap::new(1, protocol);
+    let (prediction, truth) = (mask(&[1, 9, 0, 9]), mask(&[1, 1, 0, 0]));
+    overlap.add(&prediction, &truth).unwrap();
+    let ties = Ties::of(MatchingRule::ImageLevel, &overlap).unwrap();
+    let range = ties.miou.unwrap();
+    assert_eq!((range.lowest, range.highest), (0.5, 0.5));
+    assert_eq!(overlap.pixels(9, 1), 0);
 }

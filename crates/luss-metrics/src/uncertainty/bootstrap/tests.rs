@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    Evaluator, LabelMask, Overlap,
+    Evaluator, LabelMask, Matching, OutOfRange, Overlap,
     testing::{Noise, blobs},
 };
 
@@ -37,8 +37,12 @@ fn pairs(seed: u64, clusters: u16) -> Vec<Pair> {
 }
 
 fn counted(pairs: &[Pair], clusters: u16) -> Vec<ImageCounts> {
+    counted_under(&Protocol::new(CLASSES), pairs, clusters)
+}
+
+fn counted_under(protocol: &Protocol, pairs: &[Pair], clusters: u16) -> Vec<ImageCounts> {
     let count = |(prediction, truth): &Pair| {
-        ImageCounts::new(prediction, truth, clusters, &Protocol::new(CLASSES)).unwrap()
+        ImageCounts::new(prediction, truth, clusters, protocol).unwrap()
     };
     pairs.iter().map(count).collect()
 }
@@ -52,6 +56,7 @@ fn refit(images: &[ImageCounts], rule: MatchingRule, clusters: u16) -> Predictio
 
 /// The scores of the drawn pictures, masks and all.
 fn scores_by_evaluation(
+    protocol: Protocol,
     pairs: &[Pair],
     times: &[u32],
     rule: MatchingRule,
@@ -63,39 +68,55 @@ fn scores_by_evaluation(
             .zip(times)
             .flat_map(|(pair, n)| std::iter::repeat_n(pair, *n as usize))
     };
-    let mut overlap = Overlap::new(clusters, CLASSES, 1000);
+    let mut overlap = Overlap::new(clusters, protocol);
     drawn().for_each(|(prediction, truth)| overlap.add(prediction, truth).unwrap());
     let matching = Matching::fit(rule, &overlap).unwrap();
-    let mut evaluator = Evaluator::new(Protocol::new(CLASSES));
+    let mut evaluator = Evaluator::new(protocol);
     for (prediction, truth) in drawn() {
-        evaluator
-            .add(&matching.apply(prediction).unwrap(), truth)
-            .unwrap();
+        let named = matching.apply_under(prediction, &protocol).unwrap();
+        evaluator.add(&named, truth).unwrap();
     }
     let report = evaluator.report();
     Score::ALL.map(|score| score.of(&report))
 }
 
-#[test]
-fn a_resample_scores_as_its_pictures_do() {
-    let protocol = Protocol::new(CLASSES);
+#[track_caller]
+fn check_resamples(protocol: Protocol, pairs: &[Pair], clusters: u16) {
+    let images = counted_under(&protocol, pairs, clusters);
     for rule in [
         MatchingRule::ImageLevel,
         MatchingRule::PixelOverlap,
         MatchingRule::Iou,
     ] {
-        for clusters in [3, 4] {
-            let pairs = pairs(1, clusters);
-            let images = counted(&pairs, clusters);
-            let predictions = refit(&images, rule, clusters);
-            let sampler = Sampler::new(&predictions, &protocol).unwrap();
-            for resample in 0..9 {
-                let times = draws(5, resample, pairs.len());
-                let expected = scores_by_evaluation(&pairs, &times, rule, clusters);
-                assert_eq!(sampler.scores(&times).unwrap(), (expected, true));
-            }
+        let predictions = refit(&images, rule, clusters);
+        let sampler = Sampler::new(&predictions, &protocol).unwrap();
+        for resample in 0..9 {
+            let times = draws(5, resample, pairs.len());
+            let expected = scores_by_evaluation(protocol, pairs, &times, rule, clusters);
+            assert_eq!(sampler.scores(&times).unwrap(), (expected, true));
         }
     }
+}
+
+#[test]
+fn a_resample_scores_as_its_pictures_do() {
+    for clusters in [3, 4] {
+        check_resamples(Protocol::new(CLASSES), &pairs(1, clusters), clusters);
+    }
+}
+
+/// Ids beyond the clusters, of which one would be a class.
+#[test]
+fn a_resample_drops_ids_as_its_pictures_do() {
+    let protocol = Protocol {
+        out_of_range: OutOfRange::Drop,
+        ..Protocol::new(CLASSES)
+    };
+    let mut pairs = pairs(6, 3);
+    for (index, (prediction, _)) in pairs.iter_mut().enumerate() {
+        prediction.labels_mut()[index..30].fill([4, 900][index % 2]);
+    }
+    check_resamples(protocol, &pairs, 3);
 }
 
 #[test]
@@ -107,7 +128,8 @@ fn joined_labels_make_the_boundary_inexact_and_nothing_else() {
     let sampler = Sampler::new(&predictions, &protocol).unwrap();
     let times = vec![1; pairs.len()];
     let (values, exact) = sampler.scores(&times).unwrap();
-    let expected = scores_by_evaluation(&pairs, &times, MatchingRule::ManyToOne, clusters);
+    let expected =
+        scores_by_evaluation(protocol, &pairs, &times, MatchingRule::ManyToOne, clusters);
     assert!(!exact);
     for ((score, ours), theirs) in Score::ALL.into_iter().zip(values).zip(expected) {
         let boundary = matches!(score, Score::BoundaryMiou | Score::SizeBoundaryMiou(_));

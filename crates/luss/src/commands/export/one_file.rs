@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use imagenet_s::palette::color_of;
+use html_report::palette::color_of;
 use luss::OrRefuse;
 use mask_formats::{
     Per, Regions,

@@ -4,10 +4,11 @@ use std::{io::Write as _, path::Path};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use html_report::palette::palette;
 use image::{
     DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, codecs::jpeg::JpegEncoder,
 };
-use imagenet_s::{LabelMask, OddPictures, layout::EXPORTED, palette::palette};
+use imagenet_s::{LabelMask, OddPictures, layout::EXPORTED};
 use luss::{OrRefuse, features::prepare_out};
 use luss_metrics::folder::encode_indexed_mask;
 use mask_formats::{Per, Regions, gray_png, voc, yolo};

@@ -1,6 +1,6 @@
 //! Colours of classes and clusters, the same for the same id in every mask and every report.
 
-use crate::{IGNORE, OTHER};
+use luss_metrics::{IGNORE, OTHER};
 
 /// An sRGB colour.
 pub type Rgb = [u8; 3];
