@@ -57,6 +57,9 @@ def test_what_cannot_be_matched_is_refused():
         luss_metrics.match_clusters(mask, mask, classes=2, clusters=0)
     with pytest.raises(ValueError, match="id 3"):
         luss_metrics.match_clusters(3 * mask, mask, classes=2)
+    for match in (luss_metrics.match_clusters, lambda *_, **settings: luss_metrics.MatchedEvaluator(**settings)):
+        with pytest.raises(ValueError, match="clusters is -1, but lies in 0 to 65535"):
+            match(mask, mask, classes=2, clusters=-1)
 
 
 def matched_evaluator(pairs, **settings):
@@ -82,8 +85,10 @@ def test_one_pass_scores_as_two(pairs, rule):
 
 def test_joined_clusters_need_their_masks(pairs):
     evaluator = matched_evaluator(pairs, rule="many-to-one")
-    with pytest.raises(luss_metrics.MasksNeeded, match="pictures") as raised:
+    with pytest.raises(luss_metrics.MasksNeeded) as raised:
         evaluator.finish()
+    assert f"clusters of {len(raised.value.pictures)} pictures" in str(raised.value)
+    assert "masks=lambda" in str(raised.value)
     asked = []
 
     def masks(picture):
