@@ -464,13 +464,13 @@ mod tests {
         let points = vec![(0.0, 3.0), (0.5, 7.0)];
         let svg = drawn(points.clone(), Axis::Linear, Some((1.0, "chosen".into())));
         assert!(svg.contains("chosen") && !svg.contains("<circle"), "{svg}");
-        let right = SIZE.0 - MARGIN - 1;
-        assert!(
-            svg.contains(&format!(
-                "<line opacity=\"1\" stroke=\"#1D2126\" stroke-width=\"2\" x1=\"{right}\""
-            )),
-            "{svg}"
-        );
+        let (left, right) = (MARGIN + LEFT, SIZE.0 - MARGIN - 1);
+        let ours = svg
+            .lines()
+            .find(|line| line.contains("#1F6FD1\" stroke-width=\"4\""));
+        let middle = format!(" {},", (left + right) / 2);
+        assert!(ours.unwrap().contains(&middle), "{svg}");
+        assert!(svg.contains(&format!("points=\"{right},")), "{svg}");
         let svg = drawn(points, Axis::Logarithmic, Some((0.5, "chosen".into())));
         assert!(svg.contains("<circle"), "{svg}");
     }
