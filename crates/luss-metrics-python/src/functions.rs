@@ -1,8 +1,6 @@
 //! The functions of the module.
 
-use luss_metrics::{
-    Bootstrap, Fit, ImageCounts, Matching, MatchingRule, Overlap, Predictions, Protocol, Ties,
-};
+use luss_metrics::{Bootstrap, Fit, ImageCounts, MatchedEvaluator, Predictions, Protocol};
 use pyo3::{prelude::*, types::PyDict};
 use serde_json::{Map, Value};
 
@@ -49,23 +47,14 @@ pub(crate) fn match_clusters<'py>(
     );
     let clusters = settings::clusters(clusters, &protocol)?;
     let images = counted(py, (prediction, truth), clusters, &protocol)?;
-    let matching = py.detach(|| matched(rule, clusters, &protocol, &images));
-    document::to_python(py, &matching.map_err(value_error)?)
-}
-
-fn matched(
-    rule: MatchingRule,
-    clusters: u16,
-    protocol: &Protocol,
-    images: &[ImageCounts],
-) -> Result<Value, luss_metrics::Error> {
-    let mut overlap = Overlap::new(clusters, protocol.classes, protocol.ignore);
-    images
-        .iter()
-        .try_for_each(|image| overlap.add_counts(image))?;
-    let matching = Matching::fit(rule, &overlap)?;
-    let ties = Ties::of(rule, &overlap, protocol)?;
-    Ok(document::matching(&matching, &ties))
+    let fitted = py.detach(|| {
+        let mut evaluator = MatchedEvaluator::new(protocol, rule).with_clusters(clusters);
+        let mut images = images.into_iter();
+        images.try_for_each(|image| evaluator.add_counts(image))?;
+        evaluator.fit()
+    });
+    let (matching, ties) = fitted.map_err(value_error)?;
+    document::to_python(py, &document::matching(&matching, &ties))
 }
 
 /// The boundary IoU of each label: the IoU of the pixels near a contour (Cheng et al. 2021).

@@ -66,7 +66,7 @@ where
     let Some(value) = value else {
         return Ok(default);
     };
-    value.extract().map_err(|error| {
+    value.extract().map_err(|error: PyErr| {
         if error.is_instance_of::<PyOverflowError>(value.py()) {
             let most = u64::MAX >> (64 - 8 * size_of::<T>());
             value_error(format!("{name} is {value}, but lies in 0 to {most}"))

@@ -62,6 +62,24 @@ def test_what_cannot_be_matched_is_refused():
             match(mask, mask, classes=2, clusters=-1)
 
 
+@pytest.mark.parametrize("rule", ["image", "pixel", "iou", "many-to-one"])
+def test_stray_ids_are_nobodys_cluster_on_request(rule):
+    """Id 9 is none of the two clusters: it belongs to no pair and to no tie."""
+    truth = np.array([[[0, 1, 1, 2, 2, 2]], [[1, 1, 1, 1, 1, 1]]], np.uint8)
+    prediction = np.array([[[0, 2, 2, 1, 1, 9]], [[2, 2, 9, 9, 9, 9]]], np.uint8)
+    settings = dict(rule=rule, out_of_range="reference")
+    matching = luss_metrics.match_clusters(prediction, truth, classes=2, **settings)
+    assert [pair["class"] for pair in matching["pairs"]] == [2, 1]
+    evaluator = luss_metrics.MatchedEvaluator(classes=2, **settings)
+    evaluator.add(prediction, truth)
+    assert evaluator.finish()["matching"] == matching
+    with pytest.raises(ValueError, match="id 9"):
+        luss_metrics.match_clusters(prediction, truth, classes=2, rule=rule)
+    masks = np.concatenate([prediction] * 3), np.concatenate([truth] * 3)
+    result = luss_metrics.bootstrap(*masks, classes=2, resamples=10, **settings)
+    assert result["scores"][0]["value"] == evaluator.finish()["miou"]
+
+
 def matched_evaluator(pairs, **settings):
     evaluator = luss_metrics.MatchedEvaluator(classes=5, **settings)
     for prediction, truth in pairs:
