@@ -3,7 +3,7 @@
     cargo build --release -p luss-benches --bin kmeans-file
     (cd clustering && cargo build --release)
     pip install numpy faiss-cpu scikit-learn threadpoolctl
-    python kmeans.py /tmp/rows --ours ../../target/release/kmeans-file --peers clustering/target/release/peer-clustering
+    python kmeans.py rows --ours ../../target/release/kmeans-file --peers clustering/target/release/peer-clustering
 
 Each engine clusters float32 rows in memory with two threads, from the first K rows (kentro and SuperKMeans:
 from rows of their own choice), for the same number of updates. What is timed is the whole call, without reading the file:

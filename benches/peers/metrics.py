@@ -13,7 +13,6 @@ from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 
-import cv2
 import luss_metrics
 import numpy as np
 from PIL import Image
@@ -164,6 +163,8 @@ def vernier(data):
 
 def boundary_of(mask, ratio):
     """boundary-iou-api: a mask minus its erosion, the picture padded by one pixel of background."""
+    import cv2
+
     height, width = mask.shape
     thickness = max(1, int(round(ratio * np.sqrt(height**2 + width**2))))
     padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
@@ -323,6 +324,8 @@ def outcome(score, prediction, truth):
     """The score, or the kind of refusal."""
     try:
         value = score(prediction, truth)
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed"
     except Exception as error:  # whatever a tool refuses with is what is asked for
         return f"refused ({type(error).__name__})"
     return "null" if value is None else f"{value:.4g}"
@@ -346,8 +349,8 @@ def cells(inputs):
         for tool, package, scores_of in TOOLS:
             try:
                 theirs = scores_of(data)
-            except ImportError as error:
-                missing.add(f"{tool}: not installed ({error.name})")
+            except ModuleNotFoundError as error:
+                missing.add(f"{tool}: {error.name} is not installed")
                 continue
             for metric, value in theirs.items():
                 row = found.setdefault((metric, f"{tool} {version(package)}" if package else tool), {})

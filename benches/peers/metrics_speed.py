@@ -1,7 +1,7 @@
 """Times scoring 752 masks: luss-eval beside hotcoco, vernier and torchmetrics, in turns on the same cores.
 
-    python generate_masks.py /tmp/s50
-    python metrics_speed.py /tmp/s50 --luss-eval ../../target/release/luss-eval [--rounds 5] [--without torchmetrics]
+    python generate_masks.py s50
+    python metrics_speed.py s50 --luss-eval ../../target/release/luss-eval [--rounds 5] [--without torchmetrics]
 
 The masks are written once more as 8-bit grey PNG (ignored pixels 255) into SET/grey, the only kind that all of them
 read. Each program is a whole process: start, decoding, scores, JSON. In memory, each library gets the same uint8
@@ -11,6 +11,7 @@ arrays, one pair a call. Prints medians of the clock and of the processor, and t
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -25,17 +26,22 @@ LABELS, IGNORE = 51, 255
 
 def grey(folder):
     """Flat folders of grey masks, which hotcoco and vernier need."""
-    for kind in ("truth", "pred"):
-        out = folder / "grey" / kind
-        if out.exists():
-            continue
-        out.mkdir(parents=True)
-        for path in sorted((folder / kind).rglob("*.png")):
-            blue_green_red = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            ids = blue_green_red[..., 2] + 256 * blue_green_red[..., 1].astype(np.uint16)
-            name = "_".join(path.relative_to(folder / kind).parts)
-            cv2.imwrite(str(out / name), np.where(ids == 1000, IGNORE, ids).astype(np.uint8))
-    return folder / "grey" / "truth", folder / "grey" / "pred"
+    grey, unfinished = folder / "grey", folder / "grey.unfinished"
+    if not grey.exists():
+        shutil.rmtree(unfinished, ignore_errors=True)
+        for kind in ("truth", "pred"):
+            write_grey(folder / kind, unfinished / kind)
+        unfinished.rename(grey)
+    return grey / "truth", grey / "pred"
+
+
+def write_grey(masks, out):
+    out.mkdir(parents=True)
+    for path in sorted(masks.rglob("*.png")):
+        blue_green_red = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        ids = blue_green_red[..., 2] + 256 * blue_green_red[..., 1].astype(np.uint16)
+        name = "_".join(path.relative_to(masks).parts)
+        cv2.imwrite(str(out / name), np.where(ids == 1000, IGNORE, ids).astype(np.uint8))
 
 
 def run(command, stdout=subprocess.PIPE):

@@ -132,9 +132,10 @@ impl LineChart<'_> {
         self.series.iter().flat_map(|series| &series.points)
     }
 
-    /// The positions, widened where there is a single one.
+    /// The positions, the marked one among them; widened where there is a single one.
     fn x_range(&self) -> Range<f64> {
-        match range(self.points().map(|point| point.0)) {
+        let marked = self.mark.iter().map(|mark| mark.0);
+        match range(self.points().map(|point| point.0).chain(marked)) {
             Some([low, high]) if low < high => low..high,
             Some([only, _]) => 0.0..(2.0 * only).max(1.0),
             None => 0.0..1.0,
@@ -256,7 +257,7 @@ fn draw_series<Y: Ranged<ValueType = f64>>(
     Ok(())
 }
 
-/// A vertical line with its text on the side where there is more room, and a dot where it meets each
+/// A vertical line with its text on the side where there is more room, and a dot where it meets a
 /// series.
 fn draw_mark<Y: Ranged<ValueType = f64>>(
     frame: &mut Frame<Y>,
@@ -276,7 +277,7 @@ fn draw_mark<Y: Ranged<ValueType = f64>>(
     let text = Text::new(text.to_owned(), (gap, -14), style);
     frame.draw_series([EmptyElement::at(line[0]) + text])?;
     let met = chart.series.iter();
-    let met = met.filter_map(|series| nearest(&series.points, at));
+    let met = met.filter_map(|series| nearest(&series.points, chart.y_axis, at));
     frame.draw_series(met.map(|met| Circle::new(met, 9, COLORS[1].filled())))?;
     Ok(())
 }
@@ -323,9 +324,12 @@ fn band(buckets: &[Bucket]) -> Vec<(f64, f64)> {
     above.chain(below).collect()
 }
 
-fn nearest(points: &[(f64, f64)], x: f64) -> Option<(f64, f64)> {
-    let finite = points.iter().filter(|point| point.1.is_finite());
-    finite
+/// The drawn point that is nearest to `x`, if the line spans it.
+fn nearest(points: &[(f64, f64)], axis: Axis, x: f64) -> Option<(f64, f64)> {
+    let drawn = || points.iter().filter(|point| axis.holds(point.1));
+    let [first, last] = range(drawn().map(|point| point.0))?;
+    let spanned = drawn().filter(|_| (first..=last).contains(&x));
+    spanned
         .min_by(|a, b| (a.0 - x).abs().total_cmp(&(b.0 - x).abs()))
         .copied()
 }
@@ -452,6 +456,23 @@ mod tests {
         let middle = (MARGIN + LEFT + SIZE.0 - MARGIN - 1) / 2;
         assert!(svg.contains(&format!("<circle cx=\"{middle}\"")), "{svg}");
         assert!(svg.contains("chosen 0.50"), "{svg}");
+    }
+
+    /// A threshold by a rule may lie where no score was taken.
+    #[test]
+    fn a_mark_beside_the_points_is_within_the_frame_and_meets_no_line() {
+        let points = vec![(0.0, 3.0), (0.5, 7.0)];
+        let svg = drawn(points.clone(), Axis::Linear, Some((1.0, "chosen".into())));
+        assert!(svg.contains("chosen") && !svg.contains("<circle"), "{svg}");
+        let (left, right) = (MARGIN + LEFT, SIZE.0 - MARGIN - 1);
+        let ours = svg
+            .lines()
+            .find(|line| line.contains("#1F6FD1\" stroke-width=\"4\""));
+        let middle = format!(" {},", (left + right) / 2);
+        assert!(ours.unwrap().contains(&middle), "{svg}");
+        assert!(svg.contains(&format!("points=\"{right},")), "{svg}");
+        let svg = drawn(points, Axis::Logarithmic, Some((0.5, "chosen".into())));
+        assert!(svg.contains("<circle"), "{svg}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Scores as dicts, with the keys of the JSON that `luss-eval` writes.
 
-use luss_metrics::{Areas, Evaluator, Matching, OutOfRange, Protocol, SizeGroup, Ties};
+use luss_metrics::{Areas, Evaluator, Matching, OutOfRange, Protocol, SizeGroup, SizeScore, Ties};
 use pyo3::prelude::*;
 use pythonize::pythonize;
 use serde_json::{Map, Value, json};
@@ -9,13 +9,12 @@ use crate::error::value_error;
 
 /// All scores of an evaluator.
 pub(crate) fn report(evaluator: &Evaluator) -> PyResult<Value> {
-    let mut document = serde_json::to_value(evaluator.report()).map_err(value_error)?;
+    let report = evaluator.report();
+    let mut document = serde_json::to_value(&report).map_err(value_error)?;
     let fields = document.as_object_mut().expect("a report has fields");
     fields.shift_remove("protocol");
     fields.insert("policies".into(), policies(evaluator.protocol()));
-    if let Some(sizes) = fields.get_mut("sizes") {
-        *sizes = by_size(sizes.take());
-    }
+    fields["sizes"] = by_size(&report.sizes);
     let classes = fields["per_class"].as_array_mut().into_iter().flatten();
     for (label, class) in classes.enumerate() {
         describe_class(class, label, evaluator.areas());
@@ -38,22 +37,17 @@ fn policies(protocol: &Protocol) -> Value {
 }
 
 /// The groups by their names instead of in a list.
-fn by_size(sizes: Value) -> Value {
-    let Value::Array(sizes) = sizes else {
-        return sizes;
+fn by_size(sizes: &[SizeScore]) -> Value {
+    let name = |group| match group {
+        SizeGroup::Small => "small",
+        SizeGroup::MediumSmall => "medium_small",
+        SizeGroup::MediumLarge => "medium_large",
+        SizeGroup::Large => "large",
     };
-    let names = ["small", "medium_small", "medium_large", "large"];
-    debug_assert_eq!(names.len(), SizeGroup::ALL.len());
-    let without_group = |mut size: Value| {
-        size.as_object_mut().map(|size| size.shift_remove("group"));
-        size
-    };
-    names
-        .into_iter()
-        .zip(sizes)
-        .map(|(name, size)| (name.to_string(), without_group(size)))
-        .collect::<Map<_, _>>()
-        .into()
+    let scores = |size: &SizeScore| json!({"miou": size.miou, "boundary_miou": size.boundary_miou, "classes": size.classes});
+    let named = sizes.iter();
+    let named = named.map(|size| (name(size.group).to_string(), scores(size)));
+    named.collect::<Map<_, _>>().into()
 }
 
 /// Names the label `id` and adds its boundary pixels.

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 
-use luss_metrics::Error;
 use pyo3::{PyErr, exceptions::PyValueError, prelude::*};
 
 pyo3::create_exception!(
@@ -16,12 +15,12 @@ pyo3::create_exception!(
 impl MasksNeeded {
     /// The exception with the numbers of the pictures.
     pub(crate) fn of(py: Python, pictures: Vec<usize>) -> PyErr {
-        let numbers = pictures.clone();
-        let message = Error::MasksNeeded { pictures }
-            .to_string()
-            .replace("`finish_with`", "`masks`");
-        let error = Self::new_err(message);
-        let named = error.value(py).setattr("pictures", numbers);
+        let error = Self::new_err(format!(
+            "the matching joins clusters of {} pictures: their boundaries follow from their masks alone; pass \
+             masks=lambda i: (prediction, truth), which is asked for the pictures in `pictures` of this exception",
+            pictures.len()
+        ));
+        let named = error.value(py).setattr("pictures", pictures);
         named.err().unwrap_or(error)
     }
 }

@@ -41,8 +41,9 @@ impl Evaluator {
         }
     }
 
-    fn copy(&self) -> luss_metrics::Evaluator {
-        self.sums.lock().expect("no holder panics").clone()
+    /// What `read` makes of the sums.
+    fn read<T>(&self, read: impl FnOnce(&luss_metrics::Evaluator) -> T) -> T {
+        read(&self.sums.lock().expect("no holder panics"))
     }
 }
 
@@ -73,7 +74,7 @@ impl Evaluator {
         let prediction = Masks::new("prediction", prediction)?;
         let truth = Masks::new("truth", truth)?;
         let pairs = pairs(&prediction, &truth)?;
-        let protocol = *self.sums.lock().expect("no holder panics").protocol();
+        let protocol = self.read(|sums| *sums.protocol());
         let added = py.detach(|| {
             let images = count(&pairs, protocol.classes, &protocol)?;
             let mut sums = self.sums.lock().expect("no holder panics");
@@ -92,7 +93,7 @@ impl Evaluator {
     /// >>> first.images
     /// 1
     fn merge(&self, other: &Self) -> PyResult<()> {
-        let other = other.copy();
+        let other = other.read(Clone::clone); // it may be this one
         let mut sums = self.sums.lock().expect("no holder panics");
         sums.merge(&other).map_err(value_error)
     }
@@ -103,13 +104,13 @@ impl Evaluator {
     /// >>> sorted(luss_metrics.Evaluator(classes=1).report()["sizes"])
     /// ['large', 'medium_large', 'medium_small', 'small']
     fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        document::to_python(py, &document::report(&self.copy())?)
+        document::to_python(py, &self.read(document::report)?)
     }
 
     /// Pictures added.
     #[getter]
     fn images(&self) -> u64 {
-        self.copy().images()
+        self.read(luss_metrics::Evaluator::images)
     }
 
     /// The counts as JSON, for `from_json`; pickling keeps the same text.
@@ -119,7 +120,7 @@ impl Evaluator {
     /// >>> luss_metrics.Evaluator.from_json(text).images
     /// 0
     fn to_json(&self) -> PyResult<String> {
-        serde_json::to_string(&self.copy()).map_err(value_error)
+        self.read(serde_json::to_string).map_err(value_error)
     }
 
     /// The evaluator that `to_json` wrote. Raises `ValueError` for a damaged text.
@@ -142,8 +143,7 @@ impl Evaluator {
     }
 
     fn __repr__(&self) -> String {
-        let sums = self.copy();
-        let (classes, images) = (sums.protocol().classes, sums.images());
+        let (classes, images) = self.read(|sums| (sums.protocol().classes, sums.images()));
         format!("<luss_metrics.Evaluator of {classes} classes, {images} images>")
     }
 }

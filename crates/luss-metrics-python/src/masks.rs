@@ -96,6 +96,7 @@ impl<'py> Array<'py> {
                 object.get_type().name()?
             )));
         };
+        check_kind(name, array)?;
         check_layout(name, array)?;
         if let Ok(array) = object.extract() {
             Ok(Self::U16(array))
@@ -119,6 +120,18 @@ impl<'py> Array<'py> {
             Self::I64(array) => append(pictures, name, array, Labels::I64),
         }
     }
+}
+
+/// Refuses masked arrays: what they hide would count.
+fn check_kind(name: &str, array: &Bound<PyUntypedArray>) -> PyResult<()> {
+    let masked = array.py().import("numpy.ma")?.getattr("MaskedArray")?;
+    if array.is_instance(&masked)? {
+        return Err(PyTypeError::new_err(format!(
+            "the {name} is a masked array, whose mask is not read; give the masked pixels of the truth an id of \
+             their own, such as truth.filled(255), and pass that as `ignore`"
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses arrays whose ids do not lie row by row.

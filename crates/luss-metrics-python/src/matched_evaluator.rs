@@ -58,7 +58,7 @@ impl MatchedEvaluator {
     fn new(
         classes: &Bound<PyAny>,
         rule: &str,
-        clusters: Option<u16>,
+        clusters: Option<&Bound<PyAny>>,
         policies: Option<&Bound<PyDict>>,
     ) -> PyResult<Self> {
         let (protocol, rule) = (

@@ -47,15 +47,41 @@ pub(crate) fn rule(name: &str) -> PyResult<MatchingRule> {
 }
 
 /// The number of clusters: as many as classes, unless told.
-pub(crate) fn clusters(asked: Option<u16>, protocol: &Protocol) -> PyResult<u16> {
-    match asked {
-        Some(0) => Err(value_error(luss_metrics::Error::NoClusters)),
-        asked => Ok(asked.unwrap_or(protocol.classes)),
+pub(crate) fn clusters(asked: Option<&Bound<PyAny>>, protocol: &Protocol) -> PyResult<u16> {
+    match number("clusters", asked, protocol.classes)? {
+        0 => Err(value_error(luss_metrics::Error::NoClusters)),
+        clusters => Ok(clusters),
     }
 }
 
+/// An unsigned integer, refused by its name where it is none of `T`.
+pub(crate) fn number<'a, 'py, T>(
+    name: &str,
+    value: Option<&'a Bound<'py, PyAny>>,
+    default: T,
+) -> PyResult<T>
+where
+    T: FromPyObject<'a, 'py, Error = PyErr>,
+{
+    let Some(value) = value else {
+        return Ok(default);
+    };
+    value.extract().map_err(|error: PyErr| {
+        if error.is_instance_of::<PyOverflowError>(value.py()) {
+            let most = u64::MAX >> (64 - 8 * size_of::<T>());
+            value_error(format!("{name} is {value}, but lies in 0 to {most}"))
+        } else {
+            PyTypeError::new_err(format!("{name} is {value}, not an integer"))
+        }
+    })
+}
+
 /// What predicted ids mean: classes, or with a rule clusters.
-pub(crate) fn fit(name: Option<&str>, asked: Option<u16>, protocol: &Protocol) -> PyResult<Fit> {
+pub(crate) fn fit(
+    name: Option<&str>,
+    asked: Option<&Bound<PyAny>>,
+    protocol: &Protocol,
+) -> PyResult<Fit> {
     match (name, asked) {
         (None, Some(_)) => Err(PyValueError::new_err(
             "clusters were given without a rule that matches them; pass rule=\"image\"",

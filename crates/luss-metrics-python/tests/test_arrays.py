@@ -109,6 +109,15 @@ def test_two_numbers_of_pictures_are_refused(evaluator):
     refused(evaluator, ValueError, "7 predictions were given for 5 truths", np.zeros((7, 4, 6), int), np.zeros((5, 4, 6), int))
 
 
+def test_a_masked_array_is_refused(evaluator):
+    """Its hidden ids would count."""
+    truth = np.ma.masked_equal(np.array([[0, 1], [2, 3]], np.uint8), 3)
+    refused(evaluator, TypeError, "masked array.*filled.*ignore", truth, truth=np.zeros((2, 2), np.uint8))
+    refused(evaluator, TypeError, "the truth is a masked array", np.zeros((2, 2), np.uint8), truth=truth)
+    evaluator.add(np.array([[0, 1], [2, 0]], np.uint8), truth.filled(255))
+    assert evaluator.report()["miou"] == 0.75
+
+
 @pytest.mark.parametrize("thing", [None, 3, "mask.png", b"mask", {1: 2}, memoryview(b"123456")])
 def test_what_is_no_array_is_refused(evaluator, thing):
     refused(evaluator, TypeError, f"{type(thing).__name__}, not a NumPy array", thing)
@@ -141,6 +150,15 @@ def test_settings_out_of_range_are_refused():
         luss_metrics.Evaluator(3, absent_class="skp")
     with pytest.raises(ValueError, match="ratio|boundary"):
         luss_metrics.Evaluator(3, boundary_ratio=0.0)
+
+
+def test_several_ignored_ids_are_made_one():
+    """As the README says, for the narrowest type."""
+    truth = np.array([[0, 1, 2, 254, 255]], np.uint8)
+    truth[np.isin(truth, [0, 254])] = 255
+    evaluator = luss_metrics.Evaluator(2, ignore=255, score_other=False)
+    evaluator.add(np.array([[1, 1, 2, 2, 0]], np.uint8), truth)
+    assert evaluator.report()["miou"] == 1.0
 
 
 def test_uint16_is_read_where_it_lies():

@@ -42,6 +42,17 @@ def test_a_seed_gives_the_same_again(pairs):
     assert luss_metrics.bootstrap(seed=4, **arguments) != luss_metrics.bootstrap(seed=5, **arguments)
 
 
+@pytest.mark.parametrize("name, most", [("clusters", 2**16 - 1), ("resamples", 2**32 - 1), ("seed", 2**64 - 1), ("threads", 2**64 - 1)])
+def test_numbers_that_do_not_fit_are_refused_by_name(name, most):
+    mask = np.ones((4, 6), np.uint8)
+    settings = dict(rule="image") if name == "clusters" else {}
+    for value in (-1, most + 1, 2**200):
+        with pytest.raises(ValueError, match=f"{name} is {value}, but lies in 0 to {most}"):
+            luss_metrics.bootstrap(mask, mask, classes=2, **settings, **{name: value})
+    with pytest.raises(TypeError, match=f"{name} is 2.5, not an integer"):
+        luss_metrics.bootstrap(mask, mask, classes=2, **settings, **{name: 2.5})
+
+
 def test_settings_that_say_nothing_are_refused():
     mask = np.ones((4, 6), np.uint8)
     for wrong in (dict(resamples=0), dict(confidence=1.0), dict(confidence=float("nan")), dict(clusters=3), dict(rule="best")):

@@ -57,6 +57,27 @@ def test_what_cannot_be_matched_is_refused():
         luss_metrics.match_clusters(mask, mask, classes=2, clusters=0)
     with pytest.raises(ValueError, match="id 3"):
         luss_metrics.match_clusters(3 * mask, mask, classes=2)
+    for match in (luss_metrics.match_clusters, lambda *_, **settings: luss_metrics.MatchedEvaluator(**settings)):
+        with pytest.raises(ValueError, match="clusters is -1, but lies in 0 to 65535"):
+            match(mask, mask, classes=2, clusters=-1)
+
+
+@pytest.mark.parametrize("rule", ["image", "pixel", "iou", "many-to-one"])
+def test_stray_ids_are_nobodys_cluster_on_request(rule):
+    """Id 9 is none of the two clusters: it belongs to no pair and to no tie."""
+    truth = np.array([[[0, 1, 1, 2, 2, 2]], [[1, 1, 1, 1, 1, 1]]], np.uint8)
+    prediction = np.array([[[0, 2, 2, 1, 1, 9]], [[2, 2, 9, 9, 9, 9]]], np.uint8)
+    settings = dict(rule=rule, out_of_range="reference")
+    matching = luss_metrics.match_clusters(prediction, truth, classes=2, **settings)
+    assert [pair["class"] for pair in matching["pairs"]] == [2, 1]
+    evaluator = luss_metrics.MatchedEvaluator(classes=2, **settings)
+    evaluator.add(prediction, truth)
+    assert evaluator.finish()["matching"] == matching
+    with pytest.raises(ValueError, match="id 9"):
+        luss_metrics.match_clusters(prediction, truth, classes=2, rule=rule)
+    masks = np.concatenate([prediction] * 3), np.concatenate([truth] * 3)
+    result = luss_metrics.bootstrap(*masks, classes=2, resamples=10, **settings)
+    assert result["scores"][0]["value"] == evaluator.finish()["miou"]
 
 
 def matched_evaluator(pairs, **settings):
@@ -82,8 +103,10 @@ def test_one_pass_scores_as_two(pairs, rule):
 
 def test_joined_clusters_need_their_masks(pairs):
     evaluator = matched_evaluator(pairs, rule="many-to-one")
-    with pytest.raises(luss_metrics.MasksNeeded, match="pictures") as raised:
+    with pytest.raises(luss_metrics.MasksNeeded) as raised:
         evaluator.finish()
+    assert f"clusters of {len(raised.value.pictures)} pictures" in str(raised.value)
+    assert "masks=lambda" in str(raised.value)
     asked = []
 
     def masks(picture):

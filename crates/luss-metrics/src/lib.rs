@@ -126,6 +126,9 @@ mod scores;
 #[cfg(test)]
 mod testing;
 mod thresholds;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 #[doc = include_str!("../TOUR.md")]
 pub mod tour {}
 mod uncertainty;

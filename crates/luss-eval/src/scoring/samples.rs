@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use html_report::{shrunk, thumbnail};
-use image::{ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader, ImageResult, RgbImage};
 use luss_metrics::{LabelMask, Matching, folder::Problem};
 
 use super::{Counted, Reading, changed};
@@ -128,24 +128,64 @@ impl Reading<'_> {
     }
 }
 
-/// Made small; of the size of the masks before.
+/// Made small; of the size of the masks before, turned as its file says, or else as it lies there.
 fn photograph(path: &Path, size: [u32; 2]) -> Result<RgbImage, String> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
-    let decoded = reader.map_err(|error| error.to_string())?.decode();
-    let photograph = decoded.map_err(|error| error.to_string())?.into_rgb8();
-    let (width, height) = photograph.dimensions();
-    if [width, height] != size {
+    let text = |error: ImageError| error.to_string();
+    let mut decoder = decoder_of(path).map_err(text)?;
+    let orientation = decoder.orientation().map_err(text)?;
+    let (width, height) = decoder.dimensions();
+    let turned = match orientation.to_exif() {
+        5.. => [height, width],
+        _ => [width, height],
+    };
+    if ![turned, [width, height]].contains(&size) {
         let [w, h] = size;
         return Err(format!(
             "it is {width}x{height} and the mask {w}x{h} (width x height)"
         ));
     }
-    Ok(thumbnail(&photograph, BOX))
+    let mut photograph = DynamicImage::from_decoder(decoder).map_err(text)?;
+    if turned == size {
+        photograph.apply_orientation(orientation);
+    }
+    Ok(thumbnail(&photograph.into_rgb8(), BOX))
+}
+
+fn decoder_of(path: &Path) -> ImageResult<impl ImageDecoder> {
+    ImageReader::open(path)?
+        .with_guessed_format()?
+        .into_decoder()
 }
 
 #[cfg(test)]
 mod tests {
+    use image::{ColorType, ImageEncoder, Rgb, codecs::png::PngEncoder};
+
     use super::*;
+
+    /// EXIF with nothing but the orientation 6: to be turned by a quarter, clockwise.
+    const QUARTER: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
+    #[test]
+    fn a_photograph_is_turned_where_that_gives_the_size_of_the_mask() {
+        let (red, blue) = (Rgb([255, 0, 0]), Rgb([0, 0, 255]));
+        let lying = RgbImage::from_fn(4, 3, |x, _| if x < 2 { red } else { blue });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.png");
+        let mut encoder = PngEncoder::new(std::fs::File::create(&path).unwrap());
+        encoder.set_exif_metadata(QUARTER.to_vec()).unwrap();
+        let color = ColorType::Rgb8.into();
+        encoder.write_image(&lying, 4, 3, color).unwrap();
+        let ends = |size| {
+            let drawn = photograph(&path, size).unwrap();
+            let (width, height) = drawn.dimensions();
+            [(0, 0), (width - 1, 0), (0, height - 1)].map(|(x, y)| *drawn.get_pixel(x, y))
+        };
+        assert_eq!(ends([3, 4]), [red, red, blue]);
+        assert_eq!(ends([4, 3]), [red, blue, red]);
+        let fault = photograph(&path, [4, 4]).unwrap_err();
+        assert_eq!(fault, "it is 4x3 and the mask 4x4 (width x height)");
+    }
 
     fn indices(samples: &[Sample]) -> Vec<usize> {
         samples.iter().map(|sample| sample.index).collect()

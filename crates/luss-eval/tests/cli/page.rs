@@ -58,20 +58,34 @@ fn without_data(page: &str) -> String {
     parts.fold(first, |text, part| text + part.split_once('"').unwrap().1)
 }
 
-/// The exact values in the row whose name holds `name`, below the heading of a section.
+/// The rows whose name holds `name`, below the heading of a section.
 #[track_caller]
-fn values(page: &str, section: &str, name: &str) -> Vec<f64> {
+fn row(page: &str, section: &str, name: &str) -> String {
     let section = page
         .split(&format!("<h2>{section}</h2>"))
         .nth(1)
         .expect("a section");
     let section = section.split("</section>").next().unwrap();
-    let rows = section
-        .split("<tr>")
-        .filter(|row| row.split("</th>").next().unwrap().contains(name));
-    let data = rows.flat_map(|row| row.split("<data value=\"").skip(1));
+    let rows = section.split("<tr>");
+    rows.filter(|row| row.split("</th>").next().unwrap().contains(name))
+        .collect()
+}
+
+/// The exact values in these rows.
+#[track_caller]
+fn values(page: &str, section: &str, name: &str) -> Vec<f64> {
+    let row = row(page, section, name);
+    let data = row.split("<data value=\"").skip(1);
     data.map(|data| data.split('"').next().unwrap().parse().unwrap())
         .collect()
+}
+
+/// How the page calls a class without a name, behind its colour.
+fn class_name(id: &Value) -> String {
+    match id.as_u64().unwrap() {
+        0 => "</i>other<".to_string(),
+        id => format!("</i>class {id}<"),
+    }
 }
 
 fn numbers(of: &Value, fields: &[&str]) -> Vec<f64> {
@@ -137,9 +151,8 @@ fn the_page_holds_the_numbers_of_the_json() {
     check_settings(&page, &json);
     let pairs = json["matching"]["pairs"].as_array().unwrap();
     for pair in pairs {
-        let name = format!(">{}</data>", pair["cluster"]);
-        let expected = numbers(pair, &["cluster", "class"]);
-        assert_eq!(values(&page, "Matching", &name), expected);
+        let row = row(&page, "Matching", &format!(">{}</data>", pair["cluster"]));
+        assert!(row.contains(&class_name(&pair["class"])), "{pair} {row}");
     }
     let axes = [
         ">mIoU, percent<",
@@ -156,10 +169,7 @@ fn check_classes(page: &str, json: &Value) {
     let classes = json["per_class"].as_array().unwrap();
     assert_eq!(classes.len(), 51);
     for class in classes {
-        let name = match class["id"].as_u64().unwrap() {
-            0 => "</i>other<".to_string(),
-            id => format!("</i>class {id}<"),
-        };
+        let name = class_name(&class["id"]);
         let bars = ["iou", "boundary_iou", "precision", "recall"];
         let mut expected = numbers(class, &bars);
         let pixels = [
@@ -253,6 +263,46 @@ fn the_worst_and_the_best_are_drawn_and_equal_runs_make_equal_pages() {
         .eval(&["--html", "again.html", "--threads", "1"])
         .scored();
     assert_eq!(page, place.read("again.html"));
+}
+
+/// Label 0 is ignored in the truth and, wherever it is predicted, wrong: the mean leaves it out.
+#[test]
+fn an_other_that_is_not_scored_is_none_of_the_lowest() {
+    let place = Workplace::new();
+    place.mask("truth/x.png", (4, 1), &[1, 2, 2, 255]);
+    place.mask("pred/x.png", (4, 1), &[1, 2, 0, 0]);
+    let lowest = |ignore: &str| {
+        let classes = ["--classes", "70", "--ignore", ignore, "--absent", "skip"];
+        place.eval_as(&classes, &["--html", "page.html"]).scored();
+        let page = place.read("page.html");
+        let (before, after) = page.split_once(" labels of the lowest IoU").unwrap();
+        let table = after.split("</table>").next().unwrap();
+        (before.ends_with(">The 2"), table.contains(">other<"))
+    };
+    assert_eq!(lowest("0,255"), (true, false));
+    assert_eq!(lowest("255"), (false, true));
+}
+
+#[test]
+fn a_perfect_prediction_has_no_confusions() {
+    let place = Workplace::with_three_pictures();
+    place
+        .run(&[
+            "--pred",
+            "truth",
+            "--truth",
+            "truth",
+            "--classes",
+            "3",
+            "--out-of-range",
+            "reference",
+            "--html",
+            "page.html",
+        ])
+        .scored();
+    let page = place.read("page.html");
+    assert!(page.contains("No pixel of a label is predicted as another one."));
+    assert!(!page.contains("The largest confusions"));
 }
 
 #[test]

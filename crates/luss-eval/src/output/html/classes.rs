@@ -1,6 +1,6 @@
 //! The scores of each label, as bars, and what they are made of.
 
-use luss_metrics::ClassScore;
+use luss_metrics::{ClassScore, OTHER};
 
 use super::{
     labels::Labels,
@@ -25,7 +25,7 @@ pub(super) fn content(scored: &Scored, labels: &Labels) -> String {
     let all = match classes.len() {
         0..=SHOWN => all,
         n => {
-            lowest(classes, labels)
+            lowest(scored, labels)
                 + &format!("<details><summary>All {n} labels</summary>\n{all}</details>\n")
         }
     };
@@ -34,15 +34,18 @@ pub(super) fn content(scored: &Scored, labels: &Labels) -> String {
         + "</details>\n"
 }
 
-fn lowest(classes: &[ClassScore], labels: &Labels) -> String {
-    let mut scored: Vec<&ClassScore> = classes.iter().filter(|c| c.iou.is_some()).collect();
-    scored.sort_by(|a, b| {
-        a.iou
-            .unwrap_or_default()
-            .total_cmp(&b.iou.unwrap_or_default())
-    });
-    let caption = format!("The {LOWEST} labels of the lowest IoU, percent.");
-    bars(&caption, scored.into_iter().take(LOWEST), labels)
+/// Of the labels that mIoU is a mean of.
+fn lowest(scored: &Scored, labels: &Labels) -> String {
+    let report = &scored.report;
+    let classes = report.per_class.iter();
+    let counted = classes.filter(|class| report.protocol.score_other || class.class != OTHER);
+    let mut ranked: Vec<(f64, &ClassScore)> = counted
+        .filter_map(|class| Some((class.iou?, class)))
+        .collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ranked.truncate(LOWEST);
+    let caption = format!("The {} labels of the lowest IoU, percent.", ranked.len());
+    bars(&caption, ranked.into_iter().map(|(_, class)| class), labels)
 }
 
 fn bars<'a>(

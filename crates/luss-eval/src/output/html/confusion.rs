@@ -164,6 +164,10 @@ impl Shares<'_> {
     /// The labels that are taken for others, by pixels.
     fn largest(&self, labels: &Labels) -> String {
         let mut wrong: Vec<_> = self.cells().filter(|cell| cell.0 != cell.1).collect();
+        if wrong.is_empty() {
+            return "<p class=\"note\">No pixel of a label is predicted as another one.</p>\n"
+                .into();
+        }
         wrong.sort_by_key(|&(truth, prediction, pixels, _)| (Reverse(pixels), truth, prediction));
         let lines = wrong.iter().take(LISTED);
         let lines = lines.map(|&(truth, prediction, pixels, share)| {

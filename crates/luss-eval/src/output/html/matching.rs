@@ -16,12 +16,11 @@ pub(super) fn content(scored: &Scored, labels: &Labels) -> String {
     let mut facts = facts(matching);
     facts.extend(scored.ties.iter().flat_map(ties));
     let line = |cluster| {
-        let class = matching.class_of(cluster);
-        let class = format!("{} {}", of_count(class), labels.chip(class));
+        let class = labels.chip(matching.class_of(cluster));
         row(&of_count(cluster), [cell(&class)])
     };
     let lines: String = (1..=matching.clusters()).map(line).collect();
-    let caption = "The class of each cluster; a cluster left alone is \u{201c}other\u{201d}, 0.";
+    let caption = "The class of each cluster; a cluster left alone is \u{201c}other\u{201d}.";
     let columns = ["cluster", "class"];
     let pairs = table("metrics dense", caption, &columns, &lines);
     let n = matching.clusters();
