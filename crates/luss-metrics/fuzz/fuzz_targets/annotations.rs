@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use libfuzzer_sys::fuzz_target;
-use luss_metrics::folder::{ColorMap, MaskReader, MaskSource, Side, open_masks, read_pairs};
+use luss_metrics::folder::{ColorMap, MaskFiles, MaskReader, MaskSource, Side, open_masks, read_pairs};
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, text)) = input.split_first() else { return };
@@ -21,11 +21,11 @@ fuzz_target!(|input: &[u8]| {
         _ if has_large_number(text) => {}
         choice => {
             fs::write(&file, text).unwrap();
-            let Ok(truth) = open_masks(&file, None, Side::Truth { ignore: 1000 }) else { return };
+            let Ok(truth) = open_masks(&file, MaskFiles::default(), "", Side::Truth { ignore: 1000 }) else { return };
             read_all(&*truth);
             if choice == 3 {
                 let side = Side::Prediction { truth: &*truth };
-                read_all(&*open_masks(&file, None, side).unwrap());
+                read_all(&*open_masks(&file, MaskFiles::default(), "", side).unwrap());
             }
         }
     }
