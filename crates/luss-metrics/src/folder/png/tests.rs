@@ -232,7 +232,7 @@ fn other_kinds_of_png_are_refused_by_name() {
         Filter::NoFilter,
         &[0, 0],
     );
-    check_refused(&bits, &["1-bit grey PNG", "masks of two values"]);
+    check_refused(&bits, &["1-bit grey PNG", "a mask of two values"]);
 }
 
 #[test]
