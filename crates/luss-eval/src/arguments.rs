@@ -52,10 +52,11 @@ pub(crate) struct Arguments {
     #[arg(
         value_name = "merge FILES",
         conflicts_with_all = [
-            "pred", "truth", "classes", "clusters", "scores", "threshold", "threshold_curve",
-            "compare", "compare_scores", "allow_missing", "problems", "mask_format",
-            "truth_format", "ignore", "absent", "boundary_ignore", "boundary_ratio",
-            "out_of_range",
+            "pred", "truth", "pairs", "pred_suffix", "truth_suffix", "classes", "clusters",
+            "scores", "threshold", "threshold_curve", "compare", "compare_scores",
+            "allow_missing", "problems", "mask_format", "truth_format", "binary", "colors",
+            "ignore", "reduce_zero_label", "absent", "boundary_ignore", "boundary_ratio",
+            "out_of_range", "images",
         ]
     )]
     pub(crate) merge: Vec<PathBuf>,
@@ -153,7 +154,8 @@ pub(crate) struct Arguments {
 
     /// How all masks encode ids: `auto` (told from the first file of each folder; another one in
     /// the same folder is a problem), `rg` (R + 256 G), `gray8`, `gray16`, `palette`,
-    /// `tiff`, `npy`, `colors`, or `mixed` (each file by itself).
+    /// `tiff`, `npy`, `colors`, or `mixed` (each file by itself, PNG and TIFF). The masks of a folder
+    /// are the files with the extension of the format.
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub(crate) mask_format: FormatArgument,
 
@@ -227,7 +229,7 @@ pub(crate) struct Arguments {
 
     /// Folder of the photographs, which the page shows under the masks; paired by path or name as
     /// predictions are.
-    #[arg(long, value_name = "DIR", requires = "html", conflicts_with = "merge")]
+    #[arg(long, value_name = "DIR", requires = "html")]
     pub(crate) images: Option<PathBuf>,
 
     /// Writes the confusion matrix as CSV: a row for each true label, a column for each predicted
@@ -249,6 +251,26 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// The files that are written.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = &Path> {
+        let Self {
+            json,
+            csv,
+            markdown,
+            html,
+            problems,
+            save_match,
+            threshold_curve,
+            confusion,
+            save_counts,
+            ..
+        } = self;
+        let scores = [json, csv, markdown, html, confusion];
+        let others = [problems, save_match, threshold_curve, save_counts];
+        let all = scores.into_iter().chain(others);
+        all.flatten().map(PathBuf::as_path)
+    }
+
     /// The files to merge, if that is asked for.
     pub(crate) fn shards(&self) -> Result<Option<&[PathBuf]>> {
         match self.merge.as_slice() {
@@ -343,4 +365,43 @@ pub(crate) enum OutOfRangeArgument {
     #[default]
     Error,
     Reference,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// What `merge` takes; everything else was settled when the counts were made.
+    const OF_MERGE: [&str; 15] = [
+        "merge",
+        "matching",
+        "save_match",
+        "bootstrap",
+        "seed",
+        "names",
+        "per_class",
+        "json",
+        "csv",
+        "markdown",
+        "html",
+        "confusion",
+        "save_counts",
+        "threads",
+        "quiet",
+    ];
+
+    #[test]
+    fn merge_takes_an_option_or_refuses_it() {
+        let command = Arguments::command();
+        let all = || command.get_arguments();
+        let merge = all().find(|argument| argument.get_id() == "merge").unwrap();
+        let refused = command.get_arg_conflicts_with(merge);
+        for argument in all() {
+            let id = argument.get_id().as_str();
+            let is_refused = refused.iter().any(|other| other.get_id() == id);
+            assert_ne!(is_refused, OF_MERGE.contains(&id), "{id}");
+        }
+    }
 }

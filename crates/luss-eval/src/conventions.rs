@@ -16,6 +16,8 @@ pub(crate) struct Conventions {
     pub(crate) truth: MaskReader,
     pub(crate) prediction: MaskReader,
     pub(crate) ids: TruthIds,
+    /// The map of the colours, as the settings of a score name it.
+    pub(crate) colors: Option<String>,
 }
 
 /// What becomes of the ids of true masks.
@@ -25,6 +27,8 @@ pub(crate) struct TruthIds {
     pub(crate) ignored: Vec<u16>,
     /// What they become.
     ignore: u16,
+    /// The classes of the files.
+    classes: u16,
     /// Whether 0 is ignored and every other id goes down by one.
     pub(crate) reduces_zero: bool,
 }
@@ -34,25 +38,68 @@ impl Conventions {
         let ids = TruthIds {
             ignored: arguments.ignore.clone(),
             ignore: protocol.ignore,
+            classes: arguments.classes.unwrap_or_default(),
             reduces_zero: arguments.reduce_zero_label,
         };
         check(arguments)?;
+        let (map, colors) = colors_of(arguments, protocol.ignore)?.unzip();
+        let reader = |kept: &[u16]| match &map {
+            Some(map) => MaskReader::of_colors(map.clone()),
+            None if arguments.binary => MaskReader::of_two(kept),
+            None => MaskReader::default(),
+        };
         Ok(Self {
-            truth: reader(arguments, protocol.ignore, &ids.ignored)?,
-            prediction: reader(arguments, protocol.ignore, &[])?,
+            truth: reader(&ids.ignored),
+            prediction: reader(&[]),
             ids,
+            colors,
         })
+    }
+
+    /// Of masks that were counted before.
+    pub(crate) fn of_counts(reduces_zero: bool) -> Self {
+        let ids = TruthIds {
+            reduces_zero,
+            ..TruthIds::default()
+        };
+        Self {
+            ids,
+            ..Self::default()
+        }
     }
 }
 
 impl TruthIds {
-    pub(crate) fn apply(&self, truth: &mut LabelMask) {
+    /// Turns the ids of a true mask into those that are scored. Refuses ids that would be taken for
+    /// others, or be called otherwise, behind that. Files `of_ids`, and not of colours or annotations, hold
+    /// no id that stands for the ignored ones.
+    pub(crate) fn apply(&self, truth: &mut LabelMask, of_ids: bool) -> Result<(), String> {
+        if self.reduces_zero || of_ids && !self.ignored.contains(&self.ignore) {
+            self.check(truth, of_ids)?;
+        }
         if self.ignored != [self.ignore] {
             truth.ignore_ids(&self.ignored, self.ignore);
         }
         if self.reduces_zero {
             truth.reduce_zero_label(self.ignore);
         }
+        Ok(())
+    }
+
+    fn check(&self, truth: &LabelMask, of_ids: bool) -> Result<(), String> {
+        let is_ignored = |id: &u16| self.ignored.contains(id) || !of_ids && *id == self.ignore;
+        let is_stray = |id: &u16| *id > self.classes && !is_ignored(id);
+        let Some(at) = truth.labels().iter().position(is_stray) else {
+            return Ok(());
+        };
+        let (x, y) = (at % truth.width(), at / truth.width());
+        let ignored: Vec<String> = self.ignored.iter().map(u16::to_string).collect();
+        Err(format!(
+            "the truth has id {} at x={x}, y={y}, but ids run from 0 to {}, and {} (ignore); is this mask from a larger subset, or is another id ignored?",
+            truth.labels()[at],
+            self.classes,
+            ignored.join(", ")
+        ))
     }
 }
 
@@ -82,22 +129,25 @@ fn check(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Who reads the masks of a side, of which the ids `ignored` count nowhere.
-fn reader(arguments: &Arguments, ignore: u16, ignored: &[u16]) -> Result<MaskReader> {
-    let map = match arguments.colors.as_deref() {
-        None if arguments.binary => return Ok(MaskReader::of_two(ignored)),
-        None => return Ok(MaskReader::default()),
-        Some("voc") => ColorMap::voc(ignore),
-        Some("cityscapes") => ColorMap::cityscapes(ignore),
-        Some(file) => {
+/// The map of the colours and what it is called: of a file, by the checksum of its text.
+fn colors_of(arguments: &Arguments, ignore: u16) -> Result<Option<(ColorMap, String)>> {
+    let Some(name) = arguments.colors.as_deref() else {
+        return Ok(None);
+    };
+    let map = match name {
+        "voc" => ColorMap::voc(ignore),
+        "cityscapes" => ColorMap::cityscapes(ignore),
+        file => {
             let text = fs::read_to_string(file).with_context(|| {
                 format!("--colors {file}: neither voc nor cityscapes, and no readable label map")
             })?;
             let map = ColorMap::from_label_map(&text, ignore);
-            map.with_context(|| format!("--colors {file}"))?
+            let map = map.with_context(|| format!("--colors {file}"))?;
+            let name = format!("label map {:08x}", crc32fast::hash(text.as_bytes()));
+            return Ok(Some((map, name)));
         }
     };
-    Ok(MaskReader::of_colors(map))
+    Ok(Some((map, name.to_owned())))
 }
 
 /// The classes of the scores, of those of the files: one fewer where they then count from 0.

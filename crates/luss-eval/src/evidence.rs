@@ -145,25 +145,39 @@ pub(crate) struct Facts {
     same: u64,
     /// Pairs whose names are spelled in different forms of Unicode.
     respelled: u64,
+    /// Files of another kind beside the masks.
+    #[serde(default)]
+    others: u64,
 }
 
 impl Facts {
     pub(crate) fn new(pairs: &Pairs, pictures: &[Counted]) -> Self {
+        let roots = [&pairs.truth, &pairs.prediction].map(|side| side.masks.tree().root());
+        let same_root = is_same_file(roots[0], roots[1]).unwrap_or(false);
+        let is_same =
+            |picture: &Picture| same_root && is_below(picture, roots) || is_same_mask(picture);
         let same = pictures.iter().filter(|counted| is_same(&counted.picture));
         Self {
             same: same.count() as u64,
             respelled: pairs.respelled,
+            others: pairs.others,
         }
     }
 
     pub(crate) fn add(&mut self, other: Self) {
         self.same += other.same;
         self.respelled += other.respelled;
+        self.others += other.others;
     }
 
     /// A sentence each.
     pub(crate) fn notes(&self, pictures: &[Counted]) -> Vec<String> {
-        let (all, same, respelled) = (pictures.len() as u64, self.same, self.respelled);
+        let Self {
+            same,
+            respelled,
+            others,
+        } = *self;
+        let all = pictures.len() as u64;
         let mut notes = Vec::new();
         if same == all {
             notes
@@ -178,13 +192,19 @@ impl Facts {
                 "pairs whose names differ only in the Unicode form of their letters: {respelled}"
             ));
         }
+        if others > 0 {
+            notes.push(format!(
+                "files of another kind beside the masks, which are not read: {others} \
+                 (of .png, .tif and .npy the first one that there is; --mask-format states one, mixed takes .png and .tif)"
+            ));
+        }
         let thin = pictures
             .iter()
             .filter(|picture| picture.counts.has_thin_object());
         match thin.count() {
             0 => {}
             thin => notes.push(format!(
-                "pictures with an object thinner than twice the boundary band, whose boundary is all of it: {thin} of {all} \
+                "pictures with an object thinner than twice the boundary band, all of whose true pixels are boundary: {thin} of {all} \
                  (a smaller --boundary-ratio makes the band thinner)"
             )),
         }
@@ -192,8 +212,14 @@ impl Facts {
     }
 }
 
+/// Whether both masks have the same path below these, as those of one file of annotations have.
+fn is_below(picture: &Picture, [truth, prediction]: [&Path; 2]) -> bool {
+    let truth = picture.truth.strip_prefix(truth);
+    truth.is_ok_and(|path| picture.prediction.strip_prefix(prediction) == Ok(path))
+}
+
 /// Also by a link.
-fn is_same(picture: &Picture) -> bool {
+fn is_same_mask(picture: &Picture) -> bool {
     let (truth, prediction) = (&picture.truth, &picture.prediction);
     truth == prediction || is_same_file(truth, prediction).unwrap_or(false)
 }

@@ -5,14 +5,18 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use luss_metrics::folder::{
-    MaskFormat, MaskReader, MaskSource, Pairing, PairingRule, Problem, ProblemKind, Side, Tree,
-    open_masks, read_pairs,
+    MaskFiles, MaskFormat, MaskReader, MaskSource, Pairing, PairingRule, Problem, ProblemKind,
+    Side, Tree, open_masks, read_pairs,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{arguments::FormatArgument, evidence::Findings, settings::Settings};
+use crate::{
+    arguments::{Arguments, FormatArgument},
+    evidence::Findings,
+    settings::Settings,
+};
 
 /// A true mask and what was made for it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ pub(crate) struct Masks {
     /// `None` for any.
     pub(crate) format: Option<MaskFormat>,
     pub(crate) reader: MaskReader,
+    /// Whether colours may stand for ids.
+    may_be_colored: bool,
 }
 
 /// The pairs of both folders.
@@ -56,12 +62,19 @@ pub(crate) struct Pairs {
     pub(crate) findings: Arc<Findings>,
     /// Pairs whose names are spelled in different forms of Unicode.
     pub(crate) respelled: u64,
+    /// Files of another kind beside the masks, which are not read.
+    pub(crate) others: u64,
     /// The photographs of the pictures, for the page.
     pub(crate) photographs: Option<Pairing>,
 }
 
 impl Masks {
-    fn new(masks: Box<dyn MaskSource>, format: FormatArgument, reader: &MaskReader) -> Self {
+    fn new(
+        masks: Box<dyn MaskSource>,
+        format: FormatArgument,
+        reader: &MaskReader,
+        has_map: bool,
+    ) -> Self {
         let masks: Arc<dyn MaskSource> = masks.into();
         let format = match masks.format() {
             Some(_) => None,
@@ -71,7 +84,13 @@ impl Masks {
             masks,
             format,
             reader: reader.clone().expecting(format),
+            may_be_colored: has_map && matches!(format, None | Some(MaskFormat::Colors)),
         }
+    }
+
+    /// Whether the files hold ids, and neither annotations nor colours.
+    pub(crate) fn hold_ids(&self) -> bool {
+        self.masks.format().is_none() && !self.may_be_colored
     }
 
     /// How the ids are encoded.
@@ -87,18 +106,21 @@ impl Pairs {
         let pairing = Pairing::new(truth.tree(), prediction.tree());
         let photographs = settings.arguments.images.as_deref();
         let photographs = photographs.map(|folder| photographs_of(truth.tree(), folder));
-        let format = settings.arguments.mask_format;
-        let truth_format = settings.arguments.truth_format.unwrap_or(format);
+        let [truth_format, format] = formats(settings.arguments);
+        let has_map = settings.conventions.colors.is_some();
+        let masks = |side, format, reader| Masks::new(side, format, reader, has_map);
+        let others = [truth.tree(), prediction.tree()].map(|tree| others(tree, submission));
         let mut pairs = Self {
             pictures: pictures(&pairing),
             truths: truth.tree().len(),
             paired_by: pairing.rule(),
             problems: pairing.problems().to_vec(),
-            truth: Masks::new(truth, truth_format, &settings.conventions.truth),
-            prediction: Masks::new(prediction, format, &settings.conventions.prediction),
+            truth: masks(truth, truth_format, &settings.conventions.truth),
+            prediction: masks(prediction, format, &settings.conventions.prediction),
             spare_scores: 0,
             findings: Arc::default(),
             respelled: pairing.respelled(),
+            others: others.into_iter().sum(),
             photographs: photographs.transpose()?,
         };
         if let Some(folder) = submission.scores {
@@ -131,35 +153,75 @@ fn sources(submission: Submission, settings: &Settings) -> Result<[Box<dyn MaskS
     let arguments = settings.arguments;
     if let Some(list) = &arguments.pairs {
         let [predictions, truths] = read_pairs(list)?;
-        let is_empty = truths.is_empty() && truths.problems().is_empty();
-        ensure!(!is_empty, "{}: there is no pair in it", list.display());
+        ensure!(
+            !truths.is_empty(),
+            "{}: there is no pair in it",
+            list.display()
+        );
         return Ok([Box::new(truths), Box::new(predictions)]);
     }
     let ignore = settings.protocol.ignore;
     let side = Side::Truth { ignore };
-    let truth = masks_of(settings.truth, arguments.truth_suffix.as_deref(), side)?;
+    let files = formats(arguments).map(files_of);
+    let suffix = arguments.truth_suffix.as_deref();
+    let truth = masks_of(settings.truth, files[0], suffix, side)?;
     let side = Side::Prediction { truth: &*truth };
     let suffix = arguments.pred_suffix.as_deref();
-    let prediction = masks_of(submission.prediction, suffix, side)?;
+    let prediction = masks_of(submission.prediction, files[1], suffix, side)?;
     Ok([truth, prediction])
 }
 
-fn masks_of(path: &Path, suffix: Option<&str>, side: Side) -> Result<Box<dyn MaskSource>> {
-    let masks = open_masks(path, suffix, side)?;
+/// Of true masks and predictions.
+fn formats(arguments: &Arguments) -> [FormatArgument; 2] {
+    let format = arguments.mask_format;
+    [arguments.truth_format.unwrap_or(format), format]
+}
+
+fn files_of(format: FormatArgument) -> MaskFiles {
+    match format {
+        FormatArgument::Auto => MaskFiles::FirstKind,
+        FormatArgument::Mixed => MaskFiles::Mixed,
+        FormatArgument::Stated(format) => MaskFiles::Of(format),
+    }
+}
+
+/// How many files of another kind lie beside masks; attention may.
+fn others(tree: &Tree, submission: Submission) -> u64 {
+    let is_attention = |path: &&PathBuf| {
+        submission.scores.is_some()
+            && path
+                .extension()
+                .is_some_and(|e| e.eq_ignore_ascii_case("npy"))
+    };
+    let others = tree.others().iter();
+    others.filter(|path| !is_attention(path)).count() as u64
+}
+
+fn masks_of(
+    path: &Path,
+    files: MaskFiles,
+    suffix: Option<&str>,
+    side: Side,
+) -> Result<Box<dyn MaskSource>> {
+    let masks = open_masks(path, files, suffix.unwrap_or_default(), side)?;
     ensure!(
         suffix.is_none() || masks.format().is_none(),
         "{}: a suffix is that of files in a folder, and this is one file",
         path.display()
     );
     let tree = masks.tree();
-    let name = suffix.map_or_else(String::new, |suffix| {
-        format!(" whose name ends with {suffix}")
-    });
-    ensure!(
-        !tree.is_empty() || !tree.problems().is_empty(),
-        "there is no .png below {}{name}, and no .tif or .npy either; masks are such files, or those of a COCO .json",
-        path.display()
-    );
+    if tree.is_empty() && tree.problems().is_empty() {
+        let name = suffix.map(|suffix| format!(" whose name ends with {suffix}"));
+        let (name, path) = (name.unwrap_or_default(), path.display());
+        match tree.others().len() {
+            0 => bail!(
+                "there is no .png below {path}{name}, and no .tif or .npy either; masks are such files, or those of a COCO .json"
+            ),
+            others => bail!(
+                "there is no mask of the stated kind below {path}{name}, but {others} of another one (.png, .tif, .npy); state that, by --mask-format or the suffix"
+            ),
+        }
+    }
     Ok(masks)
 }
 
@@ -195,12 +257,9 @@ fn format_of(argument: FormatArgument, tree: &Tree, reader: &MaskReader) -> Opti
 }
 
 fn missing_scores(picture: &Picture, folder: &Path) -> Problem {
-    Problem {
-        path: picture.prediction.clone(),
-        kind: ProblemKind::Missing,
-        message: format!(
-            "nothing under {} holds its attention; write one .npy for each prediction",
-            folder.display()
-        ),
-    }
+    let message = format!(
+        "nothing under {} holds its attention; write one .npy for each prediction",
+        folder.display()
+    );
+    Problem::new(&picture.prediction, ProblemKind::Missing, message)
 }

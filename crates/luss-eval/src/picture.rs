@@ -32,6 +32,8 @@ pub(crate) struct Loaded {
 
 impl Masks {
     fn read(&mut self, path: &Path) -> Result<LabelMask, FileError> {
+        #[cfg(test)]
+        crate::scoring::tests::note_read(path);
         self.masks.read(path, &mut self.reader)
     }
 }
@@ -73,20 +75,27 @@ impl Loader {
             prediction,
             scores.map_or(Some(None), |scores| scores.map(Some)),
         ) {
-            (Some(mut truth), Some(prediction), Some(scores)) => {
-                self.truth_ids.apply(&mut truth);
-                let loaded = Loaded {
+            (Some(truth), Some(prediction), Some(scores)) => {
+                let mut loaded = Loaded {
                     truth,
                     prediction,
                     scores,
                 };
                 loaded
                     .check_sizes(picture)
+                    .and_then(|()| self.scored_ids(&mut loaded.truth, picture))
                     .map_err(|problem| vec![problem])?;
                 Ok(loaded)
             }
             _ => Err(problems),
         }
+    }
+
+    /// Turns the ids of a true mask into those that are scored.
+    fn scored_ids(&self, truth: &mut LabelMask, picture: &Picture) -> Result<(), Problem> {
+        let is_of_ids = self.truth.hold_ids();
+        let applied = self.truth_ids.apply(truth, is_of_ids);
+        applied.map_err(|cause| Problem::new(&picture.truth, ProblemKind::UnknownId, cause))
     }
 }
 
@@ -98,8 +107,28 @@ fn noted<T>(read: Result<T, FileError>, path: &Path, problems: &mut Vec<Problem>
         }
         _ => ProblemKind::Undecodable,
     };
-    read.map_err(|error| problems.push(problem(path, kind(&error), error.to_string())))
-        .ok()
+    read.map_err(|error| {
+        let message = format!("{error}{}", option_for(&error));
+        problems.push(Problem::new(path, kind(&error), message));
+    })
+    .ok()
+}
+
+/// The options that read such a file.
+fn option_for(error: &FileError) -> &'static str {
+    match error {
+        FileError::Unsupported { .. } | FileError::UnknownColor { .. } => {
+            " (colours: --colors voc, cityscapes, or a label map)"
+        }
+        FileError::Blue { .. } => {
+            " (colours: --colors voc, cityscapes, or a label map; 0/255 masks: --binary; \
+             COCO panoptic masks: their JSON as --pred or --truth)"
+        }
+        FileError::FewBits { .. } => " (classes 0 and 1: --binary)",
+        FileError::NotBinary { .. } => " (--binary)",
+        FileError::Format { .. } => " (--mask-format mixed)",
+        _ => "",
+    }
 }
 
 impl Loaded {
@@ -107,11 +136,8 @@ impl Loaded {
         let (truth, prediction) = (self.truth.size(), self.prediction.size());
         if truth != prediction {
             let message = Error::SizeMismatch { prediction, truth }.to_string();
-            return Err(problem(
-                &picture.prediction,
-                ProblemKind::WrongSize,
-                message,
-            ));
+            let path = &picture.prediction;
+            return Err(Problem::new(path, ProblemKind::WrongSize, message));
         }
         let (Some(scores), Some(path)) = (&self.scores, &picture.scores) else {
             return Ok(());
@@ -126,7 +152,7 @@ impl Loaded {
             truth.0,
             truth.1
         );
-        Err(problem(path, ProblemKind::WrongSize, message))
+        Err(Problem::new(path, ProblemKind::WrongSize, message))
     }
 
     /// Turns the pixels whose attention is below the threshold, compared in `f32`, into "other".
@@ -165,14 +191,5 @@ pub(crate) fn problem_of(error: &Error, picture: &Picture) -> Problem {
         Error::PictureTooLarge { .. } => (&picture.truth, ProblemKind::Undecodable),
         _ => (&picture.prediction, ProblemKind::UnknownId),
     };
-    problem(path, kind, error.to_string())
-}
-
-fn problem(path: &Path, kind: ProblemKind, message: String) -> Problem {
-    let path = path.to_owned();
-    Problem {
-        path,
-        kind,
-        message,
-    }
+    Problem::new(path, kind, error.to_string())
 }

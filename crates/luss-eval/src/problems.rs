@@ -5,17 +5,23 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use anyhow::{Result, bail};
 use luss_metrics::folder::{Problem, ProblemKind};
 
-use crate::{output::write_file, settings::Settings, terminal::tell};
+use crate::{output::write_file, pairs::Pairs, settings::Settings, terminal::tell};
 
 /// Problems that the terminal shows.
 const SHOWN: usize = 20;
 
-/// Prints the problems of a folder, and writes them behind those met `before`; refuses unless they
-/// are allowed.
-pub(crate) fn report(before: &[Problem], problems: &[Problem], settings: &Settings) -> Result<()> {
+/// Writes the problems of a folder behind those met `before`, and prints them; refuses masks whose
+/// values are no ids, and problems unless they are allowed.
+pub(crate) fn report(
+    before: &[Problem],
+    problems: &[Problem],
+    pairs: &Pairs,
+    settings: &Settings,
+) -> Result<()> {
     if let Some(file) = &settings.arguments.problems {
         write_file(file, &list(&[before, problems].concat()))?;
     }
+    pairs.check_evidence(settings)?;
     if problems.is_empty() {
         return Ok(());
     }

@@ -8,6 +8,8 @@ mod inputs;
 mod samples;
 pub(crate) mod shards;
 
+use std::borrow::Cow;
+
 use anyhow::{Result, anyhow, ensure};
 use luss_metrics::{
     ChosenThreshold, Confusion, Error, Evaluator, ImageCounts, ImageScore, Matched,
@@ -42,7 +44,8 @@ pub(crate) struct Scored {
     pub(crate) pictures: Vec<Counted>,
     pub(crate) evaluator: Evaluator,
     pub(crate) report: Report,
-    pub(crate) confusion: Confusion,
+    /// If it is written, or on the page.
+    pub(crate) confusion: Option<Confusion>,
     /// Fitted or from a file.
     pub(crate) matching: Option<Matching>,
     /// Of a fitted matching.
@@ -90,8 +93,7 @@ impl Scored {
         let (pictures, mut problems) = reading.count();
         problems.extend(pairs.problems.iter().cloned());
         problems.sort();
-        pairs.check_evidence(settings)?;
-        problems::report(before, &problems, settings)?;
+        problems::report(before, &problems, &pairs, settings)?;
         let counts = Counts {
             facts: Facts::new(&pairs, &pictures),
             inputs: Inputs::new(submission, &pairs, settings),
@@ -142,7 +144,7 @@ impl Scored {
             left_out: counts.left_out,
             problems: counts.problems,
             report: evaluator.report(),
-            confusion: Confusion::new(protocol.classes),
+            confusion: None,
             pictures,
             evaluator,
             matching,
@@ -151,31 +153,38 @@ impl Scored {
             curve: counts.curve,
             samples: Samples::default(),
         };
-        for index in 0..scored.pictures.len() {
-            let counts = scored.image_counts(index)?;
-            scored.confusion.add(&counts)?;
-        }
-        if settings.arguments.html.is_some() {
-            scored.samples = scored.ranked()?;
+        let is_page = settings.arguments.html.is_some();
+        if is_page || settings.arguments.confusion.is_some() {
+            scored.look_at_pictures(is_page)?;
         }
         Ok(scored)
     }
 
-    fn ranked(&self) -> Result<Samples, Error> {
-        let protocol = &self.report.protocol;
-        let miou = |index| Ok(ImageScore::of(&self.image_counts(index)?, protocol).miou);
-        let scores: Result<Vec<_>, Error> = (0..self.pictures.len()).map(miou).collect();
-        Ok(Samples::of(&scores?))
+    /// Fills the confusion matrix, and ranks the pictures for the page.
+    fn look_at_pictures(&mut self, is_page: bool) -> Result<(), Error> {
+        let protocol = self.report.protocol;
+        let mut confusion = Confusion::new(protocol.classes);
+        let mut scores = Vec::new();
+        for index in 0..self.pictures.len() {
+            let counts = self.image_counts(index)?;
+            confusion.add(&counts)?;
+            scores.extend(is_page.then(|| ImageScore::of(&counts, &protocol).miou));
+        }
+        self.confusion = Some(confusion);
+        self.samples = Samples::of(&scores);
+        Ok(())
     }
 
     /// The counts of a picture by class. Where the matching joins clusters of the picture, the
     /// boundary between them is still there.
-    pub(crate) fn image_counts(&self, index: usize) -> Result<ImageCounts, Error> {
+    fn image_counts(&self, index: usize) -> Result<Cow<'_, ImageCounts>, Error> {
         let counts = &self.pictures[index].counts;
-        match (&self.matching, &self.ties) {
-            (Some(fitted), Some(_)) => counts.matched_with_seams(fitted, &self.report.protocol),
-            _ => Ok(counts.clone()),
-        }
+        Ok(match (&self.matching, &self.ties) {
+            (Some(fitted), Some(_)) => {
+                Cow::Owned(counts.matched_with_seams(fitted, &self.report.protocol)?)
+            }
+            _ => Cow::Borrowed(counts),
+        })
     }
 }
 
@@ -254,8 +263,6 @@ impl Reading<'_> {
     }
 
     fn load(&self, loader: &mut Loader, picture: &Picture) -> Result<Loaded, Vec<Problem>> {
-        #[cfg(test)]
-        tests::note_read(&picture.prediction);
         let mut loaded = loader.load(picture)?;
         loaded.apply_threshold(self.threshold);
         Ok(loaded)
@@ -297,4 +304,4 @@ fn changed(problems: &[Problem]) -> anyhow::Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

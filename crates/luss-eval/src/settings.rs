@@ -83,6 +83,9 @@ impl<'a> Settings<'a> {
         let classes = shard.protocol.classes;
         let meaning = match (meaning_of(arguments, classes)?, &shard.matching) {
             (Meaning::Classes, Some(matching)) => Meaning::Fixed(matching.clone()),
+            (Meaning::Classes, None) if let Some(rule) = shard.rule() => bail!(
+                "these counts are of clusters, made with --match {rule}; say how they are matched: --match {rule}, or another rule"
+            ),
             (Meaning::Fixed(_), _) => bail!(
                 "a match file is applied to masks; give it where they are: --match FILE --save-counts FILE"
             ),
@@ -98,7 +101,7 @@ impl<'a> Settings<'a> {
             truth: Path::new(""),
             compared: None,
             protocol: shard.protocol,
-            conventions: Conventions::default(),
+            conventions: Conventions::of_counts(shard.reduces_zero()),
             clusters: shard.clusters,
             meaning,
             names: names_of(arguments, classes)?,
@@ -148,26 +151,17 @@ impl<'a> Settings<'a> {
                 || matches!(self.threshold(), None | Some(ThresholdRule::Fixed(_))),
             "--save-counts takes a fixed threshold: one that follows from the pictures would differ between machines"
         );
+        ensure!(
+            !self.conventions.ids.reduces_zero
+                || matches!(self.meaning, Meaning::Classes) && scores.is_none(),
+            "with --reduce-zero-label id 0 is a class, and --match and --scores turn pixels into \"other\", which is 0 too; score class ids, with --match none and without --scores"
+        );
         Ok(())
     }
 
     /// A run of hours should not end with a folder that does not exist.
     fn check_outputs(&self) -> Result<()> {
-        let Arguments {
-            json,
-            csv,
-            markdown,
-            html,
-            problems,
-            save_match,
-            threshold_curve,
-            confusion,
-            save_counts,
-            ..
-        } = self.arguments;
-        let scores = [json, csv, markdown, html, confusion];
-        let others = [problems, save_match, threshold_curve, save_counts];
-        for file in scores.into_iter().chain(others).flatten() {
+        for file in self.arguments.outputs() {
             let folder = file
                 .parent()
                 .filter(|folder| !folder.as_os_str().is_empty());

@@ -68,10 +68,11 @@ fn curve(pairs: &Pairs, settings: &Settings) -> Result<ThresholdCurve> {
         sum.merge(&curve)?;
         found.extend(problems);
     }
-    pairs.check_evidence(settings)?;
-    if !settings.arguments.allow_missing {
+    if settings.arguments.allow_missing {
+        pairs.check_evidence(settings)?; // the problems are met again
+    } else {
         found.sort();
-        problems::report(&[], &found, settings)?;
+        problems::report(&[], &found, pairs, settings)?;
     }
     Ok(sum)
 }

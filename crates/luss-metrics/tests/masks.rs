@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use luss_metrics::folder::{MaskReader, MaskSource, Side, open_masks, read_mask};
+use luss_metrics::folder::{MaskFiles, MaskReader, MaskSource, Side, open_masks, read_mask};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
@@ -14,7 +14,13 @@ fn expected() -> BTreeMap<String, Vec<u16>> {
 
 fn open(name: &str) -> Box<dyn MaskSource> {
     let path = Path::new(FIXTURES).join("masks").join(name);
-    open_masks(&path, None, Side::Truth { ignore: 1000 }).unwrap()
+    open_masks(
+        &path,
+        MaskFiles::default(),
+        "",
+        Side::Truth { ignore: 1000 },
+    )
+    .unwrap()
 }
 
 /// Compares all masks of a source with those under `prefix` and the rest of their paths.
@@ -55,7 +61,13 @@ fn runs_and_polygons_are_filled_as_pycocotools_does() {
 fn of_results_the_higher_score_counts_and_the_truth_names_the_pictures() {
     let truth = open("regions.json");
     let path = Path::new(FIXTURES).join("masks/results.json");
-    let results = open_masks(&path, None, Side::Prediction { truth: &*truth }).unwrap();
+    let results = open_masks(
+        &path,
+        MaskFiles::default(),
+        "",
+        Side::Prediction { truth: &*truth },
+    )
+    .unwrap();
     check(&*results, 1, "results.json/");
 }
 

@@ -70,6 +70,10 @@ struct Policies<'a> {
     ignore: u16,
     ignored: &'a [u16],
     reduce_zero_label: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    binary: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    colors: Option<&'a str>,
     #[serde(rename = "match")]
     matching: &'a str,
     out_of_range: &'static str,
@@ -188,6 +192,8 @@ impl<'a> Policies<'a> {
             ignore: protocol.ignore,
             ignored: &settings.conventions.ids.ignored,
             reduce_zero_label: settings.conventions.ids.reduces_zero,
+            binary: settings.arguments.binary,
+            colors: settings.conventions.colors.as_deref(),
             matching: matching_kind(settings),
             out_of_range: match protocol.out_of_range {
                 OutOfRange::Error => "error",

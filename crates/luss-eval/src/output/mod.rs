@@ -4,10 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use crate::{
-    Failed, arguments::Arguments, evaluation::Evaluation, scoring::shards, settings::Settings,
-    terminal::show,
-};
+use crate::{Failed, evaluation::Evaluation, scoring::shards, settings::Settings, terminal::show};
 
 mod csv;
 mod html;
@@ -31,8 +28,8 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
     if let Some(file) = &arguments.save_counts {
         shards::save(file, scored, settings)?;
     }
-    if let Some(file) = &arguments.confusion {
-        write_file(file, &csv::confusion(&scored.confusion))?;
+    if let (Some(file), Some(confusion)) = (&arguments.confusion, &scored.confusion) {
+        write_file(file, &csv::confusion(confusion))?;
     }
     if let Some(file) = &arguments.csv {
         write_file(file, &csv::scores(evaluation, settings))?;
@@ -46,19 +43,7 @@ pub(crate) fn write(evaluation: &Evaluation, settings: &Settings) -> Result<()> 
     if let Some(file) = &arguments.json {
         write_file(file, &json::document(evaluation, settings)?)?;
     }
-    let Arguments {
-        json,
-        csv,
-        markdown,
-        html,
-        confusion,
-        save_counts,
-        ..
-    } = arguments;
-    let taken = [json, csv, markdown, html, confusion, save_counts]
-        .into_iter()
-        .flatten()
-        .any(|file| is_standard_output(file));
+    let taken = arguments.outputs().any(is_standard_output);
     match arguments.quiet || taken {
         true => Ok(()),
         false => show(&table::text(evaluation, settings)),

@@ -99,11 +99,18 @@ pub(super) fn notes(evaluation: &Evaluation, settings: &Settings) -> Vec<String>
         notes.extend(others.map(|note| format!("B: {note}")));
         notes.extend(same_folders_note(settings));
     }
+    notes.extend(zero_note(settings));
     notes.extend(left_out_note(scored));
     notes.extend(matching_note(scored, settings));
     notes.extend(threshold_note(scored));
     notes.extend(interval_note(evaluation));
     notes
+}
+
+fn zero_note(settings: &Settings) -> Option<String> {
+    settings.conventions.ids.reduces_zero.then(|| {
+        "id 0 is the first class; mIoU without other, image accuracy, F-beta and object sizes take it for background".into()
+    })
 }
 
 fn pairing_note(scored: &Scored) -> Option<String> {

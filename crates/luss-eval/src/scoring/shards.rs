@@ -9,7 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use luss_metrics::{AttentionHistogram, Evaluator, Matching, Protocol, ThresholdRule};
+use luss_metrics::{
+    AttentionHistogram, Evaluator, Matching, MatchingRule, Protocol, ThresholdRule,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -89,6 +91,9 @@ impl Shard {
         let mut origins = vec![first; sum.pictures.len()];
         for (file, shard) in shards {
             sum.check_same_settings(first, &shard, file)?;
+            if sum.rule().is_none() {
+                sum.policies = shard.policies;
+            }
             origins.extend(vec![file; shard.pictures.len()]);
             sum.inputs.keep_common(&shard.inputs);
             sum.facts.add(shard.facts);
@@ -144,6 +149,19 @@ impl Shard {
             value(&a),
             value(&b)
         )
+    }
+
+    /// The rule that the pictures were counted for, whose predicted labels are clusters then.
+    pub(crate) fn rule(&self) -> Option<MatchingRule> {
+        let name = self.policies["match"].as_str()?;
+        MatchingRule::ALL
+            .into_iter()
+            .find(|rule| rule.name() == name)
+    }
+
+    /// Whether id 0 was ignored and every other true id is one less than in the files.
+    pub(crate) fn reduces_zero(&self) -> bool {
+        self.policies["reduce_zero_label"] == true
     }
 
     /// All that two shards must agree in. The rule of a matching is chosen when they are merged.

@@ -12,12 +12,12 @@ use clap::Parser as _;
 use super::*;
 use crate::{arguments::Arguments, evaluation::Evaluation};
 
-/// The predictions that were read, of all tests.
+/// The masks that were read, of all tests.
 static READS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// Called before prediction and truth of a picture are decoded.
-pub(super) fn note_read(prediction: &Path) {
-    READS.lock().unwrap().push(prediction.to_owned());
+/// Called before a mask is read.
+pub(crate) fn note_read(mask: &Path) {
+    READS.lock().unwrap().push(mask.to_owned());
 }
 
 /// Writes a grey mask of 4 by 2 pixels.
@@ -46,7 +46,7 @@ fn folder() -> tempfile::TempDir {
     place
 }
 
-/// How often each prediction was read by a run.
+/// How often each mask was read by a run, of `pred` and of `truth`.
 fn reads(options: &[&str]) -> BTreeMap<String, usize> {
     let place = folder();
     let [pred, truth] = ["pred", "truth"].map(|name| place.path().join(name));
@@ -59,7 +59,7 @@ fn reads(options: &[&str]) -> BTreeMap<String, usize> {
     Evaluation::new(&Settings::new(&arguments, None).unwrap()).unwrap();
     let mut counts = BTreeMap::new();
     for read in READS.lock().unwrap().iter() {
-        if let Ok(name) = read.strip_prefix(&pred) {
+        if let Ok(name) = read.strip_prefix(place.path()) {
             *counts.entry(name.display().to_string()).or_default() += 1;
         }
     }
@@ -68,8 +68,9 @@ fn reads(options: &[&str]) -> BTreeMap<String, usize> {
 
 #[test]
 fn each_file_is_decoded_once() {
-    let once = ["a.png", "b.png", "c.png"].map(|name| (name.to_string(), 1));
-    let once = BTreeMap::from(once);
+    let once = ["a.png", "b.png", "c.png"];
+    let once = ["pred", "truth"].map(|folder| once.map(|name| (format!("{folder}/{name}"), 1)));
+    let once: BTreeMap<_, _> = once.concat().into_iter().collect();
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("match.json");
     fs::write(&file, r#"{"1": 1, "2": 2, "3": 2}"#).unwrap();
@@ -86,5 +87,6 @@ fn each_file_is_decoded_once() {
 #[test]
 fn only_pictures_whose_clusters_are_joined_are_read_again() {
     let counts = reads(&["--match", "many-to-one", "--clusters", "3"]);
-    assert_eq!(counts.values().copied().collect::<Vec<_>>(), [1, 1, 2]);
+    let counts: Vec<usize> = counts.into_values().collect();
+    assert_eq!(counts, [1, 1, 2, 1, 1, 2]); // predictions, true masks
 }

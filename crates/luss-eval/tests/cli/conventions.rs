@@ -5,14 +5,6 @@ use serde_json::{Value, json};
 
 use super::workplace::Workplace;
 
-/// One picture of one row.
-fn row(truth: &[u16], prediction: &[u16]) -> Workplace {
-    let place = Workplace::new();
-    place.mask("truth/a.png", (truth.len() as u32, 1), truth);
-    place.mask("pred/a.png", (truth.len() as u32, 1), prediction);
-    place
-}
-
 fn ious(json: &Value) -> Vec<Option<f64>> {
     let classes = json["per_class"].as_array().unwrap();
     classes.iter().map(|class| class["iou"].as_f64()).collect()
@@ -22,18 +14,18 @@ const C2: [&str; 2] = ["--classes", "2"];
 
 #[test]
 fn several_ids_are_ignored_and_0_may_be_among_them() {
-    let place = row(&[2, 1, 0, 255], &[2, 1, 0, 1]);
+    let place = Workplace::with_row(&[2, 1, 0, 255], &[2, 1, 0, 1]);
     let json = place.json_as(&C2, &["--ignore", "0,255"]);
     assert_eq!(ious(&json), [None, Some(1.0), Some(1.0)]);
     assert_eq!(json["policies"]["ignored"], json!([0, 255]));
     assert_eq!(json["miou"], 1.0);
-    let zero = row(&[2, 1, 0, 0], &[2, 1, 0, 1]);
+    let zero = Workplace::with_row(&[2, 1, 0, 0], &[2, 1, 0, 1]);
     let json = zero.json_as(&C2, &["--ignore", "0"]);
     assert_eq!(
         (ious(&json), &json["miou_without_other"]),
         (vec![None, Some(1.0), Some(1.0)], &json!(1.0))
     );
-    let many = row(&[2, 1, 250, 254, 255], &[2, 1, 1, 0, 2]);
+    let many = Workplace::with_row(&[2, 1, 250, 254, 255], &[2, 1, 1, 0, 2]);
     let json = many.json_as(&C2, &["--ignore", "250,254,255"]);
     assert_eq!(ious(&json)[1..], [Some(1.0), Some(1.0)]);
     many.eval_as(&C2, &["--ignore", "255"])
@@ -41,19 +33,82 @@ fn several_ids_are_ignored_and_0_may_be_among_them() {
     many.eval_as(&C2, &["--ignore", "2,255"])
         .refused(&["--ignore 2", "one of the 2 classes"]);
     many.eval_as(&C2, &["--ignore=-1"]).refused(&["--ignore"]);
+    // The id that stands for ignored pixels is not one of the files.
+    let stray = Workplace::with_row(&[2, 1, 0, 1000], &[2, 1, 0, 1]);
+    stray.eval_as(&C2, &["--ignore", "0"]).refused(&[
+        "unknown_id: truth/a.png: the truth has id 1000 at x=3, y=0",
+        "from 0 to 2, and 0 (ignore)",
+    ]);
+    let json = stray.json_as(&C2, &["--ignore", "0,1000"]);
+    assert_eq!(ious(&json), [None, Some(1.0), Some(1.0)]);
+}
+
+/// The void of colours is the id that stands for ignored pixels.
+#[test]
+fn void_is_ignored_where_0_is() {
+    let place = Workplace::new();
+    let kind = (ColorType::Rgb, BitDepth::Eight);
+    let rows = [[128, 0, 0], [224, 224, 192], [0, 0, 0]].concat();
+    place.png("truth/a.png", (3, 1), kind, &rows);
+    place.png(
+        "pred/a.png",
+        (3, 1),
+        (ColorType::Grayscale, BitDepth::Eight),
+        &[1, 2, 0],
+    );
+    for options in [&[][..], &["--mask-format", "mixed"]] {
+        let options = [&["--colors", "voc", "--ignore", "0"], options].concat();
+        let json = place.json_as(&C2, &options);
+        assert_eq!(ious(&json)[1], Some(1.0));
+    }
 }
 
 /// ADE20K: 150 classes from 1 on in the truth, from 0 on in predictions.
 #[test]
 fn the_zero_label_is_reduced_as_mmsegmentation_does() {
-    let place = row(&[0, 1, 2, 150, 255], &[7, 0, 1, 149, 3]);
+    let place = Workplace::with_row(&[0, 1, 2, 150, 255], &[7, 0, 1, 149, 3]);
     let arguments = ["--reduce-zero-label", "--ignore", "255", "--absent", "skip"];
     let json = place.json_as(&["--classes", "150"], &arguments);
     assert_eq!((&json["miou"], ious(&json).len()), (&json!(1.0), 150));
     assert_eq!(json["policies"]["reduce_zero_label"], true);
-    place
+    let stray = Workplace::with_row(&[1, 149], &[0, 149]);
+    stray
         .eval_as(&["--classes", "149"], &arguments)
         .refused(&["unknown_id: pred/a.png", "id 149"]);
+    // Ids are named as the file has them.
+    let stray = Workplace::with_row(&[0, 200], &[7, 0]);
+    stray
+        .eval_as(&["--classes", "150"], &arguments)
+        .refused(&["id 200 at x=1, y=0", "from 0 to 150, and 255 (ignore)"]);
+}
+
+/// What takes 0 for "other" is refused, or said.
+#[test]
+fn where_0_is_a_class_nothing_becomes_other_unsaid() {
+    let place = Workplace::with_row(&[1, 2], &[0, 1]);
+    let note =
+        "id 0 is the first class; mIoU without other, image accuracy, F-beta and object sizes";
+    let json = place.json_as(&C2, &["--reduce-zero-label"]);
+    let notes = json["notes"].to_string();
+    assert!(notes.contains(note), "{notes}");
+    let notes = place.json_as(&C2, &[])["notes"].to_string();
+    assert!(!notes.contains("id 0"), "{notes}");
+    place.file("match.json", r#"{"1": 1}"#);
+    place.npy("pred/a.npy", (2, 1), &[0.0, 1.0]);
+    for options in [
+        &["--match", "image"][..],
+        &["--match", "match.json"],
+        &["--scores", "pred", "--threshold", "0.5"],
+    ] {
+        place
+            .eval_as(&C2, &[&["--reduce-zero-label"], options].concat())
+            .refused(&["with --reduce-zero-label id 0 is a class"]);
+    }
+    let save = ["--reduce-zero-label", "--save-counts", "counts"];
+    place.eval_as(&C2, &save).scored();
+    place
+        .run(&["merge", "counts", "--match", "image"])
+        .refused(&["with --reduce-zero-label id 0 is a class"]);
 }
 
 #[test]
@@ -159,6 +214,19 @@ fn a_folder_that_is_scored_against_itself_is_told() {
     )
     .unwrap();
     check("links", "predictions that are the true mask itself: 1 of 2");
+    let annotations = r#"{"images": [{"id": 7, "file_name": "a/cat.jpg", "width": 2, "height": 1}],
+        "annotations": [{"image_id": 7, "category_id": 2, "segmentation": {"size": [1, 2], "counts": [0, 1, 1]}}]}"#;
+    place.file("truth.json", annotations);
+    symlink("truth.json", place.path("link.json")).unwrap();
+    for (pred, is_same) in [
+        ("truth.json", true),
+        ("link.json", true),
+        ("copy.json", false),
+    ] {
+        place.file("copy.json", annotations);
+        let notes = place.json_of(pred, "truth.json", &[])["notes"].to_string();
+        assert_eq!(notes.contains(note), is_same, "{pred}: {notes}");
+    }
     let run = place.run(&[
         "--compare",
         "pred",

@@ -25,6 +25,10 @@ fn masks_of_0_and_255_are_refused_with_advice_and_read_on_request() {
     place
         .eval_as(&C1, &[])
         .refused(&["0/255 masks", "--binary", "write 0/1"]);
+    place
+        .eval_as(&C1, &["--problems", "p.tsv"])
+        .refused(&["0/255 masks"]);
+    assert!(place.read("p.tsv").contains("unknown_id\tpred/a.png"));
     let json = place.json_as(&C1, &["--binary"]);
     assert_eq!(
         (&json["miou"], &json["per_class"][1]["truth_pixels"]),
@@ -99,6 +103,20 @@ fn two_values_are_two_and_one_class() {
     place.png("pred/a.png", (2, 2), GRAY8, &[0, 255, 255, 0]);
     let json = place.json_as(&C1, &["--binary", "--ignore", "17"]);
     assert_eq!(json["per_class"][1]["truth_pixels"], 1);
+    let stated = ["--binary", "--ignore", "17", "--mask-format", "gray8"];
+    let json_stated = place.json_as(&C1, &stated);
+    assert_eq!(json_stated["per_class"], json["per_class"]);
+    assert_eq!(json_stated["inputs"]["truth_format"], "gray8");
+}
+
+#[test]
+fn the_indices_of_palettes_may_be_two_values() {
+    let place = alike(GRAY8, &[0, 255, 255, 0]);
+    let palette = (ColorType::Indexed, BitDepth::Eight);
+    place.png("truth/a.png", (2, 2), palette, &[0, 255, 1, 0]);
+    let json = place.json_as(&C1, &["--binary"]);
+    assert_eq!(json["per_class"][1]["iou"], 1.0);
+    assert_eq!(json["inputs"]["truth_format"], "binary");
 }
 
 /// Red alone is a valid `R + 256 G`, green is not.
@@ -265,35 +283,56 @@ fn tiff(width: u32, ids: &[u8]) -> Vec<u8> {
     [start, vec![9, 0], entries, vec![0; 4]].concat()
 }
 
-/// A `.npy` of bytes.
-fn npy(shape: &str, ids: &[u8]) -> Vec<u8> {
-    let header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n");
-    let length = (header.len() as u16).to_le_bytes();
-    [
-        b"\x93NUMPY\x01\x00",
-        length.as_slice(),
-        header.as_bytes(),
-        ids,
-    ]
-    .concat()
-}
-
 #[test]
 fn tiff_and_arrays_are_masks_where_there_is_no_png() {
     let place = Workplace::new();
     place.file("truth/a.tif", tiff(2, &[0, 1, 1, 3]));
-    place.file("pred/a.npy", npy("(2, 2)", &[0, 1, 1, 2]));
+    place.array("pred/a.npy", "|u1", "(2, 2)", &[0, 1, 1, 2]);
     let json = place.json(&[]);
     assert_eq!(json["per_class"][1]["iou"], 1.0);
     assert_eq!(json["inputs"]["truth_format"], "tiff");
     assert_eq!(json["inputs"]["prediction_format"], "npy");
-    place.file("pred/a.npy", npy("(4,)", &[0, 1, 1, 2]));
+    place.array("pred/a.npy", "|u1", "(4,)", &[0, 1, 1, 2]);
     place
         .eval(&[])
         .refused(&["undecodable: pred/a.npy", "(height, width)"]);
     // Attention beside PNG masks is not taken for masks.
     place.mask("pred/a.png", (2, 2), &[0, 1, 1, 3]);
     assert_eq!(place.json(&[])["miou_without_other"], json!(2.0 / 3.0));
+}
+
+/// Nothing vanishes because of its extension.
+#[test]
+fn masks_of_another_kind_are_told_and_a_format_chooses_among_them() {
+    let place = Workplace::new();
+    for folder in ["truth", "pred"] {
+        place.png(&format!("{folder}/a.png"), (2, 2), GRAY8, &[0, 1, 1, 3]);
+        place.file(&format!("{folder}/b.tif"), tiff(2, &[0, 1, 2, 3]));
+    }
+    place.file("pred/b.tif", tiff(2, &[0, 1, 2, 2]));
+    let found = |options: &[&str]| {
+        let json = place.json(options);
+        let is_told = json["notes"].to_string().contains("which are not read: 2");
+        (
+            json["images"].clone(),
+            json["per_class"][2]["iou"].clone(),
+            is_told,
+        )
+    };
+    assert_eq!(found(&[]), (json!(1), json!(null), true));
+    let tiff_alone = found(&["--mask-format", "tiff"]);
+    assert_eq!(tiff_alone, (json!(1), json!(0.5), true));
+    let mixed = found(&["--mask-format", "mixed"]);
+    assert_eq!(mixed, (json!(2), json!(0.5), false));
+    place
+        .eval(&["--mask-format", "npy"])
+        .refused(&["no mask of the stated kind below truth, but 2 of another one"]);
+    // Attention beside the masks is not of another kind.
+    place.npy("pred/a.npy", (2, 2), &[1.0; 4]);
+    let attention = ["--scores", "pred", "--threshold", "0.5"];
+    assert!(found(&attention).2);
+    place.png("truth/b.png", (2, 2), GRAY8, &[0; 4]);
+    place.eval(&[]).refused(&["missing: truth/b.png"]);
 }
 
 /// Category 2 is a square of 2 x 2 pixels in a picture of 4 x 3; the runs are down the columns.
@@ -352,6 +391,34 @@ fn coco_results_find_the_masks_that_are_called_by_their_ids() {
     assert_eq!(json["per_class"][2]["prediction_pixels"], 1);
 }
 
+/// Names with dots; and a number that two names end with is the id of neither.
+#[test]
+fn coco_results_find_pictures_whose_names_have_dots() {
+    let place = Workplace::new();
+    place.file(
+        "truth.json",
+        coco("[3, 2, 1, 2, 4]").replace("cat.jpg", "cat.v2.jpg"),
+    );
+    let results = r#"[{"image_id": 7, "category_id": 2, "segmentation": {"size": [3, 4], "counts": [3, 2, 7]}}]"#;
+    place.file("results.json", results);
+    let json = place.json_of("results.json", "truth.json", &[]);
+    assert_eq!(json["per_class"][2]["iou"], json!(0.5));
+
+    place.mask("truth/x_7.png", (4, 3), &[0; 12]);
+    let json = place.json_of("results.json", "truth", &[]);
+    assert_eq!(json["images"], 1);
+    place.mask("truth/y_7.png", (4, 3), &[0; 12]);
+    let run = place.run(&[
+        "--pred",
+        "results.json",
+        "--truth",
+        "truth",
+        "--classes",
+        "3",
+    ]);
+    run.refused(&["extra: results.json/7", "2 missing, 1 extra"]);
+}
+
 #[test]
 fn panoptic_annotations_are_masks() {
     let place = Workplace::new();
@@ -373,6 +440,10 @@ fn panoptic_annotations_are_masks() {
     place
         .run(&["--pred", "pred", "--truth", "truth.json", "--classes", "3"])
         .refused(&["undecodable: truth/a.png: the segment 65799 at x=0, y=0"]);
+    place.png("truth/a.png", (2, 1), GRAY8, &[7, 1]);
+    place
+        .run(&["--pred", "pred", "--truth", "truth.json", "--classes", "3"])
+        .refused(&["this is a 8-bit grey PNG; panoptic segments are 8-bit RGB"]);
     place.file("other.json", segments(3));
     place
         .run(&["--pred", "pred", "--truth", "other.json", "--classes", "3"])
@@ -444,6 +515,12 @@ fn a_list_of_pairs_takes_the_place_of_the_folders() {
     place.file("pairs.txt", "pred/a/one.png\n");
     let run = place.run(&["--pairs", "pairs.txt", "--classes", "3"]);
     run.refused(&["pairs.txt, line 1: 1 fields where a prediction and its true mask belong"]);
+    place.file(
+        "pairs.txt",
+        "pred/a/one.png truth/a/one.png\n\npred/a/two.png truth/a/one.tif\n",
+    );
+    let run = place.run(&["--pairs", "pairs.txt", "--classes", "3"]);
+    run.refused(&["pairs.txt, line 3: truth/a/one.tif is the true mask of line 1 already"]);
     place
         .run(&["--pairs", "none.txt", "--classes", "3"])
         .refused(&["cannot read none.txt"]);

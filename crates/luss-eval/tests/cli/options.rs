@@ -190,6 +190,13 @@ fn a_dash_is_the_standard_output_and_quiet_is_quiet() {
     let run = place.eval(&["--json", "-"]);
     let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(json["images"], 3);
+    let run = place.eval(&["--match", "image", "--save-match", "-"]);
+    assert_eq!(
+        run.scored().stdout,
+        "{\"1\": 1, \"2\": 2, \"3\": 3, \"0\": 0}\n"
+    );
+    let run = place.eval(&["--problems", "-"]);
+    assert_eq!(run.scored().stdout, "kind\tpath\tmessage\n");
     let run = place.eval(&["--quiet"]);
     assert_eq!(
         (run.code, run.stdout.as_str(), run.stderr.as_str()),

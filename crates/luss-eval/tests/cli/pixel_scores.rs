@@ -4,25 +4,10 @@ use serde_json::{Value, json};
 
 use super::workplace::Workplace;
 
-/// One row of grey pixels in each mask.
-fn with_row(truth: &[u16], prediction: &[u16]) -> Workplace {
-    let place = Workplace::new();
-    let size = (truth.len() as u32, 1);
-    place.mask("truth/a.png", size, truth);
-    place.mask("pred/a.png", size, prediction);
-    place
-}
-
-fn json_of(place: &Workplace, options: &[&str]) -> Value {
-    let given = ["--pred", "pred", "--truth", "truth", "--json", "out.json"];
-    place.run(&[&given[..], options].concat()).scored();
-    place.read_json("out.json")
-}
-
 #[test]
 fn precision_recall_and_accuracies_are_those_of_the_pixels() {
-    let place = with_row(&[1, 1, 0, 0, 0, 0], &[1, 1, 1, 1, 0, 0]);
-    let json = json_of(&place, &["--classes", "2", "--confusion", "confusion.csv"]);
+    let place = Workplace::with_row(&[1, 1, 0, 0, 0, 0], &[1, 1, 1, 1, 0, 0]);
+    let json = place.json_as(&["--classes", "2"], &["--confusion", "confusion.csv"]);
     assert_eq!(json["schema"], 2);
     assert_eq!(
         [&json["aacc"], &json["macc"], &json["fwiou"]],
@@ -50,14 +35,14 @@ fn precision_recall_and_accuracies_are_those_of_the_pixels() {
 
 #[test]
 fn scores_of_nothing_are_null() {
-    let place = with_row(&[0; 25], &[0; 25]);
-    let json = json_of(&place, &["--classes", "1", "--absent", "skip"]);
+    let place = Workplace::with_row(&[0; 25], &[0; 25]);
+    let json = place.json_as(&["--classes", "1"], &["--absent", "skip"]);
     for name in ["miou_without_other", "image_accuracy", "f_beta"] {
         assert_eq!(json[name], Value::Null, "{name}");
     }
     assert_eq!([&json["miou"], &json["aacc"]], [1.0, 1.0]);
-    let place = with_row(&[255; 25], &[1; 25]);
-    let json = json_of(&place, &["--classes", "1", "--ignore", "255"]);
+    let place = Workplace::with_row(&[255; 25], &[1; 25]);
+    let json = place.json_as(&["--classes", "1"], &["--ignore", "255"]);
     for name in ["miou", "boundary_miou", "aacc", "macc", "fwiou"] {
         assert_eq!(json[name], Value::Null, "{name}");
     }
@@ -80,14 +65,14 @@ fn an_ignored_rim_does_not_spoil_a_perfect_prediction() {
     place.mask("truth/a.png", (100, 100), &labels(255));
     place.mask("pred/a.png", (100, 100), &labels(0));
     let transparent = ["--boundary-ignore", "transparent"];
-    let options = [&["--classes", "1", "--ignore", "255"], &transparent[..]].concat();
-    let json = json_of(&place, &options);
+    let options = [&["--ignore", "255"], &transparent[..]].concat();
+    let json = place.json_as(&["--classes", "1"], &options);
     assert_eq!(json["boundary_miou"], 1.0);
 }
 
 #[test]
 fn every_output_has_the_scores() {
-    let place = with_row(&[1, 1, 0, 0, 0, 0], &[1, 1, 1, 1, 0, 0]);
+    let place = Workplace::with_row(&[1, 1, 0, 0, 0, 0], &[1, 1, 1, 1, 0, 0]);
     let given = [
         "--pred",
         "pred",

@@ -1,6 +1,6 @@
 //! Counts written on several machines and merged.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use super::workplace::{Run, Workplace, run_in};
 
@@ -26,6 +26,8 @@ fn dealt(shards: usize) -> Workplace {
         for folder in ["whole".to_string(), (picture % shards).to_string()] {
             place.mask(&format!("{folder}/truth/c/{picture}.png"), SIZE, &truth);
             place.mask(&format!("{folder}/pred/c/{picture}.png"), SIZE, &prediction);
+            let attention: Vec<f32> = (0..pixels).map(|pixel| (pixel % 5) as f32 / 4.0).collect();
+            place.npy(&format!("{folder}/maps/c/{picture}.npy"), SIZE, &attention);
         }
     }
     place
@@ -53,49 +55,78 @@ fn merge(place: &Workplace, files: &[String], options: &[&str]) -> Run {
     place.run(&[&["merge"], &files[..], options].concat())
 }
 
+const OUTPUTS: [&str; 5] = ["json", "csv", "markdown", "confusion", "html"];
+
+/// The table and all files of a run; the pages without their images, which merged counts cannot draw.
+fn outputs(place: &Workplace, run: impl FnOnce(&[&str]) -> Run) -> Vec<String> {
+    fs::create_dir_all(place.path("out")).unwrap();
+    let file = |name: &str| place.path("out").join(name).display().to_string();
+    let options = OUTPUTS
+        .map(|name| [format!("--{name}"), file(name)])
+        .concat();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let table = run(&options).scored().stdout.clone();
+    let mut texts = OUTPUTS.map(|name| place.read(&format!("out/{name}")));
+    let page = texts[4].split("<section>");
+    let [images, rest]: [Vec<&str>; 2] = {
+        let is_images = |section: &&str| section.contains("<h2>Images</h2>");
+        let (images, rest) = page.partition(is_images);
+        [images, rest]
+    };
+    assert_eq!(images.len(), 1);
+    texts[4] = rest.concat();
+    [vec![table], texts.to_vec()].concat()
+}
+
+/// Some orders of files whose number is 1 or a prime: by steps of 1, 3, …, from either end.
+fn orders(files: &[String]) -> Vec<Vec<String>> {
+    let n = files.len();
+    let strides = (1..n.max(2)).step_by(2);
+    let order =
+        |step: usize| -> Vec<String> { (0..n).map(|at| files[at * step % n].clone()).collect() };
+    let mut orders: Vec<Vec<String>> = strides.map(order).collect();
+    orders.extend(orders.clone().into_iter().map(|mut order| {
+        order.reverse();
+        order
+    }));
+    orders
+}
+
+/// Runs with these options where pictures are counted, and with these where counts are merged.
+#[track_caller]
+fn check_equal(shards: usize, counting: &[&str], later: &[&str]) {
+    let place = dealt(shards);
+    place.mask("whole/truth/c/none.png", SIZE, &[0; 63]);
+    place.mask("0/truth/c/none.png", SIZE, &[0; 63]);
+    let counting = [&["--allow-missing"], counting].concat();
+    let whole = outputs(&place, |files| {
+        eval_in(&place, "whole", &[&counting, later, files].concat())
+    });
+    assert!(
+        whole[0].contains("1 of 8 pictures left out"),
+        "{}",
+        whole[0]
+    );
+    let files = saved(&place, shards, &counting);
+    for files in orders(&files) {
+        let merged = outputs(&place, |outputs| {
+            merge(&place, &files, &[later, outputs].concat())
+        });
+        assert!(merged == whole, "{files:?}, {counting:?}, {later:?}");
+    }
+}
+
 #[test]
 fn merged_shards_equal_one_pass_bit_for_bit() {
     for shards in [1, 2, 7] {
-        let place = dealt(shards);
-        for options in [
-            &["--match", "image", "--bootstrap", "9"][..],
-            &["--match", "iou", "--per-class", "--absent", "skip"],
-            &[],
-        ] {
-            let files = ["json", "csv", "markdown", "confusion"];
-            let outputs = files.map(|name| format!("--{name}"));
-            let paths = |folder: &str| files.map(|name| place.path(folder).join(name));
-            let with_outputs = |paths: &[PathBuf; 4], options: &[&str]| -> Vec<String> {
-                let pairs = outputs.iter().zip(paths);
-                let pairs = pairs.flat_map(|(o, path)| [o.clone(), path.display().to_string()]);
-                pairs.chain(options.iter().map(|o| o.to_string())).collect()
-            };
-            let texts = |paths: &[PathBuf; 4]| paths.clone().map(|path| fs::read(path).unwrap());
-            let whole = paths("whole");
-            let all = with_outputs(&whole, options);
-            let all: Vec<&str> = all.iter().map(String::as_str).collect();
-            let table = eval_in(&place, "whole", &all).scored().stdout.clone();
-
-            let counting: Vec<&str> = match options.iter().position(|o| *o == "--absent") {
-                Some(at) => options[at..].to_vec(),
-                None => Vec::new(),
-            };
-            let mut files = saved(&place, shards, &counting);
-            files.rotate_left(shards / 2);
-            files.reverse();
-            fs::create_dir_all(place.path("merged")).unwrap();
-            let merged = paths("merged");
-            let later = options.iter().copied().filter(|o| !counting.contains(o));
-            let later: Vec<&str> = later.collect();
-            let all = with_outputs(&merged, &later);
-            let all: Vec<&str> = all.iter().map(String::as_str).collect();
-            let run = merge(&place, &files, &all);
-            assert_eq!(run.scored().stdout, table);
-            assert!(
-                texts(&merged) == texts(&whole),
-                "{shards} shards, {options:?}"
-            );
-        }
+        check_equal(shards, &[], &["--match", "image", "--bootstrap", "9"]);
+        check_equal(shards, &[], &[]);
+        let skip = ["--absent", "skip"];
+        check_equal(shards, &skip, &["--match", "iou", "--per-class"]);
+        let attention = ["--scores", "maps", "--threshold", "0.5"];
+        check_equal(shards, &attention, &["--match", "pixel"]);
+        let from_zero = ["--reduce-zero-label", "--out-of-range", "reference"];
+        check_equal(shards, &from_zero, &["--bootstrap", "9"]);
     }
 }
 
@@ -149,6 +180,59 @@ fn shards_that_do_not_belong_together_are_refused() {
     }
 }
 
+/// The names of two colours change places, and the ids with them.
+#[test]
+fn counts_of_masks_that_were_read_in_different_ways_are_not_merged() {
+    let place = dealt(2);
+    let maps = ["cat:9,0,0\ndog:0,9,0\n", "dog:0,9,0\ncat:9,0,0\n"];
+    for (folder, map) in maps.into_iter().enumerate() {
+        place.file(&format!("{folder}/map.txt"), map);
+    }
+    let ids = ["--mask-format", "rg", "--colors", "map.txt"];
+    let run = merge(&place, &saved(&place, 2, &ids), &[]);
+    run.refused(&["different settings", "colors is \"label map "]);
+    place.file("1/map.txt", maps[0]);
+    merge(&place, &saved(&place, 2, &ids), &[]).scored();
+
+    let place = Workplace::new();
+    for folder in ["0", "1"] {
+        place.mask(&format!("{folder}/truth/{folder}.png"), (2, 1), &[0, 1]);
+        place.mask(&format!("{folder}/pred/{folder}.png"), (2, 1), &[0, 1]);
+        let binary = ["--binary", "--mask-format", "rg"];
+        let options = ["--pred", "pred", "--truth", "truth", "--classes", "1"];
+        let counts = ["--save-counts", "../counts"];
+        let options = [
+            &options[..],
+            &counts,
+            if folder == "0" { &binary } else { &[] },
+        ]
+        .concat();
+        run_in(&place.path(folder), &options).scored();
+        fs::rename(
+            place.path("counts"),
+            place.path(&format!("{folder}.counts")),
+        )
+        .unwrap();
+    }
+    let run = place.run(&["merge", "0.counts", "1.counts"]);
+    run.refused(&["different settings", "binary is true and null"]);
+}
+
+#[test]
+fn counts_of_clusters_are_matched_when_they_are_merged() {
+    let place = dealt(2);
+    saved(&place, 2, &["--match", "iou"]);
+    fs::rename(place.path("1.counts"), place.path("iou.counts")).unwrap();
+    saved(&place, 2, &[]);
+    for files in [["0.counts", "iou.counts"], ["iou.counts", "0.counts"]] {
+        let files = files.map(String::from);
+        merge(&place, &files, &[]).refused(&["counts are of clusters", "--match iou"]);
+        let run = merge(&place, &files, &["--match", "image", "--json", "-"]);
+        let whole = eval_in(&place, "whole", &["--match", "image", "--json", "-"]);
+        assert_eq!(run.scored().stdout, whole.scored().stdout);
+    }
+}
+
 #[test]
 fn damaged_counts_are_refused_with_the_path_and_the_remedy() {
     let place = dealt(1);
@@ -189,8 +273,18 @@ fn merge_takes_files_and_nothing_of_folders() {
     place
         .run(&["0.counts"])
         .refused(&["0.counts", "merge FILES"]);
-    for option in [["--classes", "3"], ["--pred", "pred"], ["--ignore", "255"]] {
-        merge(&place, &files, &option).refused(&["cannot be used with"]);
+    for option in [
+        &["--classes", "3"][..],
+        &["--pred", "pred"],
+        &["--ignore", "255"],
+        &["--pairs", "pairs.txt"],
+        &["--pred-suffix", "_x"],
+        &["--truth-suffix", "_x"],
+        &["--binary"],
+        &["--colors", "voc"],
+        &["--reduce-zero-label"],
+    ] {
+        merge(&place, &files, option).refused(&["cannot be used with"]);
     }
     let threshold = [
         "--scores",

@@ -64,23 +64,26 @@ impl Workplace {
 
     /// Writes a map of `float32` scores.
     pub(crate) fn npy(&self, name: &str, (width, height): (u32, u32), scores: &[f32]) {
+        let data = scores.iter().flat_map(|score| score.to_le_bytes());
+        let data: Vec<u8> = data.collect();
+        self.array(name, "<f4", &format!("({height}, {width})"), &data);
+    }
+
+    /// Writes a `.npy` of any kind.
+    pub(crate) fn array(&self, name: &str, descr: &str, shape: &str, data: &[u8]) {
         let header =
-            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({height}, {width}), }}\n");
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
         let length = (header.len() as u16).to_le_bytes();
-        let data: Vec<u8> = scores
-            .iter()
-            .flat_map(|score| score.to_le_bytes())
-            .collect();
-        self.file(
-            name,
-            [
-                b"\x93NUMPY\x01\x00",
-                length.as_slice(),
-                header.as_bytes(),
-                &data,
-            ]
-            .concat(),
-        );
+        let start = [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes()];
+        self.file(name, [&start.concat(), data].concat());
+    }
+
+    /// One picture of one row.
+    pub(crate) fn with_row(truth: &[u16], prediction: &[u16]) -> Self {
+        let place = Self::new();
+        place.mask("truth/a.png", (truth.len() as u32, 1), truth);
+        place.mask("pred/a.png", (truth.len() as u32, 1), prediction);
+        place
     }
 
     /// The path of a file whose folder exists.

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use libfuzzer_sys::fuzz_target;
 use luss_metrics::{
     LabelMask,
-    folder::{ColorMap, MaskReader, MaskSource, Side, encode_mask, open_masks, read_pairs},
+    folder::{ColorMap, MaskFiles, MaskReader, MaskSource, Side, encode_mask, open_masks, read_pairs},
 };
 use serde_json::Value;
 
@@ -32,11 +32,11 @@ fuzz_target!(|input: &[u8]| {
         _ if is_too_large(text) => {}
         choice => {
             fs::write(&file, text).unwrap();
-            let Ok(truth) = open_masks(&file, None, Side::Truth { ignore: 1000 }) else { return };
+            let Ok(truth) = open_masks(&file, MaskFiles::default(), "", Side::Truth { ignore: 1000 }) else { return };
             read_all(&*truth);
             if choice == 3 {
                 let side = Side::Prediction { truth: &*truth };
-                read_all(&*open_masks(&file, None, side).unwrap());
+                read_all(&*open_masks(&file, MaskFiles::default(), "", side).unwrap());
             }
         }
     }

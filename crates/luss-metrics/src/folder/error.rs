@@ -38,7 +38,7 @@ pub enum FileError {
     },
 
     /// A side of 0 pixels.
-    #[error("the PNG claims {width}x{height} pixels; both sides must be at least 1 pixel")]
+    #[error("the file claims {width}x{height} pixels; both sides must be at least 1 pixel")]
     Empty {
         /// Width in pixels.
         width: u32,
@@ -72,11 +72,17 @@ pub enum FileError {
         height: u64,
     },
 
+    /// A file longer than any that is read.
+    #[error("the file is longer than {most} bytes; is it a mask or an attention map at all?")]
+    TooManyBytes {
+        /// The longest file that is read, in bytes.
+        most: u64,
+    },
+
     /// A kind of PNG that is no mask.
     #[error(
         "this is a {found} PNG, whose pixels are no ids; write 8-bit RGB (id = R + 256 G, B = 0), \
-         8- or 16-bit grey, or a palette without alpha; if they are colours, name them: \
-         --colors voc, cityscapes, or a label map"
+         8- or 16-bit grey, or a palette without alpha"
     )]
     Unsupported {
         /// Colour type and bit depth.
@@ -85,8 +91,8 @@ pub enum FileError {
 
     /// A grey PNG of less than 8 bits.
     #[error(
-        "this is a {bits}-bit grey PNG; --binary reads masks of two values as classes 0 and 1; \
-         else write 8- or 16-bit grey"
+        "this is a {bits}-bit grey PNG, which is read as a mask of two values alone; \
+         otherwise write 8- or 16-bit grey"
     )]
     FewBits {
         /// Bits of a pixel.
@@ -108,8 +114,8 @@ pub enum FileError {
     /// An RGB pixel that encodes no id.
     #[error(
         "B = {} at x={x}, y={y} (R = {}, G = {}), but ids are R + 256 G with B = 0; \
-         these look like colours: name them with --colors voc, cityscapes or a label map \
-         (0/255 masks: --binary; COCO panoptic masks: give their JSON)", rgb[2], rgb[0], rgb[1]
+         these look like colours, or like segments of COCO, whose ids are in their JSON",
+         rgb[2], rgb[0], rgb[1]
     )]
     Blue {
         /// Column of the first such pixel.
@@ -122,8 +128,8 @@ pub enum FileError {
 
     /// A colour that stands for no id.
     #[error(
-        "the colour ({}, {}, {}) at x={x}, y={y} stands for no id; name the map that the masks \
-         were drawn with (--colors voc, cityscapes, or a label map)", rgb[0], rgb[1], rgb[2]
+        "the colour ({}, {}, {}) at x={x}, y={y} stands for no id; read the masks with the map \
+         that they were drawn with", rgb[0], rgb[1], rgb[2]
     )]
     UnknownColor {
         /// Column of the first such pixel.
@@ -149,8 +155,8 @@ pub enum FileError {
 
     /// A value of a mask of two values that is a third one.
     #[error(
-        "the value {value} at x={x}, y={y} is neither 0, nor 1, nor {largest}; \
-         --binary reads masks of two values"
+        "the value {value} at x={x}, y={y} is neither 0, nor 1, nor {largest}, \
+         and this is read as a mask of two values"
     )]
     NotBinary {
         /// Column of the first such pixel.
@@ -233,6 +239,13 @@ pub enum FileError {
     Annotation {
         /// What is wrong with them.
         reason: String,
+    },
+
+    /// A PNG of a panoptic annotation whose pixels are no segments.
+    #[error("this is a {found} PNG; panoptic segments are 8-bit RGB, R + 256 G + 65536 B")]
+    NoSegments {
+        /// Colour type and bit depth.
+        found: String,
     },
 
     /// A segment without a category.

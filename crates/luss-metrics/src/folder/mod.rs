@@ -20,7 +20,7 @@
 //!
 //! | what | item |
 //! |---|---|
-//! | the masks of a folder, or of a COCO file | [`open_masks`], [`MaskSource`], [`Tree`] |
+//! | the masks of a folder, or of a COCO file | [`open_masks`], [`MaskSource`], [`Tree`], [`MaskFiles`] |
 //! | which prediction belongs to which truth | [`Pairing`], [`read_pairs`] |
 //! | read a mask: PNG, TIFF, `.npy` | [`read_mask`], [`decode_mask`], [`MaskFormat`] |
 //! | read colours, or two values | [`MaskReader`], [`ColorMap`] |
@@ -57,4 +57,4 @@ pub use png::{encode_indexed_mask, encode_mask, header::MAX_PIXELS};
 pub use problem::{Problem, ProblemKind};
 pub use reader::{MaskReader, decode_mask, read_mask};
 pub use source::{MaskSource, Side, open_masks};
-pub use tree::Tree;
+pub use tree::{MaskFiles, Tree};

@@ -1,6 +1,10 @@
 //! Lists of pairs: a prediction and its true mask a line.
 
-use std::{fs, path::Path};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{FileError, Tree, reader::io};
 
@@ -19,13 +23,15 @@ const TRUTH: [&str; 5] = ["truth", "gt", "label", "target", "ground_truth"];
 ///
 /// # Errors
 ///
-/// [`FileError::Io`] for a list that cannot be read, [`FileError::PairList`] for a line that is no pair.
+/// [`FileError::Io`] for a list that cannot be read, [`FileError::PairList`] for a line that is no pair and
+/// for one whose true mask is that of another line, extension aside.
 /// Whether the files are there shows when they are read.
 pub fn read_pairs(list: &Path) -> Result<[Tree; 2], FileError> {
     let text = fs::read_to_string(list).map_err(|source| io(list, source))?;
     let mut pairs = Pairs {
         folder: list.parent().unwrap_or(Path::new("")),
         trees: [Tree::empty(list), Tree::empty(list)],
+        lines: HashMap::new(),
         is_turned: false,
     };
     let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
@@ -39,7 +45,7 @@ pub fn read_pairs(list: &Path) -> Result<[Tree; 2], FileError> {
         };
         let fields = fields_of(line).map_err(refused)?;
         if count > 0 || !pairs.is_header(&fields) {
-            pairs.add(fields);
+            pairs.add(fields, number).map_err(refused)?;
         }
     }
     Ok(pairs.trees)
@@ -49,6 +55,8 @@ struct Pairs<'a> {
     folder: &'a Path,
     /// Predictions and true masks.
     trees: [Tree; 2],
+    /// The line of each key.
+    lines: HashMap<PathBuf, usize>,
     /// Whether the true masks come first.
     is_turned: bool,
 }
@@ -62,14 +70,21 @@ impl Pairs<'_> {
         self.is_turned || is(&PREDICTION, &first) && is(&TRUTH, &second)
     }
 
-    fn add(&mut self, mut fields: [String; 2]) {
+    fn add(&mut self, mut fields: [String; 2], line: usize) -> Result<(), String> {
         if self.is_turned {
             fields.reverse();
         }
         let key = Path::new(&fields[1]).with_extension("");
+        if let Some(other) = self.lines.insert(key.clone(), line) {
+            return Err(format!(
+                "{} is the true mask of line {other} already; each has one prediction",
+                fields[1]
+            ));
+        }
         for (tree, field) in self.trees.iter_mut().zip(fields) {
             tree.insert(key.clone(), self.folder.join(field));
         }
+        Ok(())
     }
 }
 

@@ -90,7 +90,7 @@ impl Pairing {
                 .iter()
                 .for_each(|key| self.extra(path_of(others, key), truth, key)),
             (ours, keys) => keys.iter().for_each(|key| {
-                self.ambiguous(path_of(others, key).to_owned(), ours.len(), keys.len());
+                self.ambiguous(path_of(others, key), ours.len(), keys.len());
             }),
         }
     }
@@ -103,32 +103,26 @@ impl Pairing {
 
     fn missing(&mut self, truth: &Path, others: &Tree) {
         let root = others.root().display();
-        let message = format!(
-            "nothing under {root} belongs to this true mask; make it, or leave such pictures out with --allow-missing"
-        );
-        self.push(truth.to_owned(), ProblemKind::Missing, message);
+        let message = format!("nothing under {root} belongs to this true mask; make it");
+        self.push(truth, ProblemKind::Missing, message);
     }
 
     fn extra(&mut self, path: &Path, truth: &Tree, key: &Path) {
         let (root, key) = (truth.root().display(), key.display());
         let message =
             format!("{root} has no true mask {key}; is this the prediction of another split?");
-        self.push(path.to_owned(), ProblemKind::Extra, message);
+        self.push(path, ProblemKind::Extra, message);
     }
 
-    fn ambiguous(&mut self, path: PathBuf, truths: usize, others: usize) {
+    fn ambiguous(&mut self, path: &Path, truths: usize, others: usize) {
         let message = format!(
             "{truths} true masks and {others} files have this name; give both folders the same structure"
         );
         self.push(path, ProblemKind::Ambiguous, message);
     }
 
-    fn push(&mut self, path: PathBuf, kind: ProblemKind, message: String) {
-        self.problems.push(Problem {
-            path,
-            kind,
-            message,
-        });
+    fn push(&mut self, path: &Path, kind: ProblemKind, message: String) {
+        self.problems.push(Problem::new(path, kind, message));
     }
 
     /// How the files were paired.

@@ -33,6 +33,17 @@ pub enum ProblemKind {
     Undecodable,
 }
 
+impl Problem {
+    /// What is wrong with a file; the message says cause and remedy.
+    pub fn new(path: impl Into<PathBuf>, kind: ProblemKind, message: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            kind,
+            message: message.into(),
+        }
+    }
+}
+
 impl ProblemKind {
     /// All sorts.
     pub const ALL: [ProblemKind; 7] = [

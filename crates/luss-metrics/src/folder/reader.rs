@@ -92,8 +92,9 @@ impl MaskReader {
         }
     }
 
-    /// A reader of masks of two values, 0 and 1 or the largest of their bits: ids 0 and 1. The ids
-    /// `kept` may occur besides. Palettes hold ids as ever.
+    /// A reader of masks of two values (of a palette, two indices), 0 and 1 or the largest of their bits:
+    /// ids 0 and 1. The ids `kept` may occur besides, and stay. Where [`MaskFormat::Rg`] is expected, pixels
+    /// are ids as ever.
     pub fn of_two(kept: &[u16]) -> Self {
         Self {
             values: Values::Two(kept.into()),
@@ -168,7 +169,8 @@ impl MaskReader {
         self.check_format(format)?;
         let labels = match (&self.values, format) {
             (Values::Colors(map), MaskFormat::Colors) => png::labels_of_colors(file, &header, map)?,
-            (Values::Two(kept), MaskFormat::Binary) => png::labels_of_two(file, &header, kept)?,
+            (_, MaskFormat::Rg) => png::labels(file, &header, &mut self.scratch)?,
+            (Values::Two(kept), _) => png::labels_of_two(file, &header, kept)?,
             _ => png::labels(file, &header, &mut self.scratch)?,
         };
         let mask = LabelMask::new(header.width, header.height, labels);
@@ -178,12 +180,15 @@ impl MaskReader {
 
     fn format_of_png(&self, header: &Header) -> Result<MaskFormat, FileError> {
         match (&self.values, header.color, header.bit_depth) {
-            _ if matches!(self.expected, Some(MaskFormat::Rg)) => header.format(),
+            _ if self.expected == Some(MaskFormat::Rg) => header.format(),
             (Values::Colors(_), Color::Rgb | Color::Rgba, 8) => Ok(MaskFormat::Colors),
             (Values::Colors(_), Color::Palette, _) if self.expected == Some(MaskFormat::Colors) => {
                 Ok(MaskFormat::Colors)
             }
-            (Values::Two(_), Color::Gray, _) | (Values::Two(_), Color::Rgb | Color::Rgba, 8) => {
+            (Values::Two(_), Color::Gray | Color::Palette, _)
+            | (Values::Two(_), Color::Rgb | Color::Rgba, 8)
+                if self.is_any_of_two() =>
+            {
                 Ok(MaskFormat::Binary)
             }
             _ => header.format(),
@@ -217,9 +222,14 @@ impl MaskReader {
 
     fn or_two(&self, format: MaskFormat) -> MaskFormat {
         match self.values {
-            Values::Two(_) => MaskFormat::Binary,
+            Values::Two(_) if self.is_any_of_two() => MaskFormat::Binary,
             _ => format,
         }
+    }
+
+    /// Whether masks of two values may have any encoding.
+    fn is_any_of_two(&self) -> bool {
+        matches!(self.expected, None | Some(MaskFormat::Binary))
     }
 
     fn check_format(&self, found: MaskFormat) -> Result<(), FileError> {
@@ -277,8 +287,8 @@ pub(super) fn read_file(path: &Path, bytes: &mut Vec<u8>) -> Result<(), FileErro
         .read_to_end(bytes)
         .map_err(|source| io(path, source))?;
     match read as u64 > MAX_FILE_BYTES {
-        true => Err(FileError::Damaged {
-            reason: format!("a file of more than {MAX_FILE_BYTES} bytes"),
+        true => Err(FileError::TooManyBytes {
+            most: MAX_FILE_BYTES,
         }),
         false => Ok(()),
     }

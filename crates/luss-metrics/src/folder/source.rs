@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FileError, MaskReader, Tree, coco};
+use super::{FileError, MaskFiles, MaskReader, Tree, coco};
 use crate::LabelMask;
 
 /// The masks of many pictures, each by a path.
@@ -53,14 +53,15 @@ pub enum Side<'a> {
 /// PNGs lie in the folder of the same name; annotations with run lengths or polygons; or a list of
 /// results.
 ///
-/// `suffix` is that of [`Tree::of_masks_ending`].
+/// `files` and `suffix` are those of [`Tree::of_mask_files`], and say nothing of a COCO file.
 ///
 /// # Errors
 ///
 /// [`FileError`] when the folder or the file cannot be read.
 pub fn open_masks(
     path: &Path,
-    suffix: Option<&str>,
+    files: MaskFiles,
+    suffix: &str,
     side: Side,
 ) -> Result<Box<dyn MaskSource>, FileError> {
     let is_json = path
@@ -69,10 +70,7 @@ pub fn open_masks(
     if is_json && path.is_file() {
         return coco::open(path, side);
     }
-    Ok(Box::new(match suffix {
-        Some(suffix) => Tree::of_masks_ending(path, suffix)?,
-        None => Tree::of_masks(path)?,
-    }))
+    Ok(Box::new(Tree::of_mask_files(path, files, suffix)?))
 }
 
 impl MaskSource for Tree {
@@ -88,15 +86,25 @@ impl MaskSource for Tree {
         reader.read(path).map(|(mask, _)| mask)
     }
 
-    /// By the numbers that file names are, or end with behind a `_`, as COCO's do.
+    /// By the numbers that file names are, or end with behind a `_`, as COCO's do. A number of several
+    /// names is no id.
     fn keys_of_ids(&self) -> HashMap<String, PathBuf> {
         let id = |key: &Path| {
             let name = key.file_name()?.to_str()?;
             let id = name.rsplit('_').next()?;
             id.parse::<u64>().ok().map(|id| id.to_string())
         };
-        let keys = self.iter().map(|(key, _)| key);
-        keys.filter_map(|key| Some((id(key)?, key.to_owned())))
-            .collect()
+        let mut keys: HashMap<String, Vec<&Path>> = HashMap::new();
+        for (key, _) in self.iter() {
+            if let Some(id) = id(key) {
+                keys.entry(id).or_default().push(key);
+            }
+        }
+        let keys = keys.into_iter();
+        keys.filter_map(|(id, keys)| match keys[..] {
+            [key] => Some((id, key.to_owned())),
+            _ => None,
+        })
+        .collect()
     }
 }

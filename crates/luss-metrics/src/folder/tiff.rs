@@ -55,11 +55,27 @@ fn check(decoder: &mut Decoder<Cursor<&[u8]>>, bytes: usize) -> Result<(usize, u
     if decoder.more_images() {
         return Err(refused("it has several pages"));
     }
+    check_parts(decoder)?;
     let part = decoder.chunk_dimensions();
     for (width, height) in [(width, height), (part.0, part.1.min(height))] {
         check_size(width, height, bits, bytes)?;
     }
     Ok((width as usize, height as usize))
+}
+
+/// Refuses files without some of their strips or tiles: the library would read their pixels from the
+/// beginning of the file.
+fn check_parts(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<(), FileError> {
+    let is_tiled = decoder.find_tag(Tag::TileOffsets).map_err(decoding)?;
+    let offsets = match is_tiled.is_some() {
+        true => Tag::TileOffsets,
+        false => Tag::StripOffsets,
+    };
+    let offsets = decoder.get_tag_u64_vec(offsets).map_err(decoding)?;
+    match offsets.contains(&0) {
+        true => Err(refused("it leaves out strips or tiles (sparse)")),
+        false => Ok(()),
+    }
 }
 
 fn check_size(width: u32, height: u32, bits: u64, bytes: usize) -> Result<(), FileError> {
@@ -119,6 +135,22 @@ mod tests {
         });
         let (mask, _) = decode_mask(&file).unwrap();
         assert_eq!((mask.size(), mask.labels()), ((2, 3), &sixteen[..]));
+    }
+
+    /// GDAL leaves out what is empty, with offset 0.
+    #[test]
+    fn a_sparse_file_is_refused() {
+        let mut file = tiff(|file| {
+            file.write_image::<colortype::Gray8>(3, 1, &[0, 7, 9])
+                .unwrap()
+        });
+        // The entry of the tag StripOffsets: one number of 32 bits.
+        let entry = [[17, 1, 4, 0], [1, 0, 0, 0]].concat();
+        let at = file.windows(8).position(|bytes| bytes == entry).unwrap() + 8;
+        assert_ne!(file[at..at + 4], [0; 4]);
+        file[at..at + 4].fill(0);
+        let message = decode_mask(&file).unwrap_err().to_string();
+        assert!(message.contains("strips or tiles (sparse)"), "{message}");
     }
 
     #[test]

@@ -8,15 +8,45 @@ use std::{
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::{FileError, Problem, ProblemKind};
+use super::{FileError, MaskFormat, Problem, ProblemKind};
 
-/// The extensions of masks: the first one of which a folder has files is that of its masks.
-const MASKS: [&[&str]; 3] = [&["png"], &["tif", "tiff"], &["npy"]];
+const PNG: &[&str] = &["png"];
+const TIFF: &[&str] = &["tif", "tiff"];
+const NPY: &[&str] = &["npy"];
+
+/// The extensions of masks.
+const MASKS: [&[&str]; 3] = [PNG, TIFF, NPY];
 
 /// The extensions of photographs.
 const PHOTOGRAPHS: &[&str] = &["jpg", "jpeg", "png", "webp", "bmp"];
 
-/// The files of one extension below a folder, at any depth, in the order of their keys.
+/// Which files of a folder are its masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MaskFiles {
+    /// Its `.png` files; where there are none, its `.tif` and `.tiff` files; where there are none of
+    /// these, its `.npy` files.
+    #[default]
+    FirstKind,
+    /// Its `.png`, `.tif` and `.tiff` files together; where there are none, its `.npy` files.
+    Mixed,
+    /// The files with the extension of this format.
+    Of(MaskFormat),
+}
+
+impl MaskFiles {
+    /// Sets of extensions; the first of which a folder has files is taken.
+    fn kinds(self) -> &'static [&'static [&'static str]] {
+        match self {
+            MaskFiles::FirstKind | MaskFiles::Of(MaskFormat::Binary) => &MASKS,
+            MaskFiles::Mixed => &[&["png", "tif", "tiff"], NPY],
+            MaskFiles::Of(MaskFormat::Tiff) => &[TIFF],
+            MaskFiles::Of(MaskFormat::Npy) => &[NPY],
+            MaskFiles::Of(_) => &[PNG],
+        }
+    }
+}
+
+/// The files of one kind below a folder, at any depth, in the order of their keys.
 ///
 /// The key of a file is its path below the folder, without the extension. Symbolic links are
 /// followed, but never back into a folder that is being read. Names that begin with a dot are left
@@ -28,32 +58,32 @@ pub struct Tree {
     /// What names end with, before the extension, and keys do not.
     suffix: String,
     files: BTreeMap<PathBuf, PathBuf>,
+    others: Vec<PathBuf>,
     problems: Vec<Problem>,
 }
 
 impl Tree {
-    /// The masks below `root`: its `.png` files; where there are none, its `.tif` and `.tiff`
-    /// files; where there are none of these, its `.npy` files.
+    /// The masks below `root`: those of [`MaskFiles::FirstKind`].
     ///
     /// # Errors
     ///
     /// [`FileError::Io`] when `root` is no folder or a folder below it cannot be read.
     pub fn of_masks(root: &Path) -> Result<Self, FileError> {
-        Self::new(root, "", &MASKS)
+        Self::of_mask_files(root, MaskFiles::default(), "")
     }
 
     /// The masks below `root` whose names end with `suffix`, such as `_labelTrainIds.png`; their keys
-    /// are without it. The extension may be left out. Other files are not looked at.
+    /// are without it. Its extension, if it has one, is that of the masks. Other files are not looked at.
     ///
     /// # Errors
     ///
     /// As [`Tree::of_masks`].
-    pub fn of_masks_ending(root: &Path, suffix: &str) -> Result<Self, FileError> {
+    pub fn of_mask_files(root: &Path, files: MaskFiles, suffix: &str) -> Result<Self, FileError> {
         let suffix = composed(suffix);
         let is_like = |kind: &&&[&str]| kind.iter().any(|e| has_extension(Path::new(&suffix), e));
         match (MASKS.iter().find(is_like), suffix.rsplit_once('.')) {
             (Some(kind), Some((suffix, _))) => Self::new(root, suffix, &[kind]),
-            _ => Self::new(root, &suffix, &MASKS),
+            _ => Self::new(root, &suffix, files.kinds()),
         }
     }
 
@@ -63,7 +93,7 @@ impl Tree {
     ///
     /// As [`Tree::of_masks`].
     pub fn of_scores(root: &Path) -> Result<Self, FileError> {
-        Self::new(root, "", &[&["npy"]])
+        Self::new(root, "", &[NPY])
     }
 
     /// The photographs below `root`: its JPEG, PNG, WebP and BMP files.
@@ -81,6 +111,7 @@ impl Tree {
             root: root.to_owned(),
             suffix: String::new(),
             files: BTreeMap::new(),
+            others: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -92,19 +123,22 @@ impl Tree {
         };
         let mut found = BTreeSet::new();
         read_folder(root, &mut Vec::new(), &mut found)?;
-        let is_like = |path: &PathBuf, kind: &[&str]| kind.iter().any(|e| has_extension(path, e));
-        let is_wanted = |path: &&PathBuf| tree.stem(path).is_some();
-        let kinds = kinds.iter().map(|kind| {
-            let files = found.iter().filter(|path| is_like(path, kind));
-            files.filter(is_wanted).collect::<Vec<_>>()
-        });
-        let files = kinds.into_iter().find(|files| !files.is_empty());
-        for path in files.unwrap_or_default() {
-            match fs::metadata(path) {
-                Ok(_) => drop(tree.add(path.clone())),
+        found.retain(|path| tree.stem(path).is_some());
+        let is_of = |path: &PathBuf, kind: &[&str]| kind.iter().any(|e| has_extension(path, e));
+        let kind = kinds
+            .iter()
+            .find(|kind| found.iter().any(|path| is_of(path, kind)));
+        let kind = kind.copied().unwrap_or_default();
+        let (files, others): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|path| is_of(path, kind));
+        let could_be = |path: &PathBuf| MASKS.iter().any(|kind| is_of(path, kind));
+        tree.others = others.into_iter().filter(could_be).collect();
+        for path in files {
+            match fs::metadata(&path) {
+                Ok(_) => drop(tree.add(path)),
                 Err(error) => {
                     let message = format!("{error}; is it a link whose target is gone?");
-                    let problem = problem(path.clone(), ProblemKind::Undecodable, message);
+                    let problem = Problem::new(path, ProblemKind::Undecodable, message);
                     tree.problems.push(problem);
                 }
             }
@@ -155,7 +189,7 @@ impl Tree {
             (path, other.clone())
         };
         let message = format!("{} has the same name; remove one of them", first.display());
-        let problem = problem(second, ProblemKind::Ambiguous, message);
+        let problem = Problem::new(second, ProblemKind::Ambiguous, message);
         self.problems.push(problem);
         self.files.insert(key, first);
     }
@@ -185,6 +219,11 @@ impl Tree {
         self.files
             .iter()
             .map(|(key, path)| (key.as_path(), path.as_path()))
+    }
+
+    /// Files that have an extension of masks and are of another kind than these, by their paths.
+    pub fn others(&self) -> &[PathBuf] {
+        &self.others
     }
 
     /// Links without a target, and files of one name.
@@ -233,12 +272,4 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 /// A text with its letters and marks put together (Unicode's form NFC).
 pub(crate) fn composed(text: &str) -> String {
     text.nfc().collect()
-}
-
-fn problem(path: PathBuf, kind: ProblemKind, message: String) -> Problem {
-    Problem {
-        path,
-        kind,
-        message,
-    }
 }

@@ -40,9 +40,12 @@ struct Shares<'a> {
 }
 
 pub(super) fn content(scored: &Scored, labels: &Labels) -> String {
+    let Some(confusion) = &scored.confusion else {
+        return String::new();
+    };
     let truth = scored.report.per_class.iter();
     let shares = Shares {
-        confusion: &scored.confusion,
+        confusion,
         truth: truth.map(|class| class.truth_pixels).collect(),
     };
     let matrix = match shares.labels() {

@@ -97,8 +97,8 @@ impl MaskSource for Panoptic {
 fn decode(file: &[u8], labels: &HashMap<u32, u16>, void: u16) -> Result<LabelMask, FileError> {
     let header = Header::read(file)?;
     if header.pixel_bits() != 24 {
-        let found = "PNG of other than 8-bit RGB".into();
-        return Err(FileError::Unsupported { found });
+        let found = header.kind();
+        return Err(FileError::NoSegments { found });
     }
     let mut pixels = Vec::with_capacity(header.width * header.height);
     for_each_color(file, &header, |[red, green, blue], x, y| {

@@ -78,19 +78,23 @@ impl Regions {
                 file.ok_or_else(|| format!("its image_id {id} is not among the images"))
             }
             (_, Some(name)) => Ok(self.add_picture(name_of(name), None)),
-            (Some(id), None) => {
-                let name = names.get(&id).cloned();
-                Ok(self.add_picture(&name.unwrap_or_else(|| id.into()), None))
-            }
+            (Some(id), None) => match names.get(&id) {
+                Some(key) => Ok(self.add_under(key.clone(), key, None)),
+                None => Ok(self.add_picture(Path::new(&id), None)),
+            },
             (None, None) => Err("it has neither image_id nor file_name".into()),
         }
     }
 
-    /// The path of a picture; each is added once.
+    /// The path of a picture file; each is added once.
     fn add_picture(&mut self, name: &Path, size: Option<(usize, usize)>) -> PathBuf {
+        self.add_under(name.with_extension(""), name, size)
+    }
+
+    fn add_under(&mut self, key: PathBuf, name: &Path, size: Option<(usize, usize)>) -> PathBuf {
         let file = self.tree.root().join(name);
         if !self.pictures.contains_key(&file) {
-            self.tree.add(file.clone());
+            self.tree.insert(key, file.clone());
             let picture = Picture {
                 size,
                 ..Picture::default()

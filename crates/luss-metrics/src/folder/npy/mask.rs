@@ -49,25 +49,14 @@ fn wrong_kind(kind: &str) -> FileError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// A version 1 file.
-    fn file(descr: &str, fortran: &str, shape: &str, data: &[u8]) -> Vec<u8> {
-        let header =
-            format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
-        let length = (header.len() as u16).to_le_bytes();
-        [
-            b"\x93NUMPY\x01\x00",
-            length.as_slice(),
-            header.as_bytes(),
-            data,
-        ]
-        .concat()
-    }
+    use super::{
+        super::testing::{file, header},
+        *,
+    };
 
     #[track_caller]
     fn check(descr: &str, fortran: &str, data: &[u8], expected: &[u16]) {
-        let (mask, _) = mask(&file(descr, fortran, "(2, 3)", data)).unwrap();
+        let (mask, _) = mask(&file(&header(descr, fortran, "(2, 3)"), data)).unwrap();
         assert_eq!((mask.size(), mask.labels()), ((3, 2), expected), "{descr}");
     }
 
@@ -111,7 +100,7 @@ mod tests {
     #[test]
     fn what_is_no_id_is_refused_with_its_place() {
         let refused = |descr: &str, fortran: &str, data: &[u8], part: &str| {
-            let message = mask(&file(descr, fortran, "(1, 2)", data));
+            let message = mask(&file(&header(descr, fortran, "(1, 2)"), data));
             let message = message.unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         };

@@ -5,6 +5,8 @@ use super::{FileError, MAX_PIXELS};
 
 mod mask;
 mod scores;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use mask::mask;
 pub use scores::{ScoreMap, decode_npy, read_npy};
@@ -129,7 +131,7 @@ fn kind_of(descr: &str) -> Result<(bool, &str), FileError> {
     }
 }
 
-/// Height and width of `(height, width)`; single dimensions around them are none.
+/// Height and width of `(height, width)`, and of no other number of dimensions.
 fn shape_of(value: &str) -> Result<(usize, usize), FileError> {
     let inside = value
         .strip_prefix('(')

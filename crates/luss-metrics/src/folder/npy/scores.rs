@@ -1,14 +1,11 @@
 //! Attention maps from arrays of floating-point numbers.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::path::Path;
 
 use super::{
-    super::{FileError, MAX_PIXELS},
+    super::{FileError, reader::read_file},
     Array, npy,
 };
-
-/// The longest file that is read: the largest map in `float64` and its header.
-const MAX_FILE_BYTES: u64 = 8 * MAX_PIXELS + (1 << 20);
 
 /// One score for each pixel of a picture; a score is a number.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,15 +39,8 @@ impl ScoreMap {
 ///
 /// [`FileError`] with the cause and the remedy; a NaN is one.
 pub fn read_npy(path: &Path) -> Result<ScoreMap, FileError> {
-    let io = |source| FileError::Io {
-        path: path.to_owned(),
-        source,
-    };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(io)?;
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
+    read_file(path, &mut bytes)?;
     decode_npy(&bytes)
 }
 
@@ -108,23 +98,10 @@ fn wrong_kind(name: &str) -> FileError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    /// A version 1 file.
-    fn file(header: &str, data: &[u8]) -> Vec<u8> {
-        let length = (header.len() as u16).to_le_bytes();
-        [
-            b"\x93NUMPY\x01\x00",
-            length.as_slice(),
-            header.as_bytes(),
-            data,
-        ]
-        .concat()
-    }
-
-    fn header(descr: &str, fortran: &str, shape: &str) -> String {
-        format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n")
-    }
+    use super::{
+        super::testing::{file, header},
+        *,
+    };
 
     fn bytes_of(numbers: &[f32]) -> Vec<u8> {
         numbers.iter().flat_map(|n| n.to_le_bytes()).collect()

@@ -89,10 +89,13 @@ impl Header {
             (Color::Gray, _) => Err(FileError::FewBits {
                 bits: self.bit_depth,
             }),
-            (color, bits) => Err(FileError::Unsupported {
-                found: format!("{bits}-bit {}", color.name()),
-            }),
+            _ => Err(FileError::Unsupported { found: self.kind() }),
         }
+    }
+
+    /// Bits and colours, as messages name them.
+    pub(crate) fn kind(&self) -> String {
+        format!("{}-bit {}", self.bit_depth, self.color.name())
     }
 
     /// Bits of one pixel.

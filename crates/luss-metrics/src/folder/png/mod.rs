@@ -64,7 +64,7 @@ pub(crate) fn labels_of_colors(
     Ok(labels)
 }
 
-/// The labels of a PNG of two values; ids of `kept` stay as they are.
+/// The labels of a PNG of two values, or two indices; ids of `kept` stay as they are.
 pub(crate) fn labels_of_two(
     file: &[u8],
     header: &Header,
@@ -81,7 +81,7 @@ pub(crate) fn labels_of_two(
         })?);
         Ok(())
     };
-    if header.color == Color::Gray {
+    if matches!(header.color, Color::Gray | Color::Palette) {
         let mut y = 0;
         Rows::open(file, header)?.for_each(|row| {
             y += 1;
@@ -100,10 +100,9 @@ pub(crate) fn labels_of_two(
 /// The label of one of two values: 255 is the second in files of more bits too.
 pub(crate) fn of_two(value: u16, largest: u16, kept: &[u16]) -> Option<u16> {
     match value {
+        value if kept.contains(&value) => Some(value),
         0 => Some(0),
-        1 => Some(1),
-        value if value == largest || value == 255 => Some(1),
-        value => kept.contains(&value).then_some(value),
+        value => (value == 1 || value == largest || value == 255).then_some(1),
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::testing::{Noise, blobs};
 use crate::{
     LabelMask,
-    folder::{decode_mask, read_mask},
+    folder::{MaskReader, decode_mask, read_mask},
 };
 
 /// A PNG with `rows` as its image data.
@@ -131,6 +131,42 @@ fn grey_values_and_palette_indices_are_ids() {
     );
 }
 
+#[test]
+fn of_two_values_the_second_is_1_or_the_largest_whatever_the_encoding() {
+    let four = |color, reader: &mut MaskReader| {
+        let rows = [0x01, 0xf0]; // 0, 1, 15, 0
+        let file = png_of((2, 2), (color, BitDepth::Four), Filter::NoFilter, &rows);
+        let (mask, format) = reader.decode(&file)?;
+        Ok::<_, FileError>((mask.into_labels(), format))
+    };
+    let mut reader = MaskReader::of_two(&[]);
+    for color in [ColorType::Grayscale, ColorType::Indexed] {
+        let read = four(color, &mut reader).unwrap();
+        assert_eq!(read, (vec![0, 1, 1, 0], MaskFormat::Binary));
+    }
+    // An id that is kept is not the second value.
+    let mut kept = MaskReader::of_two(&[15]);
+    let read = four(ColorType::Grayscale, &mut kept).unwrap();
+    assert_eq!(read.0, [0, 1, 15, 0]);
+    // A stated encoding is compared with that of the file.
+    let mut stated = MaskReader::of_two(&[]).expecting(MaskFormat::Palette);
+    let read = four(ColorType::Indexed, &mut stated).unwrap();
+    assert_eq!(read, (vec![0, 1, 1, 0], MaskFormat::Palette));
+    let refused = four(ColorType::Grayscale, &mut stated).unwrap_err();
+    assert!(matches!(refused, FileError::FewBits { bits: 4 }));
+    let grey = png_of(
+        (3, 1),
+        (ColorType::Grayscale, BitDepth::Eight),
+        Filter::NoFilter,
+        &[0, 255, 1],
+    );
+    let mut stated = MaskReader::of_two(&[]).expecting(MaskFormat::Gray8);
+    let (mask, format) = stated.decode(&grey).unwrap();
+    assert_eq!((mask.labels(), format), (&[0, 1, 1][..], MaskFormat::Gray8));
+    let refused = four(ColorType::Indexed, &mut stated).unwrap_err();
+    assert!(matches!(refused, FileError::Format { .. }));
+}
+
 /// Pillow cannot write one, so it is put together by hand: 2x2, seven passes, stored deflate.
 #[test]
 fn an_interlaced_mask_reads_like_any_other() {
@@ -196,7 +232,7 @@ fn other_kinds_of_png_are_refused_by_name() {
         Filter::NoFilter,
         &[0, 0],
     );
-    check_refused(&bits, &["1-bit grey PNG", "--binary"]);
+    check_refused(&bits, &["1-bit grey PNG", "a mask of two values"]);
 }
 
 #[test]
@@ -227,7 +263,7 @@ fn impossible_sizes_are_refused_before_anything_is_allocated() {
         file[20..24].copy_from_slice(&height.to_be_bytes());
         file
     };
-    check_refused(&with_size(0, 2), &["claims 0x2 pixels"]);
+    check_refused(&with_size(0, 2), &["the file claims 0x2 pixels"]);
     check_refused(
         &with_size(1 << 31, 1 << 31),
         &["2147483648x2147483648", "more than"],
