@@ -124,6 +124,17 @@ fn maps_are_those_of_the_library_in_the_order_of_the_paths() {
 }
 
 #[test]
+fn a_pattern_takes_some_of_the_pictures() {
+    let place = Place::new();
+    let some = place.extract("f.npy", &["--pattern", "0/*"]);
+    assert_eq!(some.shape(), [3, 2, 2, 512]);
+    let keys = fs::read_to_string(place.path("f.keys.json")).unwrap();
+    let keys: Vec<String> = serde_json::from_str(&keys).unwrap();
+    assert_eq!(keys, ["0/n0", "0/n2", "0/n4"]);
+    place.check_refused("g.npy", &["--pattern", "[*"], "[*");
+}
+
+#[test]
 fn shards_and_what_was_killed_end_with_the_same_numbers() {
     let place = Place::new();
     let whole = place.extract("f.npy", &[]);

@@ -9,7 +9,6 @@ use std::{
 use crate::{
     health::Fault,
     run::{check_data::Faults, pictures::ChangedPictures},
-    watch::findings::WITHOUT_FOREGROUND,
 };
 
 /// An error of a run.
@@ -139,12 +138,14 @@ pub enum Error {
     },
     /// Fine-tuning would learn that there is nothing.
     #[error(
-        "finetune: the pseudo labels have no foreground, every pixel is OTHER (attention below \
-         {threshold}), so there is nothing to learn: {WITHOUT_FOREGROUND}"
+        "finetune: the pseudo labels have no foreground, every pixel is OTHER (below the threshold, \
+         {threshold}), so there is nothing to learn: {advice}"
     )]
     NoForeground {
-        /// The attention threshold.
+        /// Of the attention, or of the scores of objects.
         threshold: f32,
+        /// What to try.
+        advice: String,
     },
     /// A checkpoint could not be written.
     #[error(

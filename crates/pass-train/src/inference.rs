@@ -65,11 +65,12 @@ impl Pass<'_> {
     }
 }
 
-/// Takes every picture of a split through `forward`, in order, at most `batch` of one size at once.
+/// Takes every picture of a split through `forward`, in order, at most `batch` of one size at once; what
+/// comes with them makes them one tensor.
 pub(crate) fn for_each_batch(
     context: &Context,
     pass: &Pass,
-    forward: impl FnMut(&[Prepared], Tensor<4>) -> Result<(), Error>,
+    forward: impl FnMut(&[Prepared], &dyn Fn() -> Tensor<4>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     take_through(context, pass, pass.left(context).collect(), 0, forward)
 }
@@ -94,7 +95,7 @@ pub(crate) fn for_each_round(
     let own = own_batches(ranks, left, pass.batch);
     take_through(context, pass, own, of_others, |_, pictures| {
         rounds -= 1;
-        forward(Some(pictures))
+        forward(Some(pictures()))
     })?;
     (0..rounds).try_for_each(|_| forward(None))
 }
@@ -114,7 +115,7 @@ fn take_through(
     pass: &Pass,
     indices: Vec<usize>,
     of_others: usize,
-    mut forward: impl FnMut(&[Prepared], Tensor<4>) -> Result<(), Error>,
+    mut forward: impl FnMut(&[Prepared], &dyn Fn() -> Tensor<4>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let samples: Arc<[Sample]> = context.data.samples(pass.split).into();
     let known = samples.clone();
@@ -133,10 +134,9 @@ fn take_through(
     );
     let mut run_one = |waiting: &mut Vec<Prepared>| -> Result<(), Error> {
         let together = std::mem::take(waiting);
-        forward(
-            &together,
-            to_tensor(&together, &normalization, &context.device),
-        )
+        forward(&together, &|| {
+            to_tensor(&together, &normalization, &context.device)
+        })
         .map_err(|cause| located(cause, pass.name, &together, &known))?;
         let reached = (done + together.len() + of_others).min(all);
         progress.advance((reached - done) as u64);

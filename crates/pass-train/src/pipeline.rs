@@ -98,9 +98,7 @@ pub fn run(context: &Context, controls: &[Control]) -> Result<Metrics, Error> {
         .filter(|&step| context.run.is_done(step))
         .collect();
     let mut metrics = run_steps(context)?;
-    for &control in controls {
-        add_control(context, control, &mut metrics)?;
-    }
+    add_controls(context, controls, &mut metrics)?;
     done_by_first(&context.ranks, || {
         let verdict = RunVerdict::leave(context)?;
         write_run_report(context, &metrics, &verdict)?;
@@ -123,21 +121,14 @@ fn check_batches(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Before hours of work, what can be told already.
-fn warn_of_few_images(context: &Context) {
-    if !context.ranks.is_first() {
-        return;
-    }
+/// Before hours of work, what they may come to.
+fn tell_what_to_expect(context: &Context) {
     let images = context.data.samples(Split::Train).len();
-    let clusters = usize::from(context.data.classes());
-    if !context.run.is_done(Step::Cluster) {
-        let few = findings::of_few_images(images, clusters);
-        findings::tell(context, few.as_slice());
-    }
     let learns = !context.run.is_done(Step::Pretrain) && context.file.pretrain.epochs > 0;
     let data = &context.file.data;
     let others = matches!(data.source, Source::Synthetic(_)) || data.pretrain_pictures.is_some();
-    if learns && !others && images < ENOUGH_TO_LEARN {
+    let few = learns && !others && images < ENOUGH_TO_LEARN;
+    if few && context.ranks.is_first() {
         context.warn(&expectation(images));
     }
 }
@@ -152,7 +143,7 @@ fn expectation(images: usize) -> String {
 }
 
 fn run_steps(context: &Context) -> Result<Metrics, Error> {
-    warn_of_few_images(context);
+    tell_what_to_expect(context);
     for step in Step::all().filter(|&step| step != Step::CheckData) {
         if let Some(reason) = step.left_out(&context.file) {
             context.say(&format!("{}: left out, {reason}", step.name()));
@@ -187,9 +178,13 @@ fn run_unless_done(context: &Context, step: Step) -> Result<(), Error> {
     step.run(context)
 }
 
-/// Scores one control into `metrics.json`, unless it is there already.
-fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Result<(), Error> {
-    if !context.data.has_masks(Split::Validation) {
+/// Scores those controls into `metrics.json` that are not there already.
+fn add_controls(
+    context: &Context,
+    controls: &[Control],
+    metrics: &mut Metrics,
+) -> Result<(), Error> {
+    if !controls.is_empty() && !context.data.has_masks(Split::Validation) {
         return Err(Error::NoMasks {
             what: "a control",
             split: Split::Validation.name(),
@@ -197,40 +192,63 @@ fn add_control(context: &Context, control: Control, metrics: &mut Metrics) -> Re
             remedy: "leave --controls out for pictures without masks",
         });
     }
-    if metrics.keys().any(|name| name.starts_with(control.name())) {
+    let is_there = |of: &Control| metrics.keys().any(|name| name.starts_with(of.name()));
+    let to_come = controls.iter().copied().filter(|of| !is_there(of));
+    let to_come: Vec<Control> = to_come.collect();
+    let ellipses = to_come.iter().filter_map(|of| match of {
+        Control::Ellipse(ellipse) => Some(*ellipse),
+        _ => None,
+    });
+    add_ellipses(context, &ellipses.collect::<Vec<_>>(), metrics)?;
+    let others = to_come
+        .into_iter()
+        .filter(|of| !matches!(of, Control::Ellipse(_)));
+    for control in others {
+        add_pipeline(context, control, metrics)?;
+    }
+    Ok(())
+}
+
+fn add_ellipses(
+    context: &Context,
+    ellipses: &[EllipseControl],
+    metrics: &mut Metrics,
+) -> Result<(), Error> {
+    if ellipses.is_empty() {
         return Ok(());
     }
-    if let Some(reason) = control.left_out(&context.file) {
+    done_by_first(&context.ranks, || {
+        let reports = controls::score(context, ellipses)?;
+        for (ellipse, report) in ellipses.iter().zip(reports) {
+            store(context, ellipse.name(), &report, metrics)?;
+        }
+        write_metrics(context, metrics)
+    })
+}
+
+/// Adds a control that is a pipeline of its own, unless it has nothing to tell.
+fn add_pipeline(context: &Context, control: Control, metrics: &mut Metrics) -> Result<(), Error> {
+    let leave_out = |reason: &dyn fmt::Display| {
         if context.ranks.is_first() {
             context.warn(&format!("control {control}: left out, {reason}"));
         }
-        return Ok(());
+        Ok(())
+    };
+    if let Some(reason) = control.left_out(&context.file) {
+        return leave_out(&reason);
     }
-    match control {
-        Control::Ellipse(ellipse) => {
-            done_by_first(&context.ranks, || {
-                let report = controls::score(context, ellipse)?;
-                store(context, control.name(), &report, metrics)
-            })?;
-        }
-        Control::Untrained | Control::SwavOnly => match run_control(context, control) {
-            Err(found @ Error::NoForeground { .. }) => {
-                if context.ranks.is_first() {
-                    context.warn(&format!("control {control}: left out, {found}"));
-                }
-                return Ok(());
-            }
-            scored => {
-                for (name, scores) in scored? {
-                    metrics.insert(format!("{control}_{name}"), scores);
-                }
-            }
-        },
-    }
-    done_by_first(&context.ranks, || {
-        let place = context.run.file("metrics.json");
-        context.run.write_json(&place, metrics)
-    })
+    let scored = match run_control(context, control) {
+        Err(found @ Error::NoForeground { .. }) => return leave_out(&found),
+        scored => scored?,
+    };
+    let named = scored.into_iter();
+    metrics.extend(named.map(|(name, scores)| (format!("{control}_{name}"), scores)));
+    done_by_first(&context.ranks, || write_metrics(context, metrics))
+}
+
+fn write_metrics(context: &Context, metrics: &Metrics) -> Result<(), Error> {
+    let place = context.run.file("metrics.json");
+    context.run.write_json(&place, metrics)
 }
 
 /// Runs a control that is a pipeline of its own, in `controls/NAME`, on the same pictures.

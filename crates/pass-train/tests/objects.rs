@@ -10,12 +10,16 @@ use burn::tensor::Device;
 use imagenet_s::read_mask;
 use luss_metrics::LabelMask;
 use pass_train::{
-    Context, Error, RunFile, Step, Verbosity,
+    Context, Error, RunFile, RunVerdict, Step, Verbosity,
     apply::{Model, export_model},
     pipeline,
     step::objects::suggest::{SUGGESTION, adopt_objects, suggest_classes, suggestion_of},
 };
-use pixel_attention::{row_file::RowFile, rows::Rows};
+use pixel_attention::{
+    label_store::{LabelFormat, LabelStore, LabelStoreWriter},
+    row_file::{Element, RowFile},
+    rows::Rows,
+};
 
 /// A network with random weights; the objects are large and of one colour.
 const RUN_FILE: &str = r#"
@@ -112,6 +116,8 @@ fn the_road_takes_no_step_of_pixel_attention_and_ends_in_labels_and_predictions(
 
     let rows = RowFile::open(&context.run.objects("train")).unwrap();
     assert_eq!([rows.count(), rows.columns()], [20, 1 + 16 + 16 * 16]);
+    let found = fs::read_to_string(folder.path().join("done/find_objects.json")).unwrap();
+    assert!(found.contains("\"negative\": 0.0"), "{found}"); // behind a ReLU
     let threshold = fs::read_to_string(folder.path().join("threshold.json")).unwrap();
     assert!(threshold.contains("\"threshold\": 0.0"), "{threshold}");
 
@@ -217,6 +223,42 @@ fn a_run_that_was_stopped_anywhere_ends_in_the_bytes_of_one_that_was_not() {
     assert_eq!(results(whole.path()), results(root), "resumed");
 }
 
+#[test]
+fn refined_labels_go_on_behind_those_that_a_kill_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["predict.predictor=labels", "predict.refine={}"];
+    let context = run(
+        folder.path(),
+        &[&settings[..], &["objects.batch=3"]].concat(),
+    );
+    let path = context.run.labels("train");
+    let (whole, store) = (fs::read(&path).unwrap(), LabelStore::open(&path).unwrap());
+    let format = LabelFormat {
+        classes: context.data.classes(),
+        attention: Element::Float32,
+    };
+    // Those that are there are taken: one of them is changed, and stays so.
+    for changed in [true, false] {
+        fs::remove_dir_all(folder.path().join("labels")).unwrap();
+        let mut writer = LabelStoreWriter::resume(&path, format).unwrap();
+        for (n, key) in store.keys()[..6].iter().enumerate() {
+            let mut labels = store.get(key).unwrap();
+            if changed && n == 1 {
+                labels.attention.fill(0.25);
+            }
+            writer.push(key, &labels).unwrap();
+        }
+        writer.sync().unwrap();
+        drop(writer);
+        Step::GenerateLabels.run(&context).unwrap();
+        assert_eq!(fs::read(&path).unwrap() == whole, !changed);
+        let again = LabelStore::open(&path).unwrap();
+        let filled = |key| again.get(key).unwrap().attention.iter().all(|&a| a == 0.25);
+        assert_eq!(filled(&store.keys()[1]), changed);
+        assert!(!filled(&store.keys()[6]));
+    }
+}
+
 /// Bytes of an object: the number of its picture, its embedding and its scores.
 const ROW: usize = (1 + 16 + 256) * 4;
 
@@ -283,6 +325,7 @@ fn a_setting_runs_again_what_depends_on_it_and_no_more() {
     let mut settings = Vec::new();
     for (setting, from) in [
         ("objects.foreground.least_share=0.5", None),
+        ("objects.size=48", None),
         ("cluster.whitened_dims=3", Some(0)),
         ("cluster.metric=euclidean", Some(0)),
         ("finetune.norms=moving", Some(3)),
@@ -324,6 +367,7 @@ fn labels_may_be_the_result_without_fine_tuning() {
 
 #[test]
 fn a_transformer_finds_objects_by_its_keys_or_by_its_attention() {
+    const SUMS: &str = "objects.foreground={ way = 'activation_and_border' }";
     let backbone =
         "network.backbone={ family = 'vit', width = 8, heads = 2, depth = 4, patch = 8 }";
     for ways in [
@@ -339,6 +383,7 @@ fn a_transformer_finds_objects_by_its_keys_or_by_its_attention() {
             "objects.foreground={ way = 'principal_masks' }",
             "objects.layer=stage4",
         ],
+        [SUMS, "objects.layer=stage4"],
     ] {
         let folder = tempfile::tempdir().unwrap();
         let all = [
@@ -349,6 +394,11 @@ fn a_transformer_finds_objects_by_its_keys_or_by_its_attention() {
             ways[1],
         ];
         let context = run(folder.path(), &all);
+        // Its map has values of both signs.
+        let findings = RunVerdict::read(&context.run).unwrap().findings;
+        let signed = findings.iter().filter(|of| of.step == "find_objects");
+        assert_eq!(signed.count(), usize::from(ways[0] == SUMS), "{ways:?}");
+
         let rows = RowFile::open(&context.run.objects("train")).unwrap();
         assert!(rows.count() >= 20, "{ways:?}");
         assert_eq!(rows.columns(), 1 + 8 + 8 * 8, "{ways:?}");
@@ -375,6 +425,7 @@ fn what_cannot_work_is_refused_with_its_key() {
         assert!(said.contains(fragment), "no {fragment:?} in {said:?}");
     };
     refused(&["threshold.rule=otsu"], "threshold.rule");
+    refused(&["predict.attention=float16"], "predict.attention");
     refused(&["objects.foreground.objects=0"], "objects.foreground");
     refused(&["objects.layer=stage9"], "stage1, stage2, stage3, stage4");
     let unrefined = ["cluster.way=pixel_attention", "predict.refine={}"];

@@ -40,6 +40,10 @@ pub(crate) struct Extract {
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
 
+    /// Take only pictures of these names, e.g. --pattern '*.jpg' where masks lie beside them.
+    #[arg(long, value_name = "PATTERN")]
+    pattern: Option<String>,
+
     /// The array, NAME.npy.
     #[arg(long, value_name = "F.npy")]
     out: PathBuf,
@@ -93,7 +97,7 @@ pub(crate) struct Extract {
 impl Extract {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let device = pick_device(&self.device).or_refuse()?;
-        let samples = pictures_of(&self.images).or_refuse()?;
+        let samples = pictures_of(&self.images, self.pattern.as_deref()).or_refuse()?;
         let array = array_path(&self.out, self.shard, samples.len()).or_refuse()?;
         let samples = match self.shard {
             Some((shard, of)) => shard_of(&samples, shard, of),

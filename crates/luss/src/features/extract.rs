@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use burn::tensor::{Device, Tensor};
 use image::RgbImage;
 use imagenet_s::{
-    Dataset, Loader, OddPictures, Sample, Split, pictures_to_tensor,
+    Dataset, Loader, OddPictures, Sample, Selection, Split, pictures_to_tensor,
     views::{Filter, Normalization, Region, center_crop, resize_picture, resize_shorter},
 };
 use pass_model::{
@@ -21,13 +21,18 @@ use super::recipe::{Found, Recipe};
 /// The layer that is no map: what the classifier of the published weights takes.
 pub const POOLED: &str = "pooled";
 
-/// The pictures of a folder by the paths below it.
+/// The pictures of a folder by the paths below it; with a pattern, those that match it.
 ///
 /// # Errors
 ///
-/// A folder without pictures, or that cannot be read.
-pub fn pictures_of(folder: &Path) -> anyhow::Result<Vec<Sample>> {
-    let data = Dataset::open_pictures(folder, 1)?;
+/// A folder without pictures, or that cannot be read; what is no pattern.
+pub fn pictures_of(folder: &Path, pattern: Option<&str>) -> anyhow::Result<Vec<Sample>> {
+    let selection = Selection::default();
+    let selection = match pattern {
+        Some(pattern) => selection.matching(pattern)?,
+        None => selection,
+    };
+    let data = Dataset::open_selected_pictures(&selection, folder, 1)?;
     let mut samples = data.samples(Split::Train).to_vec();
     samples.sort_by(|a, b| a.picture.cmp(&b.picture));
     Ok(samples)

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use imagenet_s::{read_mask, write_mask};
+use imagenet_s::{Sample, read_mask, write_mask};
 use luss_metrics::{
     AttentionHistogram, ChosenThreshold, ImageCounts, LabelMask, MatchedEvaluator, Matching,
-    MatchingRule, Protocol, Report, ThresholdCurve, ThresholdRule,
+    MatchingRule, Protocol, Report, ThresholdRule,
 };
+use pass_train::step::threshold::threshold_curve;
 use pixel_attention::label_store::LabelStore;
 use rayon::prelude::*;
 
@@ -23,13 +24,9 @@ pub fn choose_threshold(
 ) -> anyhow::Result<ChosenThreshold> {
     if rule == ThresholdRule::Validation {
         let masks = masks.context("--threshold best needs --masks")?;
-        let mut curve = ThresholdCurve::new(Protocol::new(store.classes()));
-        for key in store.keys() {
-            let (labels, truth) = (store.get(key)?, truth(masks, key)?);
-            let (width, height) = truth.size();
-            let attention = labels.full_attention(width, height);
-            curve.add(&labels.to_mask(width, height, 0.0), &attention, &truth)?;
-        }
+        let curve = threshold_curve(store.classes(), store.keys(), |key| {
+            Ok::<_, anyhow::Error>((store.get(key)?, truth(masks, key)?))
+        })?;
         return Ok(ThresholdRule::choose_by_masks(&curve)?);
     }
     let mut histogram = AttentionHistogram::new();
@@ -105,16 +102,16 @@ pub fn label_masks(
     threshold: f32,
     folder: &Path,
 ) -> anyhow::Result<()> {
-    for key in store.keys() {
+    let write = |key: &String| {
         let labels = store.get(key)?;
-        let size = match masks {
-            Some(masks) => truth(masks, key)?.size(),
+        let (width, height) = match masks {
+            Some(masks) => Sample::of_file(key, mask_path(masks, key), None).picture_size()?,
             None => (labels.width, labels.height),
         };
-        let mask = labels.to_mask(size.0, size.1, threshold);
-        write_mask(&mask_path(folder, key), &mask)?;
-    }
-    Ok(())
+        let mask = labels.to_mask(width, height, threshold);
+        Ok(write_mask(&mask_path(folder, key), &mask)?)
+    };
+    store.keys().par_iter().try_for_each(write)
 }
 
 fn mask_path(folder: &Path, key: &str) -> PathBuf {

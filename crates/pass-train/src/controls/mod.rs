@@ -13,7 +13,7 @@ use ndarray::Array2;
 use pixel_attention::kmeans::{self, KMeansConfig};
 use rayon::prelude::*;
 
-use crate::{Context, Error, Progress, step::evaluate::matched_score};
+use crate::{Context, Error, Progress, step::evaluate::matched_scores};
 
 pub use ellipse::{ELLIPSE_SHARE, FEATURES, centre_ellipse, ellipse_colours};
 
@@ -43,8 +43,8 @@ impl EllipseControl {
     }
 }
 
-/// Scores a control on the validation pictures by the fully unsupervised protocol: clusters are
-/// fitted there, matched to the classes there, and evaluated there.
+/// Scores controls on the validation pictures by the fully unsupervised protocol: clusters are
+/// fitted there, matched to the classes there, and evaluated there, in one pass over the masks.
 ///
 /// # Errors
 ///
@@ -54,33 +54,35 @@ impl EllipseControl {
 /// # Panics
 ///
 /// If the validation pictures have no masks.
-pub fn score(context: &Context, control: EllipseControl) -> Result<Report, Error> {
+pub fn score(context: &Context, controls: &[EllipseControl]) -> Result<Vec<Report>, Error> {
     let samples = context.data.samples(Split::Validation);
-    // Each mask is read, pictures only for their colours.
-    let passes = if control == EllipseControl::ColourClusters {
-        2
-    } else {
-        1
-    };
-    let total = passes * samples.len() as u64;
-    let mut progress = Progress::new(context.verbosity, control.name(), total, "files");
+    let clusters = |&control: &EllipseControl| Ok((control.name(), clusters_of(context, control)?));
+    let clusters = controls.iter().map(clusters);
+    let clusters = clusters.collect::<Result<Vec<_>, Error>>()?;
+    let total = samples.len() as u64;
+    let mut progress = Progress::new(context.verbosity, "score controls", total, "pictures");
+    let truth = |index: usize| context.truth(&samples[index]);
     let classes = context.data.classes();
-    let clusters = match control {
-        EllipseControl::SingleCluster => vec![1; samples.len()],
-        EllipseControl::RandomCluster => random_clusters(samples.len(), classes, context.file.seed),
-        EllipseControl::ColourClusters => {
-            let colours = colours_of(samples, context.file.data.odd_pictures, &mut progress)?;
-            colour_clusters(&colours, classes, context.file.seed)?
-        }
-    };
-    let report = evaluate(
-        &clusters,
-        classes,
-        |i| context.truth(&samples[i]),
-        &mut progress,
-    )?;
+    let reports = evaluate(&clusters, classes, samples.len(), truth, &mut progress)?;
     progress.finish();
-    Ok(report)
+    Ok(reports)
+}
+
+/// The cluster of each validation picture, from 1.
+fn clusters_of(context: &Context, control: EllipseControl) -> Result<Vec<u16>, Error> {
+    let samples = context.data.samples(Split::Validation);
+    let (classes, seed) = (context.data.classes(), context.file.seed);
+    Ok(match control {
+        EllipseControl::SingleCluster => vec![1; samples.len()],
+        EllipseControl::RandomCluster => random_clusters(samples.len(), classes, seed),
+        EllipseControl::ColourClusters => {
+            let total = samples.len() as u64;
+            let mut progress = Progress::new(context.verbosity, control.name(), total, "pictures");
+            let colours = colours_of(samples, context.file.data.odd_pictures, &mut progress)?;
+            progress.finish();
+            colour_clusters(&colours, classes, seed)?
+        }
+    })
 }
 
 /// A cluster from 1 to `clusters` for each of `pictures`: the ranks of a random permutation, dealt
@@ -124,21 +126,23 @@ pub fn colour_clusters(
         .collect())
 }
 
-/// Matches the ellipses of the pictures to the classes and evaluates them; `truth` reads the mask
-/// of the picture with an index into `clusters`.
+/// Matches the ellipses of the pictures to the classes and evaluates them, those of each named list of
+/// `clusters`; `truth` reads the mask of a picture.
 fn evaluate(
-    clusters: &[u16],
+    clusters: &[(&str, Vec<u16>)],
     classes: u16,
+    pictures: usize,
     truth: impl Fn(usize) -> Result<LabelMask, Error> + Sync,
     progress: &mut Progress,
-) -> Result<Report, Error> {
-    let masks = |index: usize| {
-        let truth = truth(index)?;
+) -> Result<Vec<Report>, Error> {
+    let names: Vec<&str> = clusters.iter().map(|(name, _)| *name).collect();
+    let ellipse = |name: &str, index: usize, truth: &LabelMask| {
+        let of = clusters.iter().find(|(of, _)| *of == name);
+        let (_, of) = of.expect("asked only for what was named");
         let (width, height) = truth.size();
-        let ellipse = centre_ellipse(width, height, ELLIPSE_SHARE, clusters[index]);
-        Ok((ellipse, truth))
+        Ok(centre_ellipse(width, height, ELLIPSE_SHARE, of[index]))
     };
-    matched_score(classes, clusters.len(), masks, progress)
+    matched_scores(&names, classes, pictures, truth, ellipse, progress)
 }
 
 fn colours_of(
@@ -165,6 +169,8 @@ fn colours_of(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use crate::Verbosity;
     use imagenet_s::{Dataset, read_mask};
@@ -219,13 +225,21 @@ mod tests {
 
     #[test]
     fn ellipses_in_the_right_clusters_score_one_when_the_truth_is_an_ellipse() {
-        let clusters = [2, 3, 1, 2, 1];
-        let truth = |i: usize| Ok(centre_ellipse(13, 9, ELLIPSE_SHARE, [3, 1, 2, 3, 2][i]));
-        let report = evaluate(&clusters, 3, truth, &mut progress()).unwrap();
+        let clusters = [("right", vec![2, 3, 1, 2, 1]), ("wrong", vec![1; 5])];
+        let reads = AtomicUsize::new(0);
+        let truth = |i: usize| {
+            reads.fetch_add(1, Ordering::Relaxed);
+            Ok(centre_ellipse(13, 9, ELLIPSE_SHARE, [3, 1, 2, 3, 2][i]))
+        };
+        let reports = evaluate(&clusters, 3, 5, truth, &mut progress()).unwrap();
+        let right = &reports[0];
         assert_eq!(
-            (report.miou, report.image_accuracy, report.images),
+            (right.miou, right.image_accuracy, right.images),
             (Some(1.0), Some(1.0), 5)
         );
+        // The one cluster is one of the two frequent classes, in two of five pictures.
+        assert_eq!(reports[1].image_accuracy, Some(0.4));
+        assert_eq!(reads.into_inner(), 5, "a truth is read once for all");
     }
 
     /// The floors that the README of these sets gives, measured by another implementation with its
@@ -250,9 +264,14 @@ mod tests {
         let colours = colours_of(samples, OddPictures::Refuse, &mut progress()).unwrap();
         let clusters = colour_clusters(&colours, data.classes(), 0).unwrap();
         let truth = |i: usize| Ok(read_mask(samples[i].mask.as_ref().unwrap())?);
-        evaluate(&clusters, data.classes(), truth, &mut progress())
-            .unwrap()
-            .miou
-            .unwrap()
+        let clusters = [("colour_clusters", clusters)];
+        let reports = evaluate(
+            &clusters,
+            data.classes(),
+            samples.len(),
+            truth,
+            &mut progress(),
+        );
+        reports.unwrap()[0].miou.unwrap()
     }
 }

@@ -7,7 +7,7 @@ use luss_metrics::{LabelMask, Matching, image_miou};
 use serde_json::Value;
 
 use crate::{
-    Context, Error, RunVerdict, Step,
+    Context, Error, RunFile, RunVerdict, Step,
     log::{LogRecord, read_log},
     report::{
         Atlas, Curve, MetricRow, ReportData, RowKind, Series, SheetRow, ShownVerdict,
@@ -15,7 +15,7 @@ use crate::{
     },
     run::starts::starts,
     step::{
-        evaluate::{Metrics, Scores, fitted_matching},
+        evaluate::{Metrics, Scores, matching_of},
         objects::suggest::suggestion_of,
         threshold::SweptThreshold,
     },
@@ -72,7 +72,7 @@ fn shown_atlas(context: &Context) -> Result<Option<Atlas>, Error> {
         return Ok(None);
     }
     let matched = context.data.has_masks(Split::Validation);
-    let matching = matched.then(|| fitted_matching(context, "pseudo_labels"));
+    let matching = matched.then(|| matching_of(&context.run, "pseudo_labels"));
     atlas(context, matching.transpose()?.as_ref()).map(Some)
 }
 
@@ -104,17 +104,21 @@ fn summary(context: &Context) -> Result<Vec<(String, String)>, Error> {
         ("seed", file.seed.to_string()),
         ("backbone", file.network.backbone.describe()),
         ("prototypes", file.network.prototypes.to_string()),
-        (
-            "epochs",
-            format!(
-                "{} pre-training, {} attention, {} fine-tuning",
-                file.pretrain.epochs, file.attention.epochs, file.finetune.epochs
-            ),
-        ),
+        ("epochs", epochs(file)),
     ];
     rows.extend(header(context)?);
     let owned = rows.into_iter();
     Ok(owned.map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// Of each training that the run takes.
+fn epochs(file: &RunFile) -> String {
+    let taken = Step::trainings().filter(|step| step.left_out(file).is_none());
+    let each = taken.filter_map(|step| {
+        let epochs = step.batches(file)?.epochs;
+        Some(format!("{epochs} {}", step.name()))
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// When, by what and how long: what the starts of the run have noted, and the time of its steps.
@@ -244,12 +248,12 @@ fn sheet(context: &Context) -> Result<Vec<SheetRow>, Error> {
     let split = context.shown_splits()[0];
     let samples = context.data.samples(split);
     if samples.iter().all(|sample| sample.mask.is_none()) {
-        let matchings = Matchings::fit(context, split)?;
+        let matchings = Matchings::of(context, split)?;
         let row = |sample: &&Sample| sheet_row(context, split, sample, &matchings, None);
         return drawn(samples, context.file.seed).iter().map(row).collect();
     }
     let mut ranked = Vec::with_capacity(samples.len());
-    let matchings = Matchings::fit(context, split)?;
+    let matchings = Matchings::of(context, split)?;
     for sample in samples {
         ranked.push((score(context, split, sample, &matchings)?, sample));
     }
@@ -276,17 +280,17 @@ struct Matchings {
 }
 
 impl Matchings {
-    fn fit(context: &Context, split: Split) -> Result<Self, Error> {
-        let fit = |name| {
+    fn of(context: &Context, split: Split) -> Result<Self, Error> {
+        let of = |name| {
             if split == Split::Validation && context.data.has_masks(split) {
-                fitted_matching(context, name)
+                matching_of(&context.run, name)
             } else {
                 Ok(Matching::identity(context.data.classes()))
             }
         };
         Ok(Self {
-            pseudo: fit("pseudo_labels")?,
-            prediction: fit(context.result())?,
+            pseudo: of("pseudo_labels")?,
+            prediction: of(context.result())?,
         })
     }
 }
@@ -370,6 +374,25 @@ mod tests {
         assert!(about("pseudo_labels", true).starts_with("the result"));
         assert!(!about("pseudo_labels", false).contains("result"));
         assert!(about("fine_tuned", true).starts_with("the result"));
+    }
+
+    #[test]
+    fn epochs_are_those_of_the_trainings_that_are_taken() {
+        let of = |settings: &[&str]| {
+            let few = [
+                "pretrain.epochs=1",
+                "attention.epochs=2",
+                "finetune.epochs=3",
+            ];
+            let settings = few.iter().chain(settings).map(ToString::to_string);
+            epochs(&RunFile::parse("", "test", &settings.collect::<Vec<_>>()).unwrap())
+        };
+        assert_eq!(of(&[]), "1 pretrain, 2 tune_attention, 3 finetune");
+        assert_eq!(of(&["cluster.way=objects"]), "1 pretrain, 3 finetune");
+        assert_eq!(
+            of(&["predict.predictor=labels"]),
+            "1 pretrain, 2 tune_attention"
+        );
     }
 
     #[test]

@@ -30,6 +30,7 @@ use crate::{
         pictures::keep_or_compare,
     },
     run_file::{Amount, KMeansPlace, LabelWay, Memory, Source, ThresholdRule, machine_memory},
+    watch::findings,
 };
 
 /// What every step is given.
@@ -166,6 +167,9 @@ impl Context {
         };
         context.say_what_is_left_out();
         raised.iter().for_each(|line| context.say(line));
+        if is_new {
+            context.warn_of_few_images();
+        }
         Ok(context)
     }
 
@@ -177,6 +181,15 @@ impl Context {
                 "{count} bad training pictures are left out: see {}",
                 list.display()
             ));
+        }
+    }
+
+    /// Once a run, before its first step.
+    fn warn_of_few_images(&self) {
+        let images = self.data.samples(Split::Train).len();
+        let few = findings::of_few_images(images, self.data.classes().into());
+        if self.speaks() {
+            findings::tell(self, few.as_slice());
         }
     }
 

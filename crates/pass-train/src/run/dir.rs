@@ -19,7 +19,7 @@
 //! pseudo_labels/ fine_tuned/ distance_matching/   SPLIT/FOLDER/PICTURE.png
 //! match.json            generated id -> class, of the result
 //! categories.json       the class name of each generated id, by match.json
-//! evaluation/           RESULT.json: the scores of every class
+//! evaluation/           RESULT.json: the scores of every class; RESULT.match.json: what its ids stand for
 //! controls/             runs of their own that this one is compared with
 //! suggestion/           the run that the number of classes was suggested by
 //! metrics.json          the scores of every result

@@ -54,10 +54,9 @@ pub(crate) fn starts(run: &RunDir) -> Result<Option<[Start; 2]>, Error> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = fs::read_to_string(&path).map_err(Error::io(path, "read the starts"))?;
-    let whole = text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok());
+    let bytes = fs::read(&path).map_err(Error::io(path, "read the starts"))?;
+    let lines = bytes.split(|&byte| byte == b'\n');
+    let whole = lines.filter_map(|line| serde_json::from_slice(line).ok());
     let whole: Vec<Start> = whole.collect();
     let ends = whole.first().zip(whole.last());
     Ok(ends.map(|(first, last)| [first.clone(), last.clone()]))
@@ -68,6 +67,7 @@ mod tests {
     use super::*;
     use crate::RunFile;
 
+    /// One within a character of two bytes.
     #[test]
     fn the_first_and_the_last_start_are_found_behind_a_torn_line() {
         let root = tempfile::tempdir().unwrap();
@@ -77,14 +77,13 @@ mod tests {
             time: time.into(),
             version: "1".into(),
             device: "cpu".into(),
-            command: "luss run".into(),
+            command: "luss run --images Gemälde".into(),
         };
         run.note_start(&start("a")).unwrap();
-        fs::write(run.file("starts.jsonl"), {
-            let whole = fs::read_to_string(run.file("starts.jsonl")).unwrap();
-            whole + "{\"time\":\"b"
-        })
-        .unwrap();
+        let mut torn = fs::read(run.file(LIST)).unwrap();
+        let end = torn.iter().position(|&byte| byte == 0xc3).unwrap();
+        torn.extend_from_within(..=end);
+        fs::write(run.file(LIST), torn).unwrap();
         run.note_start(&start("c")).unwrap();
         assert_eq!(starts(&run).unwrap(), Some([start("a"), start("c")]));
     }

@@ -9,7 +9,7 @@ use super::{
     DataSection, LabelWay, Method, PretrainSection, RunFile, Source, ThresholdRule,
     limits::check_values,
 };
-use crate::Step;
+use crate::{Step, step::objects::labels::THRESHOLD};
 
 /// A value that cannot work.
 #[derive(Clone, Debug, PartialEq)]
@@ -260,8 +260,15 @@ fn check_objects(file: &RunFile) -> Result<(), Fault> {
         "there",
         "only the labels of `cluster.way` = \"objects\" are refined; leave it out",
     )?;
+    that(
+        file.predict.attention == Element::Float32 || file.cluster.way != LabelWay::Objects,
+        "predict.attention",
+        "float16",
+        "scores of `cluster.way` = \"objects\" are rounded for the run's own pictures alone, so that others get \
+         other labels; leave it out",
+    )?;
     let rule = file.threshold.rule;
-    let settled = matches!(rule, None | Some(ThresholdRule::Fixed(0.0)));
+    let settled = matches!(rule, None | Some(ThresholdRule::Fixed(THRESHOLD)));
     that(
         settled || file.cluster.way != LabelWay::Objects,
         "threshold.rule",

@@ -1,6 +1,7 @@
 //! Epochs from a least number of updates: few images need more passes to learn as much.
 
 use super::RunFile;
+use crate::Step;
 
 /// The settings of a training that decide its number of updates.
 struct Updates<'a> {
@@ -12,18 +13,24 @@ struct Updates<'a> {
 
 impl RunFile {
     /// Raises the epochs of each training until it has its `least_updates` on so many images, and says
-    /// which were raised. A run that has begun keeps the epochs of its `stored` file.
+    /// which were raised, unless their step is left out. A run that has begun keeps the epochs of its `stored` file.
     pub(crate) fn settle_epochs(&mut self, images: usize, stored: Option<&Self>) -> Vec<String> {
         let mut stored = stored.cloned();
         let before = match &mut stored {
             Some(stored) => stored.updates().map(Some),
             None => [None, None, None],
         };
-        let settled = self.updates().into_iter().zip(before);
-        let raised = settled.filter_map(|(now, before)| now.settle(images, before));
+        let taken = Step::trainings().map(|step| step.left_out(self).is_none());
+        let taken: Vec<bool> = taken.collect();
+        let settled = self.updates().into_iter().zip(before).zip(taken);
+        let raised = settled.filter_map(|((now, before), taken)| {
+            let told = now.settle(images, before);
+            told.filter(|_| taken)
+        });
         raised.collect()
     }
 
+    /// Of [`Step::trainings`].
     fn updates(&mut self) -> [Updates<'_>; 3] {
         macro_rules! updates {
             ($section:ident) => {
@@ -94,6 +101,24 @@ mod tests {
         assert_eq!(epochs(100), (167, 1)); // three updates each
         assert_eq!(epochs(10), (500, 1));
         assert_eq!(epochs(3497), (15, 0));
+    }
+
+    #[test]
+    fn of_a_training_that_is_left_out_nothing_is_said() {
+        let said = |overrides: &[&str]| {
+            let least = ["attention", "finetune"].map(|of| format!("{of}.least_updates=900"));
+            let least = least.iter().map(String::as_str);
+            let overrides: Vec<&str> = overrides.iter().copied().chain(least).collect();
+            let said = file(&overrides).settle_epochs(100, None);
+            said.iter()
+                .map(|line| line[..6].to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(said(&[]), ["pretra", "attent", "finetu"]);
+        let objects = "cluster.way=objects";
+        assert_eq!(said(&[objects]), ["pretra", "finetu"]);
+        let labels = "predict.predictor=labels";
+        assert_eq!(said(&[objects, labels]), ["pretra"]);
     }
 
     #[test]

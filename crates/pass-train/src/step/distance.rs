@@ -70,7 +70,7 @@ fn support(context: &Context, backbone: &mut Backbone) -> Result<SupportSet, Err
             .iter()
             .map(|picture| context.truth(&samples[picture.index]))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(support.add(features(backbone, tensor), &masks)?)
+        Ok(support.add(features(backbone, tensor()), &masks)?)
     })?;
     Ok(support)
 }
@@ -90,7 +90,7 @@ fn classify(context: &Context, backbone: &mut Backbone, support: &SupportSet) ->
         batch: section.batch,
     };
     for_each_batch(context, &pass, |pictures, tensor| {
-        let maps = support.classify(features(backbone, tensor), config)?;
+        let maps = support.classify(features(backbone, tensor()), config)?;
         for (picture, map) in pictures.iter().zip(&maps) {
             let [width, height] = picture.original;
             let key = &samples[picture.index].key;

@@ -1,16 +1,16 @@
 //! The numbers: predicted masks of the validation pictures against the true ones.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use imagenet_s::{Sample, Split};
+use imagenet_s::Split;
 use luss_metrics::{
-    CoOccurrence, Evaluator, ImageCounts, LabelMask, MatchedEvaluator, Matching, MatchingRule,
-    OTHER, Protocol, Report,
+    Evaluator, ImageCounts, LabelMask, MatchedEvaluator, Matching, MatchingRule, OTHER, Protocol,
+    Report,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Error, Progress, Step};
+use crate::{Context, Error, Progress, RunDir, Step};
 
 /// Pictures whose masks are read at a time.
 const CHUNK: usize = 64;
@@ -47,15 +47,15 @@ pub type Metrics = BTreeMap<String, Scores>;
 
 /// How generated ids become classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
+enum Match {
     /// One to one by image-level co-occurrence on the evaluated pictures.
     ImageLevel,
     /// They are classes already.
     None,
 }
 
-/// Scores every result that the run holds and leaves `metrics.json`, `evaluation/NAME.json`, and
-/// `match.json` and `categories.json` of the result.
+/// Scores every result that the run holds and leaves `metrics.json`, `evaluation/NAME.json` with the
+/// matching of its ids in `evaluation/NAME.match.json`, and `match.json` and `categories.json` of the result.
 ///
 /// Data without validation masks leaves an empty `metrics.json`.
 ///
@@ -67,10 +67,10 @@ pub fn evaluate(context: &Context) -> Result<Metrics, Error> {
     let mut metrics = Metrics::new();
     if context.data.has_masks(Split::Validation) {
         let results = results(context);
-        for ((name, _), (report, matching)) in results.iter().zip(score(context, &results)?) {
+        for ((name, how), (report, matching)) in results.iter().zip(score(context, &results)?) {
             store(context, name, &report, &mut metrics)?;
-            if *name == context.result() {
-                keep_matching(context, &matching)?;
+            if *how == Match::ImageLevel {
+                keep_matching(context, name, &matching)?;
             }
         }
     }
@@ -94,9 +94,14 @@ fn results(context: &Context) -> Vec<(&'static str, Match)> {
     results
 }
 
-/// Leaves `match.json`, and `categories.json` with the names that follow for the generated ids, from 1 on.
-fn keep_matching(context: &Context, matching: &Matching) -> Result<(), Error> {
+/// Leaves `evaluation/NAME.match.json`. That of the result is `match.json` too, with the names that follow for
+/// the generated ids, from 1 on, as `categories.json`.
+fn keep_matching(context: &Context, name: &str, matching: &Matching) -> Result<(), Error> {
     let run = &context.run;
+    run.write_text(&matching_file(run, name), &matching.to_json())?;
+    if name != context.result() {
+        return Ok(());
+    }
     run.write_text(&run.file("match.json"), &matching.to_json())?;
     let classes = context.data.class_names();
     if classes.is_empty() {
@@ -104,6 +109,19 @@ fn keep_matching(context: &Context, matching: &Matching) -> Result<(), Error> {
     }
     let names = category_names_by(Some(matching), classes, matching.clusters());
     run.write_json(&run.file("categories.json"), &names)
+}
+
+fn matching_file(run: &RunDir, name: &str) -> PathBuf {
+    run.file("evaluation").join(format!("{name}.match.json"))
+}
+
+/// The matching that the ids of a result were scored with.
+pub(crate) fn matching_of(run: &RunDir, name: &str) -> Result<Matching, Error> {
+    let path = matching_file(run, name);
+    let text = fs::read_to_string(&path).map_err(|cause| cause.to_string());
+    let matching =
+        text.and_then(|text| Matching::from_json(&text).map_err(|cause| cause.to_string()));
+    matching.map_err(|cause| Error::Damaged { path, cause })
 }
 
 /// The names of generated ids, from 1 on: of the class that each is matched to, else its number.
@@ -141,18 +159,20 @@ fn score(context: &Context, results: &[(&str, Match)]) -> Result<Vec<(Report, Ma
     let masks = Masks {
         pictures: samples.len(),
         truth: |index: usize| context.truth(&samples[index]),
-        predicted: |name: &str, index: usize| predicted(context, name, &samples[index]),
+        predicted: |name: &str, index: usize, _: &LabelMask| {
+            context.read_mask(name, Split::Validation, &samples[index].key)
+        },
     };
     let scored = score_masks(results, context.data.classes(), &masks, &mut progress)?;
     progress.finish();
     Ok(scored)
 }
 
-/// What reads the masks of pictures, by their number.
+/// What gives the masks of pictures, by their number.
 struct Masks<T, P> {
     pictures: usize,
     truth: T,
-    /// Those of a result, by its name.
+    /// Those of a result, by its name, beside the truth.
     predicted: P,
 }
 
@@ -165,13 +185,13 @@ fn score_masks<T, P>(
 ) -> Result<Vec<(Report, Matching)>, Error>
 where
     T: Fn(usize) -> Result<LabelMask, Error> + Sync,
-    P: Fn(&str, usize) -> Result<LabelMask, Error> + Sync,
+    P: Fn(&str, usize, &LabelMask) -> Result<LabelMask, Error> + Sync,
 {
     let protocol = Protocol::new(classes);
     let count = |index: usize| {
         let truth = (masks.truth)(index)?;
         let count = |(name, _): &(&str, Match)| {
-            let prediction = (masks.predicted)(name, index)?;
+            let prediction = (masks.predicted)(name, index, &truth)?;
             Ok(ImageCounts::new(&prediction, &truth, classes, &protocol)?)
         };
         results.iter().map(count).collect::<Result<Vec<_>, Error>>()
@@ -226,24 +246,27 @@ impl Scorer {
     }
 }
 
-/// Matches as many clusters as classes by pictures, and scores them. `masks` gives prediction and
-/// truth of a picture.
-pub(crate) fn matched_score(
+/// Matches the clusters of each of some `results` by pictures, as many as there are classes, and scores them.
+/// `truth` and `predicted` give the masks of a picture, the latter by the name of the result.
+pub(crate) fn matched_scores(
+    results: &[&str],
     classes: u16,
     pictures: usize,
-    masks: impl Fn(usize) -> Result<(LabelMask, LabelMask), Error> + Sync,
+    truth: impl Fn(usize) -> Result<LabelMask, Error> + Sync,
+    predicted: impl Fn(&str, usize, &LabelMask) -> Result<LabelMask, Error> + Sync,
     progress: &mut Progress,
-) -> Result<Report, Error> {
-    let protocol = Protocol::new(classes);
-    let mut evaluator = MatchedEvaluator::new(protocol, MatchingRule::ImageLevel);
-    let count = |index| {
-        let (prediction, truth) = masks(index)?;
-        Ok(ImageCounts::new(&prediction, &truth, classes, &protocol)?)
+) -> Result<Vec<Report>, Error> {
+    let masks = Masks {
+        pictures,
+        truth,
+        predicted,
     };
-    for_each(pictures, count, progress, |counts| {
-        evaluator.add_counts(counts)
-    })?;
-    Ok(evaluator.finish()?.report)
+    let results: Vec<_> = results
+        .iter()
+        .map(|&name| (name, Match::ImageLevel))
+        .collect();
+    let scored = score_masks(&results, classes, &masks, progress)?;
+    Ok(scored.into_iter().map(|(report, _)| report).collect())
 }
 
 /// Hands what `count` makes of each picture to `visit`, in order; pictures are counted in parallel.
@@ -260,24 +283,6 @@ fn for_each<C: Send>(
         counts.into_iter().try_for_each(&mut visit)?;
     }
     Ok(())
-}
-
-pub(crate) fn fitted_matching(context: &Context, name: &str) -> Result<Matching, Error> {
-    let classes = context.data.classes();
-    let mut counts = CoOccurrence::new(classes, classes);
-    for sample in context.data.samples(Split::Validation) {
-        counts.add(&predicted(context, name, sample)?, &context.truth(sample)?)?;
-    }
-    Ok(Matching::image_level(&counts)?)
-}
-
-/// The mask of a result, as it lies in the run directory.
-pub(crate) fn predicted(
-    context: &Context,
-    name: &str,
-    sample: &Sample,
-) -> Result<LabelMask, Error> {
-    context.read_mask(name, Split::Validation, &sample.key)
 }
 
 #[cfg(test)]
@@ -311,7 +316,7 @@ mod tests {
         let masks = Masks {
             pictures,
             truth: |index| read("truth", index, 1 + index % 3),
-            predicted: |name: &str, index: usize| {
+            predicted: |name: &str, index: usize, _: &LabelMask| {
                 let shift = usize::from(name != "fine_tuned");
                 read(name, index, 1 + (index + shift) % 3)
             },

@@ -32,6 +32,7 @@ use crate::{
     training::{Learner, Loss, Place, Task, leave, number, train},
     training_plan::Plan,
     view_batch::normalization,
+    watch::findings,
 };
 
 #[derive(Debug, Serialize)]
@@ -77,6 +78,7 @@ fn refuse_without_foreground(context: &Context) -> Result<(), Error> {
     }
     Err(Error::NoForeground {
         threshold: chosen_threshold(context)?,
+        advice: findings::for_any_foreground(context),
     })
 }
 

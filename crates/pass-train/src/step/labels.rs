@@ -198,7 +198,7 @@ fn label_maps(
     };
     let mut batches = 0;
     for_each_batch(context, &pass, |pictures, tensor| {
-        let (features, attention) = net.label_features(tensor);
+        let (features, attention) = net.label_features(tensor());
         let centroids = centroids.view();
         let labels = match context.file.cluster.way {
             LabelWay::PixelAttention => generate(features, attention, centroids)?,

@@ -82,7 +82,7 @@ fn predict_split(
     };
     let sizing = Sizing::of_step(section);
     for_each_batch(context, &pass, |pictures, tensor| {
-        let labelled = network.label(pictures, &sizing, || tensor)?;
+        let labelled = network.label(pictures, &sizing, tensor)?;
         for (picture, labelled) in pictures.iter().zip(labelled) {
             counts.add(&labelled.mask);
             let key = &samples[picture.index].key;

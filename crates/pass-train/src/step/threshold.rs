@@ -1,14 +1,19 @@
 //! Step 2.3, the attention threshold: by the validation masks as the reference, or by a rule that
 //! uses no mask.
 
-use std::time::Instant;
+use std::{sync::Mutex, time::Instant};
 
 use imagenet_s::Split;
-use luss_metrics::{AttentionHistogram, ChosenThreshold, Protocol, ThresholdCurve, ThresholdRule};
+use luss_metrics::{AttentionHistogram, ChosenThreshold, LabelMask, Protocol, ThresholdCurve, ThresholdRule};
+use pixel_attention::label_generation::FeatureLabels;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Context, Error, Progress, Step, run_file::LabelWay, step::labels::ensure_store, watch::findings,
+    Context, Error, Progress, Step,
+    run_file::LabelWay,
+    step::{labels::ensure_store, objects::labels::THRESHOLD},
+    watch::findings,
 };
 
 /// `threshold.json`: the chosen threshold and what it was chosen from.
@@ -34,7 +39,7 @@ pub fn sweep_threshold(context: &Context) -> Result<SweptThreshold, Error> {
     let started = Instant::now();
     context.run.begin(Step::SweepThreshold)?;
     let rule = match context.file.cluster.way {
-        LabelWay::Objects => ThresholdRule::Fixed(0.0), // where their scores end
+        LabelWay::Objects => ThresholdRule::Fixed(THRESHOLD),
         _ => {
             let rule = context.file.threshold.rule;
             rule.expect("settled when the context was opened")
@@ -93,28 +98,51 @@ pub(crate) fn chosen_threshold(context: &Context) -> Result<f32, Error> {
 fn sweep(context: &Context) -> Result<(f32, Vec<(f32, f64)>), Error> {
     let store = ensure_store(context, Step::SweepThreshold, Split::Validation)?;
     let samples = context.data.samples(Split::Validation);
-    let mut curve = ThresholdCurve::new(Protocol::new(context.data.classes()));
-    let mut progress = Progress::new(
-        context.verbosity,
-        Step::SweepThreshold.name(),
-        samples.len() as u64,
-        "masks",
-    );
-    for sample in samples {
-        let truth = context.truth(sample)?;
-        let labels = store.get(&sample.key)?;
-        let ids = labels.to_mask(truth.width(), truth.height(), 0.0);
-        let attention = labels.full_attention(truth.width(), truth.height());
-        curve.add(&ids, &attention, &truth)?;
-        progress.advance(1);
-    }
-    progress.finish();
+    let (name, total) = (Step::SweepThreshold.name(), samples.len() as u64);
+    let progress = Mutex::new(Progress::new(context.verbosity, name, total, "masks"));
+    let curve = threshold_curve(context.data.classes(), samples, |sample| {
+        let pair = (store.get(&sample.key)?, context.truth(sample)?);
+        progress.lock().expect("no thread panicked").advance(1);
+        Ok::<_, Error>(pair)
+    })?;
+    progress.into_inner().expect("no thread panicked").finish();
     let points: Vec<(f32, f64)> = curve
         .points()?
         .iter()
         .filter_map(|point| Some((point.threshold, point.miou?)))
         .collect();
     Ok((first_best(&points), points))
+}
+
+/// The scores of the labels of pictures at each threshold, counted on all threads; `read` gives labels and
+/// truth of a picture.
+///
+/// # Errors
+///
+/// What `read` says; masks that do not fit.
+pub fn threshold_curve<P: Sync, E: From<luss_metrics::Error> + Send>(
+    classes: u16,
+    pictures: &[P],
+    read: impl Fn(&P) -> Result<(FeatureLabels, LabelMask), E> + Sync,
+) -> Result<ThresholdCurve, E> {
+    let share = pictures.len().div_ceil(rayon::current_num_threads()).max(1);
+    let curve = |pictures: &[P]| {
+        let mut curve = ThresholdCurve::new(Protocol::new(classes));
+        for picture in pictures {
+            let (labels, truth) = read(picture)?;
+            let (width, height) = truth.size();
+            let attention = labels.full_attention(width, height);
+            curve.add(&labels.to_mask(width, height, 0.0), &attention, &truth)?;
+        }
+        Ok(curve)
+    };
+    let parts = pictures.par_chunks(share).map(curve);
+    let parts = parts.collect::<Result<Vec<_>, E>>()?;
+    let mut all = ThresholdCurve::new(Protocol::new(classes));
+    for part in &parts {
+        all.merge(part)?;
+    }
+    Ok(all)
 }
 
 /// The same among the thresholds that leave a cell of the training pictures foreground: there would be

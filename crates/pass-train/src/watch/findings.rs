@@ -5,6 +5,7 @@ mod advice;
 mod clusters;
 mod labels;
 pub(crate) mod masks;
+mod objects;
 
 use std::path::Path;
 
@@ -18,16 +19,17 @@ use crate::{
     step::{evaluate::Metrics, predict::PredictSummary},
     watch::verdict::Grade,
 };
-pub(crate) use advice::WITHOUT_FOREGROUND;
 use advice::{Advice, Situation};
 pub(crate) use clusters::{of_clusters, of_few_images};
 pub(crate) use labels::{of_labels, of_threshold};
+pub(crate) use objects::of_objects;
 
 /// Numbers of a list that are shown.
 const SHOWN: usize = 10;
 
 /// The steps that tell what is found in their result as soon as they have finished.
-const TELLING: [Step; 4] = [
+const TELLING: [Step; 5] = [
+    Step::FindObjects,
     Step::Cluster,
     Step::SweepThreshold,
     Step::GenerateLabels,
@@ -92,6 +94,11 @@ impl Found {
     }
 }
 
+/// What to try in a run whose labels have no foreground.
+pub(crate) fn for_any_foreground(context: &Context) -> String {
+    Advice::AnyForeground.text(Situation::of(context))
+}
+
 /// Tells what was found in the result of a step.
 pub(crate) fn tell(context: &Context, found: &[Found]) {
     let situation = Situation::of(context);
@@ -137,10 +144,17 @@ fn of_step(context: &Context, step: Step) -> Result<Vec<Found>, Error> {
     let path = context.run.done_mark(step);
     Ok(match step {
         Step::Pretrain => of_pretraining(&path, &summary, &context.file)?,
+        Step::FindObjects => {
+            let found = of_objects(&context.file.objects, &parsed(&path, summary)?);
+            found.into_iter().collect()
+        }
         // Imported centroids have no sizes.
         Step::Cluster if summary.get("sizes").is_some() => {
-            let clusters: Clusters = parsed(&path, summary)?;
-            of_clusters(&clusters.sizes, clusters.stability)
+            let Clusters { sizes, stability } = parsed(&path, summary)?;
+            let few = of_few_images(sizes.iter().sum(), sizes.len());
+            few.into_iter()
+                .chain(of_clusters(&sizes, stability))
+                .collect()
         }
         Step::GenerateLabels => of_labels(context, &parsed(&path, summary)?),
         Step::SweepThreshold => {

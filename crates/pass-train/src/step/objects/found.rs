@@ -164,6 +164,17 @@ impl Objects {
         Ok((found.iter().sum(), without.count()))
     }
 
+    /// The share of the values of all embeddings that are negative, `0..=1`.
+    pub(super) fn negative_share(&self) -> Result<f64, Error> {
+        let rows = self.embeddings();
+        let (mut row, mut negative) = (vec![0.0; rows.columns()], 0);
+        for place in 0..rows.count() {
+            rows.read(place, &mut row)?;
+            negative += row.iter().filter(|value| **value < 0.0).count();
+        }
+        Ok(negative as f64 / (rows.count() * rows.columns()) as f64)
+    }
+
     fn rows_of(&self, picture: usize) -> Range<usize> {
         self.starts[picture]..self.starts[picture + 1]
     }

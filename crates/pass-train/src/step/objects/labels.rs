@@ -31,7 +31,7 @@ const UPSAMPLING: usize = 4;
 const REFINED_STRIDE: u32 = 2;
 
 /// The score from which on a cell belongs to an object.
-pub(super) const THRESHOLD: f32 = 0.0;
+pub(crate) const THRESHOLD: f32 = 0.0;
 
 /// The clusters that objects are named after.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -16,7 +16,6 @@ use burn::tensor::{Device, Tensor};
 use imagenet_s::Split;
 use ndarray::Array4;
 use pass_model::backbone::Backbone;
-use pixel_attention::foreground::Foreground;
 use pixel_attention::row_file::{Element, RowFileWriter};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -26,6 +25,7 @@ use crate::{
     inference::{Pass, Shape, check_finite, for_each_batch},
     run_file::ObjectsSection,
     step::pretrain::pretrained_backbone,
+    watch::findings,
 };
 pub(crate) use model::ObjectModel;
 pub use model::ObjectRule;
@@ -41,6 +41,10 @@ pub struct ObjectsSummary {
     pub objects: usize,
     /// Those of them on which nothing stood out; all their pixels are OTHER.
     pub without: usize,
+    /// Share of the values of their embeddings that are negative, `0..=1`; of runs of former versions
+    /// nothing.
+    #[serde(default)]
+    pub negative: Option<f64>,
     /// Wall time.
     pub seconds: f64,
 }
@@ -53,6 +57,14 @@ pub struct ObjectsSummary {
 /// [`Error::StepMissing`] before step 1, [`Error::Value`] for a layer that the backbone has not; else
 /// from data or disk.
 pub fn find_objects(context: &Context) -> Result<ObjectsSummary, Error> {
+    let summary = find(context)?;
+    let signed = findings::of_objects(&context.file.objects, &summary);
+    findings::tell(context, signed.as_slice());
+    Ok(summary)
+}
+
+/// The same, without a word on what it found.
+fn find(context: &Context) -> Result<ObjectsSummary, Error> {
     let started = Instant::now();
     context.run.begin(Step::FindObjects)?;
     let find = |split: Split| {
@@ -66,6 +78,7 @@ pub fn find_objects(context: &Context) -> Result<ObjectsSummary, Error> {
         pictures: context.data.samples(Split::Train).len(),
         objects,
         without,
+        negative: Some(found[0].negative_share()?),
         seconds: started.elapsed().as_secs_f64(),
     };
     context.run.finish(Step::FindObjects, &summary)?;
@@ -105,6 +118,7 @@ fn extract(context: &Context, split: Split) -> Result<(), Error> {
     let (run, path) = (&context.run, context.run.objects(split.name()));
     run.make_room_for(&path)?;
     run.write_json(&map_file(run), &shape)?;
+    run.seal(&map_file(run))?;
     run.unseal(&path)?;
     let mut writer = RowFileWriter::resume(&path, shape.columns(), Element::Float32)?;
     let last = writer.last()?;
@@ -115,39 +129,16 @@ fn extract(context: &Context, split: Split) -> Result<(), Error> {
         shape: Shape::Square(section.size),
         batch: section.batch,
     };
-    let mut seen = false;
     for_each_batch(context, &pass, |prepared, pictures| {
-        if !seen {
-            warn_of_signed_maps(context, &mut backbone, pictures.clone());
-            seen = true;
-        }
         let indices = prepared
             .iter()
             .map(|picture| picture.index)
             .collect::<Vec<_>>();
-        writer.append(&records(&mut backbone, &indices, pictures, section)?)?;
+        writer.append(&records(&mut backbone, &indices, pictures(), section)?)?;
         Ok(writer.sync()?)
     })?;
     writer.finish()?;
     run.seal(&path)
-}
-
-/// Sums of activations say little where these cancel: as of transformers.
-fn warn_of_signed_maps(context: &Context, backbone: &mut Backbone, pictures: Tensor<4>) {
-    const SIGNED: f32 = 0.25;
-    let section = &context.file.objects;
-    if !matches!(section.foreground, Foreground::ActivationAndBorder(_)) {
-        return;
-    }
-    let map = backbone.layer(pictures, section.found_on());
-    let negative = map.lower_elem(0.0).float().mean().into_scalar::<f32>();
-    if negative > SIGNED {
-        context.warn(&format!(
-            "warning: find_objects: {:.0} % of the features are negative, and `activation_and_border` is for maps without; \
-             for a ViT take --set objects.layer=keys --set 'objects.foreground={{way=\"normalized_cut\"}}'",
-            100.0 * negative
-        ));
-    }
 }
 
 fn check_layers(backbone: &Backbone, section: &ObjectsSection) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use imagenet_s::views::Normalization;
 use pass_model::backbone::Backbone;
 use pixel_attention::refine::CrfConfig;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -74,14 +75,15 @@ impl ObjectModel {
         let indices: Vec<usize> = (0..pictures.len()).collect();
         let rows = records(&mut self.backbone, &indices, tensor, &self.rule.objects)?;
         let found = split_rows(&rows, &self.shape, pictures.len());
-        let clusters = &self.rule.clusters;
-        let each = pictures.iter().zip(&found).map(|(picture, found)| {
+        let (clusters, shape) = (&self.rule.clusters, &self.shape);
+        let refine = self.refine.as_ref();
+        let each = pictures.par_iter().zip(&found).map(|(picture, found)| {
             let [width, height] = picture.original;
-            let edges = self.refine.as_ref().map(|crf| Edges {
+            let edges = refine.map(|crf| Edges {
                 picture: &picture.pixels,
                 crf,
             });
-            let labels = clusters.label(found, &self.shape, edges)?;
+            let labels = clusters.label(found, shape, edges)?;
             let (confidence, of_ids) = clusters.confidence(found)?;
             Ok(Labelled {
                 mask: labels.to_mask(width, height, THRESHOLD),

@@ -10,7 +10,7 @@ use pixel_attention::{
     rows::Rows,
 };
 
-use super::{ensure_objects, map_file, splits_with_objects};
+use super::{ensure_objects, find, map_file, splits_with_objects};
 use crate::{Context, Error, RunDir, RunFile, Step, ranks::done_by_first};
 
 /// The folder in a run directory of the run that a suggestion was made in.
@@ -27,7 +27,8 @@ const CLASSES: &str = "classes.json";
 /// [`Error::StepMissing`] before step 1; fewer than ten objects; else from data or disk.
 pub fn suggest_classes(context: &Context) -> Result<Suggestion, Error> {
     if !context.run.is_done(Step::FindObjects) {
-        Step::FindObjects.run(context)?;
+        // The run that takes these objects tells what was found in them.
+        done_by_first(&context.ranks, || find(context).map(drop))?;
     }
     let objects = ensure_objects(context, Split::Train)?;
     let rows = objects.embeddings();

@@ -8,20 +8,24 @@ use crate::{
 };
 
 /// What helps where a network has learned too little.
-const LEARN_MORE: &str = "begin a run with a pretrained backbone (--backbone NAME=FILE), or \
+const LEARN_MORE: &str = "begin a new --run with a pretrained backbone (--backbone NAME=FILE), or \
      train longer (--set pretrain.epochs=N --rerun pretrain)";
 
 /// What helps where a frozen backbone tells too little apart.
-const OTHER_OBJECTS: &str =
-    "try another backbone, another `objects.foreground.way`, or `objects.layer`";
+const OTHER_OBJECTS: &str = "try another `objects.foreground.way` or `objects.layer`, or begin a new --run with \
+     another backbone";
+
+/// What helps where maps have values of both signs.
+const OTHER_WAY: &str = "for a ViT take --set objects.layer=keys --set \
+     'objects.foreground={way=\"normalized_cut\"}'";
 
 /// What helps where there is too little or too much of the foreground.
 const FOREGROUND_SHARE: &str = "--set threshold.rule={foreground_share=0.3}";
 
 /// What helps where labels have no foreground.
-pub(crate) const WITHOUT_FOREGROUND: &str = "attention or clusters have learned too little for any \
-     threshold to beat empty masks; look whether the swapped losses in log.jsonl fell clearly below \
-     ln K, train longer, or start in another --run with a rule that always leaves foreground: \
+const WITHOUT_FOREGROUND: &str = "attention or clusters have learned too little for any threshold to beat \
+     empty masks; look whether the swapped losses in log.jsonl fell clearly below ln K, train longer, \
+     or take a rule that always leaves foreground: \
      --set threshold.rule={foreground_share=0.3}";
 
 /// What to try.
@@ -31,6 +35,8 @@ pub(crate) enum Advice {
     LearnMore,
     /// The same, with what helps against a loss at its value of chance.
     LearnMoreWith(String),
+    /// The way to a foreground is for other maps.
+    OtherWay,
     /// There are too many clusters for the images.
     FewerClasses,
     /// The masks are nearly empty.
@@ -82,12 +88,13 @@ impl Advice {
         match self {
             Self::LearnMore if objects => OTHER_OBJECTS.into(),
             Self::LearnMore if imported => format!(
-                "try another backbone (--backbone NAME=FILE), {}",
+                "begin a new --run with {}, or with another backbone (--backbone NAME=FILE)",
                 fewer_classes(of)
             ),
             Self::LearnMore => LEARN_MORE.into(),
             Self::LearnMoreWith(remedy) => format!("{LEARN_MORE}; with {remedy}"),
-            Self::FewerClasses => fewer_classes(of).into(),
+            Self::OtherWay => OTHER_WAY.into(),
+            Self::FewerClasses => format!("begin a new --run with {}", fewer_classes(of)),
             Self::MoreForeground | Self::AnyForeground | Self::AnyBackground if objects => {
                 OTHER_OBJECTS.into()
             }
@@ -110,8 +117,8 @@ impl Advice {
 
 fn fewer_classes(of: Situation) -> &'static str {
     match of.classes_are_chosen {
-        true => "ask for fewer classes (--classes), or add images",
-        false => "add images",
+        true => "fewer classes (--classes) or more images",
+        false => "more images",
     }
 }
 
@@ -119,14 +126,17 @@ fn fewer_classes(of: Situation) -> &'static str {
 mod tests {
     use super::*;
 
-    const ALL: [Advice; 6] = [
+    const ALL: [Advice; 7] = [
         Advice::LearnMore,
+        Advice::OtherWay,
         Advice::FewerClasses,
         Advice::MoreForeground,
         Advice::LessForeground,
         Advice::AnyForeground,
         Advice::AnyBackground,
     ];
+
+    const PICTURES: &str = "data.source={pictures={path=\"photos\",classes=5}}";
 
     fn situation(settings: &[&str], imported: bool) -> Situation {
         let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
@@ -138,9 +148,18 @@ mod tests {
         let settings = ["cluster.way=objects", "pretrain.epochs=0"];
         let objects = situation(&settings, true);
         for advice in ALL {
-            let text = advice.text(objects);
-            for refused in ["threshold", "attention", "epochs", "--classes"] {
-                assert!(!text.contains(refused), "{advice:?}: {text}");
+            for of in [
+                objects,
+                situation(&[&settings[..], &[PICTURES]].concat(), true),
+            ] {
+                let text = advice.text(of);
+                for refused in ["threshold", "attention", "epochs"] {
+                    assert!(!text.contains(refused), "{advice:?}: {text}");
+                }
+                assert!(
+                    of.classes_are_chosen || !text.contains("--classes"),
+                    "{text}"
+                );
             }
         }
         assert_eq!(Advice::LearnMore.text(objects), OTHER_OBJECTS);
@@ -153,18 +172,32 @@ mod tests {
         );
     }
 
+    /// A run keeps its images, its classes and its backbone.
+    #[test]
+    fn what_a_run_refuses_to_change_is_advised_for_a_new_one() {
+        for settings in [&[PICTURES][..], &[PICTURES, "cluster.way=objects"], &[]] {
+            for advice in ALL {
+                for imported in [false, true] {
+                    let text = advice.text(situation(settings, imported));
+                    for kept in ["--classes", "more images", "backbone"] {
+                        let (new, told) = (text.find("a new --run with"), text.find(kept));
+                        assert!(told.is_none() || new.is_some() && new < told, "{text}");
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn fewer_classes_are_a_choice_for_a_folder_of_images_alone() {
         let tree = situation(&["data.source={layout={path=\"tree\"}}"], false);
-        assert_eq!(Advice::FewerClasses.text(tree), "add images");
-        let folder = situation(
-            &["data.source={pictures={path=\"photos\",classes=5}}"],
-            false,
-        );
+        let more = "begin a new --run with more images";
+        assert_eq!(Advice::FewerClasses.text(tree), more);
+        let folder = situation(&[PICTURES], false);
         assert!(Advice::FewerClasses.text(folder).contains("--classes"));
         assert_eq!(
             Advice::LearnMore.text(situation(&["data.source={layout={path=\"tree\"}}"], true)),
-            "try another backbone (--backbone NAME=FILE), add images"
+            "begin a new --run with more images, or with another backbone (--backbone NAME=FILE)"
         );
     }
 

@@ -21,12 +21,11 @@ pub(crate) fn of_few_images(images: usize, clusters: usize) -> Option<Found> {
     })
 }
 
-/// In the sizes of clusters, and in how far restarts agree (mean NMI).
+/// In the sizes of clusters, and in how far restarts agree (mean NMI); that images are few was known before.
 pub(crate) fn of_clusters(sizes: &[usize], stability: Option<f64>) -> Vec<Found> {
-    let images: usize = sizes.iter().sum();
-    let few = of_few_images(images, sizes.len());
-    few.into_iter()
-        .chain(of_empty_clusters(sizes))
+    let images = sizes.iter().sum();
+    of_empty_clusters(sizes)
+        .into_iter()
         .chain(of_largest_cluster(sizes, images))
         .chain(of_instability(stability))
         .collect()
@@ -83,7 +82,12 @@ mod tests {
         assert_found(&of_sizes(&[40, 30, 30]), &[]);
         assert_found(&of_sizes(&[60, 40]), &[]);
         assert_found(&of_sizes(&[100]), &[]);
-        assert_found(&of_sizes(&[8, 8, 8]), &["24 images for 3 clusters"]);
+        assert_found(
+            of_few_images(24, 3).as_slice(),
+            &["24 images for 3 clusters"],
+        );
+        assert_eq!(of_few_images(30, 3), None);
+        assert_found(&of_sizes(&[8, 8, 8]), &[]);
         assert_found(
             &of_sizes(&[50, 0, 49, 0, 1]),
             &["2 of 5 clusters hold no image (id 2, 4)"],
