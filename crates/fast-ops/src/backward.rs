@@ -28,8 +28,18 @@ pub(crate) fn parents_of<S, const N: usize>(ops: &Ops<S, N>) -> [Option<NodeId>;
     parents.map(|parent| parent.as_ref().map(|node| node.id))
 }
 
-/// Hands each parent that takes one its gradient; those of the others are not found.
+/// Hands each parent that takes one its gradient.
 pub(crate) fn register<B: Backend>(
+    gradients: &mut Gradients,
+    parents: impl IntoIterator<Item = Option<NodeId>>,
+    found: impl IntoIterator<Item = FloatTensor<B>>,
+) {
+    let find = found.into_iter().map(|found| || found);
+    find_and_register::<B>(gradients, parents, find);
+}
+
+/// The same, where those of the other parents are not to be found.
+pub(crate) fn find_and_register<B: Backend>(
     gradients: &mut Gradients,
     parents: impl IntoIterator<Item = Option<NodeId>>,
     find: impl IntoIterator<Item = impl FnOnce() -> FloatTensor<B>>,

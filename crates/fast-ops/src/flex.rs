@@ -79,10 +79,18 @@ pub(crate) fn written_over(
     portion: usize,
     write: impl Fn(usize, &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    assert!(portion > 0 && !row.is_empty(), "an empty row or portion");
-    assert_eq!([count, portion].map(|of| of % row.len()), [0; 2]);
+    let width = row.len();
+    assert!(
+        portion > 0 && width > 0,
+        "an empty row or portion: {width}, {portion}"
+    );
+    let are_whole = [count, portion].iter().all(|of| of % width == 0);
+    assert!(
+        are_whole,
+        "{count} in portions of {portion}, rows of {width}"
+    );
     let write = |index: usize, part: &mut [MaybeUninit<f32>]| {
-        for to in part.chunks_exact_mut(row.len()) {
+        for to in part.chunks_exact_mut(width) {
             to.write_copy_of_slice(row);
         }
         // SAFETY: it is whole rows by the assertions, which were written by the lines above.

@@ -47,8 +47,8 @@ pub const IMAGENET_VALIDATION: [&str; 2] = ["val", "validation"];
 /// The file that makes a folder that of a run. Nothing below such a folder is a picture.
 pub const RUN_FILE: &str = "run.toml";
 
-/// The file that marks a folder of masks by `luss labels export` or `luss segment`; nothing below it is a
-/// picture.
+/// The file that marks a folder by `luss labels export`, `luss segment` or `luss export`; nothing below it
+/// is a picture.
 pub const EXPORTED: &str = ".exported";
 
 /// Files that `luss features` leaves; nothing below a folder with all of them is a picture.

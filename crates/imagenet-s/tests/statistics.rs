@@ -179,7 +179,7 @@ fn annotators_agree_as_far_as_numpy_says() {
     let ratios = found.rows.iter().map(|row| row.boundary_ratio);
     assert!(ratios.eq([Some(0.02), Some(0.03), Some(0.04), None]));
     for (row, expected) in found.rows.iter().zip(expected.rows()) {
-        let numbers = [Some(row.all)].into_iter().chain(row.sizes);
+        let numbers = [row.all].into_iter().chain(row.sizes);
         for (number, &expected) in numbers.zip(expected) {
             // A size without objects is "not a number" in the script.
             let agrees = match number {
@@ -196,12 +196,23 @@ fn whoever_ignores_the_same_agrees_fully_with_a_copy() {
     let (_folder, folders) = annotators();
     let found = agreed(&[folders[1].clone(), folders[1].clone()]).unwrap();
     for row in &found.rows {
-        assert_eq!(row.all, 1.0, "{found}");
+        assert_eq!(row.all, Some(1.0), "{found}");
         assert!(
             row.sizes.iter().flatten().all(|&size| size == 1.0),
             "{found}"
         );
     }
+}
+
+#[test]
+fn annotators_who_ignore_everything_agree_on_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ignored = LabelMask::new(5, 4, vec![1000; 20]).unwrap();
+    write_masks(folder.path(), &[ignored]);
+    let found = agreed(&[folder.path().to_owned(), folder.path().to_owned()]).unwrap();
+    assert!(found.rows.iter().all(|row| row.all.is_none()), "{found}");
+    let text = found.to_string();
+    assert_eq!(text.matches("-").count(), 4 * 5, "{text}");
 }
 
 #[test]

@@ -221,6 +221,26 @@ fn real_opacity_is_from_0_to_1_and_signed_one_is_refused() {
     assert!(error.contains("signed opacity"), "{error}");
 }
 
+/// As satellites have it: red, green, blue, infrared, opacity.
+#[test]
+fn opacity_may_lie_behind_other_bands() {
+    let file = Tiff::new([1, 1], RGB, 5, 8, vec![100, 100, 100, 7, 51]);
+    let file = file.with(EXTRA_SAMPLES, &[0, 2]);
+    // 100 * 0.2 + 255 * 0.8 = 224
+    assert_eq!(file.levels(&Decoding::as_shown()), [224]);
+}
+
+#[test]
+fn opacity_that_is_itself_chosen_is_shown_as_it_is() {
+    let file = Tiff::new([2, 1], RGB, 4, 8, vec![9, 9, 9, 51, 9, 9, 9, 0]);
+    let file = file.with(EXTRA_SAMPLES, &[2]);
+    let fourth = Decoding {
+        bands: vec![4],
+        ..Decoding::as_shown()
+    };
+    assert_eq!(file.levels(&fourth), [51, 0]);
+}
+
 /// Of two entries the last one holds.
 #[test]
 fn bands_are_found_though_a_tag_is_there_twice() {

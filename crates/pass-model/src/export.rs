@@ -113,7 +113,7 @@ mod tests {
         backbone::{BackboneConfig, ResNetConfig},
         import::{import_backbone, import_pretrain_net, import_segmentation_net},
         pretrain_net::{NetworkConfig, PretrainNetConfig},
-        segmentation_net::SegmentationNetConfig,
+        segmentation_net::{HeadDraw, SegmentationNetConfig},
     };
     use burn::tensor::Device;
 
@@ -160,6 +160,7 @@ mod tests {
         let config = SegmentationNetConfig {
             backbone: backbone(),
             classes: 4,
+            head: HeadDraw::He,
         };
         let (net, mut other) = (config.init(1, &device), config.init(2, &device));
         let path = folder.path().join("segmentation.safetensors");

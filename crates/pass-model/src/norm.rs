@@ -178,7 +178,7 @@ fn samples_of<const D: usize>(input: &Tensor<D>) -> usize {
 fn check_samples(samples: usize) {
     assert!(
         samples > 1,
-        "batch statistics need more than one value per channel"
+        "batch statistics need more than one value per channel, not {samples}"
     );
 }
 

@@ -23,6 +23,22 @@ pub struct SegmentationNetConfig {
     pub backbone: BackboneConfig,
     /// Classes `C` without "other", which is channel 0 of the output.
     pub classes: usize,
+    /// How the head is drawn, which is not stored: weights that are there need no draw.
+    #[serde(skip)]
+    pub head: HeadDraw,
+}
+
+/// How the weights of the head are drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadDraw {
+    /// Normal, with a deviation that follows the number of classes: the published draw. With few classes on
+    /// many channels logits begin far from 0.
+    #[default]
+    He,
+    /// Uniform in `±1/√channels`, as PyTorch draws convolutions: logits begin near 0 for any number of
+    /// classes.
+    Uniform,
 }
 
 /// The network of step 3.
@@ -40,8 +56,18 @@ impl SegmentationNetConfig {
         let stream = &mut WeightStream::new(seed);
         let backbone = self.backbone.build(stream, device);
         let channels = [self.backbone.channels(4), self.classes + 1];
-        let head = stream.conv2d(&Conv2dConfig::new(channels, [1, 1]), device);
+        let head = self.head.draw(channels, stream, device);
         name_parameters(SegmentationNet { backbone, head })
+    }
+}
+
+impl HeadDraw {
+    fn draw(self, channels: [usize; 2], stream: &mut WeightStream, device: &Device) -> Conv2d {
+        let config = Conv2dConfig::new(channels, [1, 1]);
+        match self {
+            Self::He => stream.conv2d(&config, device),
+            Self::Uniform => stream.uniform_conv2d(&config, device),
+        }
     }
 }
 
@@ -49,17 +75,6 @@ impl SegmentationNet {
     /// The same on a pre-trained backbone.
     pub fn with_backbone(self, backbone: Backbone) -> Self {
         name_parameters(Self { backbone, ..self })
-    }
-
-    /// The same with a head as PyTorch draws convolutions: uniform in `±1/√channels`.
-    ///
-    /// The published draw follows the number of classes, not that of the channels: with few classes on many
-    /// channels it begins with logits that are far from 0.
-    pub fn with_uniform_head(self, seed: u64, device: &Device) -> Self {
-        let [outputs, inputs, _, _] = self.head.weight.dims();
-        let config = Conv2dConfig::new([inputs, outputs], [1, 1]);
-        let head = WeightStream::new(seed).uniform_conv2d(&config, device);
-        name_parameters(Self { head, ..self })
     }
 
     /// # Shapes
@@ -90,6 +105,7 @@ mod tests {
         SegmentationNetConfig {
             backbone: backbone.into(),
             classes: 4,
+            head: HeadDraw::He,
         }
     }
 
@@ -103,34 +119,40 @@ mod tests {
         assert_eq!(logits.dims(), [2, 5, 3, 3]);
     }
 
-    /// ReLU6 leaves 1280 channels of numbers from 0 to 6: an untrained head should know nothing of ten classes.
+    /// Of ten classes an untrained head should know nothing, on as many channels as EfficientNet-Lite0 has.
     #[test]
     fn a_uniform_head_begins_near_chance_where_the_published_one_does_not() {
         let device = Device::default();
-        let config = SegmentationNetConfig {
-            classes: 10,
-            ..config()
-        };
-        let net = config.init(0, &device);
         let channels = 1280;
-        let widened = |conv: Conv2d| SegmentationNet {
-            head: conv,
-            ..net.clone()
-        };
-        let wide = Conv2dConfig::new([channels, 11], [1, 1]);
-        let published = widened(WeightStream::new(3).conv2d(&wide, &device));
-        let uniform = published.clone().with_uniform_head(3, &device);
-        let loss = |net: &SegmentationNet| {
-            let distribution = burn::tensor::Distribution::Uniform(0.0, 1.5);
-            let features = Tensor::<4>::random([4, channels, 5, 5], distribution, &device);
-            let logits = convolve(&net.head, features);
+        let mut stream = WeightStream::new(3);
+        let share = stream.uniform_fan_in([4, channels, 5, 5], 1, &device).val(); // in ±1
+        let features = (share + 1.0) * 0.75;
+        let mut loss = |draw: HeadDraw| {
+            let head = draw.draw([channels, 11], &mut stream, &device);
+            let logits = convolve(&head, features.clone());
             let classes = burn::tensor::activation::log_softmax(logits, 1);
             -classes.mean().into_scalar::<f32>()
         };
-        let chance = 11f32.ln();
-        assert!(loss(&uniform) < chance + 0.3, "{}", loss(&uniform));
-        assert!(loss(&published) > 2.0 * chance, "{}", loss(&published));
-        assert_eq!(uniform.head.weight.id, net.head.weight.id);
+        let (chance, uniform) = (11f32.ln(), loss(HeadDraw::Uniform));
+        assert!(uniform < chance + 0.3, "{uniform}");
+        let published = loss(HeadDraw::He);
+        assert!(published > 2.0 * chance, "{published}");
+    }
+
+    /// Each parameter has a stream of its own, and both draw the same bias from that of the bias.
+    #[test]
+    fn the_head_is_drawn_behind_the_backbone() {
+        let device = Device::default();
+        let [published, uniform] = [HeadDraw::He, HeadDraw::Uniform].map(|head| {
+            let config = SegmentationNetConfig { head, ..config() };
+            config.init(3, &device).head
+        });
+        let bias = |head: &Conv2d| head.bias.as_ref().unwrap().val().into_data();
+        assert_eq!(bias(&uniform), bias(&published));
+        let [_, channels, ..] = uniform.weight.dims();
+        let largest = uniform.weight.val().abs().max().into_scalar::<f32>();
+        assert!(largest <= 1.0 / (channels as f32).sqrt(), "{largest}");
+        assert_eq!(uniform.weight.id, published.weight.id);
     }
 
     #[test]

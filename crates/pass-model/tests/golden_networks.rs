@@ -27,7 +27,7 @@ use pass_model::{
     norm::NormMode,
     pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig, PretrainOutput},
     resize::upsample_bilinear,
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 use steps::{SHALLOW, gradients_of};
 
@@ -200,6 +200,7 @@ fn fine_tuning_logits_loss_and_gradients_agree() {
     let config = SegmentationNetConfig {
         backbone: tiny_backbone(),
         classes: 9,
+        head: HeadDraw::He,
     };
     let mut net = config.init(0, &device);
     import_segmentation_net(&mut net, &golden::path("tiny_finetune.safetensors")).unwrap();

@@ -14,7 +14,7 @@ use pass_model::{
     import::{import_backbone, import_pretrain_net, import_segmentation_net},
     norm::NormMode,
     pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig},
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 
 /// 1e-4 of the largest value, as in `import_torchvision.rs`.
@@ -72,6 +72,7 @@ fn a_fine_tuning_checkpoint_gives_the_same_logits() {
     let config = SegmentationNetConfig {
         backbone: backbone().into(),
         classes: 4,
+        head: HeadDraw::He,
     };
     let mut net = config.init(0, &device);
     import_segmentation_net(&mut net, &published("finetuning.pth.tar")).unwrap();

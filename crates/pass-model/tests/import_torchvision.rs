@@ -14,7 +14,7 @@ use pass_model::{
     import::{import_backbone, recognise_backbone},
     norm::NormMode,
     pretrain_net::{NetworkConfig, PretrainNetConfig},
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 
@@ -89,6 +89,7 @@ fn a_backbone_inside_another_network_can_be_imported() {
     let config = SegmentationNetConfig {
         backbone: resnet18_w5().into(),
         classes: 3,
+        head: HeadDraw::He,
     };
     let mut net = config.init(0, &Device::default());
     import_backbone(&mut net.backbone, &fixture("resnet18_w5.pth")).unwrap();

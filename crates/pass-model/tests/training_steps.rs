@@ -31,7 +31,7 @@ use pass_model::{
     pass_p_net::{MomentumEncoder, PassPNet, PassPNetConfig},
     pretrain_net::PretrainNet,
     resize::upsample_bilinear,
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 use steps::{Fixture, ITERATIONS, PICTURES, SHALLOW, UPDATES, by_key, named};
 
@@ -202,6 +202,7 @@ fn three_steps_of_fine_tuning_agree() {
     let config = SegmentationNetConfig {
         backbone: steps::config().network.backbone,
         classes: 5,
+        head: HeadDraw::He,
     };
     let key = |path: &str| pass_key(resnet_key, path, &[]);
     let mut net = config.init(0, &device);

@@ -16,7 +16,7 @@
 //! | pseudo labels `Y` (2.3, 2.4) | [`label_generation::generate`], [`label_store`] |
 //! | image-level labels, CAM inference (equations 15, 16) | [`cam`] |
 //! | objects on a frozen map, without training | [`foreground::Foreground`] |
-//! | masks that follow the edges of a picture; no step uses it | [`refine::refine`] |
+//! | masks that follow the edges of a picture | [`refine::refine`] |
 //! | distance matching | [`distance_matching::SupportSet`] |
 //!
 //! The first two work on tensors of any burn device; distance matching works on the host's arrays,

@@ -11,7 +11,7 @@ use pass_model::{
     export::{export_backbone, export_pretrain_net, export_segmentation_net},
     import::{import_backbone, import_pretrain_net, import_segmentation_net},
     pretrain_net::{NetworkConfig, PretrainNetConfig},
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 use pixel_attention::{
     attention_net::{AttentionNet, export_attention_net, import_attention_net},
@@ -126,6 +126,7 @@ fn export_all(folder: &Path) {
     let segmentation = SegmentationNetConfig {
         backbone: config().network.backbone,
         classes: 4,
+        head: HeadDraw::He,
     };
     let mut net = segmentation.init(0, &device);
     import_segmentation_net(&mut net, &published("finetuning.pth.tar")).unwrap();

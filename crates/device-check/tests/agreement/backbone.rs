@@ -1,4 +1,4 @@
-//! The parts of the backbone: convolutions of every kind, max-pooling, residual blocks.
+//! The parts of backbones: a stem, max-pooling, and blocks of the families.
 
 use burn::{
     nn::{PaddingConfig2d, conv::Conv2dConfig, pool::MaxPool2dConfig},
@@ -6,7 +6,10 @@ use burn::{
 };
 use device_check::{NETWORK, OPERATION, assert_agreement};
 use pass_model::{
-    backbone::{Block, ConvNextConfig, ResidualBlockConfig, SwinConfig, VitConfig},
+    backbone::{
+        Backbone, BackboneSettings, Block, ConvNextConfig, EfficientNetConfig, ResidualBlockConfig,
+        SwinConfig, VitConfig,
+    },
     init::WeightStream,
     norm::{BatchNormConfig, NormMode},
 };
@@ -96,6 +99,41 @@ fn a_bottleneck_block_that_halves_the_map_agrees() {
         dilation: 1,
     };
     check_block(config, NormMode::Batch);
+}
+
+#[test]
+fn a_bottleneck_block_in_groups_agrees() {
+    let config = ResidualBlockConfig {
+        block: Block::Bottleneck,
+        channels_in: 6,
+        channels_inner: 4,
+        channels_out: 6,
+        stride: 1,
+        groups: 2,
+        dilation: 1,
+    };
+    check_block(config, NormMode::Batch);
+}
+
+/// Each channel convolved on its own, SiLU, and channels that are weighted.
+#[test]
+fn a_block_of_an_efficientnet_agrees() {
+    assert_agreement(NETWORK, |lab| {
+        let config = EfficientNetConfig {
+            channels: [2; 9],
+            depths: [1; 7],
+            ..EfficientNetConfig::b3()
+        };
+        let Backbone::EfficientNet(mut net) = config.build(&mut WeightStream::new(6), lab.device())
+        else {
+            unreachable!("its settings build it")
+        };
+        let mut block = lab.module(net.stages[6].remove(0));
+        let maps = lab.input("maps", [4, 2, 5, 7]);
+        let output = block.forward(maps, NormMode::Batch, false);
+        lab.output("output", output);
+        lab.buffers(&block);
+    });
 }
 
 /// Attention among all tokens, and both branches scaled.

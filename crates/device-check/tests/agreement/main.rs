@@ -1,4 +1,4 @@
-//! Every layer, loss and optimiser of the networks, on the device under test and on the CPU.
+//! Layers, losses and optimisers of the networks, on the device under test and on the CPU.
 //!
 //! Shapes are tiny and few: a software GPU compiles and tunes kernels for every new one.
 

@@ -26,7 +26,7 @@ use pass_model::{
     pretrain_net::{NetworkConfig, PretrainNet, PretrainNetConfig},
     queue::Queue,
     resize::upsample_bilinear,
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 
 /// Enough for the queue to fill up and take part twice.
@@ -147,6 +147,7 @@ fn finetuning_losses(device: &Device) -> Vec<f64> {
     let config = SegmentationNetConfig {
         backbone: ResNetConfig::resnet18().into(),
         classes: 50,
+        head: HeadDraw::He,
     };
     let mut net = config.init(1, device);
     let mut numbers = Numbers::new(3);

@@ -168,7 +168,6 @@ impl<B: FastAttention, const N: usize> Backward<B, N> for AttentionGradients {
         let gradient = gradients.consume::<B>(&ops.node);
         let of_bias = parents.get(1).is_some_and(Option::is_some);
         let found = B::attention_gradients(packed, heads, bias, gradient, of_bias);
-        let found = found.into_iter().map(|found| || found);
         register::<B>(gradients, parents, found);
     }
 }

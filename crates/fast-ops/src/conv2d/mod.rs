@@ -74,11 +74,9 @@ pub fn conv2d(
     bias: Option<Tensor<1>>,
     options: ConvOptions<2>,
 ) -> Tensor<4> {
-    let given = bias.as_ref().map(|bias| bias.dims()[0]);
-    assert!(
-        given.is_none_or(|given| given == weight.dims()[0]),
-        "channels of the bias"
-    );
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [weight.dims()[0]], "channels of the bias");
+    }
     #[cfg(feature = "flex")]
     if operation::applies(&input, &weight) {
         return operation::convolve(input, weight, bias, options);

@@ -19,7 +19,7 @@ use super::{
     input_gradient::input_gradient, output::output, weight_gradient::weight_gradient,
 };
 use crate::{
-    backward::{parents_of, register, tracked},
+    backward::{find_and_register, parents_of, tracked},
     flex,
     perhaps::Perhaps,
 };
@@ -206,6 +206,6 @@ impl<B: Convolve, const N: usize> Backward<B, N> for ConvolutionGradients {
             &|| B::weight_gradient(input.clone(), output.clone(), shapes[1], options.clone()),
             &|| B::bias_gradient(output.clone()),
         ];
-        register::<B>(gradients, parents, find);
+        find_and_register::<B>(gradients, parents, find);
     }
 }

@@ -114,6 +114,6 @@ impl<B: FastLayerNorm> Backward<B, 3> for LayerNormGradients {
         let (x, gamma, epsilon) = ops.state;
         let gradient = gradients.consume::<B>(&ops.node);
         let (x, gamma, beta) = B::layer_norm_gradients(x, gamma, gradient, epsilon);
-        register::<B>(gradients, parents, [x, gamma, beta].map(|found| || found));
+        register::<B>(gradients, parents, [x, gamma, beta]);
     }
 }

@@ -38,11 +38,9 @@ pub fn linear<const D: usize>(
         ins,
         "channels of the input and of the weights"
     );
-    let given = bias.as_ref().map(|bias| bias.dims()[0]);
-    assert!(
-        given.is_none_or(|given| given == outs),
-        "channels of the bias"
-    );
+    if let Some(bias) = &bias {
+        assert_eq!(bias.dims(), [outs], "channels of the bias");
+    }
     #[cfg(feature = "flex")]
     if crate::flex::applies(&x) && crate::flex::applies(&weight) {
         return operation::linear(x, weight, bias);

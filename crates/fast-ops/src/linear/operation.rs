@@ -16,7 +16,7 @@ use burn::{
 
 use super::rows;
 use crate::{
-    backward::{parents_of, register, tracked},
+    backward::{find_and_register, parents_of, tracked},
     flex::{tensor, values},
     perhaps::Perhaps,
     product::Matrix,
@@ -171,6 +171,6 @@ impl<B: FastLinear, const N: usize> Backward<B, N> for LinearGradients {
             &|| B::linear_weight_gradient(x.clone(), gradient.clone()),
             &|| B::linear_bias_gradient(gradient.clone()),
         ];
-        register::<B>(gradients, parents, find);
+        find_and_register::<B>(gradients, parents, find);
     }
 }

@@ -1,5 +1,7 @@
 //! Both as operations of burn's, with one backward pass.
 
+use std::iter::repeat_n;
+
 use burn::{
     backend::{
         Autodiff, Backend, Dispatch, Flex, TensorMetadata,
@@ -115,6 +117,6 @@ impl<B: FastRelu, const N: usize> Backward<B, N> for ReluGradient {
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let parents = parents_of(&ops);
         let gradient = B::relu_gradient(ops.state, gradients.consume::<B>(&ops.node));
-        register::<B>(gradients, parents, [(); N].map(|()| || gradient.clone()));
+        register::<B>(gradients, parents, repeat_n(gradient, N));
     }
 }

@@ -29,12 +29,9 @@ pub fn residual<const D: usize>(
     scale: Option<Tensor<1>>,
 ) -> Tensor<D> {
     assert_eq!(x.dims(), branch.dims(), "shapes of what is added up");
-    let channels = x.dims()[D - 1];
-    let given = scale.as_ref().map(|scale| scale.dims()[0]);
-    assert!(
-        given.is_none_or(|given| given == channels),
-        "channels of the scale"
-    );
+    if let Some(scale) = &scale {
+        assert_eq!(scale.dims(), [x.dims()[D - 1]], "channels of the scale");
+    }
     #[cfg(feature = "flex")]
     if crate::flex::applies(&x) && crate::flex::applies(&branch) {
         return operation::residual(x, branch, scale);

@@ -16,7 +16,7 @@ use burn::{
 use widest::widest;
 
 use crate::{
-    backward::{parents_of, register, tracked},
+    backward::{find_and_register, parents_of, tracked},
     flex::{of_pairs, tensor, values, written},
     perhaps::Perhaps,
     sums::column_products,
@@ -177,6 +177,6 @@ impl<B: FastResidual, const N: usize> Backward<B, N> for ResidualGradients {
                 B::scale_gradient(gradient.clone(), branch.clone())
             },
         ];
-        register::<B>(gradients, parents, find);
+        find_and_register::<B>(gradients, parents, find);
     }
 }

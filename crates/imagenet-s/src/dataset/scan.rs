@@ -24,7 +24,7 @@ pub(crate) struct Scan {
     pub(crate) files: Vec<Found>,
     /// Files that were not wanted.
     pub(crate) others: OtherFiles,
-    /// Neighbours in order of name that have one stem, by pairs.
+    /// Files of one folder that have one stem, each with the one of it before, in order of name.
     pub(crate) same_stems: Vec<[PathBuf; 2]>,
     /// Folders that were not walked.
     pub(crate) left_out: Vec<LeftOut>,

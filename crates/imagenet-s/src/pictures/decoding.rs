@@ -109,7 +109,7 @@ impl Decoding {
         Ok(numbers(size))
     }
 
-    /// The same of a file, of which no more is read than tells it.
+    /// The same of a file; where pictures are not turned, of most formats only its header is read.
     pub(crate) fn size_of_file(&self, path: &Path) -> Result<(usize, usize), Error> {
         match self.orientation {
             Orienting::Ignore => stored_size_of_file(path).map(numbers),

@@ -3,6 +3,7 @@
 use std::{io::Cursor, path::Path};
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use luss_metrics::folder::MAX_PIXELS;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         layers::Layers,
         oddity::Oddity,
         orientation::orientation_of,
-        size::{MAX_PIXELS, check_size},
+        size::check_size,
         tiff::decode_tiff,
     },
 };

@@ -7,14 +7,12 @@ use std::{
 };
 
 use image::{ImageFormat, ImageReader};
+use luss_metrics::folder::{MAX_DEFLATE_RATIO, MAX_PIXELS};
 
 use crate::{
     error::Error,
     pictures::{format::content_format, jpeg_structure::Frame, tiff::tiff_size},
 };
-
-/// Pixels that a picture may have: ten times the largest of ImageNet-S, 400 MB as RGB.
-pub(crate) const MAX_PIXELS: u64 = 1 << 27;
 
 /// Pixels that a byte of a JPEG file can stand for: a block of 64 takes at least one bit in the
 /// first scan, and colour at half resolution makes that one of 512.
@@ -22,9 +20,6 @@ const MAX_PIXELS_A_BYTE: u64 = 512;
 
 /// The same of a BMP file, whose runs of 255 pixels take two bytes.
 const MAX_BMP_PIXELS_A_BYTE: u64 = 128;
-
-/// How much longer the content of a deflate stream can be than the stream.
-const MAX_DEFLATE_RATIO: u64 = 1032;
 
 /// Refuses what would take more memory than any picture needs, by the header alone.
 pub(crate) fn check_size(bytes: &[u8], format: ImageFormat, path: &Path) -> Result<(), Error> {

@@ -44,8 +44,8 @@ pub struct Agreement {
 pub struct AgreementRow {
     /// Thickness of the boundary as a share of the diagonal; `None` for whole masks.
     pub boundary_ratio: Option<f64>,
-    /// Over all objects.
-    pub all: f64,
+    /// Over all objects; `None` where nothing counts.
+    pub all: Option<f64>,
     /// By size groups, S, MS, ML, L; `None` where no picture has such an object.
     pub sizes: [Option<f64>; 4],
 }
@@ -66,7 +66,7 @@ pub struct AgreementRow {
 ///
 /// With fewer than two folders.
 pub fn agreement(folders: &[PathBuf], watcher: Watcher<'_>) -> Result<Agreement, Error> {
-    assert!(folders.len() > 1, "one annotator agrees with nobody");
+    assert!(folders.len() > 1, "{} annotators", folders.len());
     let files = folders.iter().map(|folder| masks_of(folder));
     let files: Vec<Vec<Found>> = files.collect::<Result<_, _>>()?;
     for (folder, others) in folders.iter().zip(&files) {
@@ -190,7 +190,7 @@ fn rows(pairs: &[Vec<Report>]) -> Vec<AgreementRow> {
         .enumerate()
         .map(|(at, &ratio)| AgreementRow {
             boundary_ratio: Some(ratio),
-            all: mean(pairs.iter().map(|reports| reports[at].boundary_miou)).unwrap_or(0.0),
+            all: mean(pairs.iter().map(|reports| reports[at].boundary_miou)),
             sizes: std::array::from_fn(|group| {
                 mean(
                     pairs
@@ -201,7 +201,7 @@ fn rows(pairs: &[Vec<Report>]) -> Vec<AgreementRow> {
         });
     let whole = AgreementRow {
         boundary_ratio: None,
-        all: mean(pairs.iter().map(|reports| reports[0].miou)).unwrap_or(0.0),
+        all: mean(pairs.iter().map(|reports| reports[0].miou)),
         sizes: std::array::from_fn(|group| {
             mean(pairs.iter().map(|reports| reports[0].sizes[group].miou))
         }),

@@ -120,10 +120,10 @@ impl fmt::Display for Agreement {
                 Some(ratio) => format!("boundary mIoU, {:.0} %", 100.0 * ratio),
                 None => "mask mIoU".to_owned(),
             };
-            write!(f, "  {name:<20}{:>8.1}", 100.0 * row.all)?;
-            for size in row.sizes {
-                match size {
-                    Some(size) => write!(f, "{:>8.1}", 100.0 * size)?,
+            write!(f, "  {name:<20}")?;
+            for number in [row.all].into_iter().chain(row.sizes) {
+                match number {
+                    Some(number) => write!(f, "{:>8.1}", 100.0 * number)?,
                     None => write!(f, "{:>8}", "-")?,
                 }
             }

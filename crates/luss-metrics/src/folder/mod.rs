@@ -53,7 +53,10 @@ pub use format::MaskFormat;
 pub use npy::{ScoreMap, decode_npy, read_npy};
 pub use pair_list::read_pairs;
 pub use pairing::{Pairing, PairingRule};
-pub use png::{encode_indexed_mask, encode_mask, header::MAX_PIXELS};
+pub use png::{
+    encode_indexed_mask, encode_mask,
+    header::{MAX_DEFLATE_RATIO, MAX_PIXELS},
+};
 pub use problem::{Problem, ProblemKind};
 pub use reader::{MaskReader, decode_mask, read_mask};
 pub use source::{MaskSource, Side, open_masks};

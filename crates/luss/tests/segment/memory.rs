@@ -10,7 +10,10 @@ use std::{
 };
 
 use burn::tensor::Device;
-use pass_model::{checkpoint::save_module, segmentation_net::SegmentationNetConfig};
+use pass_model::{
+    checkpoint::save_module,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
+};
 use pass_train::{RunDir, RunFile, Step};
 
 use crate::place::{Place, command, save};
@@ -69,7 +72,11 @@ fn write_run(root: &Path, backbone: &str, classes: usize) {
     let weights = run.weights(Step::Finetune);
     run.make_room_for(&weights).unwrap();
     let backbone = file.network.backbone.clone();
-    let config = SegmentationNetConfig { backbone, classes };
+    let config = SegmentationNetConfig {
+        backbone,
+        classes,
+        head: HeadDraw::He,
+    };
     save_module(&config.init(3, &Device::flex()), &weights).unwrap();
     run.finish(Step::Finetune, &"drawn").unwrap();
 }

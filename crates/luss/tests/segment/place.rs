@@ -13,8 +13,9 @@ use image::{Rgb, RgbImage};
 use imagenet_s::LabelMask;
 use luss_metrics::folder::{MaskFormat, read_mask};
 use pass_model::{
-    backbone::ResNetConfig, export::export_segmentation_net,
-    segmentation_net::SegmentationNetConfig,
+    backbone::ResNetConfig,
+    export::export_segmentation_net,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -57,6 +58,7 @@ fn write_weights(path: &Path) {
     let config = SegmentationNetConfig {
         backbone: backbone.into(),
         classes: 6,
+        head: HeadDraw::He,
     };
     export_segmentation_net(&config.init(3, &Device::flex()), path).unwrap();
 }

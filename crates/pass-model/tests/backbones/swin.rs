@@ -16,7 +16,7 @@ use pass_model::{
     },
     norm::NormMode,
     pretrain_net::{NetworkConfig, PretrainNetConfig},
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 use safetensors::{Dtype, tensor::TensorView};
 
@@ -145,6 +145,7 @@ fn networks_of_the_steps_are_read_in_every_spelling() {
     let segmentation = SegmentationNetConfig {
         backbone: reduced().into(),
         classes: 4,
+        head: HeadDraw::He,
     };
     for spelling in pretrain.init(1, &device).backbone.spellings() {
         let key = |path: &str| pass_key(spelling.key, path, &[3]);

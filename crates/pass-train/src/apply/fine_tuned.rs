@@ -293,7 +293,7 @@ impl WholeMap {
 mod tests {
     use super::*;
     use image::Rgb;
-    use pass_model::segmentation_net::SegmentationNetConfig;
+    use pass_model::segmentation_net::{HeadDraw, SegmentationNetConfig};
     use pixel_attention::cam::CamNormalization;
 
     use crate::inference::to_tensor;
@@ -321,7 +321,11 @@ mod tests {
 
     fn network(backbone: BackboneConfig) -> FineTuned {
         let (classes, device) = (6, Device::default());
-        let config = SegmentationNetConfig { backbone, classes };
+        let config = SegmentationNetConfig {
+            backbone,
+            classes,
+            head: HeadDraw::He,
+        };
         FineTuned {
             net: config.init(3, &device),
             backbone: config.backbone,

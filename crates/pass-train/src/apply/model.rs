@@ -7,7 +7,7 @@ use imagenet_s::{Decoding, OddPictures, views::Normalization};
 use luss_metrics::Matching;
 use pass_model::{
     checkpoint::{load_field, load_module},
-    segmentation_net::SegmentationNetConfig,
+    segmentation_net::{HeadDraw, SegmentationNetConfig},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -158,6 +158,7 @@ impl About {
             network: SegmentationNetConfig {
                 backbone: file.network.backbone.clone(),
                 classes,
+                head: HeadDraw::default(),
             },
             weights_sha256: tensors_sum(tensors.iter()),
             normalization: normalization(&file),

@@ -37,9 +37,9 @@ pub use inference::{
 };
 pub use luss_metrics::ThresholdRule;
 pub use objects::ObjectsSection;
+pub use pass_model::segmentation_net::HeadDraw;
 pub use training::{
-    AttentionSection, BatchRule, FinetuneSection, FrozenNorms, HeadDraw, PUBLISHED_BATCH,
-    PretrainSection,
+    AttentionSection, BatchRule, FinetuneSection, FrozenNorms, PUBLISHED_BATCH, PretrainSection,
 };
 pub use watching::{CheckpointsSection, HealthSection, OnFault, ProbeSection};
 

@@ -9,6 +9,7 @@ use pass_model::{
     norm::NormMode,
     optim::OptimConfig,
     overlap::AlignmentConfig,
+    segmentation_net::HeadDraw,
 };
 use serde::{Deserialize, Serialize};
 
@@ -230,17 +231,6 @@ pub struct FinetuneSection {
     pub norms: FrozenNorms,
     /// How the head's weights are drawn.
     pub head: HeadDraw,
-}
-
-/// How the weights of the head of step 3 are drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HeadDraw {
-    /// Normal, with a deviation that follows the number of classes: the published draw.
-    #[default]
-    He,
-    /// Uniform in `±1/√channels`: logits begin near 0 for any number of classes.
-    Uniform,
 }
 
 impl Default for FinetuneSection {

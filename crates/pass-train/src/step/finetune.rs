@@ -23,7 +23,7 @@ use crate::{
     Context, Error, Step,
     health::Vitals,
     ranks::{done_by_first, first_then_others},
-    run_file::{FinetuneSection, HeadDraw},
+    run_file::FinetuneSection,
     step::{
         labels::{LabelsSummary, ensure_store},
         pretrain::pretrained_backbone,
@@ -88,17 +88,9 @@ pub(crate) fn fresh_net(context: &Context, device: &Device) -> SegmentationNet {
     SegmentationNetConfig {
         backbone: context.file.network.backbone.clone(),
         classes,
+        head: context.file.finetune.head,
     }
     .init(context.file.seed, device)
-}
-
-/// The same with the head that training begins with.
-fn net_to_train(context: &Context, device: &Device) -> SegmentationNet {
-    let net = fresh_net(context, device);
-    match context.file.finetune.head {
-        HeadDraw::He => net,
-        HeadDraw::Uniform => net.with_uniform_head(context.file.seed, device),
-    }
 }
 
 /// The segmentation network as step 3 left it.
@@ -174,7 +166,7 @@ impl Finetuning {
         let device = context.device.clone().autodiff();
         let backbone = pretrained_backbone(context, &device)?;
         Ok(Self {
-            net: net_to_train(context, &device).with_backbone(backbone),
+            net: fresh_net(context, &device).with_backbone(backbone),
             section: context.file.finetune.clone(),
             normalization: normalization(&context.file),
             precision: context.file.precision,

@@ -215,7 +215,7 @@ fn no_more_directions_are_kept_than_rows_vary_in() {
         _ => 0.5,
     });
     let whitening = HalfWhitening::fit(&rows.view(), 4).unwrap();
-    assert_eq!(whitening.projection().dim(), (2, 4));
+    assert_eq!(whitening.dimensions(), 2);
     let equal = Array2::from_elem((7, 3), 0.25);
     let said = HalfWhitening::fit(&equal.view(), 2)
         .unwrap_err()

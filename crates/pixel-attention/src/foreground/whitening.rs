@@ -30,6 +30,7 @@ const BLOCK: usize = 1024;
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct HalfWhitening {
     mean: Array1<f32>,
+    /// The directions, each divided by the fourth root of its variance, `[dimensions, columns]`.
     projection: Array2<f32>,
 }
 
@@ -78,9 +79,9 @@ impl HalfWhitening {
         Ok(Self { mean, projection })
     }
 
-    /// The directions, each divided by the fourth root of its variance, `[dimensions, columns]`.
-    pub fn projection(&self) -> ArrayView2<'_, f32> {
-        self.projection.view()
+    /// Directions that are kept, which is the length of the rows that [`apply`](Self::apply) makes.
+    pub fn dimensions(&self) -> usize {
+        self.projection.nrows()
     }
 
     /// A row of `dimensions` values and of length 1; zeros where `row` is the mean.

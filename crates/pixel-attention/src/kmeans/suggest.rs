@@ -113,11 +113,7 @@ pub struct Candidate {
 /// 2. Chosen is the number of the largest silhouette among those whose stability is at least
 ///    [`REPRODUCIBLE`]; if there is none, the one of the largest stability.
 ///
-/// Of 18 drawn mixtures with 2 to 18 equal clusters, 480 points in 24 dimensions, 17 got their own
-/// number and the other one less, where points scatter around a centre by 0.4 or 0.8 of its length. At
-/// 1.2 it was 11 of 18, at 1.6 it was 5. On half-whitened embeddings of photographs it is a suggestion
-/// of what is distinct, not of what people name: 39 where they name 40 categories, 15 for 8, 3 for 10
-/// and 2 for 5.
+/// It is a suggestion of what is distinct, not of what people name.
 ///
 /// No more clusters are tried than a quarter of a resample has points. The result does not depend on
 /// the number of threads.

@@ -32,6 +32,16 @@ pub struct CrfConfig {
     pub unary: f32,
 }
 
+impl CrfConfig {
+    fn is_in_range(&self) -> bool {
+        let weights = [self.appearance, self.smoothness];
+        let scales = [self.alpha, self.beta, self.gamma, self.unary];
+        weights.iter().all(|&weight| weight >= 0.0)
+            && scales.iter().all(|&scale| scale > 0.0)
+            && weights.iter().chain(&scales).all(|value| value.is_finite())
+    }
+}
+
 impl Default for CrfConfig {
     fn default() -> Self {
         Self {
@@ -63,8 +73,9 @@ impl Default for CrfConfig {
 ///
 /// # Panics
 ///
-/// If the sizes differ, or there are not three colours.
+/// If the sizes differ, there are not three colours, or a setting is out of its range or not finite.
 pub fn refine(rgb: ArrayView3<u8>, scores: &[Array2<f32>], config: &CrfConfig) -> Vec<Array2<f32>> {
+    assert!(config.is_in_range(), "out of range: {config:?}");
     let (height, width, colours) = rgb.dim();
     assert_eq!(colours, 3, "colours");
     for score in scores {
@@ -278,6 +289,45 @@ mod tests {
             assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5));
         }
         assert_eq!(refine(two_halves().view(), &[], &config).len(), 0);
+    }
+
+    #[test]
+    fn weights_are_not_negative_and_distances_above_0() {
+        let with = |set: fn(&mut CrfConfig, f32), value: f32| {
+            let mut config = CrfConfig::default();
+            set(&mut config, value);
+            config.is_in_range()
+        };
+        let weights: [fn(&mut CrfConfig, f32); 2] = [
+            |c, value| c.appearance = value,
+            |c, value| c.smoothness = value,
+        ];
+        let scales: [fn(&mut CrfConfig, f32); 4] = [
+            |c, value| c.alpha = value,
+            |c, value| c.beta = value,
+            |c, value| c.gamma = value,
+            |c, value| c.unary = value,
+        ];
+        for set in weights.into_iter().chain(scales) {
+            assert!(with(set, 0.5));
+            assert!(
+                ![-1.0, f32::NAN, f32::INFINITY]
+                    .iter()
+                    .any(|&bad| with(set, bad))
+            );
+        }
+        assert!(weights.into_iter().all(|set| with(set, 0.0)));
+        assert!(!scales.into_iter().any(|set| with(set, 0.0)));
+    }
+
+    #[test]
+    #[should_panic(expected = "alpha: 0.0")]
+    fn a_distance_of_0_is_refused() {
+        let config = CrfConfig {
+            alpha: 0.0,
+            ..CrfConfig::default()
+        };
+        refine(two_halves().view(), &[from_column(8)], &config);
     }
 
     /// Oracle: `tests/fixtures/dense_crf.py`, every pair of pixels in float64.

@@ -101,8 +101,7 @@ impl<B: NormByChannels> Backward<B, 3> for OfOwn {
         let (maps, gamma, statistics) = ops.state;
         let gradient = grads.consume::<B>(&ops.node);
         let found = B::gradients(maps, gamma, statistics, gradient);
-        let found = [found.maps, found.gamma, found.beta];
-        register::<B>(grads, parents, found.map(|found| || found));
+        register::<B>(grads, parents, [found.maps, found.gamma, found.beta]);
     }
 }
 
@@ -120,13 +119,12 @@ impl<B: NormByChannels> Backward<B, 3> for OfFixed {
         if for_gamma.is_some() || for_beta.is_some() {
             let sums = B::sums(maps, statistics.clone(), gradient.clone());
             let found = [statistics.gradient_of_gamma(&sums), sums.of_gradient];
-            register::<B>(grads, [for_gamma, for_beta], found.map(|found| || found));
+            register::<B>(grads, [for_gamma, for_beta], found);
         }
-        let of_maps = || {
+        if let Some(maps) = for_maps {
             let scale = statistics.scale(gamma, gradient.shape().num_dims());
-            B::float_mul(gradient, scale)
-        };
-        register::<B>(grads, [for_maps], [of_maps]);
+            grads.register::<B>(maps, B::float_mul(gradient, scale));
+        }
     }
 }
 
@@ -155,11 +153,7 @@ impl<B: NormByChannels> Backward<B, 3> for OverRanks {
         }
         let of_beta = sums.of_gradient.clone();
         let sums = B::float_cat(vec![sums.of_gradient, sums.with_centred], 0);
-        register::<B>(
-            grads,
-            parents,
-            [of_gamma, of_beta, sums].map(|found| || found),
-        );
+        register::<B>(grads, parents, [of_gamma, of_beta, sums]);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use luss_metrics::folder::MAX_PIXELS;
 use tiff::tags::Tag;
 
 use super::{
@@ -9,32 +10,34 @@ use super::{
     header::{FAX_4, Header, JPEG},
     refused,
 };
-use crate::{
-    error::Error,
-    pictures::{jpeg_structure::Frame, size::MAX_PIXELS},
-};
+use crate::{error::Error, pictures::jpeg_structure::Frame};
 
 /// How much longer the content of an LZW stream can be than the stream: a code of 12 bits stands for
 /// up to 4096 bytes. Deflate and JPEG do not reach it; fax of group 4 does, whose blank rows take a bit.
 const MAX_RATIO: u64 = 2731;
 
 impl Header {
-    /// Refuses what would take more memory than the file can hold.
-    pub(super) fn check_size(&self, bytes: &[u8], path: &Path) -> Result<(), Error> {
+    /// Refuses pictures, or parts of them, that would take more memory than the file can hold.
+    pub(super) fn check_size(
+        &self,
+        size: (u32, u32),
+        bytes: &[u8],
+        path: &Path,
+    ) -> Result<(), Error> {
         let pixel_bits = (u64::from(self.bits) * u64::from(self.samples)).max(1);
         let ratio = match self.compression {
-            FAX_4 => MAX_RATIO.max(self.size.0.into()),
+            FAX_4 => MAX_RATIO.max(size.0.into()),
             _ => MAX_RATIO,
         };
         let content_bits = (bytes.len() as u64 * 8).saturating_mul(ratio);
         let most = MAX_PIXELS.min(content_bits / pixel_bits);
-        let pixels = u64::from(self.size.0) * u64::from(self.size.1);
+        let pixels = u64::from(size.0) * u64::from(size.1);
         if pixels <= most {
             return Ok(());
         }
         Err(Error::PictureTooLarge {
             path: path.to_owned(),
-            picture_px: self.size,
+            picture_px: size,
             most,
         })
     }
@@ -49,12 +52,7 @@ pub(super) fn check_parts(
     path: &Path,
 ) -> Result<(), Error> {
     let (width, height) = file.chunk_dimensions();
-    let part = Header {
-        size: (width, height.min(header.size.1)),
-        palette: Vec::new(),
-        ..*header
-    };
-    part.check_size(bytes, path)?;
+    header.check_size((width, height.min(header.size.1)), bytes, path)?;
     let failed = |error| refused(error, path);
     let is_tiled = file.find_tag(Tag::TileOffsets).map_err(failed)?.is_some();
     let (offsets, lengths) = match is_tiled {

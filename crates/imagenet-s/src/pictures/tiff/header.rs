@@ -43,8 +43,8 @@ pub(super) struct Header {
     pub(super) is_unsigned: bool,
     /// Whether each band lies for itself.
     pub(super) is_planar: bool,
-    /// Whether the band behind the colours is their opacity, and whether they are multiplied with it.
-    pub(super) alpha: Option<bool>,
+    /// The band of their opacity, counted from 0, and whether they are multiplied with it.
+    pub(super) alpha: Option<(u16, bool)>,
     /// Red of all values, then green, then blue.
     pub(super) palette: Vec<u8>,
     pub(super) orientation: Orientation,
@@ -67,24 +67,21 @@ impl Header {
     pub(super) fn of(file: &mut File<'_>) -> Result<Self, TiffError> {
         let bits: Option<Vec<u16>> = file.find_tag_unsigned_vec(Tag::BitsPerSample)?;
         let extra: Option<Vec<u16>> = file.find_tag_unsigned_vec(Tag::ExtraSamples)?;
-        let alpha = match extra.unwrap_or_default().first() {
-            Some(1) => Some(true),
-            Some(2) => Some(false),
-            _ => None,
-        };
         let palette: Option<Vec<u16>> = file.find_tag_unsigned_vec(Tag::ColorMap)?;
         let format: Option<Vec<u16>> = file.find_tag_unsigned_vec(Tag::SampleFormat)?;
         let format = format.unwrap_or_default().first().copied();
         let planes: Option<u16> = file.find_tag_unsigned(Tag::PlanarConfiguration)?;
+        let photometric = file.get_tag_unsigned(Tag::PhotometricInterpretation)?;
+        let samples = file.find_tag_unsigned(Tag::SamplesPerPixel)?.unwrap_or(1);
         Ok(Self {
             size: file.dimensions()?,
-            photometric: file.get_tag_unsigned(Tag::PhotometricInterpretation)?,
+            photometric,
             compression: file.find_tag_unsigned(Tag::Compression)?.unwrap_or(1),
-            samples: file.find_tag_unsigned(Tag::SamplesPerPixel)?.unwrap_or(1),
+            samples,
             bits: bits.unwrap_or_default().first().copied().unwrap_or(1),
             is_unsigned: format.unwrap_or(UNSIGNED) == UNSIGNED,
             is_planar: planes == Some(2),
-            alpha,
+            alpha: opacity(photometric, samples, &extra.unwrap_or_default()),
             palette: palette_bytes(&palette.unwrap_or_default()),
             orientation: orientation_in(file)?,
             has_pages: has_pages(file),
@@ -153,17 +150,26 @@ impl Header {
         }
     }
 
-    /// The band of opacity, where the file has one behind the colours that are shown.
+    /// The band of opacity, where the file has one that is not itself shown.
     pub(super) fn alpha_band(&self, shown: &Shown) -> Option<(u16, bool)> {
-        let colours = match (shown, self.photometric) {
-            (Shown::Bands(_), photometric::RGB) => 3,
-            (Shown::Bands(_), _) => 1,
-            (Shown::Cmyk, _) => 4,
-            _ => return None,
-        };
-        let is_multiplied = self.alpha.filter(|_| self.samples > colours)?;
-        Some((colours, is_multiplied))
+        self.alpha.filter(|(band, _)| match shown {
+            Shown::Bands(bands) => !bands.contains(band),
+            _ => true,
+        })
     }
+}
+
+/// The first of the extra samples, which lie behind the colours, that is opacity: 1 where the colours are
+/// multiplied with it, else 2.
+fn opacity(photometric: u16, samples: u16, extra: &[u16]) -> Option<(u16, bool)> {
+    let colours = match photometric {
+        photometric::RGB | photometric::YCBCR => 3,
+        photometric::CMYK => 4,
+        _ => 1,
+    };
+    let mut bands = (colours..samples).zip(extra);
+    let (band, kind) = bands.find(|(_, kind)| [1, 2].contains(*kind))?;
+    Some((band, *kind == 1))
 }
 
 /// Whether a second image is a page and not a small copy or a mask of the first.

@@ -57,7 +57,7 @@ pub(crate) fn decode_tiff(
     let failed = |error| refused(error, path);
     let mut file = open(bytes).map_err(failed)?;
     let header = Header::of(&mut file).map_err(failed)?;
-    header.check_size(bytes, path)?;
+    header.check_size(header.size, bytes, path)?;
     check_parts(&mut file, &header, bytes, path)?;
     let shown = header.shown(decoding, path, odd)?;
     let bands = Bands::read(bytes, &header).map_err(failed)?;

@@ -2,12 +2,13 @@
 
 use super::super::{FileError, MaskFormat};
 
-/// The largest mask that is read: 2²⁷ pixels, such as 16 384 x 8 192. The largest picture of
+/// The largest mask, and picture, that is read: 2²⁷ pixels, such as 16 384 x 8 192. The largest picture of
 /// ImageNet has about a tenth of that.
 pub const MAX_PIXELS: u64 = 1 << 27;
 
-/// Deflate's shortest code stands for 258 bytes in 2 bits.
-const LARGEST_DEFLATE_RATIO: u64 = 1032;
+/// How much longer the content of a deflate stream can be than the stream: its shortest code stands for
+/// 258 bytes in 2 bits.
+pub const MAX_DEFLATE_RATIO: u64 = 1032;
 
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
@@ -114,7 +115,7 @@ impl Header {
     fn check_length(&self, bytes: usize) -> Result<(), FileError> {
         let (width, height) = (self.width as u64, self.height as u64);
         let unpacked = (width * self.pixel_bits()).div_ceil(8) * height;
-        if unpacked <= LARGEST_DEFLATE_RATIO * bytes as u64 {
+        if unpacked <= MAX_DEFLATE_RATIO * bytes as u64 {
             return Ok(());
         }
         Err(FileError::TooShort {

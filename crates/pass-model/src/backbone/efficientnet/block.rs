@@ -6,13 +6,9 @@ use burn::{
         PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{
-        DType, Device, Tensor,
-        activation::{sigmoid, silu},
-        ops::PadMode,
-    },
+    tensor::{DType, Device, Tensor, activation::sigmoid, ops::PadMode},
 };
-use fast_ops::relu;
+use fast_ops::{relu, silu};
 
 use super::config::{BlockShape, EfficientNetConfig};
 use crate::{

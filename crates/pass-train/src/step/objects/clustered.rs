@@ -28,7 +28,7 @@ fn write_whitened(
 ) -> Result<(), Error> {
     let element = context.file.cluster.embeddings;
     let path = context.run.embeddings();
-    let mut writer = RowFileWriter::create(&path, whitening.projection().nrows(), element)?;
+    let mut writer = RowFileWriter::create(&path, whitening.dimensions(), element)?;
     let mut row = vec![0.0; rows.columns()];
     for place in 0..rows.count() {
         rows.read(place, &mut row)?;

@@ -101,7 +101,7 @@ impl Clusters {
         let rows = found
             .iter()
             .flat_map(|object| self.whitening.apply(&object.embedding));
-        let columns = self.whitening.projection().nrows();
+        let columns = self.whitening.dimensions();
         let matrix = |rows: Vec<f32>| {
             let shape = (rows.len() / columns, columns);
             Array2::from_shape_vec(shape, rows).expect("rows of one length")

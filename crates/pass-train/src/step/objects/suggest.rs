@@ -50,7 +50,7 @@ fn whitened(rows: &dyn Rows, whitening: &HalfWhitening) -> Result<Array2<f32>, E
         rows.read(place, &mut row)?;
         all.extend(whitening.apply(&row));
     }
-    let columns = whitening.projection().nrows();
+    let columns = whitening.dimensions();
     let all = Array2::from_shape_vec((rows.count(), columns), all);
     Ok(all.expect("rows of one length"))
 }
