@@ -4,7 +4,9 @@
 use std::{sync::Mutex, time::Instant};
 
 use imagenet_s::Split;
-use luss_metrics::{AttentionHistogram, ChosenThreshold, LabelMask, Protocol, ThresholdCurve, ThresholdRule};
+use luss_metrics::{
+    AttentionHistogram, ChosenThreshold, LabelMask, Protocol, ThresholdCurve, ThresholdRule,
+};
 use pixel_attention::label_generation::FeatureLabels;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
