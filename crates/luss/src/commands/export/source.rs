@@ -145,7 +145,7 @@ impl Source {
     ) -> anyhow::Result<Self> {
         let segments = Segments::read(masks)?;
         let pictures = match (images, &segments) {
-            (Some(images), _) => pictures_of(images).context("--images")?,
+            (Some(images), _) => pictures_of(images, None).context("--images")?,
             (None, Some(segments)) => segments.samples(),
             (None, None) => bail!(
                 "--masks {}: there is no segments.json in it that names the pictures; give their folder with --images",
