@@ -239,7 +239,7 @@ fn refined_labels_go_on_behind_those_that_a_kill_left() {
     };
     // Those that are there are taken: one of them is changed, and stays so.
     for changed in [true, false] {
-        fs::remove_dir_all(folder.path().join("labels")).unwrap();
+        fs::remove_file(&path).unwrap();
         let mut writer = LabelStoreWriter::resume(&path, format).unwrap();
         for (n, key) in store.keys()[..6].iter().enumerate() {
             let mut labels = store.get(key).unwrap();
