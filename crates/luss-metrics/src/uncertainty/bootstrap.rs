@@ -153,7 +153,7 @@ impl Bootstrap {
     /// # Errors
     ///
     /// [`Error::NoImages`] without pictures; [`Error::BootstrapSettings`] for settings out of range;
-    /// else as [`Protocol::check`], [`Matching::fit`], [`crate::Evaluator::add_counts`].
+    /// else as [`Protocol::check`], [`crate::Matching::fit`], [`crate::Evaluator::add_counts`].
     pub fn intervals(
         &self,
         predictions: &Predictions,
