@@ -60,4 +60,6 @@ pub mod segmentation_net;
 pub mod values;
 
 pub use error::Error;
-pub use parts::{momentum_encoder, overlap, propagation, prototypes, queue, sinkhorn};
+pub use parts::{
+    adversaries, momentum_encoder, overlap, propagation, prototypes, queue, ring, shuffle, sinkhorn,
+};

@@ -1,8 +1,11 @@
 //! What methods are made of.
 
+pub mod adversaries;
 pub mod momentum_encoder;
 pub mod overlap;
 pub mod propagation;
 pub mod prototypes;
 pub mod queue;
+pub mod ring;
+pub mod shuffle;
 pub mod sinkhorn;
