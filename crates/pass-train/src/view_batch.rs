@@ -143,6 +143,7 @@ pub(crate) fn view_batch(
         frames: frame_batch(views, device),
         overlap: alignment.map(|alignment| overlap_points(views, alignment, device)),
         pictures: views.iter().map(|view| view.index).collect(),
+        labels: Vec::new(),
         watched: false,
     }
 }

@@ -10,7 +10,11 @@
 
 pub mod pass;
 
+mod epoch;
+
 use std::{borrow::Cow, collections::BTreeMap};
+
+pub use epoch::{Clusters, Embed, EpochError, KMeansSettings};
 
 use burn::{
     module::{Module, ParamId},
@@ -20,6 +24,7 @@ use burn::{
 use crate::{
     backbone::Backbone,
     group::Group,
+    optim::ParameterGroup,
     overlap::{AlignmentConfig, OverlapPoints},
     queue::{ASSIGNING_CROPS, MemoryError},
 };
@@ -44,11 +49,49 @@ pub trait Method {
         self.net().clone()
     }
 
+    /// What precedes the first iteration of each epoch, before [`before_step`](Self::before_step).
+    /// What it leaves behind for the epoch is [`memory`](Self::memory): a training that goes on within
+    /// an epoch does not come here again. Collective.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Embed`], and what the method cannot do with these pictures.
+    fn before_epoch(
+        &mut self,
+        _at: Position,
+        _pictures: &mut dyn Embed,
+        _group: &Group,
+    ) -> Result<(), EpochError> {
+        Ok(())
+    }
+
     /// What precedes the forward pass of each iteration. Collective.
     fn before_step(&mut self, _at: Position, _group: &Group) {}
 
     /// The loss of this rank's share of a batch, or of an equal part of it. Collective.
+    ///
+    /// It sees the memory as the iterations before left it, and puts what is new into it when the loss
+    /// is computed.
     fn loss(&mut self, views: ViewBatch, group: &Group) -> Loss;
+
+    /// What follows the update of the network in each iteration. Collective.
+    fn after_update(&mut self, _at: Position, _group: &Group) {}
+
+    /// Parameters that the optimiser treats apart; of two groups with one parameter the last counts.
+    fn parameter_groups(&self) -> Vec<ParameterGroup> {
+        Vec::new()
+    }
+
+    /// Why the loss of a batch is not the mean of the losses of its parts, in words that end a
+    /// sentence: `accumulate` above 1 is then refused with it.
+    fn across_batch(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether [`ViewBatch::labels`] are needed.
+    fn wants_labels(&self) -> bool {
+        false
+    }
 
     /// Parameters that keep still in this iteration.
     fn frozen(&self, _at: Position) -> Vec<ParamId> {
@@ -108,17 +151,21 @@ pub struct Position {
 #[derive(Debug)]
 pub struct ViewBatch {
     /// One tensor a resolution, `[crops · pictures, 3, side, side]`, all pictures of a crop together;
-    /// the first holds the two global crops, where there are two.
+    /// the first holds the two global crops, or the one crop that there is.
     pub groups: Vec<Tensor<4>>,
     /// Crops that were drawn alike, in the order of the rows.
     pub crops: Vec<usize>,
-    /// Where the two global crops lie in their pictures, `[2 · pictures, 4]`; see
+    /// Where the two global crops lie in their pictures, `[2 · pictures, 4]`; of one crop
+    /// `[pictures, 4]`; see
     /// [`positive_pairs`](crate::loss::positive_pairs).
     pub frames: Tensor<2>,
     /// Where the two global crops overlap, for a method that says how to sample it.
     pub overlap: Option<OverlapPoints>,
     /// The number of each picture among the training pictures.
     pub pictures: Vec<usize>,
+    /// The number of each picture's class among the class folders, from 0, for a method that asks for
+    /// them.
+    pub labels: Vec<usize>,
     /// Whether the loss shall come with [`Signals`].
     pub watched: bool,
 }
@@ -204,7 +251,8 @@ pub enum HeadOutput {
     },
 }
 
-/// What a term of the loss is when nothing is learned.
+/// What a term of the loss is when nothing is learned, or when all outputs have become alike. A loss
+/// that is as low then as it is at best has none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chance {
     /// The name of the term.
@@ -215,6 +263,9 @@ pub struct Chance {
     pub called: &'static str,
     /// What has helped where the term stayed there, for a warning.
     pub remedy: &'static str,
+    /// Whether the term starts below and rises towards its value before it falls, as that of MoCo
+    /// does while its ring fills.
+    pub rises_first: bool,
 }
 
 impl Chance {
@@ -227,6 +278,7 @@ impl Chance {
             remedy: "another `seed`, more updates (more `epochs`, a smaller `batch`), a higher \
                      `freeze_prototypes_iterations`, milder `views.jitter`, fewer prototypes than \
                      pictures in batch and queue",
+            rises_first: false,
         }
     }
 }

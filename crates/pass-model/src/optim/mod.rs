@@ -14,12 +14,14 @@
 //! To freeze a tensor, remove its gradient before the step; LARS and SGD then leave it and its
 //! momentum alone.
 
+mod groups;
 pub mod lars;
 mod momentum;
 pub mod resume;
 pub mod schedule;
 pub mod sgd;
 
+pub use groups::{GroupRate, ParameterGroup};
 pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion};
 pub use momentum::{GradientRule, Momentum, MomentumDescent};
 pub use resume::{OptimizerError, load_optimizer};
