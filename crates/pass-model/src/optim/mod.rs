@@ -21,7 +21,7 @@ pub mod resume;
 pub mod schedule;
 pub mod sgd;
 
-pub use groups::{GroupRate, ParameterGroup};
+pub use groups::{GroupRate, ParameterGroup, parameters_of, vectors_of};
 pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion};
 pub use momentum::{GradientRule, Momentum, MomentumDescent};
 pub use resume::{OptimizerError, load_optimizer};

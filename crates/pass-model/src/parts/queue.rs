@@ -319,7 +319,7 @@ fn embeddings_name(crop: usize) -> String {
 }
 
 /// The tensor of that name, if it has the type and the shape.
-fn named<'a>(
+pub(crate) fn named<'a>(
     tensors: &'a BTreeMap<String, TensorData>,
     name: &str,
     expected: &[usize],
