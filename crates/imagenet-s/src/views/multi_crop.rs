@@ -118,6 +118,24 @@ impl MultiCropConfig {
         self.groups.iter().map(|group| group.count).sum()
     }
 
+    /// The same settings for the first views alone, at most `crops` of them.
+    pub fn first(&self, crops: usize) -> Self {
+        let mut left = crops;
+        let taken = self.groups.iter().map(|group| {
+            let count = group.count.min(left);
+            left -= count;
+            CropGroup {
+                count,
+                ..group.clone()
+            }
+        });
+        let groups = taken.filter(|group| group.count > 0).collect();
+        Self {
+            groups,
+            ..self.clone()
+        }
+    }
+
     /// Size and number of the views that follow each other in one size: what a network sees at once,
     /// as in the reference.
     pub fn resolutions(&self) -> Vec<[usize; 2]> {

@@ -34,6 +34,10 @@ pub trait Method {
     /// All that is trained, and what follows it, as a momentum encoder. Checkpoints hold it.
     type Net: Module;
 
+    /// How many crops of a picture it looks at, the first ones of one size; none for all of them. No
+    /// others are drawn.
+    const CROPS: Option<usize> = None;
+
     /// The network.
     fn net(&self) -> &Self::Net;
 

@@ -83,6 +83,7 @@ const ALONE: &[(&str, Limit)] = &[
     ("network.backbone.max_pool", Other),
     ("network.backbone.groups", Whole(1, 4096)),
     ("network.backbone.dilated_stages", Whole(0, 2)),
+    ("network.backbone.zero_init_residual", Other),
     ("network.hidden", CHANNELS),
     ("network.feature_dim", Whole(2, 65_536)),
     ("network.prototypes", Whole(2, 100_000)),
@@ -186,8 +187,15 @@ const OF_TRAININGS: &[(&str, Limit)] = &[
     ("optim.final_lr", Real(0.0, 100.0)),
     ("optim.warmup_epochs", Whole(0, 100_000)),
     ("optim.warmup_lr", Real(0.0, 100.0)),
+    ("optim.warmup_end", Other),
+    ("optim.decline", Other),
+    ("optim.step_epochs[]", INTERVAL),
+    ("optim.step_factor", Real(1e-6, 1.0)),
     ("optim.weight_decay", SHARE),
+    ("optim.final_weight_decay", SHARE),
     ("optim.momentum", Real(0.0, 0.999_999)),
+    ("optim.lr_in_buffer", Other),
+    ("optim.clip_norm", Real(1e-6, 1e6)),
     ("batch", Whole(2, MOST_PICTURES)),
 ];
 
