@@ -105,6 +105,20 @@ impl BatchNormConfig {
             epsilon: self.epsilon,
         }
     }
+
+    /// [`init`](Self::init) with scale 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`init`](Self::init).
+    pub fn init_at_zero(&self, device: &Device) -> BatchNorm {
+        let zeros = Tensor::zeros([self.channels], (device, DType::F32));
+        let gamma = self.affine.then(|| Param::from_tensor(zeros));
+        BatchNorm {
+            gamma,
+            ..self.init(device)
+        }
+    }
 }
 
 impl BatchNorm {

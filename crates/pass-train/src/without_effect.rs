@@ -3,7 +3,10 @@
 //! The published settings are for tens of thousands of iterations. On small data a queue never
 //! fills and an interval is never over: the run is sound, but not what its run file seems to say.
 
-use pass_model::loss::SwappedPredictionConfig;
+use pass_model::{
+    loss::SwappedPredictionConfig,
+    optim::{Algorithm, Decline},
+};
 
 use crate::{
     Context, Step,
@@ -56,6 +59,7 @@ impl Training<'_> {
             _ => Vec::new(),
         };
         idle.extend(self.warmup());
+        idle.extend(self.optimizer());
         idle.extend(self.watching());
         idle
     }
@@ -145,6 +149,17 @@ impl Training<'_> {
                 "`{section}.optim.base_lr` and `final_lr`: {key} never ends"
             )),
         }
+    }
+
+    fn optimizer(&self) -> Option<String> {
+        let (section, optim) = (self.plan.batches.section, self.plan.batches.optim);
+        if optim.decline != Decline::Steps && !optim.step_epochs.is_empty() {
+            return Some(format!(
+                "`{section}.optim.step_epochs`: `{section}.optim.decline` is not \"steps\""
+            ));
+        }
+        let idle = optim.lr_in_buffer && optim.algorithm == Algorithm::Adamw;
+        idle.then(|| format!("`{section}.optim.lr_in_buffer`: AdamW has another buffer"))
     }
 
     fn watching(&self) -> Vec<String> {
@@ -274,6 +289,7 @@ mod tests {
                 (format!("{section}.optim.warmup_epochs=3"), "base_lr"),
                 (format!("{section}.optim.warmup_epochs=2"), "final_lr"),
                 (format!("{section}.optim.warmup_lr=0.1"), "warmup_lr"),
+                (format!("{section}.optim.step_epochs=[1]"), "step_epochs"),
                 (
                     "health.every_iterations=11".to_owned(),
                     "health.every_iterations",

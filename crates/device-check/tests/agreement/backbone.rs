@@ -64,6 +64,7 @@ fn a_basic_block_agrees() {
         stride: 1,
         groups: 1,
         dilation: 1,
+        zero_init: false,
     };
     for mode in MODES {
         check_block(config, mode);
@@ -80,6 +81,7 @@ fn a_basic_block_that_halves_the_map_agrees() {
         stride: 2,
         groups: 1,
         dilation: 1,
+        zero_init: false,
     };
     check_block(config, NormMode::Batch);
 }
@@ -94,6 +96,7 @@ fn a_bottleneck_block_that_halves_the_map_agrees() {
         stride: 2,
         groups: 1,
         dilation: 1,
+        zero_init: false,
     };
     check_block(config, NormMode::Batch);
 }

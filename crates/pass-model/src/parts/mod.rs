@@ -1,7 +1,11 @@
 //! What methods are made of.
 
 pub mod adversaries;
+pub mod centre;
+pub mod clusters;
+pub mod encoder;
 pub mod momentum_encoder;
+pub mod momentum_pair;
 pub mod overlap;
 pub mod propagation;
 pub mod prototypes;

@@ -84,7 +84,7 @@ fn steps<N: PassNet>(training: &mut Training<N>, iterations: std::ops::Range<usi
         let loss = task.loss(&views, None);
         let gradients = GradientsParams::from_grads(loss.minimised.backward(), task.net());
         let gradients = without_frozen(task.net(), gradients, &task.frozen(at));
-        training.update(at.lr, gradients);
+        training.update_at(at.lr, gradients);
         loss.terms
     };
     iterations.map(one).collect()
