@@ -1,0 +1,7 @@
+//! Methods of pre-training: two steps of each agree with PyTorch in float64, and what they promise the
+//! trainer.
+
+mod encoders;
+#[path = "../common/hashed.rs"]
+mod hashed;
+mod two_steps;
