@@ -36,7 +36,7 @@ const fn form(
     }
 }
 
-const LAYERS: &[&str] = &["fc.0.weight", "fc.0.bias", "fc.2.weight", "fc.2.bias"];
+const LAYERS: &[&str] = &["fc.0.bias", "fc.0.weight", "fc.2.bias", "fc.2.weight"];
 
 /// Appendix of the programs' own loaders.
 const RESNETS: [Form; 11] = [

@@ -13,13 +13,18 @@ use pass_model::method::{
 
 use crate::two_steps::{PICTURES, Views, agrees, backbone};
 
-const PAIR: Views = &[(2, 32)];
+/// Two crops.
+pub(crate) const PAIR: Views = &[(2, 32)];
+/// Two global and two local crops.
+pub(crate) const MIXED: Views = &[(2, 32), (2, 16)];
+/// Three patches.
+pub(crate) const PATCHES: Views = &[(3, 32)];
 
 fn device() -> Device {
     Device::default().autodiff()
 }
 
-fn simclr() -> SimClr {
+pub(crate) fn simclr() -> SimClr {
     let config = SimClrConfig {
         temperature: 0.2,
         dim: 6,
@@ -28,7 +33,7 @@ fn simclr() -> SimClr {
     SimClr::new(config, &backbone(), PICTURES, 0, &device())
 }
 
-fn moco_v3() -> MoCoV3 {
+pub(crate) fn moco_v3() -> MoCoV3 {
     let config = MoCoV3Config {
         temperature: 0.5,
         momentum: 0.9,
@@ -39,7 +44,7 @@ fn moco_v3() -> MoCoV3 {
     MoCoV3::new(config, &backbone(), PICTURES, 0, &device())
 }
 
-fn barlow_twins() -> BarlowTwins {
+pub(crate) fn barlow_twins() -> BarlowTwins {
     let config = BarlowTwinsConfig {
         lambda: 0.02,
         hidden: 10,
@@ -49,7 +54,7 @@ fn barlow_twins() -> BarlowTwins {
     BarlowTwins::new(config, &backbone(), 0, &device())
 }
 
-fn vicreg() -> VicReg {
+pub(crate) fn vicreg() -> VicReg {
     let config = VicRegConfig {
         hidden: 10,
         dim: 6,
@@ -58,7 +63,7 @@ fn vicreg() -> VicReg {
     VicReg::new(config, &backbone(), 0, &device())
 }
 
-fn dino() -> Dino {
+pub(crate) fn dino() -> Dino {
     let config = DinoConfig {
         prototypes: 8,
         hidden: 10,
@@ -74,7 +79,7 @@ fn dino() -> Dino {
     Dino::new(config, &backbone(), 0, &device())
 }
 
-fn emp_ssl() -> EmpSsl {
+pub(crate) fn emp_ssl() -> EmpSsl {
     let config = EmpSslConfig {
         hidden: 10,
         dim: 6,
@@ -105,12 +110,12 @@ fn two_steps_of_vicreg_agree() {
 
 #[test]
 fn two_steps_of_dino_agree() {
-    agrees("dino", dino(), &[(2, 32), (2, 16)], &device());
+    agrees("dino", dino(), MIXED, &device());
 }
 
 #[test]
 fn two_steps_of_emp_ssl_agree() {
-    agrees("emp_ssl", emp_ssl(), &[(3, 32)], &device());
+    agrees("emp_ssl", emp_ssl(), PATCHES, &device());
 }
 
 /// Those whose loss is one of batches are refused in parts.

@@ -4,4 +4,5 @@
 mod encoders;
 #[path = "../common/hashed.rs"]
 mod hashed;
+mod promises;
 mod two_steps;
