@@ -183,6 +183,29 @@ impl BatchNorm {
     }
 }
 
+/// Each column with mean 0 and variance 1 over the rows of all ranks, without moving statistics.
+///
+/// The gradient is that of one process with the rows of all. Collective.
+///
+/// # Shapes
+///
+/// - `rows` and output: `[rows, columns]`
+///
+/// # Panics
+///
+/// If there is one row on one rank.
+pub fn standardized(rows: Tensor<2>, epsilon: f64, group: &Group) -> Tensor<2> {
+    let [count, columns] = rows.dims();
+    check_samples(count * group.size());
+    let ones = Tensor::ones([columns], &rows.device());
+    let zeros = ones.zeros_like();
+    if group.size() == 1 {
+        return batch_norm_train(rows, ones, zeros, epsilon).output;
+    }
+    let mean = |own| group.sum_tensor(own) / group.size() as f64;
+    batch_norm_of_ranks(rows, ones, zeros, epsilon, mean).output
+}
+
 /// Values of each channel.
 fn samples_of<const D: usize>(input: &Tensor<D>) -> usize {
     input.shape().num_elements() / input.dims()[1]

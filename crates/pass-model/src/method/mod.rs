@@ -7,8 +7,18 @@
 //! | method | file |
 //! |---|---|
 //! | PASS_s, PASS_p | [`pass`] |
+//! | SimCLR, MoCo v3 | [`simclr`], [`moco_v3`] |
+//! | Barlow Twins, VICReg | [`barlow_twins`], [`vicreg`] |
+//! | DINO | [`dino`] |
+//! | EMP-SSL | [`emp_ssl`] |
 
+pub mod barlow_twins;
+pub mod dino;
+pub mod emp_ssl;
+pub mod moco_v3;
 pub mod pass;
+pub mod simclr;
+pub mod vicreg;
 
 mod epoch;
 
@@ -174,6 +184,18 @@ pub struct ViewBatch {
     pub watched: bool,
 }
 
+impl ViewBatch {
+    /// The two global crops, each `[pictures, 3, side, side]`.
+    ///
+    /// # Panics
+    ///
+    /// If there is one crop only.
+    pub fn pair(&self) -> [Tensor<4>; ASSIGNING_CROPS] {
+        let pictures = self.pictures.len();
+        [0, 1].map(|crop| self.groups[0].clone().narrow(0, crop * pictures, pictures))
+    }
+}
+
 /// The loss of some pictures.
 #[derive(Debug)]
 pub struct Loss {
@@ -197,6 +219,29 @@ impl Loss {
             total,
             signals: Signals::default(),
         }
+    }
+
+    /// A loss of several terms.
+    ///
+    /// # Shapes
+    ///
+    /// - `total` and each of `terms`: `[1]`
+    pub fn of_terms<const N: usize>(
+        total: Tensor<1>,
+        terms: [(&'static str, Tensor<1>); N],
+    ) -> Self {
+        let terms = terms.map(|(name, value)| (name.into(), value));
+        Self {
+            total,
+            terms: terms.into(),
+            signals: Signals::default(),
+        }
+    }
+
+    /// The same with what the health watch looks at.
+    pub fn with_heads(mut self, heads: Vec<HeadSignal>) -> Self {
+        self.signals.heads = heads;
+        self
     }
 }
 
@@ -237,6 +282,27 @@ pub struct HeadSignal {
     pub description: String,
     /// The output of the two global crops.
     pub output: HeadOutput,
+}
+
+impl HeadSignal {
+    /// Of vectors, where they are watched.
+    ///
+    /// # Shapes
+    ///
+    /// - `embeddings`: `[2 · pictures, D]`
+    pub fn of_embeddings(
+        watched: bool,
+        name: &'static str,
+        description: &str,
+        embeddings: impl FnOnce() -> Tensor<2>,
+    ) -> Vec<Self> {
+        let head = || Self {
+            name: name.into(),
+            description: description.to_owned(),
+            output: HeadOutput::Embeddings(embeddings()),
+        };
+        watched.then(head).into_iter().collect()
+    }
 }
 
 /// What a head gives for the two global crops.

@@ -1,5 +1,7 @@
 //! What methods are made of.
 
+pub mod centre;
+pub mod encoder;
 pub mod momentum_encoder;
 pub mod overlap;
 pub mod propagation;

@@ -187,7 +187,7 @@ impl Queue {
             let parts = [(rank, before), (1, own), (size - 1 - rank, after)];
             let parts = parts.into_iter().filter(|(count, _)| *count > 0);
             let padded = Tensor::cat(parts.map(|(_, part)| part).collect(), 1);
-            ranks.sum_constant(padded).reshape([rows * size, dim])
+            ranks.sum_of(padded).reshape([rows * size, dim])
         };
         Self {
             embeddings: self.embeddings.each_ref().map(dealt),
@@ -319,7 +319,7 @@ fn embeddings_name(crop: usize) -> String {
 }
 
 /// The tensor of that name, if it has the type and the shape.
-fn named<'a>(
+pub(crate) fn named<'a>(
     tensors: &'a BTreeMap<String, TensorData>,
     name: &str,
     expected: &[usize],

@@ -2,6 +2,7 @@
 
 mod assignment;
 mod gradient;
+mod losses;
 mod norm;
 
 use std::{collections::BTreeMap, fs, path::Path};
