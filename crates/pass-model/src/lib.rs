@@ -62,5 +62,6 @@ pub mod values;
 
 pub use error::Error;
 pub use parts::{
-    centre, encoder, momentum_encoder, overlap, propagation, prototypes, queue, sinkhorn,
+    adversaries, centre, encoder, momentum_encoder, overlap, propagation, prototypes, queue, ring,
+    shuffle, sinkhorn,
 };

@@ -17,33 +17,45 @@
 //! | BYOL; SimSiam | [`cosine_regression`] | [`byol_loss`]; [`simsiam_loss`] |
 //! | Barlow Twins; VICReg | [`covariance`] | [`barlow_twins_loss`]; [`vicreg_loss`] |
 //! | EMP-SSL | [`covariance`], [`cosine_regression`] | [`coding_rate`], [`similarity_to_mean`] |
+//! | MoCo | [`info_nce`](mod@info_nce) | [`info_nce()`] |
+//! | AdCo | [`bank_contrast`](mod@bank_contrast) | [`bank_contrast()`], [`bank_gradient`] |
+//! | PCL | [`prototype_contrast`](mod@prototype_contrast) | [`prototype_contrast()`], [`concentrations`] |
+//! | DenseCL | [`dense_contrast`](mod@dense_contrast) | [`matching_places`], [`dense_contrast()`] |
 //! | DINO | [`self_distillation`] | [`dino_loss`] |
 
+pub mod bank_contrast;
 pub mod cosine_regression;
 pub mod covariance;
 pub mod d2s;
+pub mod dense_contrast;
 pub mod in_batch;
+pub mod info_nce;
 pub mod p2p;
 pub mod p2p_kinds;
 pub mod pixel_consistency;
 pub mod pixel_cross_entropy;
 pub mod pretrain;
+pub mod prototype_contrast;
 pub mod self_distillation;
 pub mod swapped_prediction;
 pub mod total;
 
+pub use bank_contrast::{bank_contrast, bank_gradient};
 pub use cosine_regression::{byol_loss, similarity_to_mean, simsiam_loss};
 pub use covariance::{
     BarlowTerms, VarianceShare, VicRegTerms, VicRegWeights, barlow_twins_loss, coding_rate,
     vicreg_loss,
 };
 pub use d2s::d2s_loss;
+pub use dense_contrast::{dense_contrast, matching_places};
 pub use in_batch::{key_contrast, nt_xent};
+pub use info_nce::info_nce;
 pub use p2p::p2p_loss;
 pub use p2p_kinds::{clustering_p2p_loss, contrastive_p2p_loss};
 pub use pixel_consistency::{pixel_consistency_loss, positive_pairs};
 pub use pixel_cross_entropy::{pixel_cross_entropy, pixel_cross_entropy_ignoring};
 pub use pretrain::{PretrainLoss, PretrainLossConfig, pretrain_loss};
+pub use prototype_contrast::{concentrations, prototype_contrast};
 pub use self_distillation::{DinoTemperatures, dino_loss};
 pub use swapped_prediction::{SwappedPrediction, SwappedPredictionConfig, swapped_prediction};
 pub use total::{LossTerms, LossValues, LossWeights, total_loss};

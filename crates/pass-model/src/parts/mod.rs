@@ -1,5 +1,6 @@
 //! What methods are made of.
 
+pub mod adversaries;
 pub mod centre;
 pub mod encoder;
 pub mod momentum_encoder;
@@ -7,4 +8,6 @@ pub mod overlap;
 pub mod propagation;
 pub mod prototypes;
 pub mod queue;
+pub mod ring;
+pub mod shuffle;
 pub mod sinkhorn;

@@ -20,7 +20,7 @@ const ROWS_FILLED: &str = "rows_filled";
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// A tensor is not there.
-    #[error("the saved queue lacks the tensor `{name}`; it has [{present}]")]
+    #[error("the saved memory lacks the tensor `{name}`; it has [{present}]")]
     Missing {
         /// The tensor.
         name: String,
@@ -30,7 +30,7 @@ pub enum MemoryError {
 
     /// A tensor does not have the type or the shape of this queue's.
     #[error(
-        "the saved queue's `{name}` is {found}, this run needs {expected}; resume with the queue \
+        "the saved memory's `{name}` is {found}, this run needs {expected}; resume with the queue \
          length, batch size and feature dimension of the saved run"
     )]
     Form {
@@ -40,6 +40,15 @@ pub enum MemoryError {
         found: String,
         /// Element type and shape of this queue.
         expected: String,
+    },
+
+    /// The place of the next row makes no sense.
+    #[error("the saved ring goes on at row {next} of {length}; save the checkpoint again")]
+    Next {
+        /// The row claimed.
+        next: i64,
+        /// Rows of the ring.
+        length: usize,
     },
 
     /// The number of filled rows makes no sense.

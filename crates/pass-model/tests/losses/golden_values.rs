@@ -6,6 +6,7 @@ use burn::{
     module::Param,
     tensor::{Device, Tensor, TensorData},
 };
+use golden::Arrays;
 use pass_model::{
     group::Group,
     loss::{
@@ -20,7 +21,7 @@ use pass_model::{
 use crate::{common::relative_difference, fixture};
 
 /// `sin(s + 1.7 i + 0.6 j + 0.3 i j)` in row `i` and column `j`.
-fn waves<const N: usize, const M: usize>(s: usize, device: &Device) -> Tensor<2> {
+pub(crate) fn waves<const N: usize, const M: usize>(s: usize, device: &Device) -> Tensor<2> {
     let value = |i: usize, j: usize| {
         let [i, j] = [i as f64, j as f64];
         (s as f64 + 1.7 * i + 0.6 * j + 0.3 * i * j).sin() as f32
@@ -30,7 +31,7 @@ fn waves<const N: usize, const M: usize>(s: usize, device: &Device) -> Tensor<2>
 }
 
 #[track_caller]
-fn assert_relative(actual: Tensor<1>, expected: f64) {
+pub(crate) fn assert_relative(actual: Tensor<1>, expected: f64) {
     let actual = actual.into_scalar::<f32>();
     let difference = (f64::from(actual) - expected).abs();
     assert!(
@@ -39,15 +40,25 @@ fn assert_relative(actual: Tensor<1>, expected: f64) {
     );
 }
 
-/// Compares a loss with `expected`, and its gradients by the waves 1, 2, .. with those of the fixture;
-/// where it has none there must be none.
 #[track_caller]
 fn check<const N: usize, const M: usize, const C: usize>(
     name: &str,
     expected: f64,
     loss: impl Fn([Tensor<2>; C]) -> Tensor<1>,
 ) {
-    let (mut fixture, device) = (fixture("losses.npz"), Device::default().autodiff());
+    check_with::<N, M, C>(fixture("losses.npz"), name, expected, loss);
+}
+
+/// Compares a loss with `expected`, and its gradients by the waves 1, 2, .. with those of the fixture;
+/// where it has none there must be none.
+#[track_caller]
+pub(crate) fn check_with<const N: usize, const M: usize, const C: usize>(
+    mut fixture: Arrays,
+    name: &str,
+    expected: f64,
+    loss: impl Fn([Tensor<2>; C]) -> Tensor<1>,
+) {
+    let device = Device::default().autodiff();
     let inputs: [_; C] =
         std::array::from_fn(|index| waves::<N, M>(index + 1, &device).require_grad());
     let value = loss(inputs.clone());

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod contrast;
 mod fixed_points;
 mod golden_values;
 mod variants;
