@@ -7,17 +7,26 @@
 //! | method | file |
 //! |---|---|
 //! | PASS_s, PASS_p | [`pass`] |
+//! | supervised training | [`supervised`] |
+//! | SimSiam, BYOL | [`simsiam`], [`byol`] |
+//! | SwAV | [`swav`] |
+//! | PixPro | [`pixpro`] |
 //! | SimCLR, MoCo v3 | [`simclr`], [`moco_v3`] |
 //! | Barlow Twins, VICReg | [`barlow_twins`], [`vicreg`] |
 //! | DINO | [`dino`] |
 //! | EMP-SSL | [`emp_ssl`] |
 
 pub mod barlow_twins;
+pub mod byol;
 pub mod dino;
 pub mod emp_ssl;
 pub mod moco_v3;
 pub mod pass;
+pub mod pixpro;
 pub mod simclr;
+pub mod simsiam;
+pub mod supervised;
+pub mod swav;
 pub mod vicreg;
 
 mod epoch;
@@ -125,6 +134,22 @@ pub trait Method {
     /// The term of the loss that tells whether anything is learned, and its value when nothing is.
     fn chance(&self) -> Option<Chance> {
         None
+    }
+}
+
+/// What most methods leave behind: the backbone, without heads and momentum encoder.
+#[derive(Module, Debug)]
+pub struct Pretrained {
+    /// What the later steps go on with.
+    pub backbone: Backbone,
+}
+
+impl Pretrained {
+    /// That of a method.
+    pub fn of(method: &impl Method) -> Self {
+        Self {
+            backbone: method.backbone().clone(),
+        }
     }
 }
 
