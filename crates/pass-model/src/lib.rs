@@ -62,6 +62,6 @@ pub mod values;
 
 pub use error::Error;
 pub use parts::{
-    adversaries, centre, encoder, momentum_encoder, overlap, propagation, prototypes, queue, ring,
-    shuffle, sinkhorn,
+    adversaries, centre, clusters, encoder, momentum_encoder, momentum_pair, overlap, propagation,
+    prototypes, queue, ring, shuffle, sinkhorn,
 };

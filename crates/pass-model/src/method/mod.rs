@@ -12,16 +12,22 @@
 //! | SwAV | [`swav`] |
 //! | PixPro | [`pixpro`] |
 //! | SimCLR, MoCo v3 | [`simclr`], [`moco_v3`] |
+//! | MoCo v2, AdCo | [`moco_v2`], [`adco`] |
+//! | PCL, DenseCL | [`pcl`], [`densecl`] |
 //! | Barlow Twins, VICReg | [`barlow_twins`], [`vicreg`] |
 //! | DINO | [`dino`] |
 //! | EMP-SSL | [`emp_ssl`] |
 
+pub mod adco;
 pub mod barlow_twins;
 pub mod byol;
+pub mod densecl;
 pub mod dino;
 pub mod emp_ssl;
+pub mod moco_v2;
 pub mod moco_v3;
 pub mod pass;
+pub mod pcl;
 pub mod pixpro;
 pub mod simclr;
 pub mod simsiam;

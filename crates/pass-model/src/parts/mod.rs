@@ -2,8 +2,10 @@
 
 pub mod adversaries;
 pub mod centre;
+pub mod clusters;
 pub mod encoder;
 pub mod momentum_encoder;
+pub mod momentum_pair;
 pub mod overlap;
 pub mod propagation;
 pub mod prototypes;

@@ -51,6 +51,15 @@ pub enum MemoryError {
         length: usize,
     },
 
+    /// A picture belongs to a cluster that there is not.
+    #[error("the saved clusters have cluster {cluster} of {count}; save the checkpoint again")]
+    Cluster {
+        /// The cluster claimed.
+        cluster: i64,
+        /// Clusters that there are.
+        count: usize,
+    },
+
     /// The number of filled rows makes no sense.
     #[error("the saved queue claims {filled} filled rows of {length}; save the checkpoint again")]
     Filled {

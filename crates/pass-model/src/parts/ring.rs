@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use burn::tensor::{DType, Device, Tensor, TensorData, assert_shape};
 
 use crate::{
+    group::Group,
     init::WeightStream,
+    method::Memory,
     normalize::l2_normalize,
     queue::{MemoryError, named},
 };
@@ -33,8 +35,8 @@ impl Ring {
         }
     }
 
-    /// All rows, `[length, dim]`, in no order of time.
-    pub fn rows(&self) -> Tensor<2> {
+    /// All keys, `[length, dim]`, in no order of time.
+    pub fn keys(&self) -> Tensor<2> {
         self.rows.clone()
     }
 
@@ -87,7 +89,7 @@ impl Ring {
     /// # Errors
     ///
     /// If a tensor is missing or does not have the shape and type of this ring's; it is then as it was.
-    pub fn restore(
+    pub fn restore_from(
         &mut self,
         name: &str,
         tensors: &BTreeMap<String, TensorData>,
@@ -102,6 +104,25 @@ impl Ring {
         self.rows = Tensor::from_data(rows.clone(), &self.rows.device());
         self.staged.clear();
         Ok(())
+    }
+}
+
+/// Under the name `ring`.
+impl Memory for Ring {
+    fn save(&self, _group: &Group) -> BTreeMap<String, TensorData> {
+        self.to_tensors("ring")
+    }
+
+    fn restore(
+        &mut self,
+        saved: &BTreeMap<String, TensorData>,
+        _group: &Group,
+    ) -> Result<(), MemoryError> {
+        self.restore_from("ring", saved)
+    }
+
+    fn rows(&self) -> usize {
+        self.length()
     }
 }
 
@@ -124,12 +145,12 @@ mod tests {
     }
 
     fn first_column(ring: &Ring) -> Vec<f32> {
-        ring.rows().narrow(1, 0, 1).try_into_vec_as().unwrap()
+        ring.keys().narrow(1, 0, 1).try_into_vec_as().unwrap()
     }
 
     #[test]
     fn it_starts_with_unit_vectors() {
-        let lengths = ring().rows().square().sum_dim(1);
+        let lengths = ring().keys().square().sum_dim(1);
         assert_near(lengths, [[1.0f32]; 6], [1e-6, 0.0]);
     }
 
@@ -168,7 +189,9 @@ mod tests {
         let (mut saved, mut other) = (ring(), Ring::new(6, 2, 9, &Device::default()));
         saved.stage(keys(1.0));
         saved.push();
-        other.restore("ring", &saved.to_tensors("ring")).unwrap();
+        other
+            .restore_from("ring", &saved.to_tensors("ring"))
+            .unwrap();
         for ring in [&mut saved, &mut other] {
             ring.stage(keys(3.0));
             ring.push();
@@ -180,14 +203,14 @@ mod tests {
     fn a_ring_of_another_length_or_place_is_refused() {
         let saved = ring().to_tensors("ring");
         let mut longer = Ring::new(8, 2, 3, &Device::default());
-        let error = longer.restore("ring", &saved).unwrap_err().to_string();
+        let error = longer.restore_from("ring", &saved).unwrap_err().to_string();
         assert!(
             error.contains("[6, 2]") && error.contains("[8, 2]"),
             "{error}"
         );
         let mut saved = saved;
         saved.insert("ring.next".into(), TensorData::from([6i64]));
-        let error = ring().restore("ring", &saved).unwrap_err().to_string();
+        let error = ring().restore_from("ring", &saved).unwrap_err().to_string();
         assert!(error.contains("row 6 of 6"), "{error}");
     }
 }

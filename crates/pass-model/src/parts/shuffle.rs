@@ -1,5 +1,5 @@
-//! Pictures in another order, so that keys do not share their batch statistics with the queries that
-//! they have to be told apart from (shuffling batch norm; He et al. 2020,
+//! Which pictures share their batch statistics, and keys in another order, so that they do not share
+//! theirs with the queries that have to find them (shuffling batch norm; He et al. 2020,
 //! <https://arxiv.org/abs/1911.05722>, §3.3).
 
 use burn::tensor::{Int, Tensor, TensorData};
@@ -7,43 +7,90 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{group::Group, norm::NormMode};
 
 /// Numbers of streams below this one are those of parameters, see [`crate::init`].
 const FIRST_STREAM: u64 = 1 << 32;
+/// More parts of a batch than there are.
+const MOST_PARTS: u64 = 1 << 24;
 
-/// Which pictures of a batch share their batch statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NormParts {
-    /// Pictures of a part; 0 makes one part of all pictures of all ranks.
+/// Which pictures share their batch statistics, in methods with keys of a momentum encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeyNormsConfig {
+    /// Pictures whose statistics are joined, of one rank; 0 joins all pictures of all ranks. A share of
+    /// a batch that is smaller is joined, a larger one is a multiple of it.
     pub pictures: usize,
-    /// Whether keys are dealt out to other parts than their queries.
+    /// Whether keys share their statistics with other pictures than their queries.
     pub shuffle_keys: bool,
-    /// Keys the order of the keys.
-    pub seed: u64,
 }
 
-impl NormParts {
-    /// How the pictures of this rank are normalised; fewer than a part are one.
-    ///
-    /// # Panics
-    ///
-    /// Norms panic if there are more than a part and they are no multiple of it.
-    pub fn mode<'a>(&self, pictures: usize, group: &'a Group) -> NormMode<'a> {
+/// As eight GPUs at a batch of 256.
+impl Default for KeyNormsConfig {
+    fn default() -> Self {
+        Self {
+            pictures: 32,
+            shuffle_keys: true,
+        }
+    }
+}
+
+impl KeyNormsConfig {
+    /// Whether a rank can normalise so many pictures: they are no more than a part, or equal parts.
+    pub fn fits(&self, pictures: usize) -> bool {
+        self.pictures == 0 || pictures <= self.pictures || pictures.is_multiple_of(self.pictures)
+    }
+
+    /// Parts of so many pictures.
+    fn parts(&self, pictures: usize) -> usize {
         match self.pictures {
-            0 => NormMode::Group(group),
-            part => NormMode::Parts(pictures.div_ceil(part).max(1), group),
+            0 => 1,
+            part => pictures.div_ceil(part).max(1),
+        }
+    }
+}
+
+/// The rule of [`KeyNormsConfig`] in a training, and the order of the keys.
+#[derive(Clone, Debug)]
+pub struct KeyNorms {
+    config: KeyNormsConfig,
+    seed: u64,
+    /// Names the next batch, or part of one.
+    next: u64,
+}
+
+impl KeyNorms {
+    /// The orders of a seed.
+    pub fn new(config: KeyNormsConfig, seed: u64) -> Self {
+        Self {
+            config,
+            seed,
+            next: 0,
         }
     }
 
-    /// The order of the keys of all ranks, each of which has so many; `number` names the batch.
-    pub fn key_order(&self, pictures: usize, number: u64, group: &Group) -> KeyOrder {
-        let parts = match self.pictures {
-            0 => 1,
-            part => pictures.div_ceil(part) * group.size(),
-        };
-        let shuffles = self.shuffle_keys && parts > 1;
+    /// Begins an iteration: its orders are always the same.
+    pub fn begin(&mut self, iteration: usize) {
+        self.next = iteration as u64 * MOST_PARTS;
+    }
+
+    /// How norms see this rank's pictures.
+    pub fn mode<'a>(&self, pictures: usize, group: &'a Group) -> NormMode<'a> {
+        match self.config.pictures {
+            0 => NormMode::Group(group),
+            _ => NormMode::Parts(self.config.parts(pictures), group),
+        }
+    }
+
+    /// The order of the next keys, of which each rank has so many.
+    pub fn key_order(&mut self, pictures: usize, group: &Group) -> KeyOrder {
+        let number = self.next;
+        self.next += 1;
+        let joined = self.config.pictures == 0;
+        let parts = self.config.parts(pictures) * group.size();
+        let shuffles = self.config.shuffle_keys && !joined && parts > 1;
         KeyOrder(shuffles.then(|| permutation(pictures * group.size(), self.seed, number)))
     }
 }
@@ -111,12 +158,12 @@ mod tests {
     use super::*;
     use burn::tensor::Device;
 
-    fn parts(pictures: usize, shuffle_keys: bool) -> NormParts {
-        NormParts {
+    fn norms(pictures: usize, shuffle_keys: bool) -> KeyNorms {
+        let config = KeyNormsConfig {
             pictures,
             shuffle_keys,
-            seed: 1,
-        }
+        };
+        KeyNorms::new(config, 1)
     }
 
     fn rows() -> Tensor<3> {
@@ -127,37 +174,40 @@ mod tests {
 
     #[test]
     fn keys_come_in_another_order_and_back() {
-        let (parts, group) = (parts(2, true), Group::default());
-        let order = parts.key_order(6, 7, &group);
+        let (mut norms, group) = (norms(2, true), Group::default());
+        norms.begin(7);
+        let order = norms.key_order(6, &group);
         let shuffled = order.shuffled(rows(), &group);
         assert_ne!(shuffled.to_data(), rows().to_data());
         let restored = order.restored(shuffled, &group);
         assert_eq!(restored.into_data(), rows().into_data());
-        assert_ne!(order, parts.key_order(6, 8, &group), "of another batch");
-        assert_eq!(order, parts.key_order(6, 7, &group), "of the same again");
+        assert_ne!(order, norms.key_order(6, &group), "of the next part");
+        norms.begin(7);
+        assert_eq!(order, norms.key_order(6, &group), "of the same again");
     }
 
     #[test]
     fn one_part_is_not_shuffled() {
-        let group = Group::default();
-        for parts in [
-            parts(0, true),
-            parts(6, true),
-            parts(9, true),
-            parts(2, false),
+        for mut norms in [
+            norms(0, true),
+            norms(6, true),
+            norms(9, true),
+            norms(2, false),
         ] {
-            assert_eq!(parts.key_order(6, 0, &group), KeyOrder(None));
+            assert_eq!(norms.key_order(6, &Group::default()), KeyOrder(None));
         }
     }
 
     #[test]
     fn parts_have_so_many_pictures() {
         let group = Group::default();
-        let count = |of: usize| match parts(of, true).mode(6, &group) {
+        let count = |of: usize| match norms(of, true).mode(6, &group) {
             NormMode::Parts(count, _) => count,
             mode => panic!("{mode:?}"),
         };
         assert_eq!([2, 3, 6, 32].map(count), [3, 2, 1, 1]);
-        assert!(matches!(parts(0, true).mode(6, &group), NormMode::Group(_)));
+        assert!(matches!(norms(0, true).mode(6, &group), NormMode::Group(_)));
+        let fits = |of: usize| norms(of, true).config.fits(6);
+        assert_eq!([0, 2, 4, 6, 32].map(fits), [true, true, false, true, true]);
     }
 }

@@ -3,6 +3,7 @@
 mod assignment;
 mod gradient;
 mod losses;
+mod methods;
 mod norm;
 
 use std::{collections::BTreeMap, fs, path::Path};

@@ -1,0 +1,8 @@
+//! Methods of pre-training: two steps of each agree with PyTorch in float64, and what they promise the
+//! trainer.
+
+mod encoders;
+#[path = "../common/hashed.rs"]
+mod hashed;
+mod promises;
+mod two_steps;

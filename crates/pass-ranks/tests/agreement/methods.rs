@@ -1,0 +1,197 @@
+//! Methods of pre-training whose statistics are those of all ranks.
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Distribution, Gradients, Tensor},
+};
+use pass_model::{
+    backbone::{BackboneConfig, ResNetConfig},
+    group::Group,
+    method::{
+        Method, Position, ViewBatch,
+        barlow_twins::{BarlowTwins, BarlowTwinsConfig},
+        dino::{Dino, DinoConfig},
+        emp_ssl::{EmpSsl, EmpSslConfig},
+        moco_v3::{MoCoV3, MoCoV3Config},
+        simclr::{SimClr, SimClrConfig},
+        vicreg::{VicReg, VicRegConfig},
+    },
+};
+use pass_ranks::ThreadRanks;
+
+use crate::training_device;
+
+const PICTURES: usize = 8;
+const RANKS: usize = 2;
+/// Of the loss; the norms of a rank add up in another order.
+const LOSS: f32 = 1e-5;
+/// Of the length of a gradient.
+const GRADIENT: f32 = 2e-3;
+
+fn backbone() -> BackboneConfig {
+    let small = ResNetConfig::small();
+    ResNetConfig { width: 2, ..small }.into()
+}
+
+/// Two views, `[2, pictures, 3, side, side]`.
+fn pictures() -> Tensor<5> {
+    let device = Device::flex();
+    device.seed(3);
+    Tensor::random([2, PICTURES, 3, 32, 32], Distribution::Default, &device)
+}
+
+/// A rank's share of the pictures.
+fn share(pictures: &Tensor<5>, group: &Group) -> ViewBatch {
+    let count = PICTURES / group.size();
+    let own = pictures.clone().narrow(1, group.rank() * count, count);
+    let own = own.reshape([2 * count, 3, 32, 32]).into_data();
+    let device = training_device();
+    ViewBatch {
+        groups: vec![Tensor::from_data(own, &device)],
+        crops: vec![2],
+        frames: Tensor::zeros([2 * count, 4], &device),
+        overlap: None,
+        pictures: (0..count).collect(),
+        labels: vec![0; count],
+        watched: false,
+    }
+}
+
+/// All gradients of a module, one after the other, each over its share of the ranks.
+struct Flat<'a> {
+    gradients: &'a Gradients,
+    values: Vec<Vec<f32>>,
+}
+
+impl ModuleVisitor for Flat<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = param.val().grad(self.gradients) {
+            self.values.push(gradient.into_data().try_to_vec().unwrap());
+        }
+    }
+}
+
+/// The loss of a rank and the gradients of the network.
+fn step<M: Method>(method: &mut M, pictures: &Tensor<5>, group: &Group) -> (f32, Vec<Vec<f32>>) {
+    let at = Position {
+        epoch: 1,
+        iteration: 1,
+        iterations: 4,
+        lr: 0.0,
+    };
+    method.before_step(at, group);
+    let loss = method.loss(share(pictures, group), group).total;
+    let gradients = loss.clone().backward();
+    let mut flat = Flat {
+        gradients: &gradients,
+        values: Vec::new(),
+    };
+    method.net().visit(&mut flat);
+    (loss.into_scalar(), flat.values)
+}
+
+/// The trainer takes the mean over ranks, of losses and of gradients.
+#[track_caller]
+fn agree<M: Method>(make: fn() -> M) {
+    let pictures = pictures();
+    let (loss, gradients) = step(&mut make(), &pictures, &Group::default());
+    let steps = ThreadRanks::run(RANKS, |ranks| step(&mut make(), &pictures, &ranks));
+    let mean = steps.iter().map(|(loss, _)| loss).sum::<f32>() / RANKS as f32;
+    assert!(
+        (mean - loss).abs() < LOSS * loss.abs(),
+        "{mean}, not {loss}"
+    );
+    let longest = gradients.iter().map(|it| length(it)).fold(0.0, f32::max);
+    for (index, expected) in gradients.iter().enumerate() {
+        let at = |i: usize| steps.iter().map(|(_, all)| all[index][i]).sum::<f32>() / RANKS as f32;
+        let apart: Vec<f32> = (0..expected.len()).map(|i| at(i) - expected[i]).collect();
+        let allowed = GRADIENT * length(expected) + 1e-6 * longest;
+        assert!(
+            length(&apart) < allowed,
+            "gradient {index}: {}",
+            length(&apart)
+        );
+    }
+}
+
+fn length(values: &[f32]) -> f32 {
+    values.iter().map(|value| value * value).sum::<f32>().sqrt()
+}
+
+#[test]
+fn contrasts_of_a_batch_agree() {
+    agree(|| {
+        let config = SimClrConfig {
+            dim: 6,
+            ..Default::default()
+        };
+        SimClr::new(config, &backbone(), PICTURES, 1, &training_device())
+    });
+    agree(|| {
+        let config = MoCoV3Config {
+            hidden: 10,
+            dim: 6,
+            ..Default::default()
+        };
+        MoCoV3::new(config, &backbone(), PICTURES, 1, &training_device())
+    });
+}
+
+#[test]
+fn covariances_of_a_batch_agree() {
+    agree(|| {
+        let config = BarlowTwinsConfig {
+            hidden: 10,
+            dim: 6,
+            ..Default::default()
+        };
+        BarlowTwins::new(config, &backbone(), 1, &training_device())
+    });
+    agree(|| {
+        let config = VicRegConfig {
+            hidden: 10,
+            dim: 6,
+            ..Default::default()
+        };
+        VicReg::new(config, &backbone(), 1, &training_device())
+    });
+    agree(|| {
+        let config = EmpSslConfig {
+            hidden: 10,
+            dim: 6,
+            ..Default::default()
+        };
+        EmpSsl::new(config, &backbone(), 1, &training_device())
+    });
+}
+
+fn dino() -> Dino {
+    let config = DinoConfig {
+        prototypes: 8,
+        hidden: 10,
+        bottleneck: 6,
+        ..Default::default()
+    };
+    Dino::new(config, &backbone(), 1, &training_device())
+}
+
+#[test]
+fn dino_and_its_centre_agree() {
+    agree(dino);
+    let pictures = pictures();
+    let centre = |group: &Group| {
+        let mut method = dino();
+        step(&mut method, &pictures, group);
+        method
+            .centre
+            .value()
+            .into_data()
+            .try_to_vec::<f32>()
+            .unwrap()
+    };
+    let expected = centre(&Group::default());
+    for found in ThreadRanks::run(RANKS, |ranks| centre(&ranks)) {
+        let apart: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
+        assert!(length(&apart) < 1e-5 * length(&expected), "{found:?}");
+    }
+}
