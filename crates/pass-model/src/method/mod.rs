@@ -7,6 +7,10 @@
 //! | method | file |
 //! |---|---|
 //! | PASS_s, PASS_p | [`pass`] |
+//! | supervised training | [`supervised`] |
+//! | SimSiam, BYOL | [`simsiam`], [`byol`] |
+//! | SwAV | [`swav`] |
+//! | PixPro | [`pixpro`] |
 //! | SimCLR, MoCo v3 | [`simclr`], [`moco_v3`] |
 //! | MoCo v2, AdCo | [`moco_v2`], [`adco`] |
 //! | PCL, DenseCL | [`pcl`], [`densecl`] |
@@ -16,6 +20,7 @@
 
 pub mod adco;
 pub mod barlow_twins;
+pub mod byol;
 pub mod densecl;
 pub mod dino;
 pub mod emp_ssl;
@@ -23,7 +28,11 @@ pub mod moco_v2;
 pub mod moco_v3;
 pub mod pass;
 pub mod pcl;
+pub mod pixpro;
 pub mod simclr;
+pub mod simsiam;
+pub mod supervised;
+pub mod swav;
 pub mod vicreg;
 
 mod epoch;
