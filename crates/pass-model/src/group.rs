@@ -158,8 +158,26 @@ impl Group {
         self.0.iter().for_each(|others| others.barrier());
     }
 
-    /// The sum over ranks of a tensor that carries no gradient.
-    pub(crate) fn sum_constant<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
+    /// The rows of all ranks, those of rank 0 first, differentiable as [`sum_tensor`](Self::sum_tensor).
+    ///
+    /// # Shapes
+    ///
+    /// - `own`: `[rows, columns]`, the same on every rank
+    /// - output: `[size · rows, columns]`
+    pub fn gather_rows(&self, own: Tensor<2>) -> Tensor<2> {
+        if self.size() == 1 {
+            return own;
+        }
+        let [rows, columns] = own.dims();
+        let first = self.rank() * rows;
+        let shape = [self.size() * rows, columns];
+        let padded = Tensor::zeros(shape, &own.device());
+        let padded = padded.slice_assign([first..first + rows, 0..columns], own);
+        self.sum_of(padded)
+    }
+
+    /// [`sum_tensor`](Self::sum_tensor) of any shape.
+    pub(crate) fn sum_of<const D: usize>(&self, tensor: Tensor<D>) -> Tensor<D> {
         if self.size() == 1 {
             return tensor;
         }

@@ -35,14 +35,23 @@ use wrapper::{Unwrapped, nested, unwrap};
 /// Classes of ImageNet-1k, which the classifiers of published weights have.
 pub const CLASSES: usize = 1000;
 
-/// Keys of the heads that PASS puts on its backbone.
-const PASS_HEADS: [&str; 5] = [
+/// How the keys of heads begin that programs of pre-training put on a backbone.
+///
+/// | program | heads |
+/// |---|---|
+/// | PASS, SwAV | `projection_head`, `predictor_head`, `prototypes.`, `fbg.`, `last_layer.` |
+/// | MoCo, AdCo, PCL, SimSiam, MoCo v3 with a ResNet | layers of `fc.` |
+/// | MoCo v3 with a ViT | layers of `head.` |
+const HEADS: [&str; 5] = [
     "projection_head",
     "predictor_head",
     "prototypes.",
     "fbg.",
     "last_layer.",
 ];
+
+/// Modules of several layers, numbered from 0, where a classifier has one.
+const HEADS_OF_LAYERS: [&str; 2] = ["fc.", "head."];
 
 /// What an import did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -59,12 +68,11 @@ pub struct Imported {
 
 /// Loads a backbone from a file in one of its spellings, or from any checkpoint of PASS.
 ///
-/// Ignored are the classifier, which must fit the backbone, the heads of PASS, counters of batches and what the
-/// [`Spelling`] names.
+/// Ignored are the classifier, which must fit the backbone, the heads of programs of pre-training, counters of batches and
+/// what the [`Spelling`] names.
 pub fn import_backbone(backbone: &mut Backbone, path: &Path) -> Result<Imported, Error> {
     let (spelling, wanted, found) = read_for(backbone, path)?;
     let misshaped = check_classifier(&found.stored, spelling.classifier, backbone.channels());
-    let is_head = |key: &str| PASS_HEADS.iter().any(|head| key.starts_with(head));
     let of_classifier = ["weight", "bias"].map(|last| format!("{}.{last}", spelling.classifier));
     let is_extra = |key: &str| {
         of_classifier.iter().any(|known| known == key)
@@ -381,6 +389,14 @@ fn shallow_stage(shallow: &[usize], index: &str) -> usize {
         .ok()
         .and_then(|index| shallow.get(index).copied());
     stage.unwrap_or_else(|| panic!("no shallow head {index} among stages {shallow:?}"))
+}
+
+/// What a program of pre-training put on its backbone.
+fn is_head(key: &str) -> bool {
+    let is_layer = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
+    let of_layers = |head: &&str| key.strip_prefix(*head).is_some_and(is_layer);
+    HEADS.iter().any(|head| key.starts_with(head))
+        || HEADS_OF_LAYERS.iter().any(|it| of_layers(&it))
 }
 
 /// Counters of batches, which PyTorch keeps in each norm.

@@ -71,11 +71,31 @@ impl WeightStream {
 
     /// A linear layer of a transformer: weights of deviation 0.02, bias (if any) zero.
     pub fn transformer_linear(&mut self, config: &LinearConfig, device: &Device) -> Linear {
-        let mut linear = config.init(device);
-        let (inputs, outputs) = (config.d_input, config.d_output);
-        linear.weight = self.normal([inputs, outputs], TRANSFORMER_DEVIATION, device);
-        linear.bias = linear.bias.take().map(|_| zeros(outputs, device));
-        linear
+        self.normal_linear(config, TRANSFORMER_DEVIATION, device)
+    }
+
+    /// A linear layer: weights normal of mean 0 and a standard deviation, bias (if any) zero.
+    pub fn normal_linear(
+        &mut self,
+        config: &LinearConfig,
+        deviation: f64,
+        device: &Device,
+    ) -> Linear {
+        let weight = self.normal([config.d_input, config.d_output], deviation, device);
+        with_zero_bias(config, weight, device)
+    }
+
+    /// A linear layer: weights normal of mean 0 and deviation `1/√fan_in` before they are cut off at
+    /// two deviations, bias (if any) zero.
+    pub fn truncated_linear(&mut self, config: &LinearConfig, device: &Device) -> Linear {
+        let deviation = 1.0 / (config.d_input as f64).sqrt();
+        let shape = [config.d_input, config.d_output];
+        let weight = self.parameter(shape, device, move |random| {
+            let mut pairs = std::iter::repeat_with(|| standard_normal_pair(random));
+            let within = pairs.find(|pair| pair.iter().all(|normal| normal.abs() <= 2.0));
+            within.expect("endless").map(|normal| deviation * normal)
+        });
+        with_zero_bias(config, weight, device)
     }
 
     /// A convolution of a transformer: weights of deviation 0.02, bias (if any) zero.
@@ -223,6 +243,14 @@ impl ModuleMapper for ParameterNamer {
         param.id = self.id();
         param
     }
+}
+
+/// A linear layer of these weights; its bias, if any, is zero.
+fn with_zero_bias(config: &LinearConfig, weight: Param<Tensor<2>>, device: &Device) -> Linear {
+    let mut linear = config.init(device); // lazy: its own weights are never drawn
+    linear.weight = weight;
+    linear.bias = linear.bias.take().map(|_| zeros(config.d_output, device));
+    linear
 }
 
 fn zeros(count: usize, device: &Device) -> Param<Tensor<1>> {

@@ -28,6 +28,7 @@
 //! | momentum encoder, pixel propagation of PASS_p | [`momentum_encoder`], [`propagation`] |
 //! | swapped prediction, P2P, D2S and their sum | [`loss`] |
 //! | Sinkhorn-Knopp, queue | [`sinkhorn`], [`queue`] |
+//! | of other methods: backbone with projector, centre of DINO | [`encoder`], [`centre`] |
 //! | pixels that two views share | [`overlap`] |
 //! | step 3, fine-tuning | [`segmentation_net`], [`resize`] |
 //! | LARS, cosine schedule | [`optim`] |
@@ -60,4 +61,7 @@ pub mod segmentation_net;
 pub mod values;
 
 pub use error::Error;
-pub use parts::{momentum_encoder, overlap, propagation, prototypes, queue, sinkhorn};
+pub use parts::{
+    adversaries, centre, clusters, encoder, momentum_encoder, momentum_pair, overlap, propagation,
+    prototypes, queue, ring, shuffle, sinkhorn,
+};

@@ -22,6 +22,9 @@ pub enum NormMode<'a> {
     /// Mean and variance of the batches of all ranks together, which are of one size; the moving
     /// ones are updated. With one rank the same as [`NormMode::Batch`], to the bit.
     Group(&'a Group),
+    /// Mean and variance of each of so many equal parts of this rank's batch, for itself: what as many
+    /// ranks would compute that share no statistics. The moving ones follow the first part of rank 0.
+    Parts(usize, &'a Group),
     /// The moving mean and variance; nothing is updated.
     Moving,
 }
@@ -102,6 +105,20 @@ impl BatchNormConfig {
             epsilon: self.epsilon,
         }
     }
+
+    /// [`init`](Self::init) with scale 0.
+    ///
+    /// # Panics
+    ///
+    /// As [`init`](Self::init).
+    pub fn init_at_zero(&self, device: &Device) -> BatchNorm {
+        let zeros = Tensor::zeros([self.channels], (device, DType::F32));
+        let gamma = self.affine.then(|| Param::from_tensor(zeros));
+        BatchNorm {
+            gamma,
+            ..self.init(device)
+        }
+    }
 }
 
 impl BatchNorm {
@@ -113,8 +130,8 @@ impl BatchNorm {
     ///
     /// # Panics
     ///
-    /// If the channels differ, or if batch statistics meet a single value per channel, whose
-    /// variance does not exist.
+    /// If the channels differ, if the batch has no such parts, or if batch statistics meet a single
+    /// value per channel, whose variance does not exist.
     pub fn forward<const D: usize>(&mut self, input: Tensor<D>, mode: NormMode) -> Tensor<D> {
         let channels = self.running_mean.dims()[0];
         assert_eq!(
@@ -140,13 +157,47 @@ impl BatchNorm {
                 let result = batch_norm_of_ranks(input, gamma, beta, self.epsilon, mean);
                 self.updated(result, samples)
             }
-            NormMode::Batch | NormMode::Group(_) => {
+            NormMode::Parts(parts, ranks) if parts * ranks.size() > 1 => {
+                self.by_parts(input, [gamma, beta], parts, ranks)
+            }
+            NormMode::Batch | NormMode::Group(_) | NormMode::Parts(..) => {
                 let samples = samples_of(&input);
                 check_samples(samples);
                 let result = batch_norm_train(input, gamma, beta, self.epsilon);
                 self.updated(result, samples)
             }
         }
+    }
+
+    fn by_parts<const D: usize>(
+        &mut self,
+        input: Tensor<D>,
+        [gamma, beta]: [Tensor<1>; 2],
+        parts: usize,
+        ranks: &Group,
+    ) -> Tensor<D> {
+        let batch = input.dims()[0];
+        assert!(
+            parts > 0 && batch.is_multiple_of(parts),
+            "a batch of {batch} has no {parts} equal parts"
+        );
+        let samples = samples_of(&input) / parts;
+        check_samples(samples);
+        let results = input
+            .chunk(parts, 0)
+            .into_iter()
+            .map(|part| batch_norm_train(part, gamma.clone(), beta.clone(), self.epsilon));
+        let mut results: Vec<_> = results.collect();
+        let outputs = results.iter().map(|result| result.output.clone()).collect();
+        let first = results.swap_remove(0);
+        self.updated(
+            Normalized {
+                output: Tensor::cat(outputs, 0),
+                mean: of_first(first.mean, ranks),
+                variance: of_first(first.variance, ranks),
+            },
+            samples,
+        )
     }
 
     /// Without affine parameters: ones and zeros.
@@ -167,6 +218,38 @@ impl BatchNorm {
         blend(&mut self.running_var, unbiased, self.momentum);
         result.output
     }
+}
+
+/// Each column with mean 0 and variance 1 over the rows of all ranks, without moving statistics.
+///
+/// The gradient is that of one process with the rows of all. Collective.
+///
+/// # Shapes
+///
+/// - `rows` and output: `[rows, columns]`
+///
+/// # Panics
+///
+/// If there is one row on one rank.
+pub fn standardized(rows: Tensor<2>, epsilon: f64, group: &Group) -> Tensor<2> {
+    let [count, columns] = rows.dims();
+    check_samples(count * group.size());
+    let ones = Tensor::ones([columns], &rows.device());
+    let zeros = ones.zeros_like();
+    if group.size() == 1 {
+        return batch_norm_train(rows, ones, zeros, epsilon).output;
+    }
+    let mean = |own| group.sum_tensor(own) / group.size() as f64;
+    batch_norm_of_ranks(rows, ones, zeros, epsilon, mean).output
+}
+
+/// The values of rank 0, which take no gradient.
+fn of_first(own: Tensor<1>, ranks: &Group) -> Tensor<1> {
+    let own = own.detach();
+    ranks.sum_of(match ranks.is_first() {
+        true => own,
+        false => own.zeros_like(),
+    })
 }
 
 /// Values of each channel.
@@ -318,6 +401,35 @@ mod tests {
                 .is_none()
         );
         assert!(norm.running_mean.val().abs().sum().into_scalar::<f32>() > 0.0);
+    }
+
+    /// Each part alone, and the moving statistics of the first.
+    #[test]
+    fn parts_are_normalised_each_for_itself() {
+        for device in devices() {
+            let x = random([6, 5, 2, 3], &device);
+            let mut norm = BatchNormConfig::new(5).init(&device);
+            let mut alone = norm.clone();
+            let y = norm.forward(x.clone(), NormMode::Parts(2, &Group::default()));
+            let [first, second] = [0, 3].map(|row| x.clone().narrow(0, row, 3));
+            let first = alone.forward(first, NormMode::Batch);
+            assert_close(
+                norm.running_mean.val(),
+                alone.running_mean.val().into_data(),
+            );
+            assert_close(norm.running_var.val(), alone.running_var.val().into_data());
+            let second = alone.forward(second, NormMode::Batch);
+            assert_close(y, Tensor::cat(vec![first, second], 0).into_data());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a batch of 4 has no 3 equal parts")]
+    fn unequal_parts_are_a_bug() {
+        let device = Device::default();
+        let mut norm = BatchNormConfig::new(2).init(&device);
+        let rows = Tensor::<2>::zeros([4, 2], &device);
+        norm.forward(rows, NormMode::Parts(3, &Group::default()));
     }
 
     #[test]

@@ -244,6 +244,7 @@ fn basic_blocks_with_and_without_downsampling_agree() {
             stride,
             groups: 1,
             dilation: 1,
+            zero_init: false,
         };
         let mut block = block_of(config, io, prefix, &device);
         let statistics = block.bn1.clone();

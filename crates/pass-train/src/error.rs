@@ -208,6 +208,14 @@ pub enum Error {
         /// What is not finite.
         cause: Box<pixel_attention::Error>,
     },
+    /// A method could not begin an epoch.
+    #[error("{step}, before an epoch: {cause}")]
+    BeforeEpoch {
+        /// The step.
+        step: &'static str,
+        /// What the method says.
+        cause: pass_model::method::EpochError,
+    },
     /// The result of a step could not be kept.
     #[error("{step}: {cause}")]
     NotKept {

@@ -28,6 +28,7 @@ mod training_plan;
 mod training_state;
 mod view_batch;
 mod watch;
+mod whole_pictures;
 mod without_effect;
 
 pub use error::{Difference, Error, WhyRefused, quoted};

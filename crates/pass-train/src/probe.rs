@@ -6,11 +6,8 @@
 
 use std::sync::Arc;
 
-use burn::{
-    module::Module,
-    tensor::{Device, Tensor},
-};
-use imagenet_s::{Loader, OddPictures, Sample, Split, views::Normalization};
+use burn::{module::Module, tensor::Tensor};
+use imagenet_s::{Sample, Split};
 use pass_model::{
     backbone::Backbone,
     norm::NormMode,
@@ -20,25 +17,15 @@ use pass_model::{
 use pixel_attention::distance_matching::{DistanceMatchingConfig, vote};
 
 use crate::{
-    Context, Error,
-    inference::{Prepared, Shape, prepare, to_tensor},
-    run_file::ProbeSection,
-    training::Terms,
-    view_batch::normalization,
+    Context, Error, run_file::ProbeSection, training::Terms, whole_pictures::WholePictures,
 };
 
 /// Labelled pictures that vote on each other's class.
 pub(crate) struct Probe {
-    samples: Arc<[Sample]>,
+    pictures: WholePictures,
     /// The class of each, by its folder.
     classes: Vec<u16>,
     section: ProbeSection,
-    shape: Shape,
-    odd: OddPictures,
-    workers: usize,
-    batch: usize,
-    normalization: Normalization,
-    device: Device,
 }
 
 impl Probe {
@@ -66,15 +53,9 @@ impl Probe {
              log alone"
         ));
         Some(Self {
-            samples,
+            pictures: WholePictures::new(samples, file, context.device.clone()),
             classes,
             section,
-            shape: Shape::Center(file.cluster.resize, file.cluster.crop),
-            odd: file.data.odd_pictures,
-            workers: file.data.workers,
-            batch: file.cluster.batch,
-            normalization: normalization(file),
-            device: context.device.clone(),
         })
     }
 
@@ -98,27 +79,14 @@ impl Probe {
     fn embeddings(&self, backbone: &Backbone) -> Result<Tensor<2>, Error> {
         // Without gradients, and a copy: moving statistics do not move.
         let mut backbone = backbone.valid();
-        let (samples, odd, shape) = (self.samples.clone(), self.odd, self.shape);
-        let mut loader = Loader::new(
-            (0..samples.len()).collect(),
-            self.workers,
-            2 * self.batch,
-            move |&index: &usize| {
-                let picture = samples[index].read_picture(odd)?;
-                Ok(prepare(index, &picture, shape))
-            },
-        );
         let mut rows = Vec::new();
-        loop {
-            let batch: Vec<Prepared> =
-                loader.by_ref().take(self.batch).collect::<Result<_, _>>()?;
-            if batch.is_empty() {
-                return Ok(l2_normalize(Tensor::cat(rows, 0), 1));
-            }
-            let pictures = to_tensor(&batch, &self.normalization, &self.device);
-            let features = backbone.forward(pictures, NormMode::Moving);
-            rows.push(global_average_pool(features.into_last()));
-        }
+        self.pictures
+            .for_each_batch(0..self.pictures.count(), |pictures| {
+                let features = backbone.forward(pictures, NormMode::Moving);
+                rows.push(global_average_pool(features.into_last()));
+                Ok(())
+            })?;
+        Ok(l2_normalize(Tensor::cat(rows, 0), 1))
     }
 }
 

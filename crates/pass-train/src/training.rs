@@ -14,7 +14,11 @@ use std::{
 
 use burn::{module::Module, optim::GradientsParams};
 use imagenet_s::{Loader, views::permutation};
-use pass_model::{checkpoint::save_described, optim::CosineSchedule, precision::Precision};
+use pass_model::{
+    checkpoint::save_described,
+    optim::{Rates, Schedule},
+    precision::Precision,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -111,7 +115,7 @@ struct Training<'a, T: Task> {
     per_epoch: usize,
     /// Pictures per iteration of this rank.
     share: usize,
-    schedule: CosineSchedule,
+    schedule: Schedule,
     checkpoints: Checkpoints,
     state: LoopState,
     health: Health,
@@ -195,8 +199,12 @@ impl<'a, T: Task> Training<'a, T> {
             epoch: self.epoch(),
             iteration,
             iterations: self.per_epoch * self.plan.batches.epochs,
-            lr: self.schedule.rate(iteration as u64),
+            lr: self.rates().lr,
         }
+    }
+
+    fn rates(&self) -> Rates {
+        self.schedule.rates(self.state.iterations as u64)
     }
 
     /// The pictures of this epoch that are still to come to this rank, in order.
@@ -213,6 +221,9 @@ impl<'a, T: Task> Training<'a, T> {
         &mut self,
         make: impl Fn(Place) -> Result<T::Item, Error> + Send + Sync + 'static,
     ) -> Result<(), Error> {
+        if self.within_epoch() == 0 {
+            self.learner.task.before_epoch(self.position())?;
+        }
         let batch = self.share;
         let workers = self.context.file.data.workers;
         let mut loader = Loader::new(
@@ -254,8 +265,9 @@ impl<'a, T: Task> Training<'a, T> {
         }
         match seen.as_mut().zip(look) {
             Some(seen) => self.watched_update(gradients, seen, at)?,
-            None => self.learner.update(at.lr, gradients),
+            None => self.learner.update(self.rates(), gradients),
         }
+        self.learner.task.after_update(at);
         let device = &self.context.device;
         let seen = seen.map(|seen| seen.named(device));
         let seen = seen.unwrap_or_default();
@@ -307,7 +319,7 @@ impl<'a, T: Task> Training<'a, T> {
     ) -> Result<(), Error> {
         let before = self.learner.task.net().clone();
         seen.gradient_norm = gradient_norm(&before, &gradients);
-        self.learner.update(at.lr, gradients);
+        self.learner.update(self.rates(), gradients);
         [seen.update_norm, seen.weight_norm] =
             update_and_weight_norm(&before, self.learner.task.net());
         let verdict = self.health.judge(seen, at.lr, look);

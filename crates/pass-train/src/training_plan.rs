@@ -1,6 +1,6 @@
 //! What a training step does with its epochs: batches, rates, optimiser.
 
-use pass_model::optim::CosineSchedule;
+use pass_model::optim::{Decline, Schedule};
 
 use crate::{
     Error, RunFile, Step,
@@ -53,19 +53,15 @@ impl Plan<'_> {
         })
     }
 
-    /// The learning rate of each iteration.
-    pub(crate) fn schedule(&self, per_epoch: usize) -> CosineSchedule {
-        let [base, last, start] = self.rates();
-        let total = (per_epoch * self.batches.epochs) as u64;
-        let warmup = (self.batches.optim.warmup_epochs * per_epoch) as u64;
-        CosineSchedule::new(base, last, total).with_warmup(start, warmup)
+    /// Learning rate and weight decay of each iteration.
+    pub(crate) fn schedule(&self, per_epoch: usize) -> Schedule {
+        let iterations = [per_epoch, self.batches.epochs].map(|count| count as u64);
+        Schedule::new(self.batches.optim, self.factor(), iterations)
     }
 
-    /// Rates at the start and at the end of the cosine, and at the start of the warm-up.
-    fn rates(&self) -> [f64; 3] {
-        let factor = self.batches.batch_rule.factor(self.batches.batch);
-        let optim = self.batches.optim;
-        [optim.base_lr, optim.final_lr, optim.warmup_lr].map(|lr| lr * factor)
+    /// What learning rates are multiplied with.
+    fn factor(&self) -> f64 {
+        self.batches.batch_rule.factor(self.batches.batch)
     }
 
     /// The settings that depend on the batch, as they are used.
@@ -73,12 +69,21 @@ impl Plan<'_> {
         let Batches {
             batch, accumulate, ..
         } = &self.batches;
-        let [base, last, _] = self.rates();
+        let optim = self.batches.optim;
+        let [base, last] = [optim.base_lr, optim.final_lr].map(|lr| lr * self.factor());
         let mut words = format!("{}: batch {batch}", self.step.name());
         if *accumulate > 1 {
             words += &format!(" in {accumulate} parts of {}", batch / accumulate);
         }
-        words += &format!(", learning rate {base} to {last}");
+        words += &match optim.decline {
+            Decline::Cosine | Decline::CosineOfEpochs => {
+                format!(", learning rate {base} to {last}")
+            }
+            Decline::Steps => format!(
+                ", learning rate {base}, times {} in epochs {:?}",
+                optim.step_factor, optim.step_epochs
+            ),
+        };
         if let Some(queue) = self.queue {
             words += &format!(", queue {queue}");
         }
@@ -101,7 +106,7 @@ mod tests {
         section.epochs = 2;
         let queue = batch_rule.queue_length(2048, batch);
         let plan = Plan::new(Step::Pretrain, &file, 1000, Some(queue));
-        (plan.batch_words(), plan.schedule(10).rate(0))
+        (plan.batch_words(), plan.schedule(10).rates(0).lr)
     }
 
     #[test]

@@ -5,13 +5,13 @@
 use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
 
 use burn::{
-    optim::{GradientsParams, ModuleOptimizer},
+    optim::GradientsParams,
     tensor::{Bytes, DType, TensorData},
 };
 use pass_model::{
     checkpoint::{load_module, save_module},
     group::Group,
-    optim::{OptimConfig, load_optimizer},
+    optim::{NetworkOptimizer, OptimConfig, Rates},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -89,22 +89,31 @@ impl Means {
 /// loop stands.
 pub(crate) struct Learner<T> {
     pub(crate) task: T,
-    optimizer: ModuleOptimizer,
+    optimizer: NetworkOptimizer,
 }
 
 impl<T: Task> Learner<T> {
     /// A task from its start.
     pub(crate) fn new(task: T, config: &OptimConfig) -> Self {
-        Self {
-            task,
-            optimizer: config.init(),
-        }
+        let optimizer = config.init(&task.parameter_groups());
+        Self { task, optimizer }
     }
 
     /// One step of the optimiser.
-    pub(crate) fn update(&mut self, lr: f64, gradients: GradientsParams) {
+    pub(crate) fn update(&mut self, rates: Rates, gradients: GradientsParams) {
         let net = self.task.net().clone();
-        *self.task.net_mut() = self.optimizer.step(lr, net, gradients);
+        *self.task.net_mut() = self.optimizer.step(rates, net, gradients);
+    }
+
+    /// The same at a learning rate, with the published decay.
+    #[cfg(test)]
+    pub(crate) fn update_at(&mut self, lr: f64, gradients: GradientsParams) {
+        let rates = Rates {
+            lr,
+            base_lr: lr,
+            weight_decay: OptimConfig::default().weight_decay,
+        };
+        self.update(rates, gradients);
     }
 
     /// What the memories of all ranks hold: any number of ranks can go on from it. Collective.
@@ -135,7 +144,7 @@ impl<T: Task> Learner<T> {
     pub(crate) fn restore(&mut self, dir: &Path, ranks: &Group) -> Result<(), Error> {
         load_module(self.task.net_mut(), &dir.join("net.safetensors"))?;
         let place = dir.join("optimizer.bpk");
-        self.optimizer = load_optimizer(self.optimizer.clone(), self.task.net(), &place)?;
+        self.optimizer.load(self.task.net(), &place)?;
         let Some(memory) = self.task.memory() else {
             return Ok(());
         };

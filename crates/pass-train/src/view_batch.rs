@@ -25,10 +25,21 @@ pub(crate) struct Views {
     /// The number of the picture among the training pictures.
     index: usize,
     crops: Vec<Crop>,
-    /// Overlap grids of crop 0 and crop 1.
-    grids: [Vec<[f32; 2]>; 2],
-    /// Where crop 0 and crop 1 lie in the picture.
-    frames: [[f32; 4]; 2],
+    /// Overlap grids of crop 0 and crop 1; none where there is one crop.
+    grids: Option<[Vec<[f32; 2]>; 2]>,
+    /// Where crop 0 and crop 1, or the only crop, lie in the picture.
+    frames: Vec<[f32; 4]>,
+}
+
+impl Views {
+    /// The grids of the first two crops.
+    ///
+    /// # Panics
+    ///
+    /// If there is one crop: the run file is checked for what the losses look at.
+    fn grids(&self) -> &[Vec<[f32; 2]>; 2] {
+        self.grids.as_ref().expect("two crops")
+    }
 }
 
 /// What whole pictures and crops of step 3 are normalised with: as the backbone wants it.
@@ -76,8 +87,12 @@ pub(crate) fn views_of(
     let crops = multi_crop(picture, config, seed, epoch, index);
     Views {
         index: index as usize,
-        grids: overlap_grids(&crops[0].frame, &crops[1].frame),
-        frames: [0, 1].map(|crop| edges(&crops[crop].frame, picture)),
+        grids: (crops.len() > 1).then(|| overlap_grids(&crops[0].frame, &crops[1].frame)),
+        frames: crops
+            .iter()
+            .take(2)
+            .map(|crop| edges(&crop.frame, picture))
+            .collect(),
         crops,
     }
 }
@@ -128,14 +143,15 @@ pub(crate) fn crop_groups(
     groups
 }
 
-/// What a method sees of some pictures. The overlap is sampled as `alignment` says, if it does.
+/// What a method sees of some pictures with these crops. The overlap is sampled as `alignment` says,
+/// if it does. Without labels.
 pub(crate) fn view_batch(
     views: &[Views],
     file: &RunFile,
+    config: &MultiCropConfig,
     alignment: Option<&AlignmentConfig>,
     device: &Device,
 ) -> ViewBatch {
-    let config = &file.pretrain.views;
     let normalization = multi_crop_normalization(file);
     ViewBatch {
         groups: crop_groups(views, config, &normalization, file.precision, device),
@@ -143,27 +159,29 @@ pub(crate) fn view_batch(
         frames: frame_batch(views, device),
         overlap: alignment.map(|alignment| overlap_points(views, alignment, device)),
         pictures: views.iter().map(|view| view.index).collect(),
+        labels: Vec::new(),
         watched: false,
     }
 }
 
-/// Where the two global crops lie: all of crop 0, then all of crop 1.
+/// Where the two global crops lie: all of crop 0, then all of crop 1; or the only crop.
 ///
 /// # Shapes
 ///
-/// - output: `[2 * batch, 4]`
+/// - output: `[2 * batch, 4]` or `[batch, 4]`
 fn frame_batch(views: &[Views], device: &Device) -> Tensor<2> {
-    let values: Vec<f32> = (0..2)
+    let crops = views[0].frames.len();
+    let values: Vec<f32> = (0..crops)
         .flat_map(|crop| views.iter().flat_map(move |view| view.frames[crop]))
         .collect();
-    Tensor::from_data(TensorData::new(values, [2 * views.len(), 4]), device)
+    Tensor::from_data(TensorData::new(values, [crops * views.len(), 4]), device)
 }
 
 /// Where P2P looks in a batch: the grids of crop 0, then those of crop 1.
 fn overlap_points(views: &[Views], section: &AlignmentConfig, device: &Device) -> OverlapPoints {
     let points = OVERLAP_GRID * OVERLAP_GRID;
     let values: Vec<f32> = (0..2)
-        .flat_map(|crop| views.iter().map(move |view| &view.grids[crop]))
+        .flat_map(|crop| views.iter().map(move |view| &view.grids()[crop]))
         .flat_map(|grid| match section.sampling {
             OverlapSampling::Edges => grid.clone(),
             OverlapSampling::CellCentres => cell_centres(grid),
@@ -188,7 +206,7 @@ fn overlap_points(views: &[Views], section: &AlignmentConfig, device: &Device) -
 
 /// Whether the two global crops share anything: the grid of a pair that does not lies at -2.
 fn overlap(view: &Views) -> bool {
-    view.grids[0][0][0] > -1.5
+    view.grids()[0][0][0] > -1.5
 }
 
 /// From points on the rim and in between to the centres of as many equal cells.
@@ -212,7 +230,7 @@ fn cell_centres(grid: &[[f32; 2]]) -> Vec<[f32; 2]> {
 /// outside.
 pub(crate) fn share_without_overlap(views: &[Views]) -> f64 {
     let outside = |point: &[f32; 2]| point.iter().any(|x| x.abs() > 1.0);
-    let apart = |view: &&Views| view.grids[0].iter().all(outside);
+    let apart = |view: &&Views| view.grids()[0].iter().all(outside);
     views.iter().filter(apart).count() as f64 / views.len() as f64
 }
 
@@ -237,8 +255,8 @@ mod tests {
         Views {
             index: 0,
             crops: Vec::new(),
-            grids: overlap_grids(&frames[0], &frames[1]),
-            frames: frames.map(|frame| edges(&frame, &picture)),
+            grids: Some(overlap_grids(&frames[0], &frames[1])),
+            frames: frames.map(|frame| edges(&frame, &picture)).into(),
         }
     }
 
@@ -266,6 +284,20 @@ mod tests {
         let groups = crop_groups(&views, &config, &PLAIN, Precision::Float32, device);
         let shapes: Vec<_> = groups.iter().map(Tensor::dims).collect();
         assert_eq!(shapes, [[4, 3, 8, 8], [6, 3, 4, 4]]);
+    }
+
+    #[test]
+    fn one_crop_has_a_frame_and_no_overlap() {
+        let file = RunFile::default();
+        let config = MultiCropConfig {
+            groups: vec![CropGroup::new(1, 8, [0.5, 1.0])],
+            ..Default::default()
+        };
+        let views = [3, 4].map(|index| views_of(&RgbImage::new(11, 9), &config, 1, 0, index));
+        let batch = view_batch(&views, &file, &config, None, &Device::default());
+        assert_eq!(batch.groups[0].dims(), [2, 3, 8, 8]);
+        assert_eq!(batch.frames.dims(), [2, 4]);
+        assert_eq!((batch.crops, batch.pictures), (vec![1], vec![3, 4]));
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn a_basic_block_agrees() {
         stride: 1,
         groups: 1,
         dilation: 1,
+        zero_init: false,
     };
     for mode in MODES {
         check_block(config, mode);
@@ -83,6 +84,7 @@ fn a_basic_block_that_halves_the_map_agrees() {
         stride: 2,
         groups: 1,
         dilation: 1,
+        zero_init: false,
     };
     check_block(config, NormMode::Batch);
 }
@@ -97,6 +99,7 @@ fn a_bottleneck_block_that_halves_the_map_agrees() {
         stride: 2,
         groups: 1,
         dilation: 1,
+        zero_init: false,
     };
     check_block(config, NormMode::Batch);
 }

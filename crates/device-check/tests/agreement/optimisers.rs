@@ -71,6 +71,7 @@ fn sgd_agrees() {
     let config = SgdConfig {
         weight_decay: 0.01,
         momentum: 0.9,
+        lr_in_buffer: false,
     };
     check(|| config.init());
 }

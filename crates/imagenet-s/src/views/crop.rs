@@ -1,18 +1,51 @@
 //! Random resized crop: a random rectangle of a picture, mirrored or not, at a fixed size.
 
 use super::{
-    resize::{Region, resize_bilinear},
+    resize::{Region, resize_picture},
     stream::Stream,
+    taps::Filter,
 };
 use image::{RgbImage, imageops::flip_horizontal_in_place};
 use serde::{Deserialize, Serialize};
 
-/// Least ratio width / height of a random crop.
-const MIN_ASPECT: f64 = 3.0 / 4.0;
-/// Greatest ratio width / height of a random crop.
-const MAX_ASPECT: f64 = 4.0 / 3.0;
+/// Greatest ratio of the sides of a random crop, where nothing else is said.
+pub(super) const MAX_ASPECT: f64 = 4.0 / 3.0;
 /// Rectangles tried before the centred one is taken.
 const ATTEMPTS: usize = 10;
+
+/// Which rectangles a random crop may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CropShapes {
+    /// Least and greatest area, as shares of the picture's, in `0..=1`.
+    pub scales: [f64; 2],
+    /// Greatest ratio of the longer side to the shorter, at least 1.
+    pub max_aspect: f64,
+}
+
+/// Areas, with sides of 3 : 4 at most.
+impl From<[f64; 2]> for CropShapes {
+    fn from(scales: [f64; 2]) -> Self {
+        Self {
+            scales,
+            max_aspect: MAX_ASPECT,
+        }
+    }
+}
+
+impl CropShapes {
+    /// Least and greatest ratio width / height.
+    fn aspects(&self) -> [f64; 2] {
+        [1.0 / self.max_aspect, self.max_aspect]
+    }
+
+    /// Width and height of a random area and aspect, not yet known to fit.
+    fn sides(&self, area: f64, stream: &mut Stream) -> [u32; 2] {
+        let target = area * stream.uniform(self.scales[0], self.scales[1]);
+        let [least, greatest] = self.aspects().map(f64::ln);
+        let aspect = stream.uniform(least, greatest).exp();
+        [target * aspect, target / aspect].map(|square| square.sqrt().round_ties_even() as u32)
+    }
+}
 
 /// Where a crop lies in its picture, in pixels of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,8 +65,8 @@ pub struct CropFrame {
 impl CropFrame {
     /// Draws a frame inside a picture of `width_px` by `height_px`.
     ///
-    /// 1. The area is uniform in `min_scale..max_scale` of the picture's area, the aspect
-    ///    log-uniform in `3/4..4/3`, both sides rounded half to even.
+    /// 1. The area is uniform between the two scales of the picture's area, the aspect log-uniform
+    ///    between the greatest and its inverse, both sides rounded half to even.
     /// 2. A rectangle that fits is placed uniformly; one that does not is drawn again.
     /// 3. After ten failures (very long pictures) it is the centred rectangle of the nearest
     ///    allowed aspect.
@@ -44,21 +77,23 @@ impl CropFrame {
     /// If the picture has no pixels.
     pub fn random(
         [width_px, height_px]: [u32; 2],
-        [min_scale, max_scale]: [f64; 2],
+        shapes: impl Into<CropShapes>,
         flip_probability: f64,
         stream: &mut Stream,
     ) -> Self {
+        let shapes = shapes.into();
         assert!(
             width_px > 0 && height_px > 0,
             "a picture of {width_px} x {height_px} pixels"
         );
         let placed = (0..ATTEMPTS).find_map(|_| {
             let area = f64::from(width_px) * f64::from(height_px);
-            let [width, height] = random_sides(area, [min_scale, max_scale], stream);
+            let [width, height] = shapes.sides(area, stream);
             let fits = (1..=width_px).contains(&width) && (1..=height_px).contains(&height);
             fits.then(|| Self::placed([width_px, height_px], [width, height], stream))
         });
-        let frame = placed.unwrap_or_else(|| Self::centred(width_px, height_px));
+        let frame =
+            placed.unwrap_or_else(|| Self::centred([width_px, height_px], shapes.aspects()));
         Self {
             flip: stream.chance(flip_probability),
             ..frame
@@ -89,14 +124,14 @@ impl CropFrame {
     }
 
     /// The largest centred rectangle of an allowed aspect.
-    fn centred(width_px: u32, height_px: u32) -> Self {
+    fn centred([width_px, height_px]: [u32; 2], [least, greatest]: [f64; 2]) -> Self {
         let (picture_width, picture_height) = (f64::from(width_px), f64::from(height_px));
         let aspect = picture_width / picture_height;
         let (mut width, mut height) = (width_px, height_px);
-        if aspect < MIN_ASPECT {
-            height = (picture_width / MIN_ASPECT).round_ties_even() as u32;
-        } else if aspect > MAX_ASPECT {
-            width = (picture_height * MAX_ASPECT).round_ties_even() as u32;
+        if aspect < least {
+            height = (picture_width / least).round_ties_even() as u32;
+        } else if aspect > greatest {
+            width = (picture_height * greatest).round_ties_even() as u32;
         }
         let (left, top) = ((width_px - width) / 2, (height_px - height) / 2);
         Self {
@@ -109,22 +144,20 @@ impl CropFrame {
     }
 }
 
-/// Width and height of a random area and aspect, not yet known to fit.
-fn random_sides(area: f64, [min_scale, max_scale]: [f64; 2], stream: &mut Stream) -> [u32; 2] {
-    let target = area * stream.uniform(min_scale, max_scale);
-    let aspect = stream.uniform(MIN_ASPECT.ln(), MAX_ASPECT.ln()).exp();
-    [target * aspect, target / aspect].map(|square| square.sqrt().round_ties_even() as u32)
-}
-
-/// Cuts the frame out of the picture, resizes it to `width` by `height` and mirrors it.
+/// Cuts the frame out of the picture, resizes it to `width` by `height` with Pillow's filter and mirrors it.
 ///
 /// The cut comes first: no pixel outside the frame contributes.
 ///
 /// # Panics
 ///
 /// If the frame leaves the picture or a side is 0.
-pub fn resized_crop(picture: &RgbImage, frame: &CropFrame, width: u32, height: u32) -> RgbImage {
-    let mut crop = resize_bilinear(picture, frame.region(), width, height);
+pub fn resized_crop(
+    picture: &RgbImage,
+    frame: &CropFrame,
+    [width, height]: [u32; 2],
+    filter: Filter,
+) -> RgbImage {
+    let mut crop = resize_picture(picture, frame.region(), width, height, filter);
     if frame.flip {
         flip_horizontal_in_place(&mut crop);
     }
@@ -160,6 +193,18 @@ mod tests {
             // Rounding a side moves the area and the aspect by about one percent here.
             assert!((0.13..0.51).contains(&scale), "{frame:?}");
             assert!((0.74..1.35).contains(&aspect), "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn the_sides_of_a_square_crop_are_equal() {
+        let shapes = CropShapes {
+            scales: [0.25, 0.25],
+            max_aspect: 1.0,
+        };
+        for picture in 0..20 {
+            let frame = CropFrame::random([80, 50], shapes, 0.5, &mut stream(picture));
+            assert_eq!([frame.width, frame.height], [32, 32]); // a quarter of 4000 pixels
         }
     }
 
@@ -215,7 +260,7 @@ mod tests {
         );
         let pixel = RgbImage::from_pixel(1, 1, image::Rgb([9, 8, 7]));
         let flat = RgbImage::from_pixel(3, 2, image::Rgb([9, 8, 7]));
-        assert_eq!(resized_crop(&pixel, &frame, 3, 2), flat);
+        assert_eq!(resized_crop(&pixel, &frame, [3, 2], Filter::BILINEAR), flat);
     }
 
     #[test]
@@ -235,8 +280,8 @@ mod tests {
             ..frame
         };
         assert_eq!(
-            resized_crop(&picture, &frame, 5, 11),
-            resized_crop(&cut, &whole, 5, 11)
+            resized_crop(&picture, &frame, [5, 11], Filter::BILINEAR),
+            resized_crop(&cut, &whole, [5, 11], Filter::BILINEAR)
         );
     }
 
@@ -253,7 +298,7 @@ mod tests {
             flip: true,
         };
         assert_eq!(
-            resized_crop(&picture, &frame, width, height),
+            resized_crop(&picture, &frame, [width, height], Filter::BILINEAR),
             picture_of(&mut golden, "hflip")
         );
     }

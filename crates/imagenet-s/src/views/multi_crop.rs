@@ -7,11 +7,15 @@
 use super::{
     blur::gaussian_blur,
     color::{ColorJitterConfig, grayscale, jitter, solarize},
-    crop::{CropFrame, resized_crop},
+    crop::{CropFrame, CropShapes, MAX_ASPECT, resized_crop},
     stream::{Purpose, Stream},
+    taps::Filter,
 };
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+
+/// Rectangles that are longer hardly fit any picture.
+const MOST_ASPECT: f64 = 100.0;
 
 /// Views that are drawn alike.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +29,15 @@ pub struct CropGroup {
     pub min_scale: f64,
     /// Greatest area of a view's rectangle, as a share of the picture's, in `0..=1`.
     pub max_scale: f64,
+    /// Greatest ratio of the longer side of a view's rectangle to the shorter, at least 1.
+    #[serde(default = "usual_aspect", skip_serializing_if = "is_usual_aspect")]
+    pub max_aspect: f64,
+    /// Colour jitter, where it is not that of all views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<ColorJitterConfig>,
+    /// Probability of losing all colour, where it is not that of all views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grayscale_probability: Option<f64>,
     /// Probability of a blur, where it is not that of all views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blur_probability: Option<f64>,
@@ -38,14 +51,51 @@ fn is_zero(probability: &f64) -> bool {
     *probability == 0.0
 }
 
+fn usual_aspect() -> f64 {
+    MAX_ASPECT
+}
+
+/// Run files leave it out.
+fn is_usual_aspect(aspect: &f64) -> bool {
+    *aspect == MAX_ASPECT
+}
+
+/// Filter that brings a view to its size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CropFilter {
+    /// Pillow's `BILINEAR`.
+    #[default]
+    Bilinear,
+    /// Pillow's `BICUBIC`.
+    Bicubic,
+}
+
+impl CropFilter {
+    /// Run files leave it out.
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn filter(self) -> Filter {
+        match self {
+            Self::Bilinear => Filter::BILINEAR,
+            Self::Bicubic => Filter::BICUBIC,
+        }
+    }
+}
+
 impl CropGroup {
-    /// Views with the blur of all views, without solarisation.
+    /// Views with the colours of all views, without solarisation.
     pub fn new(count: usize, size: usize, [min_scale, max_scale]: [f64; 2]) -> Self {
         Self {
             count,
             size,
             min_scale,
             max_scale,
+            max_aspect: MAX_ASPECT,
+            jitter: None,
+            grayscale_probability: None,
             blur_probability: None,
             solarize_probability: 0.0,
         }
@@ -70,6 +120,9 @@ pub struct MultiCropConfig {
     pub min_blur_px: f64,
     /// Greatest deviation of the blur, in pixels of the view.
     pub max_blur_px: f64,
+    /// Filter that brings the views to their sizes.
+    #[serde(skip_serializing_if = "CropFilter::is_usual")]
+    pub filter: CropFilter,
 }
 
 impl Default for MultiCropConfig {
@@ -82,6 +135,7 @@ impl Default for MultiCropConfig {
             blur_probability: 0.5,
             min_blur_px: 0.1,
             max_blur_px: 2.0,
+            filter: CropFilter::default(),
         }
     }
 }
@@ -118,6 +172,24 @@ impl MultiCropConfig {
         self.groups.iter().map(|group| group.count).sum()
     }
 
+    /// The same settings for the first views alone, at most `crops` of them.
+    pub fn first(&self, crops: usize) -> Self {
+        let mut left = crops;
+        let taken = self.groups.iter().map(|group| {
+            let count = group.count.min(left);
+            left -= count;
+            CropGroup {
+                count,
+                ..group.clone()
+            }
+        });
+        let groups = taken.filter(|group| group.count > 0).collect();
+        Self {
+            groups,
+            ..self.clone()
+        }
+    }
+
     /// Size and number of the views that follow each other in one size: what a network sees at once,
     /// as in the reference.
     pub fn resolutions(&self) -> Vec<[usize; 2]> {
@@ -139,12 +211,7 @@ impl MultiCropConfig {
             if group.size == 0 {
                 return Err(InvalidMultiCrop::NoPixels { group: index });
             }
-            in_range("groups.min_scale", group.min_scale, 0.0, group.max_scale)?;
-            in_range("groups.max_scale", group.max_scale, 0.0, 1.0)?;
-            let blur = group.blur_probability.unwrap_or(self.blur_probability);
-            in_range("groups.blur_probability", blur, 0.0, 1.0)?;
-            let solarize = group.solarize_probability;
-            in_range("groups.solarize_probability", solarize, 0.0, 1.0)?;
+            group.validate()?;
         }
         in_range("flip_probability", self.flip_probability, 0.0, 1.0)?;
         in_range(
@@ -157,6 +224,25 @@ impl MultiCropConfig {
         in_range("min_blur_px", self.min_blur_px, 0.0, self.max_blur_px)?;
         in_range("max_blur_px", self.max_blur_px, 0.0, f64::from(u16::MAX))?;
         validate_jitter(&self.jitter)
+    }
+}
+
+impl CropGroup {
+    fn validate(&self) -> Result<(), InvalidMultiCrop> {
+        in_range("groups.min_scale", self.min_scale, 0.0, self.max_scale)?;
+        in_range("groups.max_scale", self.max_scale, 0.0, 1.0)?;
+        in_range("groups.max_aspect", self.max_aspect, 1.0, MOST_ASPECT)?;
+        for (name, probability) in [
+            ("groups.grayscale_probability", self.grayscale_probability),
+            ("groups.blur_probability", self.blur_probability),
+            (
+                "groups.solarize_probability",
+                Some(self.solarize_probability),
+            ),
+        ] {
+            in_range(name, probability.unwrap_or(0.0), 0.0, 1.0)?;
+        }
+        self.jitter.as_ref().map_or(Ok(()), validate_jitter)
     }
 }
 
@@ -207,8 +293,13 @@ pub fn recolor(
     config: &MultiCropConfig,
     stream: &mut Stream,
 ) {
-    jitter(picture, &config.jitter, stream);
-    if stream.chance(config.grayscale_probability) {
+    jitter(
+        picture,
+        group.jitter.as_ref().unwrap_or(&config.jitter),
+        stream,
+    );
+    let gray = group.grayscale_probability;
+    if stream.chance(gray.unwrap_or(config.grayscale_probability)) {
         grayscale(picture);
     }
     let blur = group.blur_probability.unwrap_or(config.blur_probability);
@@ -230,10 +321,14 @@ fn random_view(
     config: &MultiCropConfig,
     stream: &mut Stream,
 ) -> Crop {
-    let scales = [group.min_scale, group.max_scale];
+    let shapes = CropShapes {
+        scales: [group.min_scale, group.max_scale],
+        max_aspect: group.max_aspect,
+    };
     let sides = [picture.width(), picture.height()];
-    let frame = CropFrame::random(sides, scales, config.flip_probability, stream);
-    let mut view = resized_crop(picture, &frame, group.size as u32, group.size as u32);
+    let frame = CropFrame::random(sides, shapes, config.flip_probability, stream);
+    let filter = config.filter.filter();
+    let mut view = resized_crop(picture, &frame, [group.size as u32; 2], filter);
     recolor(&mut view, group, config, stream);
     Crop {
         size: group.size,
@@ -357,7 +452,7 @@ mod tests {
             let side = crop.size as u32;
             assert_eq!(
                 crop.rgb,
-                resized_crop(&pattern(31, 23), &crop.frame, side, side).into_raw()
+                resized_crop(&pattern(31, 23), &crop.frame, [side; 2], Filter::BILINEAR).into_raw()
             );
         }
     }
@@ -402,6 +497,32 @@ mod tests {
         solarize(&mut solarized.rgb);
         assert_eq!(apart[1], solarized);
         assert_ne!(apart[1], alike[1]);
+    }
+
+    #[test]
+    fn a_group_has_its_own_colours_and_the_filter_is_that_of_all() {
+        let still = |probability| ColorJitterConfig {
+            probability,
+            ..Default::default()
+        };
+        let own = CropGroup {
+            jitter: Some(still(0.0)),
+            grayscale_probability: Some(0.0),
+            blur_probability: Some(0.0),
+            ..CropGroup::new(1, 11, [0.3, 1.0])
+        };
+        let config = MultiCropConfig {
+            groups: vec![CropGroup::new(1, 11, [0.3, 1.0]), own],
+            jitter: still(1.0),
+            grayscale_probability: 1.0,
+            filter: CropFilter::Bicubic,
+            ..Default::default()
+        };
+        let picture = pattern(31, 23);
+        let [changed, kept] = multi_crop(&picture, &config, 1, 2, 3).try_into().unwrap();
+        assert!(changed.rgb.chunks(3).all(|p| p[0] == p[1] && p[1] == p[2]));
+        let plain = resized_crop(&picture, &kept.frame, [11; 2], Filter::BICUBIC);
+        assert_eq!(kept.rgb, plain.into_raw());
     }
 
     #[test]

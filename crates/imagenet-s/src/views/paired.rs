@@ -4,6 +4,7 @@ use super::{
     crop::{CropFrame, resized_crop},
     resize::{Region, nearest_inputs, resize_mask},
     stream::Stream,
+    taps::Filter,
 };
 use image::RgbImage;
 use luss_metrics::LabelMask;
@@ -42,7 +43,7 @@ impl PairedCrop {
 
     /// What it shows of the picture, by Pillow's bilinear filter.
     pub fn picture(&self, picture: &RgbImage) -> RgbImage {
-        resized_crop(picture, &self.frame, self.side, self.side)
+        resized_crop(picture, &self.frame, [self.side; 2], Filter::BILINEAR)
     }
 
     /// What it shows of a mask of the picture's size: Pillow's nearest, so that it holds no label

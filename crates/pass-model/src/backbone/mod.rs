@@ -22,7 +22,7 @@ use std::{
 };
 
 use burn::{
-    module::Module,
+    module::{Module, ParamId},
     tensor::{Device, Tensor},
 };
 use serde::{
@@ -34,6 +34,7 @@ use serde_json::{Map, Value};
 use crate::{
     init::{WeightStream, name_parameters},
     norm::NormMode,
+    optim::parameters_of,
 };
 
 pub use conv_norm::ConvNorm;
@@ -211,9 +212,22 @@ impl Backbone {
         self.network_mut().layer(pictures, name)
     }
 
-    /// See [`Network::pooled`].
+    /// See [`Network::pooled`]; norms take their moving statistics.
     pub fn pooled(&mut self, pictures: Tensor<4>) -> Tensor<2> {
-        self.network_mut().pooled(pictures)
+        self.pooled_by(pictures, NormMode::Moving)
+    }
+
+    /// See [`Network::pooled`].
+    pub fn pooled_by(&mut self, pictures: Tensor<4>, mode: NormMode) -> Tensor<2> {
+        self.network_mut().pooled(pictures, mode)
+    }
+
+    /// What makes the patches of a ViT into tokens; nothing of other networks.
+    pub fn patch_parameters(&self) -> Vec<ParamId> {
+        match self {
+            Self::Vit(network) => parameters_of(&network.patch_embed),
+            _ => Vec::new(),
+        }
     }
 
     /// The network itself, where it is a ResNet.

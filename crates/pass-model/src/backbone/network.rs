@@ -46,11 +46,10 @@ pub trait Network {
     /// Channels of [`pooled`](Self::pooled).
     fn channels(&self) -> usize;
 
-    /// What the linear classifier of the published weights takes, `[batch, channels]`. Norms take their
-    /// moving statistics.
-    fn pooled(&mut self, pictures: Tensor<4>) -> Tensor<2> {
-        let features = self.forward(pictures, NormMode::Moving);
-        global_average_pool(features.into_last())
+    /// What the linear classifier of the published weights takes, `[batch, channels]`: also what the
+    /// projectors of pre-training start from.
+    fn pooled(&mut self, pictures: Tensor<4>, mode: NormMode) -> Tensor<2> {
+        global_average_pool(self.forward(pictures, mode).into_last())
     }
 }
 

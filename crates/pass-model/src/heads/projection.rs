@@ -26,7 +26,7 @@ pub struct ProjectionHeadConfig {
 
 /// Linear, norm, ReLU, linear, norm without affine parameters.
 ///
-/// The last norm is not in SwAV; the reference code has it.
+/// The last norm is not in SwAV, which is trained without it on request; the reference code has it.
 #[derive(Module, Debug)]
 pub struct ProjectionHead {
     /// `[features, hidden]`
@@ -36,7 +36,7 @@ pub struct ProjectionHead {
     /// `[hidden, embedding]`
     pub linear2: Linear,
     /// Norm of `linear2`, without affine parameters.
-    pub bn2: BatchNorm,
+    pub bn2: Option<BatchNorm>,
 }
 
 impl ProjectionHeadConfig {
@@ -46,9 +46,11 @@ impl ProjectionHeadConfig {
             linear1: stream.linear(&LinearConfig::new(self.features, self.hidden), device),
             bn1: BatchNormConfig::new(self.hidden).init(device),
             linear2: stream.linear(&LinearConfig::new(self.hidden, self.embedding), device),
-            bn2: BatchNormConfig::new(self.embedding)
-                .without_affine()
-                .init(device),
+            bn2: Some(
+                BatchNormConfig::new(self.embedding)
+                    .without_affine()
+                    .init(device),
+            ),
         }
     }
 }
@@ -60,6 +62,10 @@ impl ProjectionHead {
     /// - output: `[batch, embedding]`, not of unit length
     pub fn forward(&mut self, features: Tensor<2>, mode: NormMode) -> Tensor<2> {
         let x = relu(self.bn1.forward(linear(&self.linear1, features), mode));
-        self.bn2.forward(linear(&self.linear2, x), mode)
+        let x = linear(&self.linear2, x);
+        match &mut self.bn2 {
+            Some(norm) => norm.forward(x, mode),
+            None => x,
+        }
     }
 }

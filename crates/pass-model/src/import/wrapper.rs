@@ -4,6 +4,7 @@
 //! |---|---|
 //! | PASS, SwAV | `state_dict`, `module.` |
 //! | MoCo, AdCo, PCL | `state_dict`, `module.encoder_q.` |
+//! | DenseCL, Barlow Twins, VICReg, DINO's backbones | none |
 //! | MoCo v3 | `state_dict`, `module.base_encoder.` |
 //! | SimSiam | `state_dict`, `module.encoder.` |
 //! | PixPro | `model`, `module.encoder.` |

@@ -7,10 +7,39 @@
 //! | method | file |
 //! |---|---|
 //! | PASS_s, PASS_p | [`pass`] |
+//! | supervised training | [`supervised`] |
+//! | SimSiam, BYOL | [`simsiam`], [`byol`] |
+//! | SwAV | [`swav`] |
+//! | PixPro | [`pixpro`] |
+//! | SimCLR, MoCo v3 | [`simclr`], [`moco_v3`] |
+//! | MoCo v2, AdCo | [`moco_v2`], [`adco`] |
+//! | PCL, DenseCL | [`pcl`], [`densecl`] |
+//! | Barlow Twins, VICReg | [`barlow_twins`], [`vicreg`] |
+//! | DINO | [`dino`] |
+//! | EMP-SSL | [`emp_ssl`] |
 
+pub mod adco;
+pub mod barlow_twins;
+pub mod byol;
+pub mod densecl;
+pub mod dino;
+pub mod emp_ssl;
+pub mod moco_v2;
+pub mod moco_v3;
 pub mod pass;
+pub mod pcl;
+pub mod pixpro;
+pub mod simclr;
+pub mod simsiam;
+pub mod supervised;
+pub mod swav;
+pub mod vicreg;
+
+mod epoch;
 
 use std::{borrow::Cow, collections::BTreeMap};
+
+pub use epoch::{Clusters, Embed, EpochError, KMeansSettings};
 
 use burn::{
     module::{Module, ParamId},
@@ -20,6 +49,7 @@ use burn::{
 use crate::{
     backbone::Backbone,
     group::Group,
+    optim::ParameterGroup,
     overlap::{AlignmentConfig, OverlapPoints},
     queue::{ASSIGNING_CROPS, MemoryError},
 };
@@ -28,6 +58,10 @@ use crate::{
 pub trait Method {
     /// All that is trained, and what follows it, as a momentum encoder. Checkpoints hold it.
     type Net: Module;
+
+    /// How many crops of a picture it looks at, the first ones of one size; none for all of them. No
+    /// others are drawn.
+    const CROPS: Option<usize> = None;
 
     /// The network.
     fn net(&self) -> &Self::Net;
@@ -44,11 +78,49 @@ pub trait Method {
         self.net().clone()
     }
 
+    /// What precedes the first iteration of each epoch, before [`before_step`](Self::before_step).
+    /// What it leaves behind for the epoch is [`memory`](Self::memory): a training that goes on within
+    /// an epoch does not come here again. Collective.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Embed`], and what the method cannot do with these pictures.
+    fn before_epoch(
+        &mut self,
+        _at: Position,
+        _pictures: &mut dyn Embed,
+        _group: &Group,
+    ) -> Result<(), EpochError> {
+        Ok(())
+    }
+
     /// What precedes the forward pass of each iteration. Collective.
     fn before_step(&mut self, _at: Position, _group: &Group) {}
 
     /// The loss of this rank's share of a batch, or of an equal part of it. Collective.
+    ///
+    /// It sees the memory as the iterations before left it, and puts what is new into it when the loss
+    /// is computed.
     fn loss(&mut self, views: ViewBatch, group: &Group) -> Loss;
+
+    /// What follows the update of the network in each iteration. Collective.
+    fn after_update(&mut self, _at: Position, _group: &Group) {}
+
+    /// Parameters that the optimiser treats apart; of two groups with one parameter the last counts.
+    fn parameter_groups(&self) -> Vec<ParameterGroup> {
+        Vec::new()
+    }
+
+    /// Why the loss of a batch is not the mean of the losses of its parts, in words that end a
+    /// sentence: `accumulate` above 1 is then refused with it.
+    fn across_batch(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether [`ViewBatch::labels`] are needed.
+    fn wants_labels(&self) -> bool {
+        false
+    }
 
     /// Parameters that keep still in this iteration.
     fn frozen(&self, _at: Position) -> Vec<ParamId> {
@@ -108,19 +180,35 @@ pub struct Position {
 #[derive(Debug)]
 pub struct ViewBatch {
     /// One tensor a resolution, `[crops · pictures, 3, side, side]`, all pictures of a crop together;
-    /// the first holds the two global crops, where there are two.
+    /// the first holds the two global crops, or the one crop that there is.
     pub groups: Vec<Tensor<4>>,
     /// Crops that were drawn alike, in the order of the rows.
     pub crops: Vec<usize>,
-    /// Where the two global crops lie in their pictures, `[2 · pictures, 4]`; see
+    /// Where the two global crops lie in their pictures, `[2 · pictures, 4]`; of one crop
+    /// `[pictures, 4]`; see
     /// [`positive_pairs`](crate::loss::positive_pairs).
     pub frames: Tensor<2>,
     /// Where the two global crops overlap, for a method that says how to sample it.
     pub overlap: Option<OverlapPoints>,
     /// The number of each picture among the training pictures.
     pub pictures: Vec<usize>,
+    /// The number of each picture's class among the class folders, from 0, for a method that asks for
+    /// them.
+    pub labels: Vec<usize>,
     /// Whether the loss shall come with [`Signals`].
     pub watched: bool,
+}
+
+impl ViewBatch {
+    /// The two global crops, each `[pictures, 3, side, side]`.
+    ///
+    /// # Panics
+    ///
+    /// If there is one crop only.
+    pub fn pair(&self) -> [Tensor<4>; ASSIGNING_CROPS] {
+        let pictures = self.pictures.len();
+        [0, 1].map(|crop| self.groups[0].clone().narrow(0, crop * pictures, pictures))
+    }
 }
 
 /// The loss of some pictures.
@@ -146,6 +234,29 @@ impl Loss {
             total,
             signals: Signals::default(),
         }
+    }
+
+    /// A loss of several terms.
+    ///
+    /// # Shapes
+    ///
+    /// - `total` and each of `terms`: `[1]`
+    pub fn of_terms<const N: usize>(
+        total: Tensor<1>,
+        terms: [(&'static str, Tensor<1>); N],
+    ) -> Self {
+        let terms = terms.map(|(name, value)| (name.into(), value));
+        Self {
+            total,
+            terms: terms.into(),
+            signals: Signals::default(),
+        }
+    }
+
+    /// The same with what the health watch looks at.
+    pub fn with_heads(mut self, heads: Vec<HeadSignal>) -> Self {
+        self.signals.heads = heads;
+        self
     }
 }
 
@@ -188,6 +299,27 @@ pub struct HeadSignal {
     pub output: HeadOutput,
 }
 
+impl HeadSignal {
+    /// Of vectors, where they are watched.
+    ///
+    /// # Shapes
+    ///
+    /// - `embeddings`: `[2 · pictures, D]`
+    pub fn of_embeddings(
+        watched: bool,
+        name: &'static str,
+        description: &str,
+        embeddings: impl FnOnce() -> Tensor<2>,
+    ) -> Vec<Self> {
+        let head = || Self {
+            name: name.into(),
+            description: description.to_owned(),
+            output: HeadOutput::Embeddings(embeddings()),
+        };
+        watched.then(head).into_iter().collect()
+    }
+}
+
 /// What a head gives for the two global crops.
 #[derive(Debug)]
 pub enum HeadOutput {
@@ -204,7 +336,8 @@ pub enum HeadOutput {
     },
 }
 
-/// What a term of the loss is when nothing is learned.
+/// What a term of the loss is when nothing is learned, or when all outputs have become alike. A loss
+/// that is as low then as it is at best has none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Chance {
     /// The name of the term.
@@ -215,6 +348,9 @@ pub struct Chance {
     pub called: &'static str,
     /// What has helped where the term stayed there, for a warning.
     pub remedy: &'static str,
+    /// Whether the term starts below and rises towards its value before it falls, as that of MoCo
+    /// does while its ring fills.
+    pub rises_first: bool,
 }
 
 impl Chance {
@@ -227,6 +363,7 @@ impl Chance {
             remedy: "another `seed`, more updates (more `epochs`, a smaller `batch`), a higher \
                      `freeze_prototypes_iterations`, milder `views.jitter`, fewer prototypes than \
                      pictures in batch and queue",
+            rises_first: false,
         }
     }
 }

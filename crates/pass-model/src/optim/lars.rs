@@ -14,7 +14,10 @@
 
 use burn::{optim::ModuleOptimizer, tensor::Tensor};
 
-use super::momentum::{GradientRule, MomentumDescent};
+use super::{
+    momentum::{GradientRule, MomentumDescent},
+    varying::Varying,
+};
 
 /// Settings of [`Lars`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -31,6 +34,8 @@ pub struct LarsConfig {
     pub exclude: LarsExclusion,
     /// Where the weight decay enters.
     pub decay: LarsDecay,
+    /// Whether gradients are multiplied with the rate before they are added up, as SimCLR's are.
+    pub lr_in_buffer: bool,
 }
 
 impl Default for LarsConfig {
@@ -43,13 +48,14 @@ impl Default for LarsConfig {
             momentum: 0.9,
             exclude: LarsExclusion::None,
             decay: LarsDecay::BesideGradient,
+            lr_in_buffer: false,
         }
     }
 }
 
 impl LarsConfig {
     /// The LARS of PixPro, which PASS_p trains with: decay in the gradient, λ = 1e-5, and no part for
-    /// biases and norms.
+    /// biases and norms. With another λ that of SimCLR, BYOL, Barlow Twins, VICReg and MoCo v3.
     pub fn pixpro() -> Self {
         Self {
             weight_decay: 1e-5,
@@ -90,7 +96,15 @@ pub struct Lars {
 impl LarsConfig {
     /// The optimiser of one tensor, for [`ModuleOptimizer::with_group`].
     pub fn build(&self) -> MomentumDescent<Lars> {
-        MomentumDescent(Lars { config: *self })
+        self.build_with(Varying::new(self.weight_decay))
+    }
+
+    pub(super) fn build_with(&self, decay: Varying) -> MomentumDescent<Lars> {
+        MomentumDescent {
+            rule: Lars { config: *self },
+            decay,
+            lr_in_buffer: self.lr_in_buffer,
+        }
     }
 
     /// The optimiser of a whole module.
@@ -106,29 +120,33 @@ impl GradientRule for Lars {
         self.config.momentum
     }
 
-    fn scaled<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+    fn scaled<const D: usize>(
+        &self,
+        weight: &Tensor<D>,
+        gradient: Tensor<D>,
+        weight_decay: f64,
+    ) -> Tensor<D> {
         match self.config.exclude {
             LarsExclusion::BiasAndNorm if D == 1 => gradient,
-            _ => self.at_trust_ratio(weight, gradient),
+            _ => self.at_trust_ratio(weight, gradient, weight_decay),
         }
     }
 }
 
 impl Lars {
     /// `s·(g + λ·w)`.
-    fn at_trust_ratio<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
-        let decayed = gradient.clone() + weight.clone() * self.config.weight_decay;
+    fn at_trust_ratio<const D: usize>(
+        &self,
+        weight: &Tensor<D>,
+        gradient: Tensor<D>,
+        weight_decay: f64,
+    ) -> Tensor<D> {
+        let decayed = gradient.clone() + weight.clone() * weight_decay;
         let ratio = match self.config.decay {
-            LarsDecay::BesideGradient => self.trust_ratio(norm(weight), norm(&gradient)),
-            LarsDecay::InGradient => {
-                let without_decay = Self {
-                    config: LarsConfig {
-                        weight_decay: 0.0,
-                        ..self.config
-                    },
-                };
-                without_decay.trust_ratio(norm(weight), norm(&decayed))
+            LarsDecay::BesideGradient => {
+                self.trust_ratio(norm(weight), norm(&gradient), weight_decay)
             }
+            LarsDecay::InGradient => self.trust_ratio(norm(weight), norm(&decayed), 0.0),
         };
         decayed * ratio.reshape([1; D])
     }
@@ -137,13 +155,13 @@ impl Lars {
     ///
     /// If `w` is zero, so is the decay, and `s = 1` leaves the gradient as it is. If the gradient
     /// is zero, `s = 0` leaves it zero and drops the decay.
-    fn trust_ratio(&self, weight_norm: Tensor<1>, gradient_norm: Tensor<1>) -> Tensor<1> {
-        let LarsConfig {
-            trust,
-            epsilon,
-            weight_decay,
-            ..
-        } = self.config;
+    fn trust_ratio(
+        &self,
+        weight_norm: Tensor<1>,
+        gradient_norm: Tensor<1>,
+        weight_decay: f64,
+    ) -> Tensor<1> {
+        let LarsConfig { trust, epsilon, .. } = self.config;
         let divisor = gradient_norm.clone() + weight_norm.clone() * weight_decay + epsilon;
         let ratio = weight_norm.clone() * trust * gradient_norm.sign() / divisor;
         ratio.mask_fill(weight_norm.equal_elem(0.0), 1.0)
@@ -195,7 +213,7 @@ mod tests {
     fn the_trust_ratio_is_eta_times_the_norms_ratio() {
         let lars = lars(LarsExclusion::None);
         assert_near(
-            lars.0.trust_ratio(vector([5.0]), vector([0.5])),
+            lars.rule.trust_ratio(vector([5.0]), vector([0.5]), 1e-6),
             [0.009_999_899_8],
             ROUNDING,
         );

@@ -1,32 +1,37 @@
 //! The optimisers of PASS and the learning-rate schedule.
 //!
 //! ```
-//! use pass_model::optim::{Algorithm, CosineSchedule, OptimConfig};
+//! use pass_model::optim::{Algorithm, OptimConfig, Schedule};
 //!
-//! let optimizer = OptimConfig { algorithm: Algorithm::Sgd, ..Default::default() }.init();
-//! let schedule = CosineSchedule::new(0.6, 6e-4, 1000);
-//! // each iteration: module = optimizer.step(schedule.rate(iteration), module, gradients);
+//! let config = OptimConfig { algorithm: Algorithm::Sgd, ..Default::default() };
+//! let optimizer = config.init(&[]);
+//! let schedule = Schedule::new(&config, 1.0, [250, 4]); // four epochs of 250 iterations
+//! // each iteration: module = optimizer.step(schedule.rates(iteration), module, gradients);
 //! # let _ = (optimizer, schedule);
 //! ```
 //!
-//! To treat other tensors apart, give them a group of their own:
-//! `config.init().with_group(ParamGroup::from_any_regexes([r"prototypes"]), other.build(), None)`.
-//! To freeze a tensor, remove its gradient before the step; LARS and SGD then leave it and its
-//! momentum alone.
+//! Other tensors are treated apart by a [`ParameterGroup`]. To freeze a tensor, remove its gradient
+//! before the step; it is then left alone, with its state.
 
+mod adamw;
+mod groups;
 pub mod lars;
 mod momentum;
+mod optimizer;
 pub mod resume;
 pub mod schedule;
 pub mod sgd;
+mod varying;
 
+pub use adamw::{Adamw, AdamwConfig, Moments};
+pub use groups::{GroupRate, ParameterGroup, parameters_of, vectors_of};
 pub use lars::{Lars, LarsConfig, LarsDecay, LarsExclusion};
 pub use momentum::{GradientRule, Momentum, MomentumDescent};
-pub use resume::{OptimizerError, load_optimizer};
-pub use schedule::CosineSchedule;
+pub use optimizer::NetworkOptimizer;
+pub use resume::OptimizerError;
+pub use schedule::{CosineSchedule, Decline, Rates, Schedule, WarmupEnd};
 pub use sgd::{Sgd, SgdConfig};
 
-use burn::optim::ModuleOptimizer;
 use serde::{Deserialize, Serialize};
 
 /// Which optimiser.
@@ -38,10 +43,13 @@ pub enum Algorithm {
     Lars,
     /// LARS with biases and batch norms left to plain SGD.
     LarsExcludingNorms,
-    /// The LARS of PixPro, for PASS_p: the same, with the decay in the gradient.
+    /// The LARS of PixPro, for PASS_p: the same, with the decay in the gradient. SimCLR, BYOL, Barlow
+    /// Twins, VICReg and MoCo v3 train with it too.
     LarsPixpro,
     /// Plain SGD with momentum.
     Sgd,
+    /// Adam with the decay of the weights beside the gradients; `momentum` is its β₁, and β₂ is 0.999.
+    Adamw,
 }
 
 /// Optimiser and schedule of a training step; the defaults are those of step 1.
@@ -50,18 +58,35 @@ pub enum Algorithm {
 pub struct OptimConfig {
     /// Which optimiser.
     pub algorithm: Algorithm,
-    /// Learning rate at the start of the cosine.
+    /// Learning rate at the start of the decline.
     pub base_lr: f64,
-    /// Learning rate at its end.
+    /// Learning rate at the end of a cosine.
     pub final_lr: f64,
-    /// Epochs of linear warm-up before the cosine.
+    /// Epochs of linear warm-up before the decline.
     pub warmup_epochs: usize,
     /// Learning rate at the start of the warm-up.
     pub warmup_lr: f64,
-    /// Weight decay λ.
+    /// Where the warm-up ends.
+    pub warmup_end: WarmupEnd,
+    /// How the rate falls behind the warm-up.
+    pub decline: Decline,
+    /// Epochs from which on it is multiplied with `step_factor`, of [`Decline::Steps`].
+    pub step_epochs: Vec<usize>,
+    /// The factor of each step.
+    pub step_factor: f64,
+    /// Weight decay λ; the first one where `final_weight_decay` names another.
     pub weight_decay: f64,
+    /// Weight decay that half a cosine over the training approaches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_weight_decay: Option<f64>,
     /// Momentum μ, in `[0, 1)`.
     pub momentum: f64,
+    /// Whether gradients are multiplied with the rate before they are added up, not after; AdamW does
+    /// not look at it.
+    pub lr_in_buffer: bool,
+    /// Euclidean norm that the gradient of each tensor is shortened to where it is longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
 }
 
 impl Default for OptimConfig {
@@ -72,42 +97,16 @@ impl Default for OptimConfig {
             final_lr: 6e-4,
             warmup_epochs: 0,
             warmup_lr: 0.0,
+            warmup_end: WarmupEnd::Inclusive,
+            decline: Decline::Cosine,
+            step_epochs: Vec::new(),
+            step_factor: 0.1,
             weight_decay: 1e-6,
+            final_weight_decay: None,
             momentum: 0.9,
+            lr_in_buffer: false,
+            clip_norm: None,
         }
-    }
-}
-
-impl OptimConfig {
-    /// The optimiser: `step(rate, module, gradients) -> module`, `save(path)`, and
-    /// [`load_optimizer`].
-    pub fn init(&self) -> ModuleOptimizer {
-        let Self {
-            weight_decay,
-            momentum,
-            ..
-        } = *self;
-        let lars = match self.algorithm {
-            Algorithm::Lars => LarsConfig::default(),
-            Algorithm::LarsExcludingNorms => LarsConfig {
-                exclude: LarsExclusion::BiasAndNorm,
-                ..LarsConfig::default()
-            },
-            Algorithm::LarsPixpro => LarsConfig::pixpro(),
-            Algorithm::Sgd => {
-                return SgdConfig {
-                    weight_decay,
-                    momentum,
-                }
-                .init();
-            }
-        };
-        LarsConfig {
-            weight_decay,
-            momentum,
-            ..lars
-        }
-        .init()
     }
 }
 
@@ -121,8 +120,8 @@ mod tests {
         tensor::{Device, Tensor, TensorData},
     };
 
-    pub(super) fn both() -> [OptimConfig; 2] {
-        [Algorithm::Lars, Algorithm::Sgd].map(|algorithm| OptimConfig {
+    pub(super) fn all() -> [OptimConfig; 3] {
+        [Algorithm::Lars, Algorithm::Sgd, Algorithm::Adamw].map(|algorithm| OptimConfig {
             algorithm,
             ..Default::default()
         })
@@ -133,20 +132,28 @@ mod tests {
         LinearConfig::new(5, 3).init(&device)
     }
 
-    /// Batches that depend on nothing but the iteration.
+    /// Of a batch that depends on nothing but the iteration.
+    pub(super) fn gradients(model: &Linear, iteration: u64) -> GradientsParams {
+        let x = (0..35).map(|i| ((i * 7 + iteration * 3) % 11) as f32 / 11.0 - 0.4);
+        let x = TensorData::new(x.collect::<Vec<f32>>(), [7, 5]);
+        let x = Tensor::<2>::from_data(x, &Device::default().autodiff());
+        let loss = model.forward(x).square().sum();
+        GradientsParams::from_grads(loss.backward(), model)
+    }
+
     pub(super) fn steps(
-        optimizer: &mut ModuleOptimizer,
+        optimizer: &mut NetworkOptimizer,
         mut model: Linear,
         iterations: std::ops::Range<u64>,
     ) -> Linear {
-        let device = Device::default().autodiff();
         for iteration in iterations {
-            let x = (0..35).map(|i| ((i * 7 + iteration * 3) % 11) as f32 / 11.0 - 0.4);
-            let x = TensorData::new(x.collect::<Vec<f32>>(), [7, 5]);
-            let x = Tensor::<2>::from_data(x, &device);
-            let loss = model.forward(x).square().sum();
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            model = optimizer.step(0.01 * (iteration + 1) as f64, model, gradients);
+            let rates = Rates {
+                lr: 0.01 * (iteration + 1) as f64,
+                base_lr: 0.5,
+                weight_decay: 1e-6,
+            };
+            let gradients = gradients(&model, iteration);
+            model = optimizer.step(rates, model, gradients);
         }
         model
     }
@@ -162,11 +169,7 @@ mod tests {
     #[test]
     fn sgd_has_no_dampening() {
         let device = Device::default().autodiff();
-        let mut optimizer = OptimConfig {
-            weight_decay: 0.1,
-            ..both()[1].clone()
-        }
-        .init();
+        let mut optimizer = all()[1].init(&[]);
         let linear = LinearConfig::new(1, 1).with_bias(false).init(&device);
         let weight = linear
             .weight
@@ -177,7 +180,12 @@ mod tests {
             let x = Tensor::<2>::from_floats([[0.5]], &device);
             let gradients =
                 GradientsParams::from_grads(linear.forward(x).sum().backward(), &linear);
-            linear = optimizer.step(1.0, linear, gradients);
+            let rates = Rates {
+                lr: 1.0,
+                base_lr: 1.0,
+                weight_decay: 0.1,
+            };
+            linear = optimizer.step(rates, linear, gradients);
         }
         // m = 0.6, w = 0.4; m = 0.54 + 0.54, w = -0.68
         let w = linear.weight.val().into_scalar::<f32>();
@@ -186,10 +194,10 @@ mod tests {
 
     #[test]
     fn a_parameter_without_gradient_is_left_alone() {
-        for config in both() {
+        for config in all() {
             let mut frozen = model();
             frozen.weight = frozen.weight.no_grad();
-            let after = steps(&mut config.init(), frozen.clone(), 0..2);
+            let after = steps(&mut config.init(&[]), frozen.clone(), 0..2);
             assert_eq!(weights(&after)[0], weights(&frozen)[0]);
             assert_ne!(weights(&after)[1], weights(&frozen)[1]);
         }

@@ -7,6 +7,8 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
+use super::varying::Varying;
+
 /// What an optimiser makes of a gradient before it is added up.
 pub trait GradientRule: Clone + Send + Sync + 'static {
     /// The momentum's name in a file: one optimiser does not go on with another's.
@@ -15,15 +17,25 @@ pub trait GradientRule: Clone + Send + Sync + 'static {
     /// Momentum μ, in `[0, 1)`.
     fn factor(&self) -> f64;
 
-    /// The gradient of a tensor as it is added up.
-    fn scaled<const D: usize>(&self, weight: &Tensor<D>, gradient: Tensor<D>) -> Tensor<D>;
+    /// The gradient of a tensor as it is added up, under a weight decay λ.
+    fn scaled<const D: usize>(
+        &self,
+        weight: &Tensor<D>,
+        gradient: Tensor<D>,
+        weight_decay: f64,
+    ) -> Tensor<D>;
 }
 
 /// `g ← rule(w, g)`, `m ← μ·m + g` (first step `m ← g`), `w ← w − rate·m`, for one tensor at a time.
 ///
-/// Tensors without a gradient are left alone, with their momentum.
-#[derive(Clone, Copy, Debug)]
-pub struct MomentumDescent<R>(pub(super) R);
+/// Or, with the rate in the buffer, `m ← μ·m + rate·g` and `w ← w − m`, which differs while the rate
+/// changes. Tensors without a gradient are left alone, with their momentum.
+#[derive(Clone, Debug)]
+pub struct MomentumDescent<R> {
+    pub(super) rule: R,
+    pub(super) decay: Varying,
+    pub(super) lr_in_buffer: bool,
+}
 
 impl<R: GradientRule> Optimizer for MomentumDescent<R> {
     type State<const D: usize> = Momentum<D, R>;
@@ -35,8 +47,13 @@ impl<R: GradientRule> Optimizer for MomentumDescent<R> {
         gradient: Tensor<D>,
         momentum: Option<Momentum<D, R>>,
     ) -> (Tensor<D>, Option<Momentum<D, R>>) {
-        let scaled = self.0.scaled(&weight, gradient);
-        let momentum = Momentum::after(momentum, self.0.factor(), scaled);
+        let scaled = self.rule.scaled(&weight, gradient, self.decay.get());
+        let factor = self.rule.factor();
+        if self.lr_in_buffer {
+            let momentum = Momentum::after(momentum, factor, scaled * rate);
+            return (weight - momentum.clone().into_tensor(), Some(momentum));
+        }
+        let momentum = Momentum::after(momentum, factor, scaled);
         let weight = weight - momentum.clone().into_tensor() * rate;
         (weight, Some(momentum))
     }
@@ -56,10 +73,37 @@ pub struct Momentum<const D: usize, R> {
     rule: PhantomData<R>,
 }
 
+/// Where a tensor of an optimiser's state lies.
 #[derive(Clone, Debug)]
-enum Place<const D: usize> {
+pub(super) enum Place<const D: usize> {
     Host(TensorData),
     Device(Tensor<D>),
+}
+
+impl<const D: usize> Place<D> {
+    /// # Panics
+    ///
+    /// If it is still with the host: burn calls `to_device` before each step.
+    pub(super) fn into_tensor(self) -> Tensor<D> {
+        match self {
+            Self::Device(tensor) => tensor,
+            Self::Host(_) => panic!("a loaded state has no device before its first step"),
+        }
+    }
+
+    pub(super) fn on(self, device: &Device) -> Self {
+        Self::Device(match self {
+            Self::Device(tensor) => tensor.to_device(device),
+            Self::Host(data) => Tensor::from_data(data, device),
+        })
+    }
+
+    pub(super) fn data(&self) -> TensorData {
+        match self {
+            Self::Device(tensor) => tensor.to_data(),
+            Self::Host(data) => data.clone(),
+        }
+    }
 }
 
 impl<const D: usize, R> Momentum<D, R> {
@@ -89,27 +133,17 @@ impl<const D: usize, R> Momentum<D, R> {
     ///
     /// If it was loaded and no step has been taken since.
     pub fn into_tensor(self) -> Tensor<D> {
-        match self.place {
-            Place::Device(tensor) => tensor,
-            Place::Host(_) => panic!("a loaded momentum has no device before its first step"),
-        }
+        self.place.into_tensor()
     }
 
     pub(super) fn placed_on(self, device: &Device) -> Self {
-        Self::new(Place::Device(match self.place {
-            Place::Device(tensor) => tensor.to_device(device),
-            Place::Host(data) => Tensor::from_data(data, device),
-        }))
+        Self::new(self.place.on(device))
     }
 }
 
 impl<const D: usize, R: GradientRule> RecordState for Momentum<D, R> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
-        let data = match &self.place {
-            Place::Device(tensor) => tensor.to_data(),
-            Place::Host(data) => data.clone(),
-        };
-        out.push_tensor(prefix, R::NAME, data);
+        out.push_tensor(prefix, R::NAME, self.place.data());
     }
 
     fn state_unflatten(prefix: &str, source: &mut StateSource, _: &Device) -> Option<Self> {

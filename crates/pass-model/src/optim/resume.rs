@@ -7,7 +7,7 @@ use std::{
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
-    optim::{ModuleOptimizer, OptimizerRecord},
+    optim::OptimizerRecord,
     store::{
         RecordError,
         burn_pack::{self, Reader, Writer},
@@ -15,6 +15,7 @@ use burn::{
     tensor::Tensor,
 };
 
+use super::NetworkOptimizer;
 use crate::init::is_variant;
 
 /// Why the state of an optimiser could not be loaded.
@@ -58,38 +59,38 @@ pub enum OptimizerError {
     },
 }
 
-/// Gives a new optimiser the state that [`ModuleOptimizer::save`] wrote, bit by bit.
-///
-/// burn keys the state by the ids of the parameters, and a module built anew has new ids. So the
-/// ids are translated by way of the parameters' paths in the module, which the file also holds.
-/// Where burn would leave out what it does not understand, and the run would go on without
-/// momentum, there is an error.
-///
-/// # Errors
-///
-/// If the file cannot be read, or was written for another module or by another kind of optimiser.
-pub fn load_optimizer<M: Module>(
-    optimizer: ModuleOptimizer,
-    module: &M,
-    path: &Path,
-) -> Result<ModuleOptimizer, OptimizerError> {
-    let read = |error: burn_pack::Error| read_error(path, error.into());
-    let reader = Reader::from_file(path).map_err(read)?;
-    let translation = Translation::new(&reader, module, path)?;
-    let bytes = translation.apply(reader)?.into_bytes().map_err(read)?;
-    let record = OptimizerRecord::from_bytes(bytes).map_err(|error| read_error(path, error))?;
+impl NetworkOptimizer {
+    /// Takes up the state that [`save`](Self::save) wrote, bit by bit.
+    ///
+    /// burn keys the state by the ids of the parameters, and a module built anew has new ids. So the
+    /// ids are translated by way of the parameters' paths in the module, which the file also holds.
+    /// Where burn would leave out what it does not understand, and the run would go on without
+    /// momentum, there is an error.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or was written for another module or by another kind of optimiser;
+    /// the state is then as it was.
+    pub fn load<M: Module>(&mut self, module: &M, path: &Path) -> Result<(), OptimizerError> {
+        let read = |error: burn_pack::Error| read_error(path, error.into());
+        let reader = Reader::from_file(path).map_err(read)?;
+        let translation = Translation::new(&reader, module, path)?;
+        let bytes = translation.apply(reader)?.into_bytes().map_err(read)?;
+        let record = OptimizerRecord::from_bytes(bytes).map_err(|error| read_error(path, error))?;
 
-    let found = record.len();
-    let optimizer = optimizer.load_record(record);
-    let restored = optimizer.to_record().len();
-    if restored != found {
-        return Err(OptimizerError::Foreign {
-            path: path.into(),
-            found,
-            restored,
-        });
+        let found = record.len();
+        let optimizer = self.optimizer.clone().load_record(record);
+        let restored = optimizer.to_record().len();
+        if restored != found {
+            return Err(OptimizerError::Foreign {
+                path: path.into(),
+                found,
+                restored,
+            });
+        }
+        self.optimizer = optimizer;
+        Ok(())
     }
-    Ok(optimizer)
 }
 
 fn read_error(path: &Path, source: RecordError) -> OptimizerError {
@@ -187,7 +188,7 @@ impl ModuleVisitor for ParameterIds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::tests::{both, model, steps, weights};
+    use crate::optim::tests::{all, model, steps, weights};
     use burn::{
         module::ModuleMapper,
         nn::{Linear, LinearConfig},
@@ -205,7 +206,7 @@ mod tests {
         saved.clone().map(&mut NewIds)
     }
 
-    fn save(optimizer: &ModuleOptimizer) -> (tempfile::TempDir, PathBuf) {
+    fn save(optimizer: &NetworkOptimizer) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("optimizer.bpk");
         optimizer.save(&path).unwrap();
@@ -214,33 +215,35 @@ mod tests {
 
     #[test]
     fn an_interrupted_and_resumed_run_equals_an_uninterrupted_one_bit_by_bit() {
-        for config in both() {
-            let mut whole = config.init();
+        for config in all() {
+            let mut whole = config.init(&[]);
             let halfway = steps(&mut whole, model(), 0..3);
             let (_folder, path) = save(&whole);
             let restarted = rebuilt(&halfway);
             let expected = steps(&mut whole, halfway.clone(), 3..6);
 
-            let mut resumed = load_optimizer(config.init(), &restarted, &path).unwrap();
+            let mut resumed = config.init(&[]);
+            resumed.load(&restarted, &path).unwrap();
             assert_ne!(restarted.weight.id, halfway.weight.id);
             assert_eq!(
                 weights(&steps(&mut resumed, restarted, 3..6)),
                 weights(&expected)
             );
-            let forgetful = steps(&mut config.init(), halfway, 3..6);
+            let forgetful = steps(&mut config.init(&[]), halfway, 3..6);
             assert_ne!(weights(&forgetful), weights(&expected));
         }
     }
 
     #[test]
     fn the_state_of_another_optimizer_is_refused() {
-        let [lars, sgd] = both();
-        let mut optimizer = sgd.init();
+        let [lars, sgd, _] = all();
+        let mut optimizer = sgd.init(&[]);
         let model = steps(&mut optimizer, model(), 0..1);
         let (_folder, path) = save(&optimizer);
-        let error = load_optimizer(lars.init(), &model, &path)
-            .err()
-            .expect("LARS is not SGD");
+        let error = lars
+            .init(&[])
+            .load(&model, &path)
+            .expect_err("LARS is not SGD");
         assert!(
             error.to_string().contains("holds 2 tensors of state"),
             "{error}"
@@ -249,24 +252,23 @@ mod tests {
 
     #[test]
     fn the_state_of_another_module_is_refused() {
-        let mut optimizer = both()[0].init();
+        let mut optimizer = all()[0].init(&[]);
         steps(&mut optimizer, model(), 0..1);
         let (_folder, path) = save(&optimizer);
         let other = LinearConfig::new(5, 3)
             .with_bias(false)
             .init(&Device::default());
-        let error = load_optimizer(both()[0].init(), &other, &path)
-            .err()
-            .expect("no bias");
+        let error = all()[0].init(&[]).load(&other, &path).expect_err("no bias");
         assert!(error.to_string().contains("the state of `bias`"), "{error}");
     }
 
     #[test]
     fn a_missing_file_is_named() {
         let path = Path::new("/nowhere/optimizer.bpk");
-        let error = load_optimizer(both()[0].init(), &model(), path)
-            .err()
-            .expect("no such file");
+        let error = all()[0]
+            .init(&[])
+            .load(&model(), path)
+            .expect_err("no such file");
         assert!(
             error.to_string().contains("/nowhere/optimizer.bpk"),
             "{error}"

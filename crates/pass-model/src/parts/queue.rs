@@ -20,7 +20,7 @@ const ROWS_FILLED: &str = "rows_filled";
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// A tensor is not there.
-    #[error("the saved queue lacks the tensor `{name}`; it has [{present}]")]
+    #[error("the saved memory lacks the tensor `{name}`; it has [{present}]")]
     Missing {
         /// The tensor.
         name: String,
@@ -30,7 +30,7 @@ pub enum MemoryError {
 
     /// A tensor does not have the type or the shape of this queue's.
     #[error(
-        "the saved queue's `{name}` is {found}, this run needs {expected}; resume with the queue \
+        "the saved memory's `{name}` is {found}, this run needs {expected}; resume with the queue \
          length, batch size and feature dimension of the saved run"
     )]
     Form {
@@ -40,6 +40,24 @@ pub enum MemoryError {
         found: String,
         /// Element type and shape of this queue.
         expected: String,
+    },
+
+    /// The place of the next row makes no sense.
+    #[error("the saved ring goes on at row {next} of {length}; save the checkpoint again")]
+    Next {
+        /// The row claimed.
+        next: i64,
+        /// Rows of the ring.
+        length: usize,
+    },
+
+    /// A picture belongs to a cluster that there is not.
+    #[error("the saved clusters have cluster {cluster} of {count}; save the checkpoint again")]
+    Cluster {
+        /// The cluster claimed.
+        cluster: i64,
+        /// Clusters that there are.
+        count: usize,
     },
 
     /// The number of filled rows makes no sense.
@@ -187,7 +205,7 @@ impl Queue {
             let parts = [(rank, before), (1, own), (size - 1 - rank, after)];
             let parts = parts.into_iter().filter(|(count, _)| *count > 0);
             let padded = Tensor::cat(parts.map(|(_, part)| part).collect(), 1);
-            ranks.sum_constant(padded).reshape([rows * size, dim])
+            ranks.sum_of(padded).reshape([rows * size, dim])
         };
         Self {
             embeddings: self.embeddings.each_ref().map(dealt),
@@ -319,7 +337,7 @@ fn embeddings_name(crop: usize) -> String {
 }
 
 /// The tensor of that name, if it has the type and the shape.
-fn named<'a>(
+pub(crate) fn named<'a>(
     tensors: &'a BTreeMap<String, TensorData>,
     name: &str,
     expected: &[usize],

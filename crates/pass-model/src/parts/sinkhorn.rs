@@ -55,7 +55,7 @@ pub fn sinkhorn_knopp(scores: Tensor<2>, config: &SinkhornConfig, ranks: &Group)
     let mut weights = ((scores - largest) / config.epsilon).exp();
 
     for _ in 0..config.iterations {
-        weights = weights.clone() / ranks.sum_constant(weights.sum_dim(0)); // equal weight per prototype
+        weights = weights.clone() / ranks.sum_of(weights.sum_dim(0)); // equal weight per prototype
         weights = weights.clone() / weights.sum_dim(1); // a distribution per sample
     }
 

@@ -93,12 +93,22 @@ pub fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
 ///
 /// As [`Conv2d::forward`], or if the padding is not explicit.
 pub fn convolve(conv: &Conv2d, input: Tensor<4>) -> Tensor<4> {
-    let dtype = input.dtype();
     let (weight, bias) = (conv.weight.val(), conv.bias.as_ref().map(Param::val));
+    convolve_with(weight, bias, options(conv), input)
+}
+
+/// [`convolve`] with weights that are no module.
+pub(crate) fn convolve_with(
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: ConvOptions<2>,
+    input: Tensor<4>,
+) -> Tensor<4> {
+    let dtype = input.dtype();
     if !is_half(dtype) {
-        return conv2d(input, weight, bias, options(conv));
+        return conv2d(input, weight, bias, options);
     }
-    let output = conv2d(input, weight.cast(dtype), None, options(conv));
+    let output = conv2d(input, weight.cast(dtype), None, options);
     let Some(bias) = bias else {
         return output;
     };

@@ -7,7 +7,10 @@ use pass_model::{
     import::{keys_of_backbone, read_classifier},
 };
 
-use crate::oracle::{spelling, values, write_weights};
+use crate::{
+    hashed::values,
+    oracle::{spelling, write_weights},
+};
 
 fn tiny() -> BackboneConfig {
     let config = EfficientNetConfig {

@@ -5,6 +5,8 @@ mod classifier;
 mod convnext;
 mod densenet;
 mod efficientnet;
+#[path = "../common/hashed.rs"]
+mod hashed;
 mod inception;
 mod lite0;
 mod oracle;

@@ -20,7 +20,10 @@ use pass_model::{
 };
 use safetensors::{Dtype, tensor::TensorView};
 
-use crate::oracle::{check_keys, check_spellings, filled, picture, row, spelling, values};
+use crate::{
+    hashed::values,
+    oracle::{check_keys, check_spellings, filled, picture, row, spelling},
+};
 
 #[test]
 fn keys_are_the_published_ones() {

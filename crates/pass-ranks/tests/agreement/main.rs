@@ -2,6 +2,8 @@
 
 mod assignment;
 mod gradient;
+mod losses;
+mod methods;
 mod norm;
 
 use std::{collections::BTreeMap, fs, path::Path};

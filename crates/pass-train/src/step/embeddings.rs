@@ -3,6 +3,8 @@
 //! They go to a file as they are computed, so that the memory does not grow with their number, and
 //! a process that was killed is followed by one that goes on behind the last batch.
 
+use std::ops::Range;
+
 use burn::tensor::Tensor;
 use imagenet_s::Split;
 use ndarray::Array2;
@@ -107,7 +109,7 @@ fn embedded(net: &mut AttentionNet, pictures: Tensor<4>, way: LabelWay) -> Vec<f
 }
 
 /// The rows of all ranks, those of rank 0 first. Collective.
-fn rows_of_all(ranks: &Group, own: Vec<f32>) -> Vec<f32> {
+pub(super) fn rows_of_all(ranks: &Group, own: Vec<f32>) -> Vec<f32> {
     let own = own.into_iter().map(f32::to_bits).collect();
     let all = ranks.gather(own);
     all.into_iter().map(f32::from_bits).collect()
@@ -131,8 +133,13 @@ pub(super) fn rows_each(context: &Context) -> usize {
 
 /// This rank's part of the rows.
 pub(super) fn own_part<'a>(rows: &'a RowFile, ranks: &Group) -> Part<'a> {
-    let start = |rank| rows.count() * rank / ranks.size();
-    Part::new(rows, start(ranks.rank())..start(ranks.rank() + 1))
+    Part::new(rows, own_range(rows.count(), ranks))
+}
+
+/// This rank's share of so many, each rank's behind that of the one before.
+pub(super) fn own_range(count: usize, ranks: &Group) -> Range<usize> {
+    let start = |rank| count * rank / ranks.size();
+    start(ranks.rank())..start(ranks.rank() + 1)
 }
 
 /// Calls `work` with the rows: in memory where they fit, else as they lie in the file. The result

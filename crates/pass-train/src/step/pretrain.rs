@@ -1,12 +1,13 @@
 //! Step 1, representation learning, by the method of the run file or by one of your own.
 
+mod before_epoch;
 pub(crate) mod methods;
 mod task;
 
 use std::{path::Path, sync::Arc, time::Instant};
 
 use burn::tensor::Device;
-use imagenet_s::{Sample, Split};
+use imagenet_s::{Sample, Split, views::MultiCropConfig};
 use pass_model::{
     backbone::Backbone,
     checkpoint::{load_field, load_module},
@@ -27,9 +28,12 @@ use crate::{
     training::{Learner, Task, leave, train},
     training_plan::Plan,
     view_batch::{Views, make_views},
+    whole_pictures::WholePictures,
 };
 
+use methods::Method as Name;
 pub(crate) use task::Pretraining;
+use task::views_of_method;
 
 /// What the step leaves in `done/pretrain.json`.
 #[derive(Debug, Serialize)]
@@ -62,13 +66,22 @@ pub fn pretrain(context: &Context) -> Result<(), Error> {
 pub fn pretrain_with<M: Method>(context: &Context, method: M) -> Result<(), Error> {
     let started = Instant::now();
     check_of_ranks(context, method.alignment())?;
+    check_accumulation(&context.file, &method)?;
     context.check_precision()?;
+    let samples = training_samples(context)?;
+    let device = context.device.clone().autodiff();
+    let mut task = Pretraining::new(method, &context.file, device.clone());
+    if task.method.wants_labels() {
+        task.labels = labels(&samples)?;
+    }
     done_by_first(&context.ranks, || context.run.begin(Step::Pretrain))?;
-    let mut task = Pretraining::new(method, &context.file, context.device.clone().autodiff());
+    task.pictures = Some(WholePictures::new(samples.clone(), &context.file, device));
     task.probe = Probe::new(context);
     task.ranks = context.ranks.clone();
     let mut learner = Learner::new(task, &context.file.pretrain.optim);
-    let (pictures, loss_over_chance) = train_on_views(context, &mut learner)?;
+    let pictures = samples.len();
+    let views = views_of_method::<M>(&context.file);
+    let loss_over_chance = train_on_views(context, &mut learner, samples, views)?;
     let seconds = started.elapsed().as_secs_f64();
     leave(
         context,
@@ -83,33 +96,27 @@ pub fn pretrain_with<M: Method>(context: &Context, method: M) -> Result<(), Erro
     )
 }
 
-/// Trains on the views of the pictures of step 1, and says how many these are and what [`train`] does.
+/// Trains on such views of the pictures of step 1, and says what [`train`] does.
 pub(crate) fn train_on_views<T: Task<Item = Views>>(
     context: &Context,
     learner: &mut Learner<T>,
-) -> Result<(usize, Option<OverChance>), Error> {
+    samples: Arc<[Sample]>,
+    views: MultiCropConfig,
+) -> Result<Option<OverChance>, Error> {
     let file = &context.file;
-    let section = &file.pretrain;
-    let samples = training_samples(context)?;
     let pictures = samples.len();
-    let make = make_views(
-        samples,
-        section.views.clone(),
-        file.data.odd_pictures,
-        file.seed,
-    );
+    let make = make_views(samples, views, file.data.odd_pictures, file.seed);
     let plan = Plan::new(
         Step::Pretrain,
         &context.file,
         pictures,
         learner.memory_rows(),
     );
-    let loss_over_chance = train(context, &plan, learner, make)?;
-    Ok((pictures, loss_over_chance))
+    train(context, &plan, learner, make)
 }
 
 /// The pictures of step 1: those of `data.pretrain_pictures`, else the training pictures.
-fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
+pub(crate) fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
     let section = &context.file.data;
     let (run, classes) = (context.run.root(), context.data.classes());
     let Some(pictures) = section.open_pretrain_pictures(run, classes)? else {
@@ -117,6 +124,44 @@ fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error> {
     };
     let pictures = pictures.without(Split::Train, &context.left_out);
     Ok(pictures.samples(Split::Train).into())
+}
+
+/// How many class folders the pictures of step 1 lie in.
+fn classes(context: &Context) -> Result<usize, Error> {
+    let labels = labels(&training_samples(context)?)?;
+    Ok(labels.into_iter().max().map_or(0, |last| last + 1))
+}
+
+/// The class of each picture, by its folder.
+fn labels(samples: &[Sample]) -> Result<Vec<usize>, Error> {
+    let label = |sample: &Sample| {
+        let folder = sample.folder.map(|folder| folder as usize);
+        folder.ok_or_else(|| Error::Value {
+            place: "run.toml".into(),
+            key: "pretrain.method".into(),
+            value: "supervised".into(),
+            rule: format!(
+                "it learns the class folders of the pictures, and {} lies in none; sort them into \
+                 folders, or take another method",
+                sample.picture.display()
+            ),
+        })
+    };
+    samples.iter().map(label).collect()
+}
+
+/// Refuses parts of a batch where they would change the loss.
+fn check_accumulation<M: Method>(file: &RunFile, method: &M) -> Result<(), Error> {
+    let parts = file.pretrain.accumulate;
+    match method.across_batch().filter(|_| parts > 1) {
+        None => Ok(()),
+        Some(reason) => Err(Error::Value {
+            place: "run.toml".into(),
+            key: "pretrain.accumulate".into(),
+            value: parts.to_string(),
+            rule: format!("must be 1 with this method: {reason}"),
+        }),
+    }
 }
 
 /// The queue of a training with swapped prediction, for parts of so many pictures.
@@ -131,7 +176,11 @@ pub(crate) fn swav_queue(
 
 /// The network of PASS_s, with the initial weights of the run's seed.
 pub(crate) fn pretrain_net(file: &RunFile, device: &Device) -> PretrainNet {
-    net_config(file).init(file.seed, device)
+    let mut net = net_config(file).init(file.seed, device);
+    if file.pretrain.method == Name::Swav {
+        file.pretrain.swav.shape(&mut net);
+    }
+    net
 }
 
 fn net_config(file: &RunFile) -> PretrainNetConfig {

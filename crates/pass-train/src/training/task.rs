@@ -6,7 +6,10 @@ use burn::{
     module::{Module, ParamId},
     tensor::Tensor,
 };
-use pass_model::method::{Chance, Memory};
+use pass_model::{
+    method::{Chance, Memory},
+    optim::ParameterGroup,
+};
 
 use crate::{Error, health::Vitals};
 
@@ -52,8 +55,22 @@ pub(crate) trait Task {
     /// The network.
     type Net: Module;
 
+    /// What precedes the first batch of an epoch. A training that goes on within an epoch does not come
+    /// here again.
+    fn before_epoch(&mut self, _at: Position) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// What precedes the losses of a batch.
     fn begin(&mut self, _at: Position) {}
+
+    /// What follows the update of the network.
+    fn after_update(&mut self, _at: Position) {}
+
+    /// Parameters that the optimiser treats apart.
+    fn parameter_groups(&self) -> Vec<ParameterGroup> {
+        Vec::new()
+    }
 
     /// The loss of a batch, or of an equal part of it. With `seen`, what this look is to tell.
     fn loss(&mut self, items: &[Self::Item], seen: Option<&mut Vitals>) -> Loss;

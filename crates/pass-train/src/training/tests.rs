@@ -14,7 +14,7 @@ use crate::{
     RunFile, Verbosity,
     log::{LogRecord, MEASURED, read_log},
     probe::Probe,
-    step::pretrain::{Pretraining, methods::pass_s, train_on_views},
+    step::pretrain::{self, Pretraining, methods::pass_s, training_samples},
     view_batch::Views,
 };
 
@@ -36,6 +36,16 @@ fn pretraining(context: &Context) -> Learner<Pretraining<Pass>> {
     let (file, device) = (&context.file, context.device.clone().autodiff());
     let task = Pretraining::new(pass_s(file, &device), file, device);
     Learner::new(task, &file.pretrain.optim)
+}
+
+/// Trains on the views of the run file.
+fn train_on_views<T: Task<Item = Views>>(
+    context: &Context,
+    learner: &mut Learner<T>,
+) -> Result<Option<OverChance>, Error> {
+    let samples = training_samples(context)?;
+    let views = context.file.pretrain.views.clone();
+    pretrain::train_on_views(context, learner, samples, views)
 }
 
 /// The log without what the machine decides.
@@ -243,7 +253,7 @@ fn a_batch_of_two_equal_parts_updates_as_one_of_them() {
         }
         let gradients: GradientsParams = gradients.gradients(task.net());
         let before = task.net().clone();
-        learner.update(at.lr, gradients);
+        learner.update_at(at.lr, gradients);
         let after = learner.task.net().clone();
         let [moved, _] = update_and_weight_norm(&before, &after);
         (moved, after)

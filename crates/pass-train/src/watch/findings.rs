@@ -352,6 +352,7 @@ mod tests {
             value: 2.0,
             called: "ln B",
             remedy: "a larger batch",
+            rises_first: false,
         };
         let told = of_summary(json!({ "loss_over_chance": OverChance::new(own, 0.99) }));
         let said = said(&told[0]);

@@ -178,7 +178,8 @@ fn frozen_norms_drift_only_with_batch_statistics() {
     for (mode, drifts) in [(NormMode::Batch, true), (NormMode::Moving, false)] {
         let mut net = net(&device);
         let mean = |net: &AttentionNet| {
-            let (first, last) = (&net.backbone.as_resnet().unwrap().bn1, &net.projection.bn2);
+            let first = &net.backbone.as_resnet().unwrap().bn1;
+            let last = net.projection.bn2.as_ref().unwrap();
             (
                 first.running_mean.val().into_data(),
                 last.running_mean.val().into_data(),

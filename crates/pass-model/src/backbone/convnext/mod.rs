@@ -220,8 +220,8 @@ impl Network for ConvNext {
         self.config.channels(4)
     }
 
-    fn pooled(&mut self, pictures: Tensor<4>) -> Tensor<2> {
-        let last = self.forward(pictures, NormMode::Moving).into_last();
+    fn pooled(&mut self, pictures: Tensor<4>, mode: NormMode) -> Tensor<2> {
+        let last = self.forward(pictures, mode).into_last();
         self.norm.forward(global_average_pool(last))
     }
 }

@@ -35,6 +35,8 @@ pub struct ResidualBlockConfig {
     pub groups: usize,
     /// Dilation of the 3×3 convolution of a bottleneck; ignored by basic blocks.
     pub dilation: usize,
+    /// Whether the scale of the last norm begins at 0.
+    pub zero_init: bool,
 }
 
 /// A basic or a bottleneck block, the latter with its stride on the 3×3 convolution.
@@ -57,7 +59,7 @@ pub struct ResidualBlock {
 }
 
 impl ResidualBlockConfig {
-    /// Draws the weights; norms start as the identity.
+    /// Draws the weights; norms start as the identity, the last one where it is asked for as 0.
     pub fn init(&self, stream: &mut WeightStream, device: &Device) -> ResidualBlock {
         let Self {
             channels_in,
@@ -90,10 +92,18 @@ impl ResidualBlockConfig {
                 )
             }
         };
+        let last = || match self.zero_init {
+            true => BatchNormConfig::new(channels_out).init_at_zero(device),
+            false => norm(channels_out),
+        };
+        let bn2 = match third {
+            Some(_) => norm(second.weight.lazy_shape()[0]),
+            None => last(),
+        };
         ResidualBlock {
             bn1: norm(first.weight.lazy_shape()[0]),
-            bn2: norm(second.weight.lazy_shape()[0]),
-            bn3: third.is_some().then(|| norm(channels_out)),
+            bn2,
+            bn3: third.is_some().then(last),
             conv1: first,
             conv2: second,
             conv3: third,
@@ -153,6 +163,7 @@ mod tests {
             stride,
             groups: 1,
             dilation: 1,
+            zero_init: false,
         }
         .init(&mut WeightStream::new(0), &Device::default())
     }

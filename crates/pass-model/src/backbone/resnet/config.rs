@@ -56,6 +56,10 @@ pub struct ResNetConfig {
     /// How many of the last stages, 0 to 2, keep the size of the map and have dilated convolutions
     /// instead of a stride; each halves the total stride. Weights stay the same.
     pub dilated_stages: usize,
+    /// Whether the scale of the last norm of each block begins at 0, so that a block begins as its
+    /// shortcut (Goyal et al. 2017, <https://arxiv.org/abs/1706.02677>); SimCLR, SimSiam, Barlow Twins,
+    /// VICReg and MoCo v3 train so.
+    pub zero_init_residual: bool,
 }
 
 impl Default for ResNetConfig {
@@ -100,6 +104,7 @@ impl ResNetConfig {
             max_pool: true,
             groups: 1,
             dilated_stages: 0,
+            zero_init_residual: false,
         }
     }
 

@@ -100,6 +100,7 @@ impl ResNetConfig {
             stride: if first { self.stage_stride(stage) } else { 1 },
             groups: self.groups,
             dilation: self.dilation(if first { stage - 1 } else { stage }),
+            zero_init: self.zero_init_residual,
         };
         (0..depth)
             .map(|index| block(index == 0).init(stream, device))
@@ -235,6 +236,7 @@ mod tests {
             stride: 2,
             groups,
             dilation: 1,
+            zero_init: false,
         };
         let mut grouped = config(2).init(&mut WeightStream::new(1), &device);
         let mut dense = grouped.clone();
@@ -253,6 +255,24 @@ mod tests {
             [&mut grouped, &mut dense].map(|block| block.forward(x.clone(), NormMode::Moving));
         let difference = (grouped - dense).abs().max().into_scalar::<f32>();
         assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn a_block_that_begins_at_zero_is_its_shortcut() {
+        let device = Device::default();
+        for config in [ResNetConfig::resnet18(), ResNetConfig::resnet50()] {
+            let config = ResNetConfig {
+                width: 2,
+                bottleneck_width: 64,
+                zero_init_residual: true,
+                ..config
+            };
+            let mut net = config.init_from(&mut WeightStream::new(3), &device);
+            let channels = config.channels(1);
+            let x = Tensor::random([1, channels, 4, 4], Distribution::Default, &device);
+            let after = net.layer1[1].forward(x.clone(), NormMode::Moving);
+            assert_eq!(after.into_data(), x.into_data()); // not below 0, so ReLU leaves it
+        }
     }
 
     #[test]

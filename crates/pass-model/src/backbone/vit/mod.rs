@@ -240,7 +240,7 @@ impl Network for Vit {
         self.config.width
     }
 
-    fn pooled(&mut self, pictures: Tensor<4>) -> Tensor<2> {
+    fn pooled(&mut self, pictures: Tensor<4>, _mode: NormMode) -> Tensor<2> {
         let tokens = self.run(0..self.blocks.len(), self.tokens(pictures));
         match self.config.pool {
             Pool::Class => self.class(tokens),

@@ -26,7 +26,7 @@ const SMALLER: [&str; 8] = [
 ];
 
 /// What makes every optional key and every form of a section appear, and the keys that are tried there.
-const FORMS: [(&[&str], &[&str]); 12] = [
+const FORMS: [(&[&str], &[&str]); 13] = [
     (&[""], &[]),
     (&["data.source.layout"], &["data.source.layout.path=a"]),
     (
@@ -75,8 +75,10 @@ const FORMS: [(&[&str], &[&str]); 12] = [
         &[
             "threshold.rule.foreground_share=0.5",
             "pretrain.views.groups=[{ count = 2, size = 32, min_scale = 0.3, max_scale = 1.0, \
+             max_aspect = 1.0, jitter = {}, grayscale_probability = 0.5, \
              blur_probability = 0.5, solarize_probability = 0.5 }]",
             "attention.views.groups=[{ count = 2, size = 32, min_scale = 0.3, max_scale = 1.0, \
+             max_aspect = 1.0, jitter = {}, grayscale_probability = 0.5, \
              blur_probability = 0.5, solarize_probability = 0.5 }]",
         ],
     ),
@@ -106,6 +108,15 @@ const FORMS: [(&[&str], &[&str]); 12] = [
     (
         &[],
         &["objects.foreground={ way = 'attention_map', keep = 'otsu' }"],
+    ),
+    (
+        &["pretrain.optim"],
+        &[
+            "pretrain.optim={ decline = 'steps', step_epochs = [1], final_weight_decay = 1e-5, \
+             clip_norm = 3.0 }",
+            "attention.optim={ step_epochs = [1], final_weight_decay = 1e-5, clip_norm = 3.0 }",
+            "finetune.optim={ step_epochs = [1], final_weight_decay = 1e-5, clip_norm = 3.0 }",
+        ],
     ),
     (
         &["network.backbone.bottleneck_width", "probe"],

@@ -1,11 +1,14 @@
 //! A method of step 1 as a task of the loop.
 
 use burn::{module::ParamId, tensor::Device};
+use imagenet_s::views::MultiCropConfig;
 use pass_model::{
     group::Group,
     method::{self, Chance, Memory, Method, Position, ViewBatch},
+    optim::ParameterGroup,
 };
 
+use super::before_epoch::{BeforeEpoch, own_error};
 use crate::{
     Error,
     health::{Assigning, HeadSpread, Vitals},
@@ -14,13 +17,26 @@ use crate::{
     run_file::RunFile,
     training::{Loss, Task, Terms, numbers},
     view_batch::{Views, share_without_overlap, view_batch},
+    whole_pictures::WholePictures,
 };
+
+/// The crops of the run file that a method looks at.
+pub(super) fn views_of_method<M: Method>(file: &RunFile) -> MultiCropConfig {
+    let views = &file.pretrain.views;
+    M::CROPS.map_or_else(|| views.clone(), |crops| views.first(crops))
+}
 
 /// A method in training.
 pub(crate) struct Pretraining<M> {
     pub(crate) method: M,
     pub(super) file: RunFile,
     device: Device,
+    /// The crops that the method looks at.
+    views: MultiCropConfig,
+    /// The class of each training picture, for a method that asks for it.
+    pub(super) labels: Vec<usize>,
+    /// The training pictures as they are, for what precedes an epoch.
+    pub(super) pictures: Option<WholePictures>,
     /// What tells how good the embeddings are, for the log.
     pub(crate) probe: Option<Probe>,
     /// The processes that train together.
@@ -34,6 +50,9 @@ impl<M: Method> Pretraining<M> {
             method,
             file: file.clone(),
             device,
+            views: views_of_method::<M>(file),
+            labels: Vec::new(),
+            pictures: None,
             probe: None,
             ranks: Group::default(),
         }
@@ -41,7 +60,12 @@ impl<M: Method> Pretraining<M> {
 
     /// What the method sees of some pictures.
     pub(crate) fn batch(&self, views: &[Views]) -> ViewBatch {
-        view_batch(views, &self.file, self.method.alignment(), &self.device)
+        let alignment = self.method.alignment();
+        let mut batch = view_batch(views, &self.file, &self.views, alignment, &self.device);
+        if self.method.wants_labels() {
+            batch.labels = batch.pictures.iter().map(|&it| self.labels[it]).collect();
+        }
+        batch
     }
 
     /// The loss of a batch, and what a look at it shows.
@@ -73,8 +97,29 @@ impl<M: Method> Task for Pretraining<M> {
     type Item = Views;
     type Net = M::Net;
 
+    fn before_epoch(&mut self, at: Position) -> Result<(), Error> {
+        let Some(pictures) = &self.pictures else {
+            return Ok(());
+        };
+        let mut pictures = BeforeEpoch {
+            pictures,
+            device: &self.device,
+            ranks: &self.ranks,
+        };
+        let begun = self.method.before_epoch(at, &mut pictures, &self.ranks);
+        begun.map_err(own_error)
+    }
+
     fn begin(&mut self, at: Position) {
         self.method.before_step(at, &self.ranks);
+    }
+
+    fn after_update(&mut self, at: Position) {
+        self.method.after_update(at, &self.ranks);
+    }
+
+    fn parameter_groups(&self) -> Vec<ParameterGroup> {
+        self.method.parameter_groups()
     }
 
     fn loss(&mut self, views: &[Views], mut seen: Option<&mut Vitals>) -> Loss {

@@ -84,7 +84,7 @@ fn steps<N: PassNet>(training: &mut Training<N>, iterations: std::ops::Range<usi
         let loss = task.loss(&views, None);
         let gradients = GradientsParams::from_grads(loss.minimised.backward(), task.net());
         let gradients = without_frozen(task.net(), gradients, &task.frozen(at));
-        training.update(at.lr, gradients);
+        training.update_at(at.lr, gradients);
         loss.terms
     };
     iterations.map(one).collect()
@@ -153,6 +153,7 @@ fn first_terms(overrides: &[&str]) -> Terms {
     match file.pretrain.method {
         Name::PassS => steps(&mut pass_s(&file), 0..1).remove(0),
         Name::PassP => steps(&mut pass_p(&file), 0..1).remove(0),
+        other => panic!("{other:?} is not PASS"),
     }
 }
 

@@ -51,7 +51,7 @@ fn first_step<N: PassNet>(mut training: Training<N>) -> Step {
     };
     task.net().visit(&mut named);
     let found = named.found;
-    training.update(at.lr, gradients);
+    training.update_at(at.lr, gradients);
     training.task.net().visit(&mut AllFloat32);
     (loss.terms, found)
 }

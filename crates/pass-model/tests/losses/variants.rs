@@ -1,13 +1,8 @@
 //! The kinds of P2P and D2S of the paper's ablations agree with PyTorch in float64.
 //!
-//! The fixture and its command: `oracle/make_variants.py`.
-
-mod common;
-
-use std::path::Path;
+//! The fixture and its command: `../oracle/make_variants.py`.
 
 use burn::tensor::{Device, Tensor};
-use common::assert_close;
 use golden::Arrays;
 use pass_model::{
     group::Group,
@@ -19,14 +14,15 @@ use pass_model::{
     sinkhorn::{SinkhornConfig, sinkhorn_knopp},
 };
 
+use crate::{common::assert_close, fixture};
+
 /// Scores carry a rounding of 1e-7, which τ = 0.1 and ε = 0.05 divide.
 const TOLERANCE: f32 = 1e-5;
 /// Gradients are differences of probabilities.
 const GRADIENT: f32 = 1e-4;
 
 fn arrays() -> Arrays {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    Arrays::open(&folder.join("loss_variants.npz"))
+    fixture("loss_variants.npz")
 }
 
 /// Compares a loss of the array `input` and its gradient with those of `name`.
