@@ -84,6 +84,11 @@ impl ThresholdCurve {
         }
     }
 
+    /// The settings.
+    pub fn protocol(&self) -> &Protocol {
+        &self.protocol
+    }
+
     /// Adds a picture: its cluster `ids` before any threshold, its `attention` (row-major, one
     /// value for each pixel) and its truth.
     ///
