@@ -394,7 +394,7 @@ fn shallow_stage(shallow: &[usize], index: &str) -> usize {
 /// What a program of pre-training put on its backbone.
 fn is_head(key: &str) -> bool {
     let is_layer = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
-    let of_layers = |head: &&str| key.strip_prefix(**head).is_some_and(is_layer);
+    let of_layers = |head: &&str| key.strip_prefix(*head).is_some_and(is_layer);
     HEADS.iter().any(|head| key.starts_with(head))
         || HEADS_OF_LAYERS.iter().any(|it| of_layers(&it))
 }

@@ -12,14 +12,16 @@ use pass_model::{
     group::Group,
     import::import_module,
     method::{
-        Method, barlow_twins::BarlowTwinsConfig, dino::DinoConfig, emp_ssl::EmpSslConfig,
-        moco_v3::MoCoV3Config, simclr::SimClrConfig, vicreg::VicRegConfig,
+        Method, adco::AdCoConfig, barlow_twins::BarlowTwinsConfig, densecl::DenseClConfig,
+        dino::DinoConfig, emp_ssl::EmpSslConfig, moco_v2::MoCoV2Config, moco_v3::MoCoV3Config,
+        pcl::PclConfig, simclr::SimClrConfig, vicreg::VicRegConfig,
     },
     optim::GroupRate,
 };
 use serde::de::DeserializeOwned;
 
 use crate::{
+    contrast::{adco, densecl, moco_v2, pcl},
     encoders::{MIXED, PAIR, PATCHES, barlow_twins, dino, emp_ssl, moco_v3, simclr, vicreg},
     two_steps::{Views, batch, loss_of, position, tensors, update},
 };
@@ -66,6 +68,10 @@ fn a_resumed_method_takes_the_same_step() {
     goes_on(vicreg, PAIR);
     goes_on(dino, MIXED);
     goes_on(emp_ssl, PATCHES);
+    goes_on(moco_v2, PAIR);
+    goes_on(adco, PAIR);
+    goes_on(pcl, PAIR);
+    goes_on(densecl, PAIR);
 }
 
 /// The momentum encoder's parameters and those that it follows, by path.
@@ -85,6 +91,10 @@ fn starts_as_a_copy<M: Module>(net: &M) {
 fn momentum_encoders_start_as_copies() {
     starts_as_a_copy(moco_v3().net());
     starts_as_a_copy(dino().net());
+    starts_as_a_copy(moco_v2().net());
+    starts_as_a_copy(adco().net());
+    starts_as_a_copy(pcl().net());
+    starts_as_a_copy(densecl().net());
 }
 
 #[test]
@@ -98,6 +108,10 @@ fn the_later_steps_get_the_backbone_and_nothing_that_followed_it() {
     check(simclr(), "projector.");
     check(moco_v3(), "projector.");
     check(dino(), "head.");
+    check(moco_v2(), "projector.");
+    check(adco(), "projector.");
+    check(pcl(), "projector.");
+    check(densecl(), "heads.");
     // Of DINO it is the teacher's.
     let mut dino = dino();
     step(&mut dino, MIXED, 0);
@@ -156,6 +170,10 @@ fn sections_default_to_the_published_constants() {
     is_a_section::<VicRegConfig>();
     is_a_section::<DinoConfig>();
     is_a_section::<EmpSslConfig>();
+    is_a_section::<MoCoV2Config>();
+    is_a_section::<AdCoConfig>();
+    is_a_section::<PclConfig>();
+    is_a_section::<DenseClConfig>();
     let SimClrConfig {
         temperature, dim, ..
     } = Default::default();
@@ -170,4 +188,15 @@ fn sections_default_to_the_published_constants() {
     let dino = DinoConfig::default();
     let temperatures = [dino.student_temperature, dino.teacher_temperature];
     assert_eq!((temperatures, dino.prototypes), ([0.1, 0.04], 65_536));
+    let moco = MoCoV2Config::default();
+    assert_eq!((moco.queue, moco.temperature), (65_536, 0.2));
+    assert_eq!((moco.momentum, moco.norms.pictures), (0.999, 32));
+    let adco = AdCoConfig::default();
+    assert_eq!((adco.temperature, adco.bank.temperature), (0.12, 0.02));
+    assert_eq!((adco.bank.lr, adco.bank.weight_decay), (3.0, 1e-4));
+    let pcl = PclConfig::default();
+    assert_eq!((pcl.queue, pcl.negatives), (16_384, 16_384));
+    assert_eq!(pcl.clusters, [25_000, 50_000, 100_000]);
+    let dense = DenseClConfig::default();
+    assert_eq!((dense.hidden, dense.dense_weight), (2048, 0.5));
 }

@@ -9,13 +9,17 @@ use pass_model::{
     group::Group,
     method::{
         Method, Position, ViewBatch,
+        adco::{AdCo, AdCoConfig},
         barlow_twins::{BarlowTwins, BarlowTwinsConfig},
+        densecl::{DenseCl, DenseClConfig},
         dino::{Dino, DinoConfig},
         emp_ssl::{EmpSsl, EmpSslConfig},
+        moco_v2::{MoCoV2, MoCoV2Config},
         moco_v3::{MoCoV3, MoCoV3Config},
         simclr::{SimClr, SimClrConfig},
         vicreg::{VicReg, VicRegConfig},
     },
+    shuffle::KeyNormsConfig,
 };
 use pass_ranks::ThreadRanks;
 
@@ -27,6 +31,13 @@ const RANKS: usize = 2;
 const LOSS: f32 = 1e-5;
 /// Of the length of a gradient.
 const GRADIENT: f32 = 2e-3;
+
+const AT: Position = Position {
+    epoch: 1,
+    iteration: 1,
+    iterations: 4,
+    lr: 0.0,
+};
 
 fn backbone() -> BackboneConfig {
     let small = ResNetConfig::small();
@@ -73,13 +84,7 @@ impl ModuleVisitor for Flat<'_> {
 
 /// The loss of a rank and the gradients of the network.
 fn step<M: Method>(method: &mut M, pictures: &Tensor<5>, group: &Group) -> (f32, Vec<Vec<f32>>) {
-    let at = Position {
-        epoch: 1,
-        iteration: 1,
-        iterations: 4,
-        lr: 0.0,
-    };
-    method.before_step(at, group);
+    method.before_step(AT, group);
     let loss = method.loss(share(pictures, group), group).total;
     let gradients = loss.clone().backward();
     let mut flat = Flat {
@@ -194,4 +199,91 @@ fn dino_and_its_centre_agree() {
         let apart: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
         assert!(length(&apart) < 1e-5 * length(&expected), "{found:?}");
     }
+}
+
+/// Statistics of all ranks, and those of one rank each: keys then come from the other rank too.
+const KEY_NORMS: [KeyNormsConfig; 2] = [
+    KeyNormsConfig {
+        pictures: 0,
+        shuffle_keys: true,
+    },
+    KeyNormsConfig {
+        pictures: PICTURES / RANKS,
+        shuffle_keys: true,
+    },
+];
+
+fn moco_v2(norms: KeyNormsConfig) -> MoCoV2 {
+    let config = MoCoV2Config {
+        queue: 2 * PICTURES,
+        dim: 6,
+        norms,
+        ..Default::default()
+    };
+    MoCoV2::new(config, &backbone(), 1, &training_device())
+}
+
+fn adco(norms: KeyNormsConfig, full: bool) -> AdCo {
+    let mut config = AdCoConfig {
+        dim: 6,
+        norms,
+        ..Default::default()
+    };
+    config.bank.rows = PICTURES;
+    let mut method = AdCo::new(config, &backbone(), PICTURES, 1, &training_device());
+    if full {
+        method.bank.stage_keys(method.bank.vectors());
+        method.bank.apply();
+    }
+    method
+}
+
+#[test]
+fn contrasts_against_earlier_keys_agree() {
+    agree(|| moco_v2(KEY_NORMS[0]));
+    agree(|| moco_v2(KEY_NORMS[1]));
+    agree(|| {
+        let config = DenseClConfig {
+            queue: 2 * PICTURES,
+            hidden: 10,
+            dim: 6,
+            norms: KEY_NORMS[1],
+            ..Default::default()
+        };
+        DenseCl::new(config, &backbone(), 1, &training_device())
+    });
+    agree(|| adco(KEY_NORMS[1], false));
+    agree(|| adco(KEY_NORMS[1], true));
+}
+
+/// What a method saves behind a step of all ranks is what one process would.
+#[track_caller]
+fn memories_agree<M: Method>(make: fn() -> M) {
+    let pictures = pictures();
+    let saved = |group: &Group| -> Vec<f32> {
+        let mut method = make();
+        step(&mut method, &pictures, group);
+        method.after_update(AT, group);
+        let saved = method.memory().unwrap().save(group);
+        saved
+            .values()
+            .flat_map(|data| data.iter::<f32>().collect::<Vec<_>>())
+            .collect()
+    };
+    let expected = saved(&Group::default());
+    for found in ThreadRanks::run(RANKS, |ranks| saved(&ranks)) {
+        let apart: Vec<f32> = found.iter().zip(&expected).map(|(a, b)| a - b).collect();
+        assert!(
+            length(&apart) < 1e-4 * length(&expected),
+            "{}",
+            length(&apart)
+        );
+    }
+}
+
+#[test]
+fn ring_and_bank_are_those_of_one_process() {
+    memories_agree(|| moco_v2(KEY_NORMS[1]));
+    memories_agree(|| adco(KEY_NORMS[1], false));
+    memories_agree(|| adco(KEY_NORMS[1], true));
 }

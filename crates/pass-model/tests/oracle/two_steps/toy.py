@@ -91,6 +91,7 @@ class Toy:
     def __init__(self, shapes, start):
         self.margin = math.inf
         self.start = start  # of the numbers of pictures
+        self.parts = 1  # of a batch, each with its own statistics
         self.p = {key: weights(number, key, shapes[key]) for number, key in enumerate(sorted(shapes))}
         self.trained = [k for k in self.p if ".running_" not in k and not k.startswith("momentum.")]
 
@@ -101,8 +102,13 @@ class Toy:
 
     def norm(self, x, key):
         mean, var = (self.p[f"{key}.running_{name}"] for name in ("mean", "var"))
-        scale, shift = self.p.get(f"{key}.weight"), self.p.get(f"{key}.bias")
-        return F.batch_norm(x, mean, var, scale, shift, training=True, momentum=0.1, eps=1e-5)
+        affine = self.p.get(f"{key}.weight"), self.p.get(f"{key}.bias")
+        if self.parts == 0:  # moving statistics
+            return F.batch_norm(x, mean, var, *affine, eps=1e-5)
+        first, *others = x.chunk(self.parts)  # moving statistics follow the first
+        first = F.batch_norm(first, mean, var, *affine, training=True, momentum=0.1, eps=1e-5)
+        others = [F.batch_norm(part, None, None, *affine, training=True) for part in others]
+        return torch.cat([first, *others])
 
     def relu(self, x):
         self.margin = min(self.margin, (x.detach().abs().min() / x.detach().std()).item())
@@ -111,8 +117,8 @@ class Toy:
     def conv(self, x, key, stride=1, padding=0):
         return F.conv2d(x, self.p[f"{key}.weight"], None, stride, padding)
 
-    def backbone(self, x, prefix=""):
-        """Pooled features."""
+    def maps(self, x, prefix=""):
+        """Features at each place."""
         x = self.relu(self.norm(self.conv(x, f"{prefix}conv1", 2, 3), f"{prefix}bn1"))
         for stage in (1, 2, 3, 4):
             key, stride = f"{prefix}layer{stage}.0", 1 if stage == 1 else 2
@@ -121,7 +127,11 @@ class Toy:
             if stage > 1:
                 x = self.norm(self.conv(x, f"{key}.downsample.conv", stride), f"{key}.downsample.bn")
             x = self.relu(x + y)
-        return x.mean((2, 3))
+        return x
+
+    def backbone(self, x, prefix=""):
+        """Pooled features."""
+        return self.maps(x, prefix).mean((2, 3))
 
     def mlp(self, x, prefix, layers):
         for index, it in enumerate(layers):
@@ -145,6 +155,7 @@ def momentum(base, step, steps=4):
 
 def two_steps(method, start):
     net = Toy(method.shapes(), start)
+    net.parts = getattr(method, "PARTS", 1)
     result = {"start": start, "rate": method.RATE}
     before = {key: value.clone() for key, value in net.p.items()}
     memory = method.memory() if hasattr(method, "memory") else {}
