@@ -66,20 +66,59 @@ impl Training<'_> {
 
     fn of_step_1(&self) -> Vec<String> {
         let step = &self.file.pretrain;
-        let mut idle = self.queue("pretrain", &step.swapped);
-        let frozen = step.freeze_prototypes_iterations;
-        idle.extend((frozen >= self.total).then(|| {
+        let mut idle: Vec<String> = self.crops().into_iter().collect();
+        if step.method.predicts_assignments() {
+            idle.extend(self.queue("pretrain", &step.swapped));
+            idle.extend(self.frozen_prototypes());
+        }
+        idle.extend(self.probe());
+        if matches!(step.method, Method::PassS | Method::PassP) {
+            idle.extend(self.switched_off());
+        }
+        idle.extend(self.other_methods());
+        let backbone = self.file.network.backbone.without_effect();
+        idle.extend(backbone.map(|(key, why)| format!("`network.backbone.{key}`: {why}")));
+        idle
+    }
+
+    fn frozen_prototypes(&self) -> Option<String> {
+        let frozen = self.file.pretrain.freeze_prototypes_iterations;
+        (frozen >= self.total).then(|| {
             format!(
                 "`pretrain.freeze_prototypes_iterations` = {frozen}: the prototypes never learn"
             )
-        }));
+        })
+    }
+
+    fn probe(&self) -> Option<String> {
         let probe = self.file.probe.every_epochs;
-        idle.extend(
-            (probe > self.plan.batches.epochs)
-                .then(|| format!("`probe.every_epochs` = {probe}: there is never a probe")),
+        (probe > self.plan.batches.epochs)
+            .then(|| format!("`probe.every_epochs` = {probe}: there is never a probe"))
+    }
+
+    /// Crops of the run file that the method does not look at.
+    fn crops(&self) -> Option<String> {
+        let step = &self.file.pretrain;
+        let [given, drawn] = [&step.views, &step.drawn_views()].map(|views| views.crops());
+        (given > drawn).then(|| {
+            format!("`pretrain.views.groups`: this method looks at {drawn} of the {given} crops")
+        })
+    }
+
+    /// Sections of other methods that were changed.
+    fn other_methods(&self) -> Vec<String> {
+        let table = |step: &PretrainSection| toml::Table::try_from(step).expect("plain data");
+        let (own, default) = (
+            table(&self.file.pretrain),
+            table(&PretrainSection::default()),
         );
-        idle.extend(self.switched_off());
-        idle
+        let others = Method::ALL
+            .iter()
+            .filter(|&&it| it != self.file.pretrain.method);
+        let names = others.map(|method| method.name());
+        let changed = names.filter(|name| own.get(name) != default.get(name));
+        let words = changed.map(|name| format!("`pretrain.{name}`: another method is trained"));
+        words.collect()
     }
 
     /// Settings that were changed of parts that do not take part.
@@ -102,10 +141,7 @@ impl Training<'_> {
             ),
         ];
         let idle = cases.into_iter().filter(|(is_idle, _)| *is_idle);
-        let idle = idle.map(|(_, words)| words.to_owned());
-        let backbone = self.file.network.backbone.without_effect();
-        let backbone = backbone.map(|(key, why)| format!("`network.backbone.{key}`: {why}"));
-        idle.chain(backbone).collect()
+        idle.map(|(_, words)| words.to_owned()).collect()
     }
 
     /// A queue takes part once as many parts of batches as it holds have passed.
@@ -269,6 +305,8 @@ mod tests {
             ),
             ("probe.every_epochs=3", "probe.every_epochs"),
             ("pretrain.consistency.weight=2", "pretrain.consistency"),
+            ("pretrain.byol.dim=2", "`pretrain.byol`"),
+            ("pretrain.method=\"simsiam\"", "2 of the 8 crops"),
         ] {
             let said = line(Step::Pretrain, &[setting]);
             assert!(said.contains(fact), "{said}");

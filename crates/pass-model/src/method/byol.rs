@@ -7,7 +7,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{HeadSignal, Loss, Method, Position, Pretrained, ViewBatch};
+use super::{HeadSignal, Loss, Method, Position, ViewBatch};
 use crate::{
     backbone::{Backbone, BackboneConfig},
     encoder::Encoder,
@@ -120,7 +120,10 @@ impl Method for Byol {
     }
 
     fn result(&self) -> impl Module {
-        Pretrained::of(self)
+        Encoder {
+            backbone: self.net.backbone.clone(),
+            projector: self.net.projector.clone(),
+        }
     }
 
     /// Each view in a batch of its own, through either encoder.

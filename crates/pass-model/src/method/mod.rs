@@ -143,22 +143,6 @@ pub trait Method {
     }
 }
 
-/// What most methods leave behind: the backbone, without heads and momentum encoder.
-#[derive(Module, Debug)]
-pub struct Pretrained {
-    /// What the later steps go on with.
-    pub backbone: Backbone,
-}
-
-impl Pretrained {
-    /// That of a method.
-    pub fn of(method: &impl Method) -> Self {
-        Self {
-            backbone: method.backbone().clone(),
-        }
-    }
-}
-
 /// Values outside of the network that the next iterations depend on: a queue, a bank, a centre.
 pub trait Memory {
     /// What all ranks hold together, by name; nothing before there is any. Collective.

@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{HeadOutput, HeadSignal, Loss, Method, Position, Pretrained, ViewBatch};
+use super::{HeadOutput, HeadSignal, Loss, Method, Position, ViewBatch};
 use crate::{
     backbone::{Backbone, BackboneConfig},
     encoder::Encoder,
@@ -217,7 +217,10 @@ impl Method for PixPro {
     }
 
     fn result(&self) -> impl Module {
-        Pretrained::of(self)
+        Encoder {
+            backbone: self.net.backbone.clone(),
+            projector: self.net.projector.clone(),
+        }
     }
 
     fn before_step(&mut self, at: Position, _group: &Group) {

@@ -7,7 +7,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{HeadSignal, Loss, Method, Pretrained, ViewBatch};
+use super::{HeadSignal, Loss, Method, ViewBatch};
 use crate::{
     backbone::{Backbone, BackboneConfig},
     encoder::Encoder,
@@ -127,10 +127,6 @@ impl Method for SimSiam {
 
     fn backbone(&self) -> &Backbone {
         &self.net.backbone
-    }
-
-    fn result(&self) -> impl Module {
-        Pretrained::of(self)
     }
 
     /// Each view in a batch of its own.

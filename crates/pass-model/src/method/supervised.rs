@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Chance, Loss, Method, Pretrained, ViewBatch};
+use super::{Chance, Loss, Method, ViewBatch};
 use crate::{
     backbone::{Backbone, BackboneConfig},
     group::Group,
@@ -106,19 +106,15 @@ impl Method for Supervised {
         &self.net.backbone
     }
 
-    fn result(&self) -> impl Module {
-        Pretrained::of(self)
-    }
-
-    /// Each rank normalises by its own batch.
+    /// Each rank normalises by its own batch; the moving statistics are those of rank 0.
     ///
     /// # Panics
     ///
     /// If a label is no class.
-    fn loss(&mut self, views: ViewBatch, _group: &Group) -> Loss {
+    fn loss(&mut self, views: ViewBatch, group: &Group) -> Loss {
         let pictures = views.pictures.len();
         let crop = views.groups[0].clone().narrow(0, 0, pictures);
-        let pooled = self.net.backbone.pooled_by(crop, NormMode::Batch);
+        let pooled = self.net.backbone.pooled_by(crop, NormMode::Parts(1, group));
         let logits = linear(&self.net.classifier, pooled);
         let own = one_hot(&views.labels, self.classes, &logits.device());
         let accuracy = accuracy(logits.clone().detach(), own.clone());

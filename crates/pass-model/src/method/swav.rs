@@ -47,7 +47,7 @@ impl SwavConfig {
                 p2p: None,
                 weights: LossWeights {
                     image: 1.0,
-                    d2s: Vec::new(),
+                    d2s: Default::default(),
                     p2p: 0.0,
                 },
             },

@@ -127,7 +127,7 @@ mod tests {
     use crate::{
         backbone::{Network, ResNet, ResNetConfig},
         init::WeightStream,
-        norm::NormMode,
+        norm::{BatchNormConfig, NormMode},
     };
     use burn::tensor::Device;
     use golden::assert_near;
@@ -140,15 +140,55 @@ mod tests {
         config.init_from(&mut WeightStream::new(seed), device)
     }
 
+    /// By the formula, computed outside.
     #[test]
     fn momentum_rises_from_its_base_to_one() {
+        for (base, expected) in [
+            (0.9, [0.9, 0.9146446609, 0.95, 0.9853553391, 1.0, 1.0]),
+            (0.99, [0.99, 0.991464466, 0.995, 0.998535534, 1.0, 1.0]),
+            (0.996, [0.996, 0.9965857864, 0.998, 0.9994142136, 1.0, 1.0]),
+        ] {
+            let schedule = MomentumSchedule { base, total: 4 };
+            for (iteration, expected) in expected.into_iter().enumerate() {
+                assert!((schedule.momentum(iteration as u64) - expected).abs() < 1e-9);
+            }
+        }
+    }
+
+    /// What the targets are when a parameter goes from 1 to 0.8 to 0.5: of methods whose encoder follows
+    /// before each step, and of those where it follows behind the update. Computed outside.
+    #[test]
+    fn the_two_orders_differ_by_one_value_of_the_schedule() {
+        let device = Device::default();
+        let net = |value: f32| {
+            let mut norm = BatchNormConfig::new(1).init(&device);
+            norm.gamma = norm.gamma.map(|gamma| gamma.map(|gamma| gamma * value));
+            norm
+        };
         let schedule = MomentumSchedule {
-            base: 0.99,
+            base: 0.9,
             total: 4,
         };
-        let expected = [0.99, 0.991_464_466, 0.995, 0.998_535_534, 1.0, 1.0];
-        for (iteration, expected) in expected.into_iter().enumerate() {
-            assert!((schedule.momentum(iteration as u64) - expected).abs() < 1e-9);
+        let trained = [1.0, 0.8, 0.5, 0.6].map(net);
+        for (behind, expected) in [
+            (0, [1.0, 0.982_928_93, 0.958_782_5]),
+            (1, [1.0, 0.98, 0.939_029_4]),
+        ] {
+            let mut copy = frozen_copy(&trained[0]);
+            for (step, expected) in expected.into_iter().enumerate() {
+                if behind == 0 {
+                    follow(&mut copy, &trained[step], schedule.momentum(step as u64));
+                }
+                let target = copy.gamma.as_ref().unwrap().val();
+                assert_near(target, [expected], [1e-6, 0.0]);
+                if behind == 1 {
+                    follow(
+                        &mut copy,
+                        &trained[step + 1],
+                        schedule.momentum(step as u64),
+                    );
+                }
+            }
         }
     }
 

@@ -8,8 +8,9 @@ use pass_model::{
 };
 use safetensors::{Dtype, tensor::TensorView};
 
-use crate::oracle::{
-    check_keys, check_spellings, filled, filled_from, picture, row, spelling, values,
+use crate::{
+    hashed::values,
+    oracle::{check_keys, check_spellings, filled, filled_from, picture, row, spelling},
 };
 
 #[test]

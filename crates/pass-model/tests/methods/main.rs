@@ -7,3 +7,4 @@ mod encoders;
 mod hashed;
 mod promises;
 mod two_steps;
+mod without_negatives;

@@ -12,9 +12,11 @@ use pass_model::{
     group::Group,
     import::import_module,
     method::{
-        Method, adco::AdCoConfig, barlow_twins::BarlowTwinsConfig, densecl::DenseClConfig,
-        dino::DinoConfig, emp_ssl::EmpSslConfig, moco_v2::MoCoV2Config, moco_v3::MoCoV3Config,
-        pcl::PclConfig, simclr::SimClrConfig, vicreg::VicRegConfig,
+        Method, adco::AdCoConfig, barlow_twins::BarlowTwinsConfig, byol::ByolConfig,
+        densecl::DenseClConfig, dino::DinoConfig, emp_ssl::EmpSslConfig, moco_v2::MoCoV2Config,
+        moco_v3::MoCoV3Config, pcl::PclConfig, pixpro::PixProConfig, simclr::SimClrConfig,
+        simsiam::SimSiamConfig, supervised::SupervisedConfig, swav::SwavConfig,
+        vicreg::VicRegConfig,
     },
     optim::GroupRate,
 };
@@ -24,6 +26,7 @@ use crate::{
     contrast::{adco, densecl, moco_v2, pcl},
     encoders::{MIXED, PAIR, PATCHES, barlow_twins, dino, emp_ssl, moco_v3, simclr, vicreg},
     two_steps::{Views, batch, loss_of, position, tensors, update},
+    without_negatives::{SINGLE, byol, pixpro, simsiam, supervised, swav},
 };
 
 /// One step with its update.
@@ -68,6 +71,11 @@ fn a_resumed_method_takes_the_same_step() {
     goes_on(vicreg, PAIR);
     goes_on(dino, MIXED);
     goes_on(emp_ssl, PATCHES);
+    goes_on(supervised, SINGLE);
+    goes_on(simsiam, PAIR);
+    goes_on(byol, PAIR);
+    goes_on(swav, MIXED);
+    goes_on(pixpro, PAIR);
     goes_on(moco_v2, PAIR);
     goes_on(adco, PAIR);
     goes_on(pcl, PAIR);
@@ -91,6 +99,8 @@ fn starts_as_a_copy<M: Module>(net: &M) {
 fn momentum_encoders_start_as_copies() {
     starts_as_a_copy(moco_v3().net());
     starts_as_a_copy(dino().net());
+    starts_as_a_copy(byol().net());
+    starts_as_a_copy(pixpro().net());
     starts_as_a_copy(moco_v2().net());
     starts_as_a_copy(adco().net());
     starts_as_a_copy(pcl().net());
@@ -108,6 +118,8 @@ fn the_later_steps_get_the_backbone_and_nothing_that_followed_it() {
     check(simclr(), "projector.");
     check(moco_v3(), "projector.");
     check(dino(), "head.");
+    check(byol(), "projector.");
+    check(pixpro(), "projector.");
     check(moco_v2(), "projector.");
     check(adco(), "projector.");
     check(pcl(), "projector.");
@@ -170,6 +182,17 @@ fn sections_default_to_the_published_constants() {
     is_a_section::<VicRegConfig>();
     is_a_section::<DinoConfig>();
     is_a_section::<EmpSslConfig>();
+    is_a_section::<SupervisedConfig>();
+    is_a_section::<SimSiamConfig>();
+    is_a_section::<ByolConfig>();
+    is_a_section::<SwavConfig>();
+    is_a_section::<PixProConfig>();
+    let simsiam = SimSiamConfig::default();
+    assert_eq!((simsiam.dim, simsiam.predictor_hidden), (2048, 512));
+    let byol = ByolConfig::default();
+    assert_eq!((byol.momentum, byol.hidden, byol.dim), (0.99, 4096, 256));
+    let pixpro = PixProConfig::default();
+    assert_eq!((pixpro.momentum, pixpro.positive_ratio), (0.99, 0.7));
     is_a_section::<MoCoV2Config>();
     is_a_section::<AdCoConfig>();
     is_a_section::<PclConfig>();

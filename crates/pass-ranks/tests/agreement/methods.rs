@@ -2,7 +2,7 @@
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
-    tensor::{Device, Distribution, Gradients, Tensor},
+    tensor::{Device, Distribution, Gradients, Tensor, TensorData},
 };
 use pass_model::{
     backbone::{BackboneConfig, ResNetConfig},
@@ -11,12 +11,15 @@ use pass_model::{
         Method, Position, ViewBatch,
         adco::{AdCo, AdCoConfig},
         barlow_twins::{BarlowTwins, BarlowTwinsConfig},
+        byol::{Byol, ByolConfig},
         densecl::{DenseCl, DenseClConfig},
         dino::{Dino, DinoConfig},
         emp_ssl::{EmpSsl, EmpSslConfig},
         moco_v2::{MoCoV2, MoCoV2Config},
         moco_v3::{MoCoV3, MoCoV3Config},
+        pixpro::{PixPro, PixProConfig},
         simclr::{SimClr, SimClrConfig},
+        simsiam::{SimSiam, SimSiamConfig},
         vicreg::{VicReg, VicRegConfig},
     },
     shuffle::KeyNormsConfig,
@@ -51,6 +54,16 @@ fn pictures() -> Tensor<5> {
     Tensor::random([2, PICTURES, 3, 32, 32], Distribution::Default, &device)
 }
 
+/// The left half of each picture, and all of it.
+fn frames(count: usize, device: &Device) -> Tensor<2> {
+    let frame = |crop: usize| match crop < count {
+        true => [0.0f32, 0.0, 0.5, 1.0],
+        false => [0.0, 0.0, 1.0, 1.0],
+    };
+    let values: Vec<f32> = (0..2 * count).flat_map(frame).collect();
+    Tensor::from_data(TensorData::new(values, [2 * count, 4]), device)
+}
+
 /// A rank's share of the pictures.
 fn share(pictures: &Tensor<5>, group: &Group) -> ViewBatch {
     let count = PICTURES / group.size();
@@ -60,7 +73,7 @@ fn share(pictures: &Tensor<5>, group: &Group) -> ViewBatch {
     ViewBatch {
         groups: vec![Tensor::from_data(own, &device)],
         crops: vec![2],
-        frames: Tensor::zeros([2 * count, 4], &device),
+        frames: frames(count, &device),
         overlap: None,
         pictures: (0..count).collect(),
         labels: vec![0; count],
@@ -139,6 +152,35 @@ fn contrasts_of_a_batch_agree() {
             ..Default::default()
         };
         MoCoV3::new(config, &backbone(), PICTURES, 1, &training_device())
+    });
+}
+
+#[test]
+fn regressions_agree() {
+    agree(|| {
+        let config = SimSiamConfig {
+            dim: 6,
+            predictor_hidden: 10,
+            ..Default::default()
+        };
+        SimSiam::new(config, &backbone(), 1, &training_device())
+    });
+    agree(|| {
+        let config = ByolConfig {
+            hidden: 10,
+            dim: 6,
+            ..Default::default()
+        };
+        Byol::new(config, &backbone(), 1, &training_device())
+    });
+    agree(|| {
+        let config = PixProConfig {
+            hidden: 10,
+            dim: 6,
+            instance_weight: 0.5,
+            ..Default::default()
+        };
+        PixPro::new(config, &backbone(), 1, &training_device())
     });
 }
 

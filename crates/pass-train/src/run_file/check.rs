@@ -2,7 +2,7 @@
 //! of each key ([`limits`](super::limits)), and here what several keys ask of each other.
 
 use imagenet_s::{Stretch, views::MultiCropConfig};
-use pass_model::backbone::BadSetting;
+use pass_model::{backbone::BadSetting, shuffle::KeyNormsConfig};
 use pixel_attention::{Error as AttentionError, row_file::Element};
 
 use super::{
@@ -96,7 +96,7 @@ fn check_sides(file: &RunFile) -> Result<(), Fault> {
         sides.min().unwrap_or(least)
     };
     for (key, side) in [
-        ("pretrain.views.groups", views(&file.pretrain.views)),
+        ("pretrain.views.groups", views(&file.pretrain.drawn_views())),
         ("attention.views.groups", views(&file.attention.views)),
         ("finetune.crop", file.finetune.crop),
         ("cluster.crop", file.cluster.crop as usize),
@@ -110,6 +110,44 @@ fn check_sides(file: &RunFile) -> Result<(), Fault> {
 }
 
 fn check_pretrain(step: &PretrainSection) -> Result<(), Fault> {
+    match step.method {
+        Method::PassS | Method::PassP => check_pass(step),
+        Method::MocoV2 => check_ring(step, "moco_v2", step.moco_v2.queue, step.moco_v2.norms),
+        Method::Pcl => check_ring(step, "pcl", step.pcl.queue, step.pcl.norms),
+        Method::Densecl => check_ring(step, "densecl", step.densecl.queue, step.densecl.norms),
+        Method::Adco => check_norms(step, "adco", step.adco.norms),
+        _ => Ok(()),
+    }
+}
+
+/// What a method with a ring of keys asks of a batch.
+fn check_ring(
+    step: &PretrainSection,
+    name: &str,
+    rows: usize,
+    norms: KeyNormsConfig,
+) -> Result<(), Fault> {
+    let part = step.batch / step.accumulate;
+    that(
+        rows.is_multiple_of(part),
+        format!("pretrain.{name}.queue"),
+        rows,
+        format!("must be a multiple of the {part} pictures that enter it together"),
+    )?;
+    check_norms(step, name, norms)
+}
+
+fn check_norms(step: &PretrainSection, name: &str, norms: KeyNormsConfig) -> Result<(), Fault> {
+    let part = step.batch / step.accumulate;
+    that(
+        norms.fits(part),
+        format!("pretrain.{name}.norms.pictures"),
+        norms.pictures,
+        format!("must divide the {part} pictures that go through the network together, or be 0"),
+    )
+}
+
+fn check_pass(step: &PretrainSection) -> Result<(), Fault> {
     let pairs = step.p2p || !step.shallow.is_empty() || step.method == Method::PassP;
     let first = first_crops(&step.views);
     that(
@@ -148,7 +186,7 @@ fn check_training_steps(file: &RunFile) -> Result<(), Fault> {
     }
     let (pretrain, attention) = (&file.pretrain, &file.attention);
     let length = |given, rule: super::BatchRule, batch| rule.queue_length(given, batch);
-    for (step, queue, part, views) in [
+    for (step, queue, part, views, least) in [
         (
             "pretrain",
             length(
@@ -157,7 +195,8 @@ fn check_training_steps(file: &RunFile) -> Result<(), Fault> {
                 pretrain.batch,
             ),
             pretrain.batch / pretrain.accumulate,
-            &pretrain.views,
+            &pretrain.drawn_views(),
+            pretrain.method.crops().unwrap_or(2),
         ),
         (
             "attention",
@@ -168,6 +207,7 @@ fn check_training_steps(file: &RunFile) -> Result<(), Fault> {
             ),
             attention.batch / attention.accumulate,
             &attention.views,
+            2,
         ),
     ] {
         that(
@@ -176,7 +216,7 @@ fn check_training_steps(file: &RunFile) -> Result<(), Fault> {
             queue,
             "must be 0 for no queue, or hold at least one batch",
         )?;
-        check_views(step, views)?;
+        check_views(step, views, least)?;
     }
     Ok(())
 }
@@ -190,13 +230,13 @@ fn check_accumulation(step: &str, batch: usize, accumulate: usize) -> Result<(),
     )
 }
 
-fn check_views(step: &str, views: &MultiCropConfig) -> Result<(), Fault> {
+fn check_views(step: &str, views: &MultiCropConfig, least: usize) -> Result<(), Fault> {
     let first = first_crops(views);
     that(
-        first >= 2,
+        first >= least,
         format!("{step}.views.groups"),
         first,
-        "at least 2 crops of the first size are needed: they are assigned",
+        format!("at least {least} crops of the first size are needed: the loss compares them"),
     )?;
     match views.validate() {
         Ok(()) => Ok(()),

@@ -31,6 +31,11 @@ const INTERVAL: Limit = Whole(0, 1_000_000_000);
 const SHARE: Limit = Real(0.0, 1.0);
 const WEIGHT: Limit = Real(0.0, 1000.0);
 const CHANNELS: Limit = Whole(1, 65_536);
+const TEMPERATURE: Limit = Real(0.001, 1000.0);
+/// Of a ring or a bank.
+const ROWS: Limit = Whole(1, 10_000_000);
+/// Pictures that share batch statistics.
+const PART: Limit = Whole(0, MOST_PICTURES);
 /// Most pictures that go through a network together.
 const MOST_PICTURES: i64 = 65_536;
 /// Sides of what a network sees, in pixels.
@@ -177,6 +182,96 @@ const ALONE: &[(&str, Limit)] = &[
     ("probe.neighbours", Whole(1, 20_000)),
 ];
 
+/// Keys of the methods of step 1 beside PASS, each below `pretrain`.
+const OF_METHODS: &[(&str, Limit)] = &[
+    ("supervised.label_smoothing", Real(0.0, 0.999_999)),
+    ("simclr.temperature", TEMPERATURE),
+    ("simclr.hidden_layers", Whole(0, 16)),
+    ("simclr.dim", CHANNELS),
+    ("moco_v2.queue", ROWS),
+    ("moco_v2.temperature", TEMPERATURE),
+    ("moco_v2.momentum", SHARE),
+    ("moco_v2.dim", CHANNELS),
+    ("moco_v2.norms.pictures", PART),
+    ("moco_v2.norms.shuffle_keys", Other),
+    ("adco.bank.rows", ROWS),
+    ("adco.bank.temperature", TEMPERATURE),
+    ("adco.bank.lr", Real(0.0, 1000.0)),
+    ("adco.bank.momentum", Real(0.0, 0.999_999)),
+    ("adco.bank.weight_decay", SHARE),
+    ("adco.temperature", TEMPERATURE),
+    ("adco.momentum", SHARE),
+    ("adco.dim", CHANNELS),
+    ("adco.symmetric", Other),
+    ("adco.norms.pictures", PART),
+    ("adco.norms.shuffle_keys", Other),
+    ("byol.momentum", SHARE),
+    ("byol.hidden", CHANNELS),
+    ("byol.dim", CHANNELS),
+    ("simsiam.dim", CHANNELS),
+    ("simsiam.predictor_hidden", CHANNELS),
+    ("simsiam.constant_predictor_lr", Other),
+    ("pcl.queue", ROWS),
+    ("pcl.temperature", TEMPERATURE),
+    ("pcl.momentum", SHARE),
+    ("pcl.dim", CHANNELS),
+    ("pcl.warmup_epochs", INTERVAL),
+    ("pcl.clusters[]", Whole(1, 10_000_000)),
+    ("pcl.negatives", ROWS),
+    ("pcl.kmeans_iterations", Whole(1, 100_000)),
+    ("pcl.kmeans_restarts", Whole(1, 100_000)),
+    ("pcl.norms.pictures", PART),
+    ("pcl.norms.shuffle_keys", Other),
+    ("densecl.queue", ROWS),
+    ("densecl.temperature", TEMPERATURE),
+    ("densecl.momentum", SHARE),
+    ("densecl.hidden", CHANNELS),
+    ("densecl.dim", CHANNELS),
+    ("densecl.dense_weight", SHARE),
+    ("densecl.dense_from_iteration", INTERVAL),
+    ("densecl.norms.pictures", PART),
+    ("densecl.norms.shuffle_keys", Other),
+    ("swav.last_norm", Other),
+    ("pixpro.hidden", CHANNELS),
+    ("pixpro.dim", CHANNELS),
+    ("pixpro.momentum", SHARE),
+    ("pixpro.positive_ratio", Real(1e-6, 1000.0)),
+    ("pixpro.instance_weight", WEIGHT),
+    ("barlow_twins.lambda", WEIGHT),
+    ("barlow_twins.hidden", CHANNELS),
+    ("barlow_twins.dim", CHANNELS),
+    ("barlow_twins.vector_rate", Real(0.0, 1000.0)),
+    ("vicreg.invariance_weight", WEIGHT),
+    ("vicreg.variance_weight", WEIGHT),
+    ("vicreg.covariance_weight", WEIGHT),
+    ("vicreg.variance", Other),
+    ("vicreg.hidden", CHANNELS),
+    ("vicreg.dim", CHANNELS),
+    ("moco_v3.temperature", TEMPERATURE),
+    ("moco_v3.momentum", SHARE),
+    ("moco_v3.projector_layers", Whole(1, 16)),
+    ("moco_v3.predictor_norm", Other),
+    ("moco_v3.hidden", CHANNELS),
+    ("moco_v3.dim", CHANNELS),
+    ("moco_v3.freeze_patches", Other),
+    ("dino.prototypes", Whole(2, 10_000_000)),
+    ("dino.hidden", CHANNELS),
+    ("dino.bottleneck", CHANNELS),
+    ("dino.norm_last_layer", Other),
+    ("dino.student_temperature", TEMPERATURE),
+    ("dino.teacher_temperature", TEMPERATURE),
+    ("dino.warmup_teacher_temperature", TEMPERATURE),
+    ("dino.warmup_teacher_epochs", INTERVAL),
+    ("dino.momentum", SHARE),
+    ("dino.centre_momentum", SHARE),
+    ("dino.freeze_last_layer_epochs", INTERVAL),
+    ("emp_ssl.similarity_weight", WEIGHT),
+    ("emp_ssl.rate_weight", WEIGHT),
+    ("emp_ssl.epsilon", Real(1e-6, 1000.0)),
+    ("emp_ssl.hidden", CHANNELS),
+    ("emp_ssl.dim", CHANNELS),
+];
+
 /// Keys of each of [`TRAININGS`].
 const OF_TRAININGS: &[(&str, Limit)] = &[
     ("least_updates", Whole(0, 100_000)),
@@ -224,7 +319,7 @@ const OF_ASSIGNING: &[(&str, Limit)] = &[
     ("views.jitter.contrast", Real(0.0, 100.0)),
     ("views.jitter.saturation", Real(0.0, 100.0)),
     ("views.jitter.hue", Real(0.0, 0.5)),
-    ("swapped.temperature", Real(0.001, 1000.0)),
+    ("swapped.temperature", TEMPERATURE),
     ("swapped.epsilon", Real(0.02, 1000.0)),
     ("swapped.sinkhorn_iterations", Whole(1, 1000)),
     ("swapped.queue_length", Whole(0, 1_000_000)),
@@ -238,9 +333,14 @@ const ASSIGNING: &[&str] = &["pretrain", "attention"];
 pub(super) fn limits() -> &'static [(String, Limit)] {
     static ALL: LazyLock<Vec<(String, Limit)>> = LazyLock::new(|| {
         let alone = ALONE.iter().map(|&(key, limit)| (key.to_owned(), limit));
+        let methods = each_of(&["pretrain"], OF_METHODS);
         let trainings = each_of(TRAININGS, OF_TRAININGS);
         let assigning = each_of(ASSIGNING, OF_ASSIGNING);
-        alone.chain(trainings).chain(assigning).collect()
+        alone
+            .chain(methods)
+            .chain(trainings)
+            .chain(assigning)
+            .collect()
     });
     &ALL
 }

@@ -141,7 +141,7 @@ fn training_needs(file: &RunFile, amount: Amount) -> Vec<Need> {
         (
             "pretrain.batch",
             pretrain.batch,
-            part(pretrain.batch, pretrain.accumulate) * of_views(&pretrain.views, whole),
+            part(pretrain.batch, pretrain.accumulate) * of_views(&pretrain.drawn_views(), whole),
         ),
         (
             "attention.batch",

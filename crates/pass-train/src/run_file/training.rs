@@ -5,7 +5,13 @@ use imagenet_s::views::{CropGroup, MultiCropConfig};
 use pass_model::{
     group::Group,
     loss::{SwappedPredictionConfig, d2s::SupervisionConfig},
-    method::pass::ConsistencyConfig,
+    method::{
+        adco::AdCoConfig, barlow_twins::BarlowTwinsConfig, byol::ByolConfig,
+        densecl::DenseClConfig, dino::DinoConfig, emp_ssl::EmpSslConfig, moco_v2::MoCoV2Config,
+        moco_v3::MoCoV3Config, pass::ConsistencyConfig, pcl::PclConfig, pixpro::PixProConfig,
+        simclr::SimClrConfig, simsiam::SimSiamConfig, supervised::SupervisedConfig,
+        swav::SwavConfig, vicreg::VicRegConfig,
+    },
     norm::NormMode,
     optim::OptimConfig,
     overlap::AlignmentConfig,
@@ -89,6 +95,46 @@ pub struct PretrainSection {
     pub supervision: SupervisionConfig,
     /// The part of PASS_p that PASS_s does not have.
     pub consistency: ConsistencyConfig,
+    /// The constants of this method, as of the following.
+    pub supervised: SupervisedConfig,
+    /// SimCLR.
+    pub simclr: SimClrConfig,
+    /// MoCo v2.
+    pub moco_v2: MoCoV2Config,
+    /// AdCo.
+    pub adco: AdCoConfig,
+    /// BYOL.
+    pub byol: ByolConfig,
+    /// SimSiam.
+    pub simsiam: SimSiamConfig,
+    /// PCL v2.
+    pub pcl: PclConfig,
+    /// DenseCL.
+    pub densecl: DenseClConfig,
+    /// SwAV, beside `swapped` and `freeze_prototypes_iterations`.
+    pub swav: SwavConfig,
+    /// PixPro.
+    pub pixpro: PixProConfig,
+    /// Barlow Twins.
+    pub barlow_twins: BarlowTwinsConfig,
+    /// VICReg.
+    pub vicreg: VicRegConfig,
+    /// MoCo v3.
+    pub moco_v3: MoCoV3Config,
+    /// DINO.
+    pub dino: DinoConfig,
+    /// EMP-SSL.
+    pub emp_ssl: EmpSslConfig,
+}
+
+impl PretrainSection {
+    /// The crops that are drawn: those that the method looks at.
+    pub(crate) fn drawn_views(&self) -> MultiCropConfig {
+        let first = |crops| self.views.first(crops);
+        self.method
+            .crops()
+            .map_or_else(|| self.views.clone(), first)
+    }
 }
 
 impl Default for PretrainSection {
@@ -118,6 +164,21 @@ impl Default for PretrainSection {
             alignment: AlignmentConfig::default(),
             supervision: SupervisionConfig::default(),
             consistency: ConsistencyConfig::default(),
+            supervised: SupervisedConfig::default(),
+            simclr: SimClrConfig::default(),
+            moco_v2: MoCoV2Config::default(),
+            adco: AdCoConfig::default(),
+            byol: ByolConfig::default(),
+            simsiam: SimSiamConfig::default(),
+            pcl: PclConfig::default(),
+            densecl: DenseClConfig::default(),
+            swav: SwavConfig::default(),
+            pixpro: PixProConfig::default(),
+            barlow_twins: BarlowTwinsConfig::default(),
+            vicreg: VicRegConfig::default(),
+            moco_v3: MoCoV3Config::default(),
+            dino: DinoConfig::default(),
+            emp_ssl: EmpSslConfig::default(),
         }
     }
 }

@@ -31,6 +31,7 @@ use crate::{
     whole_pictures::WholePictures,
 };
 
+use methods::Method as Name;
 pub(crate) use task::Pretraining;
 use task::views_of_method;
 
@@ -125,6 +126,12 @@ pub(crate) fn training_samples(context: &Context) -> Result<Arc<[Sample]>, Error
     Ok(pictures.samples(Split::Train).into())
 }
 
+/// How many class folders the pictures of step 1 lie in.
+fn classes(context: &Context) -> Result<usize, Error> {
+    let labels = labels(&training_samples(context)?)?;
+    Ok(labels.into_iter().max().map_or(0, |last| last + 1))
+}
+
 /// The class of each picture, by its folder.
 fn labels(samples: &[Sample]) -> Result<Vec<usize>, Error> {
     let label = |sample: &Sample| {
@@ -169,7 +176,11 @@ pub(crate) fn swav_queue(
 
 /// The network of PASS_s, with the initial weights of the run's seed.
 pub(crate) fn pretrain_net(file: &RunFile, device: &Device) -> PretrainNet {
-    net_config(file).init(file.seed, device)
+    let mut net = net_config(file).init(file.seed, device);
+    if file.pretrain.method == Name::Swav {
+        file.pretrain.swav.shape(&mut net);
+    }
+    net
 }
 
 fn net_config(file: &RunFile) -> PretrainNetConfig {

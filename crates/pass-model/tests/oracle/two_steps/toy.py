@@ -93,12 +93,19 @@ class Toy:
         self.start = start  # of the numbers of pictures
         self.parts = 1  # of a batch, each with its own statistics
         self.p = {key: weights(number, key, shapes[key]) for number, key in enumerate(sorted(shapes))}
-        self.trained = [k for k in self.p if ".running_" not in k and not k.startswith("momentum.")]
+        self.trained = [k for k in self.p if ".running_" not in k and "momentum." not in k]
 
     def pictures(self, step, group, crops, side=SIDE):
         shape = (crops * PICTURES, 3, side, side)
         number = INPUTS + self.start + 4 * step + group
         return tensor(2 * uniform(number, math.prod(shape)) - 1, shape)
+
+    def frames(self):
+        """Where the crops of both views lie: left, upper, right, lower edge; one is mirrored."""
+        left, top = torch.arange(2 * PICTURES) % PICTURES * 0.0625, torch.arange(2 * PICTURES) // PICTURES * 0.125
+        frames = torch.stack([left, top, left + 0.625, top + 0.75], 1).double()
+        frames[PICTURES + 1] = frames[PICTURES + 1][[2, 1, 0, 3]]
+        return frames
 
     def norm(self, x, key):
         mean, var = (self.p[f"{key}.running_{name}"] for name in ("mean", "var"))

@@ -153,6 +153,7 @@ fn first_terms(overrides: &[&str]) -> Terms {
     match file.pretrain.method {
         Name::PassS => steps(&mut pass_s(&file), 0..1).remove(0),
         Name::PassP => steps(&mut pass_p(&file), 0..1).remove(0),
+        other => panic!("{other:?} is not PASS"),
     }
 }
 
