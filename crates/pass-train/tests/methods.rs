@@ -106,11 +106,18 @@ fn parts_of_a_batch_are_refused_where_they_change_the_loss() {
 
 #[test]
 fn what_a_ring_asks_of_the_batch_is_refused_by_key() {
-    for (setting, said) in [
-        ("pretrain.moco_v2.queue=20", "pretrain.moco_v2.queue"),
-        ("pretrain.moco_v2.norms.pictures=3", "norms.pictures"),
+    for (method, setting, said) in [
+        (Method::MocoV2, "moco_v2.queue=20", "pretrain.moco_v2.queue"),
+        (
+            Method::Densecl,
+            "densecl.queue=20",
+            "pretrain.densecl.queue",
+        ),
+        (Method::Adco, "adco.norms.pictures=3", "adco.norms.pictures"),
+        (Method::Pcl, "pcl.negatives=16", "pretrain.pcl.negatives"),
     ] {
-        let error = file(Method::MocoV2, &[setting]).unwrap_err().to_string();
+        let setting = format!("pretrain.{setting}");
+        let error = file(method, &[&setting]).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
 }

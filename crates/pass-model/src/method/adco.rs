@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     adversaries::{Adversaries, AdversariesConfig},
-    backbone::{Backbone, BackboneConfig},
+    backbone::{Backbone, BackboneConfig, BadSetting},
     group::Group,
     loss::{bank_contrast, bank_gradient, info_nce},
     momentum_pair::MomentumPair,
@@ -49,6 +49,17 @@ impl Default for AdCoConfig {
             symmetric: true,
             norms: KeyNormsConfig::default(),
         }
+    }
+}
+
+impl AdCoConfig {
+    /// Refuses what does not go with `share` pictures that go through the network of a rank at a time.
+    ///
+    /// # Errors
+    ///
+    /// The setting, its value and the rule.
+    pub fn check(&self, share: usize) -> Result<(), BadSetting> {
+        self.norms.check(share)
     }
 }
 

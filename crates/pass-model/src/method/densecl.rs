@@ -14,7 +14,7 @@ use super::{
     moco_v2::{of_ring, watched},
 };
 use crate::{
-    backbone::{Backbone, BackboneConfig},
+    backbone::{Backbone, BackboneConfig, BadSetting},
     group::Group,
     heads::{Activation, InitialWeights, LayerConfig, Mlp, MlpConfig},
     init::{WeightStream, name_parameters},
@@ -62,6 +62,19 @@ impl Default for DenseClConfig {
             dense_from_iteration: 0,
             norms: KeyNormsConfig::default(),
         }
+    }
+}
+
+impl DenseClConfig {
+    /// Refuses what does not go with a batch of all ranks, of which `share` pictures go through the
+    /// network of a rank at a time.
+    ///
+    /// # Errors
+    ///
+    /// The setting, its value and the rule.
+    pub fn check(&self, batch: usize, share: usize) -> Result<(), BadSetting> {
+        Ring::check(self.queue, batch)?;
+        self.norms.check(share)
     }
 }
 

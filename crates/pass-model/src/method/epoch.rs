@@ -7,6 +7,9 @@ pub type EpochError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The training pictures as they are, without augmentation. It does nothing unless it is asked.
 pub trait Embed {
+    /// How many pictures there are.
+    fn count(&self) -> usize;
+
     /// What `encode` makes of each training picture, in the order of
     /// [`ViewBatch::pictures`](super::ViewBatch::pictures). Collective: each rank encodes its share,
     /// and gets all.

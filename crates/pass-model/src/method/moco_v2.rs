@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Chance, HeadSignal, Loss, Memory, Method, Position, ViewBatch};
 use crate::{
-    backbone::{Backbone, BackboneConfig},
+    backbone::{Backbone, BackboneConfig, BadSetting},
     group::Group,
     loss::info_nce,
     momentum_pair::MomentumPair,
@@ -47,6 +47,19 @@ impl Default for MoCoV2Config {
             dim: 128,
             norms: KeyNormsConfig::default(),
         }
+    }
+}
+
+impl MoCoV2Config {
+    /// Refuses what does not go with a batch of all ranks, of which `share` pictures go through the
+    /// network of a rank at a time.
+    ///
+    /// # Errors
+    ///
+    /// The setting, its value and the rule.
+    pub fn check(&self, batch: usize, share: usize) -> Result<(), BadSetting> {
+        Ring::check(self.queue, batch)?;
+        self.norms.check(share)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     moco_v2::{of_ring, watched},
 };
 use crate::{
-    backbone::{Backbone, BackboneConfig},
+    backbone::{Backbone, BackboneConfig, BadSetting},
     clusters::PrototypeTable,
     group::Group,
     loss::{info_nce, prototype_contrast},
@@ -65,6 +65,38 @@ impl Default for PclConfig {
             kmeans_restarts: 5,
             norms: KeyNormsConfig::default(),
         }
+    }
+}
+
+impl PclConfig {
+    /// Refuses what does not go with a batch of all ranks, of which `share` pictures go through the
+    /// network of a rank at a time.
+    ///
+    /// # Errors
+    ///
+    /// The setting, its value and the rule.
+    pub fn check(&self, batch: usize, share: usize) -> Result<(), BadSetting> {
+        Ring::check(self.queue, batch)?;
+        let fewest = self.clusters.iter().copied().min();
+        let rule = format!(
+            "with the {share} prototypes of a batch it must not exceed the smallest of `clusters`"
+        );
+        let fits = fewest.is_none_or(|fewest| self.negatives + share <= fewest);
+        BadSetting::unless(fits, "negatives", self.negatives, rule)?;
+        self.norms.check(share)
+    }
+
+    /// Refuses fewer pictures than clusters.
+    fn check_pictures(&self, pictures: usize) -> Result<(), EpochError> {
+        let most = self.clusters.iter().copied().max().unwrap_or(0);
+        if most <= pictures {
+            return Ok(());
+        }
+        Err(format!(
+            "`pretrain.pcl.clusters` asks for {most} clusters of {pictures} pictures; the published \
+             numbers are 1/51, 1/26 and 1/13 of those of the pictures"
+        )
+        .into())
     }
 }
 
@@ -167,13 +199,14 @@ impl Method for Pcl {
         self.net.encoder()
     }
 
-    /// Embeds all pictures with the momentum encoder and its moving statistics, and clusters them.
+    /// Refuses too few pictures at once. Behind the warm-up embeds all of them with the momentum encoder and its moving statistics, and clusters them.
     fn before_epoch(
         &mut self,
         at: Position,
         pictures: &mut dyn Embed,
         _group: &Group,
     ) -> Result<(), EpochError> {
+        self.config.check_pictures(pictures.count())?;
         if at.epoch < self.config.warmup_epochs {
             return Ok(());
         }

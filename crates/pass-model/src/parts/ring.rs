@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{DType, Device, Tensor, TensorData, assert_shape};
 
 use crate::{
+    backbone::BadSetting,
     group::Group,
     init::WeightStream,
     method::Memory,
@@ -24,6 +25,17 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// Refuses a length, the setting `queue`, that does not hold whole batches.
+    ///
+    /// # Errors
+    ///
+    /// If it is no multiple of the batch of all ranks.
+    pub fn check(length: usize, batch: usize) -> Result<(), BadSetting> {
+        let fits = length > 0 && length.is_multiple_of(batch);
+        let rule = format!("must be a multiple of the batch, {batch}");
+        BadSetting::unless(fits, "queue", length, rule)
+    }
+
     /// A ring of `length` random directions of `dim` numbers.
     pub fn new(length: usize, dim: usize, seed: u64, device: &Device) -> Self {
         let device = device.clone().without_autodiff();
@@ -174,6 +186,15 @@ mod tests {
         assert_eq!(first_column(&ring)[..2], [1.0, 2.0]);
         ring.push();
         assert_eq!(first_column(&ring)[2..], before[2..], "nothing is staged");
+    }
+
+    #[test]
+    fn lengths_without_whole_batches_are_refused() {
+        assert!(Ring::check(6, 2).is_ok());
+        for length in [0, 5] {
+            let error = Ring::check(length, 2).unwrap_err();
+            assert_eq!((error.key, error.value), ("queue", length.to_string()));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rand_chacha::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{group::Group, norm::NormMode};
+use crate::{backbone::BadSetting, group::Group, norm::NormMode};
 
 /// Numbers of streams below this one are those of parameters, see [`crate::init`].
 const FIRST_STREAM: u64 = 1 << 32;
@@ -38,9 +38,19 @@ impl Default for KeyNormsConfig {
 }
 
 impl KeyNormsConfig {
-    /// Whether a rank can normalise so many pictures: they are no more than a part, or equal parts.
-    pub fn fits(&self, pictures: usize) -> bool {
-        self.pictures == 0 || pictures <= self.pictures || pictures.is_multiple_of(self.pictures)
+    /// Refuses parts that the share of a rank, or of a part of a batch, does not have.
+    ///
+    /// # Errors
+    ///
+    /// If the share is larger than a part and no multiple of it.
+    pub fn check(&self, share: usize) -> Result<(), BadSetting> {
+        let part = self.pictures;
+        let fits = part == 0 || share <= part || share.is_multiple_of(part);
+        let rule = format!(
+            "{share} pictures go through the network at a time: it must divide them, or be as large; \
+             0 takes the pictures of all ranks"
+        );
+        BadSetting::unless(fits, "norms.pictures", part, rule)
     }
 
     /// Parts of so many pictures.
@@ -207,7 +217,7 @@ mod tests {
         };
         assert_eq!([2, 3, 6, 32].map(count), [3, 2, 1, 1]);
         assert!(matches!(norms(0, true).mode(6, &group), NormMode::Group(_)));
-        let fits = |of: usize| norms(of, true).config.fits(6);
+        let fits = |of: usize| norms(of, true).config.check(6).is_ok();
         assert_eq!([0, 2, 4, 6, 32].map(fits), [true, true, false, true, true]);
     }
 }

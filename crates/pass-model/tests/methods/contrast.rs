@@ -25,6 +25,7 @@ use crate::{
 
 const KEYS: usize = 8;
 const DIM: usize = 6;
+const CLUSTERS: usize = 5;
 /// The numbers of what memories start with.
 const MEMORY: u64 = 1 << 22;
 /// Two parts of a batch, as the oracles have them.
@@ -63,18 +64,21 @@ pub(crate) fn adco() -> AdCo {
     AdCo::new(config, &backbone(), PICTURES, 0, &device())
 }
 
-pub(crate) fn pcl() -> Pcl {
-    let config = PclConfig {
+fn pcl_config() -> PclConfig {
+    PclConfig {
         queue: KEYS,
         momentum: 0.9,
         dim: DIM,
         warmup_epochs: 1,
-        clusters: vec![5],
+        clusters: vec![CLUSTERS],
         negatives: 2,
         norms: PARTS,
         ..Default::default()
-    };
-    Pcl::new(config, &backbone(), 0, &device())
+    }
+}
+
+pub(crate) fn pcl() -> Pcl {
+    Pcl::new(pcl_config(), &backbone(), 0, &device())
 }
 
 fn densecl_config() -> DenseClConfig {
@@ -152,6 +156,11 @@ fn two_steps_of_adco_agree() {
 struct Found;
 
 impl Embed for Found {
+    /// One cluster is empty.
+    fn count(&self) -> usize {
+        CLUSTERS
+    }
+
     fn embed(
         &mut self,
         encode: &mut dyn FnMut(Tensor<4>) -> Tensor<2>,
@@ -202,6 +211,30 @@ fn before_its_first_clusters_pcl_is_moco() {
     }
     assert_eq!(tensors(pcl.net()), tensors(moco.net()));
     assert_eq!(saved(&mut pcl), saved(&mut moco));
+}
+
+#[test]
+fn more_clusters_than_pictures_are_refused_at_once() {
+    let config = PclConfig {
+        clusters: vec![3, CLUSTERS + 1],
+        ..pcl_config()
+    };
+    let mut method = Pcl::new(config, &backbone(), 0, &device());
+    let error = method.before_epoch(position(0), &mut Found, &Group::default());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("6 clusters of 5 pictures"), "{error}");
+}
+
+#[test]
+fn negatives_that_clusters_do_not_have_are_refused() {
+    let with = |negatives| PclConfig {
+        negatives,
+        clusters: vec![90, 50],
+        ..pcl_config()
+    };
+    assert!(with(46).check(PICTURES, PICTURES).is_ok());
+    let error = with(47).check(PICTURES, PICTURES).unwrap_err();
+    assert_eq!((error.key, &*error.value), ("negatives", "47"));
 }
 
 #[test]

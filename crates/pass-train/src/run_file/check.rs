@@ -2,7 +2,7 @@
 //! of each key ([`limits`](super::limits)), and here what several keys ask of each other.
 
 use imagenet_s::{Stretch, views::MultiCropConfig};
-use pass_model::{backbone::BadSetting, shuffle::KeyNormsConfig};
+use pass_model::backbone::BadSetting;
 use pixel_attention::{Error as AttentionError, row_file::Element};
 
 use super::{
@@ -112,39 +112,26 @@ fn check_sides(file: &RunFile) -> Result<(), Fault> {
 fn check_pretrain(step: &PretrainSection) -> Result<(), Fault> {
     match step.method {
         Method::PassS | Method::PassP => check_pass(step),
-        Method::MocoV2 => check_ring(step, "moco_v2", step.moco_v2.queue, step.moco_v2.norms),
-        Method::Pcl => check_ring(step, "pcl", step.pcl.queue, step.pcl.norms),
-        Method::Densecl => check_ring(step, "densecl", step.densecl.queue, step.densecl.norms),
-        Method::Adco => check_norms(step, "adco", step.adco.norms),
-        _ => Ok(()),
+        _ => check_keys(step, 1),
     }
 }
 
-/// What a method with a ring of keys asks of a batch.
-fn check_ring(
-    step: &PretrainSection,
-    name: &str,
-    rows: usize,
-    norms: KeyNormsConfig,
-) -> Result<(), Fault> {
-    let part = step.batch / step.accumulate;
-    that(
-        rows.is_multiple_of(part),
-        format!("pretrain.{name}.queue"),
-        rows,
-        format!("must be a multiple of the {part} pictures that enter it together"),
-    )?;
-    check_norms(step, name, norms)
-}
-
-fn check_norms(step: &PretrainSection, name: &str, norms: KeyNormsConfig) -> Result<(), Fault> {
-    let part = step.batch / step.accumulate;
-    that(
-        norms.fits(part),
-        format!("pretrain.{name}.norms.pictures"),
-        norms.pictures,
-        format!("must divide the {part} pictures that go through the network together, or be 0"),
-    )
+/// What the methods with keys of a momentum encoder ask of a batch on so many ranks.
+pub(crate) fn check_keys(step: &PretrainSection, ranks: usize) -> Result<(), Fault> {
+    let batch = step.batch;
+    let share = batch / step.accumulate / ranks;
+    let checked = match step.method {
+        Method::MocoV2 => step.moco_v2.check(batch, share),
+        Method::Adco => step.adco.check(share),
+        Method::Pcl => step.pcl.check(batch, share),
+        Method::Densecl => step.densecl.check(batch, share),
+        _ => Ok(()),
+    };
+    checked.map_err(|BadSetting { key, value, rule }| Fault {
+        key: format!("pretrain.{}.{key}", step.method.name()),
+        value,
+        rule,
+    })
 }
 
 fn check_pass(step: &PretrainSection) -> Result<(), Fault> {

@@ -24,6 +24,7 @@ use pixel_attention::distance_matching::DistanceMatchingConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+pub(crate) use check::check_keys;
 use check::{Fault, check};
 use overrides::{Override, with_overrides};
 
@@ -179,7 +180,7 @@ fn stated(text: &str, place: &str) -> Result<toml::Table, Error> {
 
 impl Fault {
     /// The same as an error; `place` says where the value comes from.
-    fn at(self, place: &str) -> Error {
+    pub(crate) fn at(self, place: &str) -> Error {
         let Self { key, value, rule } = self;
         Error::Value {
             place: place.into(),

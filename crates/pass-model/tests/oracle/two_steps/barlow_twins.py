@@ -4,6 +4,7 @@ import torch
 from toy import FEATURES, backbone_shapes, layer, make, mlp_shapes
 
 RATE, LAMBDA = 0.001, 0.02
+START = 48
 HIDDEN = layer(10, norm="affine", act="relu")
 LAYERS = [HIDDEN, HIDDEN, layer(6)]
 

@@ -196,7 +196,8 @@ def short(value):
 def make(name):
     """The first start of pictures that keeps all kinks away: gradients jump where one is crossed."""
     method = sys.modules["__main__"]
-    for start in range(0, 16 * TRIES, 16):
+    first = getattr(method, "START", 0)
+    for start in range(first, first + 16 * TRIES, 16):
         margin, result = two_steps(method, start)
         if margin > MARGIN:
             path = Path(sys.argv[1]) / f"{name}.json"

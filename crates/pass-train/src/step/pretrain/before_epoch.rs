@@ -23,6 +23,10 @@ pub(super) struct BeforeEpoch<'a> {
 }
 
 impl Embed for BeforeEpoch<'_> {
+    fn count(&self) -> usize {
+        self.pictures.count()
+    }
+
     fn embed(
         &mut self,
         encode: &mut dyn FnMut(Tensor<4>) -> Tensor<2>,

@@ -27,7 +27,7 @@ use pass_model::{
 use serde::{Deserialize, Serialize};
 
 use super::{classes, net_config, pretrain_with, swav_queue};
-use crate::{Context, Error, RunFile};
+use crate::{Context, Error, RunFile, run_file::check_keys};
 
 /// Each method by its variant, its type, and what makes it from a run and a device with gradients.
 macro_rules! methods {
@@ -52,6 +52,8 @@ macro_rules! methods {
 
             /// Trains the method on a device with gradients.
             pub(super) fn train(self, context: &Context, device: &Device) -> Result<(), Error> {
+                check_keys(&context.file.pretrain, context.ranks.size())
+                    .map_err(|fault| fault.at("run.toml"))?;
                 match self {
                     $(Self::$name => {
                         let make: fn(&Context, &Device) -> Result<$method, Error> = $make;
