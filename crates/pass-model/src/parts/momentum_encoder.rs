@@ -50,7 +50,9 @@ struct Constant;
 
 impl ModuleMapper for Constant {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        Param::initialized(param.id, param.val().detach())
+        // A leaf keeps its gradient when it is detached.
+        let constant = param.val().detach().set_require_grad(false);
+        Param::initialized(param.id, constant)
     }
 }
 
