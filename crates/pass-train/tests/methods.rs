@@ -29,7 +29,12 @@ const NARROW: &[&str] = &[
 fn file(method: Method, settings: &[&str]) -> Result<RunFile, Error> {
     let narrow = NARROW.iter().map(|setting| format!("pretrain.{setting}"));
     let method = format!("pretrain.method={}", method.name());
-    let short = ["pretrain.epochs=2", "pretrain.optim.algorithm=sgd"];
+    let short = [
+        "pretrain.epochs=2",
+        "pretrain.optim.algorithm=sgd",
+        "pretrain.optim.base_lr=0.03",
+        "pretrain.optim.final_lr=0.003",
+    ];
     let settings = short.iter().chain(settings).map(|it| (*it).to_owned());
     let settings: Vec<String> = narrow.chain([method]).chain(settings).collect();
     RunFile::parse(include_str!("pipeline/tiny.toml"), "tiny.toml", &settings)

@@ -309,6 +309,7 @@ const OF_ASSIGNING: &[(&str, Limit)] = &[
     ("views.groups[].grayscale_probability", SHARE),
     ("views.groups[].blur_probability", SHARE),
     ("views.groups[].solarize_probability", SHARE),
+    ("views.filter", Other),
     ("views.flip_probability", SHARE),
     ("views.grayscale_probability", SHARE),
     ("views.blur_probability", SHARE),

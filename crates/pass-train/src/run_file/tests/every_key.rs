@@ -74,6 +74,8 @@ const FORMS: [(&[&str], &[&str]); 13] = [
         ],
         &[
             "threshold.rule.foreground_share=0.5",
+            "pretrain.views.filter=bicubic",
+            "attention.views.filter=bicubic",
             "pretrain.views.groups=[{ count = 2, size = 32, min_scale = 0.3, max_scale = 1.0, \
              max_aspect = 1.0, jitter = {}, grayscale_probability = 0.5, \
              blur_probability = 0.5, solarize_probability = 0.5 }]",
