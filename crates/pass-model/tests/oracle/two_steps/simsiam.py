@@ -3,7 +3,8 @@
 import torch.nn.functional as F
 from toy import FEATURES, backbone_shapes, layer, make, mlp_shapes
 
-RATE, DIM = 0.05, 6
+RATE, DIM = 0.01, 6
+START = 48
 HIDDEN = layer(FEATURES, norm="affine", act="relu")
 PROJECTOR = [HIDDEN, HIDDEN, layer(DIM, norm="plain")]
 PREDICTOR = [layer(10, norm="affine", act="relu"), layer(DIM, bias=True)]

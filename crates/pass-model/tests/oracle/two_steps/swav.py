@@ -28,8 +28,9 @@ def frozen(step):
     return ["prototypes.weight"] if step == 0 else []
 
 
-def embedded(net, x):
-    x = net.backbone(x, "backbone.")
+def embedded(net, groups):
+    """The head sees all resolutions at once."""
+    x = torch.cat([net.backbone(x, "backbone.") for x in groups])
     x = F.linear(x, net.p["projection.linear1.weight"], net.p["projection.linear1.bias"])
     x = net.relu(net.norm(x, "projection.bn1"))
     return F.normalize(F.linear(x, net.p["projection.linear2.weight"], net.p["projection.linear2.bias"]), dim=1)
@@ -45,7 +46,7 @@ def sinkhorn(scores):
 
 
 def loss(net, step, memory):
-    z = torch.cat([embedded(net, net.pictures(step, 0, 2)), embedded(net, net.pictures(step, 1, 2, 16))])
+    z = embedded(net, [net.pictures(step, 0, 2), net.pictures(step, 1, 2, 16)])
     scores = z @ net.p["prototypes.weight"].T
     logs = F.log_softmax(scores / TAU, dim=1).chunk(4)
     total = 0
