@@ -395,8 +395,7 @@ fn shallow_stage(shallow: &[usize], index: &str) -> usize {
 fn is_head(key: &str) -> bool {
     let is_layer = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
     let of_layers = |head: &&str| key.strip_prefix(*head).is_some_and(is_layer);
-    HEADS.iter().any(|head| key.starts_with(head))
-        || HEADS_OF_LAYERS.iter().any(|it| of_layers(&it))
+    HEADS.iter().any(|head| key.starts_with(head)) || HEADS_OF_LAYERS.iter().any(of_layers)
 }
 
 /// Counters of batches, which PyTorch keeps in each norm.

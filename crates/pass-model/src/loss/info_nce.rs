@@ -151,7 +151,7 @@ mod tests {
         let columns = random(3001, &device).inner();
         let rows = random(BLOCK / 1000, &device).require_grad(); // three blocks and a row
         assert_eq!(blocks(columns.clone(), BLOCK / 1000).count(), 4);
-        let streamed = log_sum_exp_of_products(rows.clone(), &[columns.clone()]);
+        let streamed = log_sum_exp_of_products(rows.clone(), std::slice::from_ref(&columns));
         let products = rows.clone().narrow(0, 0, 2).matmul(columns.transpose());
         let first = products.clone().narrow(1, 0, 1) - log_softmax(products, 1).narrow(1, 0, 1);
         let two = streamed.narrow(0, 0, 2);
