@@ -114,6 +114,7 @@ fn a_bottleneck_block_in_groups_agrees() {
         stride: 1,
         groups: 2,
         dilation: 1,
+        zero_init: false,
     };
     check_block(config, NormMode::Batch);
 }
