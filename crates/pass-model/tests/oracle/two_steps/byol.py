@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from toy import FEATURES, backbone_shapes, layer, make, mlp_shapes, momentum
 
-RATE, KEEP, DIM = 0.05, 0.9, 6
+RATE, KEEP, DIM = 0.01, 0.9, 6
 HEAD = [layer(10, bias=True, norm="affine", act="relu"), layer(DIM)]
 
 

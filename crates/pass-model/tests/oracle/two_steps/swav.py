@@ -1,9 +1,9 @@
-"""SwAV: two and two crops, a queue, prototypes that keep still in the first step.
+"""SwAV: two and two crops, prototypes that keep still in the first step.
 python .../two_steps/swav.py .../fixtures/two_steps"""
 
 import torch
 import torch.nn.functional as F
-from toy import FEATURES, PICTURES, backbone_shapes, mlp_shapes, layer, make, norm_shapes
+from toy import FEATURES, PICTURES, backbone_shapes, make, norm_shapes
 
 RATE, TAU, EPSILON, DIM, PROTOTYPES = 0.05, 0.2, 0.3, 6, 7
 
@@ -16,10 +16,6 @@ def shapes():
     return backbone_shapes("backbone.") | heads
 
 
-def memory():
-    return {}
-
-
 def before(net, step):
     net.p["prototypes.weight"] = F.normalize(net.p["prototypes.weight"].detach(), dim=1)
 
@@ -28,8 +24,9 @@ def frozen(step):
     return ["prototypes.weight"] if step == 0 else []
 
 
-def embedded(net, x):
-    x = net.backbone(x, "backbone.")
+def embedded(net, crops):
+    """The backbone sees each resolution by itself, the projector all crops together."""
+    x = torch.cat([net.backbone(x, "backbone.") for x in crops])
     x = F.linear(x, net.p["projection.linear1.weight"], net.p["projection.linear1.bias"])
     x = net.relu(net.norm(x, "projection.bn1"))
     return F.normalize(F.linear(x, net.p["projection.linear2.weight"], net.p["projection.linear2.bias"]), dim=1)
@@ -45,7 +42,7 @@ def sinkhorn(scores):
 
 
 def loss(net, step, memory):
-    z = torch.cat([embedded(net, net.pictures(step, 0, 2)), embedded(net, net.pictures(step, 1, 2, 16))])
+    z = embedded(net, [net.pictures(step, 0, 2), net.pictures(step, 1, 2, 16)])
     scores = z @ net.p["prototypes.weight"].T
     logs = F.log_softmax(scores / TAU, dim=1).chunk(4)
     total = 0
