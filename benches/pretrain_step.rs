@@ -47,6 +47,7 @@ const TINY: ResNetConfig = ResNetConfig {
     max_pool: false,
     groups: 1,
     dilated_stages: 0,
+    zero_init_residual: false,
 };
 
 struct Case {
