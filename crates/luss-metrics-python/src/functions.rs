@@ -40,7 +40,7 @@ pub(crate) fn match_clusters<'py>(
     truth: &Bound<'py, PyAny>,
     classes: &Bound<'py, PyAny>,
     rule: &str,
-    clusters: Option<u16>,
+    clusters: Option<&Bound<'py, PyAny>>,
     policies: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (protocol, rule) = (
@@ -130,8 +130,8 @@ fn boundary_fields(class: &mut Value) -> Value {
 /// ('miou', 1.0)
 #[pyfunction]
 #[pyo3(
-    signature = (prediction, truth, classes, *, rule=None, clusters=None, resamples=1000, seed=0,
-                 confidence=0.95, threads=1, **policies),
+    signature = (prediction, truth, classes, *, rule=None, clusters=None, resamples=None, seed=None,
+                 confidence=0.95, threads=None, **policies),
     text_signature = "(prediction, truth, classes, *, rule=None, clusters=None, resamples=1000, seed=0, \
                       confidence=0.95, threads=1, ignore=1000, out_of_range='error', \
                       absent_class='zero', score_other=True, boundary_ignore='edge', \
@@ -144,11 +144,11 @@ pub(crate) fn bootstrap<'py>(
     truth: &Bound<'py, PyAny>,
     classes: &Bound<'py, PyAny>,
     rule: Option<&str>,
-    clusters: Option<u16>,
-    resamples: u32,
-    seed: u64,
+    clusters: Option<&Bound<'py, PyAny>>,
+    resamples: Option<&Bound<'py, PyAny>>,
+    seed: Option<&Bound<'py, PyAny>>,
     confidence: f64,
-    threads: usize,
+    threads: Option<&Bound<'py, PyAny>>,
     policies: Option<&Bound<'py, PyDict>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let protocol = settings::protocol(classes, policies)?;
@@ -157,13 +157,13 @@ pub(crate) fn bootstrap<'py>(
         Fit::Refit { clusters, .. } => clusters,
         _ => protocol.classes,
     };
-    let images = counted(py, (prediction, truth), clusters, &protocol)?;
     let settings = Bootstrap {
-        seed,
-        resamples,
+        seed: settings::number("seed", seed, 0)?,
+        resamples: settings::number("resamples", resamples, 1000)?,
         confidence,
-        threads,
+        threads: settings::number("threads", threads, 1)?,
     };
+    let images = counted(py, (prediction, truth), clusters, &protocol)?;
     let predictions = Predictions {
         images: &images,
         fit,
